@@ -1,0 +1,41 @@
+# `make run` and `make test` need Python >= 3.11, pip, make and git, nothing else.
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test ui lint lock bench clean
+
+run: .venv/ready
+	$(BIN)/clv run
+
+ui: .venv/ready
+	DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.instance) DAGSTER_DISABLE_TELEMETRY=1 \
+	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_like_sql
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks.raw_to_rfm
+
+# The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("clv_pipeline needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock: .venv/ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,69 @@
+"""How a benchmark reports: seconds per stage, peak memory of its own process, and the versions it ran on.
+
+Each benchmark runs in a process of its own, because peak memory is a property of a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Stopwatch:
+    """Seconds (wall clock) per named stage, in the order in which the stages ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the body of the `with` statement; a body that raises is not recorded."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process so far, in MB of 10⁶ bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in units of 1024 bytes, macOS in bytes.
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def report(name: str, watch: Stopwatch, counts: dict[str, Any], packages: list[str]) -> dict[str, Any]:
+    """Everything one benchmark has to say, ready for JSON."""
+    return {
+        "name": name,
+        **counts,
+        "seconds": watch.seconds,
+        "total_seconds": round(sum(watch.seconds.values()), 3),
+        "peak_rss_mb": peak_rss_mb(),
+        "cpus": os.cpu_count(),
+        "versions": {package: metadata.version(package) for package in packages},
+    }
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The command line that the benchmarks share: the CSV to read (`csv`) and the JSON to write (`out`)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--csv", type=Path, default=Path("benchmarks/work/transactions.csv"))
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def save(result: dict[str, Any], out: Path) -> None:
+    """Write the result as JSON to `out` and print it."""
+    text = json.dumps(result, indent=2)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n")
+    print(text)

@@ -1,0 +1,1 @@
+"""Raw customer transactions in, gated and published customer-lifetime-value marts out."""

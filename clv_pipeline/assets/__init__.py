@@ -1,0 +1,33 @@
+"""The graph: every table of `dbt_like_sql/` as a Dagster asset that passes its gate, and the publication.
+
+Only here, in `automation` and in `definitions` are Dagster words spoken. A body hands frames between the
+warehouse and pure functions; what can be computed without Dagster is computed elsewhere.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from clv_pipeline.assets import evaluation, forecasting, ingestion, segmentation, serving
+from clv_pipeline.assets.plots import PLOTS
+from clv_pipeline.assets.tables import Pipeline, sql_table
+from clv_pipeline.sql_models import SqlModel
+
+__all__ = ["Pipeline", "all_assets"]
+
+
+def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
+    """The whole graph: SQL tables as their files say, tables built in Python, and the publication."""
+    sql_tables = [
+        sql_table(pipeline, model, PLOTS.get(name))
+        for name, model in pipeline.models.items()
+        if isinstance(model, SqlModel)
+    ]
+    return [
+        *sql_tables,
+        *ingestion.tables(pipeline),
+        *segmentation.tables(pipeline),
+        *forecasting.tables(pipeline),
+        *evaluation.tables(pipeline),
+        serving.published_marts(pipeline),
+    ]

@@ -1,0 +1,136 @@
+"""What Dagster shows of a promoted table: a picture, and numbers that it plots over runs.
+
+Everything is aggregated; no customer is named, because all who can open the UI see it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from clv_pipeline.assets.tables import Describe, Metadata
+from clv_pipeline.warehouse import Session
+
+if TYPE_CHECKING:
+    from clv_pipeline.insights.look import ChartType
+
+
+def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
+    from clv_pipeline.insights.look import to_png
+
+    encoded = base64.b64encode(to_png(chart)).decode()
+    return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
+
+
+def revenue_plot(session: Session) -> Metadata:
+    """Revenue over time."""
+    from clv_pipeline.insights.charts import daily_revenue
+
+    days = session.read(
+        "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days group by 1 order by 1"
+    )
+    return {"plot": _picture(daily_revenue(days), "revenue over time"), "revenue": float(days["revenue"].sum())}
+
+
+def rfm_plot(session: Session) -> Metadata:
+    """Customers in the recency × frequency grid."""
+    from clv_pipeline.insights.charts import rfm_heatmap
+
+    cells = session.read("select r_score, f_score, count(*) as customers from rfm group by all order by all")
+    return {"plot": _picture(rfm_heatmap(cells), "customers by recency and frequency score")}
+
+
+def segment_plot(session: Session) -> Metadata:
+    """The segments' shares of customers and revenue."""
+    from clv_pipeline.insights.charts import segment_map
+
+    profiles = session.read("select segment, customers, revenue from segment_profiles order by segment")
+    return {"plot": _picture(segment_map(profiles), "segments by customers and revenue")}
+
+
+def ledger_numbers(session: Session) -> Metadata:
+    """Rows and money by outcome."""
+    outcomes = session.read(
+        'select outcome, sum("rows")::bigint as "rows", sum(amount)::double as amount from row_ledger'
+        " group by outcome order by 2 desc"
+    )
+    kept = outcomes.filter(outcomes["outcome"] == "kept")["rows"].sum()
+    return {
+        "outcomes": dg.MetadataValue.table([dg.TableRecord(row) for row in outcomes.to_dicts()]),
+        "share of rows kept": float(kept / outcomes["rows"].sum()),
+    }
+
+
+def forecast_plots(session: Session) -> Metadata:
+    """The distribution of expected spend over the longest horizon, and the totals of all horizons."""
+    from clv_pipeline.insights.charts import forecast_distribution
+
+    longest = session.read(
+        "select horizon_days, expected_spend from clv_forecasts"
+        " where horizon_days = (select max(horizon_days) from clv_forecasts) order by expected_spend"
+    )
+    totals = session.read(
+        "select horizon_days, sum(expected_spend) as spend, sum(p_purchase) as buyers from clv_forecasts"
+        " group by 1 order by 1"
+    )
+    numbers: dict[str, Any] = {}
+    for horizon, spend, buyers in totals.iter_rows():
+        numbers[f"expected spend in {horizon} days"] = float(spend)
+        numbers[f"expected buyers in {horizon} days"] = float(buyers)
+    return {"plot": _picture(forecast_distribution(longest), "expected spend per customer"), **numbers}
+
+
+def metric_numbers(session: Session) -> Metadata:
+    """How far off in sum and how well ranked every model was, at its latest cutoffs."""
+    metrics = session.read(
+        "select horizon_days, model, metric, value from evaluation_metrics"
+        " where target = 'spend' and metric in ('mae', 'bias', 'normalized_gini', 'r2') and value is not null"
+        " qualify cutoff = max(cutoff) over (partition by horizon_days, model) order by all"
+    )
+    return {
+        f"{model} {metric} at {horizon} days": float(value) for horizon, model, metric, value in metrics.iter_rows()
+    }
+
+
+def calibration_plots(session: Session) -> Metadata:
+    """Predicted against actual by decile, for the model with the best total of each horizon's latest cutoff."""
+    from clv_pipeline.insights.charts import calibration_by_decile
+
+    deciles = session.read(
+        "select horizon_days, model, decile, predicted_mean, actual_mean from calibration"
+        " where model in (select model from calibration where model = 'bg_nbd')"
+        " qualify cutoff = max(cutoff) over (partition by horizon_days, model) order by all"
+    )
+    if deciles.is_empty():
+        return {}
+    return {"plot": _picture(calibration_by_decile(deciles), "predicted against actual spend by decile")}
+
+
+def leaderboard_plots(session: Session) -> Metadata:
+    """Scores of all models, and the reasons."""
+    from clv_pipeline.insights.charts import leaderboard
+
+    board = session.read("select * from model_leaderboard order by horizon_days, rank nulls last, model")
+    shown: Metadata = {
+        "leaderboard": dg.MetadataValue.table(
+            [
+                dg.TableRecord(row)
+                for row in board.select("horizon_days", "model", "rank", "is_champion", "score", "why").to_dicts()
+            ]
+        )
+    }
+    if board["score"].is_not_null().any():
+        title = "score: normalized MAE + (1 − normalized Gini) + |bias|"
+        shown["plot"] = _picture(leaderboard(board, score_title=title, lower_is_better=True), "model scores")
+    return shown
+
+
+PLOTS: dict[str, Describe] = {
+    "customer_days": revenue_plot,
+    "rfm": rfm_plot,
+    "row_ledger": ledger_numbers,
+    "segment_profiles": segment_plot,
+}
+"""What is shown of tables that SQL builds."""

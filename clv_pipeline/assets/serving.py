@@ -1,0 +1,54 @@
+"""The publication: what BI tools read."""
+
+from typing import Any
+
+import dagster as dg
+
+from clv_pipeline.assets.tables import OWNERS, WRITER_POOL, Pipeline, expected_failures
+
+EVALUATION = "evaluation"
+"""The group of the model review, which keeps a slower rhythm than the nightly refresh."""
+
+
+def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """The asset that writes a new version of the published database and points BI tools at it."""
+    contracts = [model.contract for model in pipeline.models.values() if model.contract.published]
+
+    @dg.asset(
+        deps=[contract.table for contract in contracts if contract.table != "publication"],
+        description=(
+            "An immutable copy of every published table as a DuckDB file and as Parquet, verified by reading it"
+            " back; `published/current` then points to it. Refuses while any table has not passed its gate.\n\n"
+            "**Grain:** one version per run."
+        ),
+        group_name="serving",
+        owners=OWNERS,
+        kinds={"duckdb", "parquet"},
+        pool=WRITER_POOL,
+    )
+    def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from clv_pipeline.warehouse import publish
+
+        with expected_failures():
+            publication = publish(
+                pipeline.warehouse.open(f"run {context.run.run_id}"),
+                contracts,
+                pipeline.settings.published_dir,
+                run_id=context.run.run_id,
+                config_hash=pipeline.settings.config_hash,
+                keep=pipeline.settings.storage.keep_versions,
+                may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "database": dg.MetadataValue.path(publication.database),
+                "tables": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"table": table, "rows": rows, "content hash": content_hash})
+                        for table, (rows, content_hash) in publication.tables.items()
+                    ]
+                ),
+            }
+        )
+
+    return published_marts

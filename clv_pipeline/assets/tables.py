@@ -1,0 +1,191 @@
+"""How a table becomes a gated asset: one step builds, audits and promotes it, and tells Dagster what happened.
+
+A step may build several tables, which are admitted together or not at all. Which tables there are, and how
+their rows come about, is said elsewhere.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import dagster as dg
+
+from clv_pipeline.contracts import Contract
+from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.quality import CheckResult
+from clv_pipeline.settings import Settings
+from clv_pipeline.sources import SourceError
+from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
+from clv_pipeline.warehouse import Admission, Session, Warehouse, WarehouseBusyError, admit
+
+OWNERS = ["team:data-engineering"]
+
+WRITER_POOL = "duckdb_writer"
+"""DuckDB has one writer: runs queue for this pool (`dagster.yaml`)."""
+
+Metadata = dict[str, Any]
+Build = Callable[[Session], Mapping[str, Metadata]]
+"""Stages the step's tables; returns what else is worth showing of each."""
+Describe = Callable[[Session], Metadata]
+"""Reads a promoted table and returns what is worth showing of it: plots and numbers."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What every asset needs: the settings, the warehouse and the models. Building it opens nothing."""
+
+    settings: Settings
+    warehouse: Warehouse
+    models: Mapping[str, TableModel]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The pipeline of these settings."""
+        return cls(settings, Warehouse(settings.warehouse_path), load_models())
+
+    def contract(self, table: str) -> Contract:
+        """The contract of a table."""
+        return self.models[table].contract
+
+
+def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
+    """The asset of a table that one SELECT builds."""
+
+    def build(session: Session) -> Mapping[str, Metadata]:
+        session.stage_query(model.name, model.sql)
+        return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
+
+    return gated_step(
+        pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe
+    )
+
+
+def gated_step(
+    pipeline: Pipeline,
+    tables: Sequence[str],
+    *,
+    reads: Sequence[str],
+    kinds: set[str],
+    build: Build,
+    describe: Describe | None = None,
+) -> dg.AssetsDefinition:
+    """One step that builds `tables` from the tables it `reads` and lets them in only if their audits pass.
+
+    `describe` is asked about the first table, once it is live.
+    """
+    contracts = [pipeline.contract(table) for table in tables]
+
+    @dg.multi_asset(
+        name=tables[0],
+        specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
+        check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
+        pool=WRITER_POOL,
+    )
+    def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        shown: dict[str, Metadata] = {table: {} for table in tables}
+
+        def build_and_keep(session: Session) -> None:
+            for table, metadata in build(session).items():
+                shown[table].update(metadata)
+
+        with expected_failures():
+            session = pipeline.warehouse.open(f"run {context.run.run_id}")
+            admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
+        for results in admission.results.values():
+            yield from map(_check_result, results)
+        if not admission.admitted:
+            raise _refusal(admission)
+        if describe is not None:
+            shown[tables[0]].update(describe(session))
+        for table in tables:
+            yield dg.MaterializeResult(
+                asset_key=table,
+                metadata={
+                    "dagster/row_count": admission.rows[table],
+                    "build seconds": admission.build_seconds,
+                    "audit seconds": admission.audit_seconds,
+                    **shown[table],
+                },
+            )
+
+    return step
+
+
+class expected_failures:  # noqa: N801  (reads as a statement)
+    """Turns errors that a user can mend into a Dagster failure: their text, no retry."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        from clv_pipeline.warehouse import PublicationError
+
+        if isinstance(error, (SourceError, WarehouseBusyError, PublicationError)):
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
+    contract = model.contract
+    schema = dg.TableSchema(
+        columns=[dg.TableColumn(c.name, c.type, description=c.description) for c in contract.columns]
+    )
+    metadata: Metadata = {"dagster/column_schema": schema, "dagster/table_name": f"clv.main.{contract.table}"}
+    if isinstance(model, SqlModel):
+        metadata["sql"] = dg.MetadataValue.md(f"```sql\n{model.sql}\n```")
+    return dg.AssetSpec(
+        key=contract.table,
+        deps=list(reads),
+        description=f"{contract.description}\n\n**Grain:** {contract.grain}.",
+        group_name=contract.layer,
+        owners=OWNERS,
+        kinds={"duckdb", *kinds},
+        tags={"published": "yes"} if contract.published else {},
+        code_version=model.code_version if isinstance(model, SqlModel) else contract.hash,
+        metadata=metadata,
+    )
+
+
+def _check_specs(contract: Contract) -> Iterator[dg.AssetCheckSpec]:
+    yield dg.AssetCheckSpec(
+        SCHEMA_CHECK,
+        asset=contract.table,
+        description="Columns have the declared names, order and types.",
+        blocking=True,
+    )
+    for expectation in contract.expectations:
+        yield dg.AssetCheckSpec(
+            expectation.name,
+            asset=contract.table,
+            description=expectation.description,
+            blocking=expectation.severity == "error",
+        )
+
+
+def _check_result(result: CheckResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=result.table,
+        check_name=result.check,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=f"{result.description} Seen: {result.observed}.",
+        metadata={"observed": result.observed, "expected": result.expected, "severity": result.severity},
+    )
+
+
+def _refusal(admission: Admission) -> dg.Failure:
+    failures = "\n".join(f"- {result}" for result in admission.failures)
+    return dg.Failure(
+        f"{', '.join(admission.results)} did not pass the audit and is not promoted; the last good version stays,"
+        f" nothing downstream runs, the publication is untouched:\n{failures}\n"
+        "Mend the input or, if the promise is wrong, the contract in dbt_like_sql/; then run again.",
+        allow_retries=False,
+    )
+
+
+def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
+            for column, sources in column_lineage(model, pipeline.models).items()
+        }
+    )

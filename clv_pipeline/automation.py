@@ -1,0 +1,70 @@
+"""When things run: the two jobs, their schedules, and the rule for which is due.
+
+`nightly_refresh` covers the whole graph; its schedule leaves the model review out unless it is due, because
+the search for a better model has a rhythm and a budget of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from clv_pipeline.assets.serving import EVALUATION
+from clv_pipeline.settings import Settings
+from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+
+REVIEWED = dg.AssetSelection.groups(EVALUATION)
+
+nightly_refresh = dg.define_asset_job(
+    "nightly_refresh",
+    selection=dg.AssetSelection.all(),
+    description="Load, clean, segment, forecast with the champions, publish; the first time with the model review.",
+)
+
+model_review = dg.define_asset_job(
+    "model_review",
+    selection=REVIEWED,
+    description="Backtest every configured model on the features of the last refresh and choose the champions.",
+)
+
+
+def review_is_due(settings: Settings) -> bool:
+    """Whether the published leaderboard lacks a configured model or horizon, or nothing is published yet."""
+    import duckdb
+
+    database = settings.published_dir / CURRENT / DATABASE
+    if not database.exists():
+        return True
+    with duckdb.connect(str(database.resolve()), read_only=True) as published:
+        reviewed = set(published.execute("select horizon_days, model from model_leaderboard").fetchall())
+    return reviewed != {(h, model) for h in settings.forecast.horizons_days for model in settings.models}
+
+
+def due_tonight(settings: Settings) -> dg.AssetSelection:
+    """What the nightly run materializes: everything but the model review, and that too when it is due."""
+    everything = dg.AssetSelection.all()
+    return everything if review_is_due(settings) else everything - REVIEWED
+
+
+def schedules(settings: Settings, assets: list[dg.AssetsDefinition]) -> list[dg.ScheduleDefinition]:
+    """The schedules of both jobs, in the configured timezone; switched on in the UI."""
+
+    @dg.schedule(
+        name="nightly_refresh_schedule",
+        job=nightly_refresh,
+        cron_schedule=settings.schedule.cron,
+        execution_timezone=settings.schedule.timezone,
+        description="Refreshes and publishes; includes the model review when models or horizons have changed.",
+    )
+    def nightly(_: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        yield dg.RunRequest(asset_selection=sorted(due_tonight(settings).resolve(assets)))
+
+    review = dg.ScheduleDefinition(
+        name="model_review_schedule",
+        job=model_review,
+        cron_schedule=settings.schedule.review_cron,
+        execution_timezone=settings.schedule.timezone,
+        description="Backtests every model and chooses the champions.",
+    )
+    return [nightly, review]

@@ -1,0 +1,152 @@
+"""One YAML file on disk becomes one plain mapping, or an error that says what is wrong and where.
+
+Here belongs what is true of any configuration file, whatever it configures: strict YAML (a key that is
+written twice is an error, not a silent override), `${VAR}` and `${VAR:-default}` taken from the environment,
+and mistakes told in the words of the file. What the keys mean belongs in `settings.py`.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+
+class ConfigError(ValueError):
+    """Says what is wrong with a configuration: the file, each key, what was expected and what was found."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader, except that writing a key twice in one mapping is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        first_lines: dict[str, int] = {}
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a word", key_node.start_mark
+                )
+            line = key_node.start_mark.line + 1
+            if key_node.value in first_lines and key_node.tag != "tag:yaml.org,2002:merge":
+                first = first_lines[key_node.value]
+                problem = f"the key {key_node.value!r} is written twice, first on line {first}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            first_lines[key_node.value] = line
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """The mapping that `text` holds; an empty text is an empty mapping.
+
+    `origin` is what errors call the file. Raises ConfigError with line and column for a syntax error or a
+    duplicate key, and for a text whose top level is not a mapping.
+    """
+    try:
+        # _StrictLoader is a SafeLoader: it builds plain values only.
+        loaded = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{origin}{where}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"{origin}: expected `key: value` lines, found {type(loaded).__name__} at the top level"
+        )
+    return loaded
+
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = os.environ) -> Any:
+    """`value` with `${VAR}` and `${VAR:-default}` replaced in every string, at any depth.
+
+    As in a shell, `:-` also stands in for a variable that is set but empty. Raises one ConfigError that names
+    every key whose variable is neither set nor given a default.
+    """
+    problems: list[str] = []
+
+    def expand(node: Any, key: str) -> Any:
+        if isinstance(node, dict):
+            return {
+                name: expand(child, f"{key}.{name}" if key else str(name)) for name, child in node.items()
+            }
+        if isinstance(node, list):
+            return [expand(child, f"{key}[{position}]") for position, child in enumerate(node)]
+        if not isinstance(node, str):
+            return node
+
+        def substitute(match: re.Match[str]) -> str:
+            name, default = match["name"], match["default"]
+            found = environment.get(name)
+            if default is not None:
+                return found or default
+            if found is None:
+                advice = f"set it, or write ${{{name}:-default}}"
+                problems.append(f"  {key}: the environment variable {name} is not set; {advice}")
+                return ""
+            return found
+
+        return _VARIABLE.sub(substitute, node)
+
+    expanded = expand(value, "")
+    if problems:
+        raise ConfigError("\n".join([f"{origin}:", *problems]))
+    return expanded
+
+
+def without_credentials(url: str) -> str:
+    """A database URL as errors and labels may show it: no user, no password, no query string, no fragment."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    # A password may itself hold an unescaped @ or ?, so everything up to the last @ goes first.
+    rest = rest.rpartition("@")[2]
+    return scheme + separator + re.split(r"[?#]", rest, maxsplit=1)[0]
+
+
+def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
+    """One indented line per mistake: the full key, what was expected, what was found, the nearest key."""
+    lines = []
+    for mistake in error.errors(include_url=False):
+        location = mistake["loc"]
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(
+            "."
+        )
+        if mistake["type"] == "extra_forbidden":
+            known = _keys_at(model, location[:-1])
+            near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            lines.append(f"  {key}: unknown key{hint} (known here: {', '.join(known)})")
+            continue
+        if mistake["type"] == "missing":
+            lines.append(f"  {key}: is missing")
+            continue
+        said = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        found = _shown(location, mistake["input"])
+        quotes = "; write it in quotes" if mistake["type"] == "string_type" and found else ""
+        lines.append(f"  {key or 'file'}: {said}{f'; found {found}' if found else ''}{quotes}")
+    return lines
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        block = model.model_fields[str(part)].annotation
+        if not (isinstance(block, type) and issubclass(block, BaseModel)):
+            return []
+        model = block
+    return list(model.model_fields)
+
+
+def _shown(location: tuple[int | str, ...], value: Any) -> str:
+    """A found value as an error may show it: no database URL, and no block, because it could hold one."""
+    if isinstance(value, dict | BaseModel) or "url" in location:
+        return ""
+    return repr(without_credentials(value) if isinstance(value, str) else value)

@@ -1,0 +1,92 @@
+"""The contract of one table and how it is read from its YAML file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SCHEMA_CHECK = "columns_match_contract"
+"""Every table has this check beside its expectations: names, order and types of its columns."""
+
+
+class ContractError(ValueError):
+    """A contract file that cannot be used; the text names the file and what to correct."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Strict):
+    """A column: DuckDB's own spelling of its type, and what it means, with its unit."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    type: str
+    description: str = Field(min_length=1)
+
+
+class Expectation(_Strict):
+    """One Great Expectations expectation, in its own vocabulary, under a name of ours."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    type: str
+    kwargs: dict[str, Any] = {}
+    severity: Literal["error", "warning"] = "error"
+    description: str = Field(min_length=1)
+
+
+class Contract(_Strict):
+    """What one table promises to its readers.
+
+    `key` identifies a row; exports are ordered by it. `published` tables are the ones BI tools read.
+    """
+
+    table: str
+    layer: str
+    description: str = Field(min_length=1)
+    grain: str = Field(min_length=1)
+    key: list[str] = Field(min_length=1)
+    published: bool = False
+    columns: list[Column] = Field(min_length=1)
+    expectations: list[Expectation] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Contract:
+        names = [column.name for column in self.columns]
+        checks = [expectation.name for expectation in self.expectations]
+        for what, values in (("column", names), ("expectation", checks)):
+            if doubled := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"{what} named twice: {', '.join(doubled)}")
+        if SCHEMA_CHECK in checks:
+            raise ValueError(f"{SCHEMA_CHECK} is made from `columns`; give the expectation another name")
+        if unknown := [name for name in self.key if name not in names]:
+            raise ValueError(f"key column not among the columns: {', '.join(unknown)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """Changes when anything changes that the table is held against."""
+        promised = self.model_dump_json(include={"table", "key", "columns", "expectations"})
+        return hashlib.sha256(promised.encode()).hexdigest()[:16]
+
+
+def load_contract(path: Path) -> Contract:
+    """Read `dbt_like_sql/<layer>/<table>.yml`; table and layer are taken from the path.
+
+    Raises:
+        ContractError: names the file and every key that is wrong.
+    """
+    try:
+        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Contract(table=path.stem, layer=path.parent.name, **stated)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'contract'}: {item['msg']}" for item in error.errors()
+        )
+        raise ContractError(f"{path}: {wrong}") from error
+    except (yaml.YAMLError, TypeError) as error:
+        raise ContractError(f"{path}: not a contract: {error}") from error

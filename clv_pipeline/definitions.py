@@ -1,0 +1,25 @@
+"""The whole graph on one screen. Loading it reads files of this repository and `clv.yaml`, and opens nothing."""
+
+import dagster as dg
+
+from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.automation import model_review, nightly_refresh, schedules
+from clv_pipeline.settings import Settings
+
+
+def build_defs(settings: Settings) -> dg.Definitions:
+    """Assets, checks, jobs and schedules of these settings: the one assembly, and the seam for tests."""
+    assets = all_assets(Pipeline.of(settings))
+    return dg.Definitions(
+        assets=assets,
+        jobs=[nightly_refresh, model_review],
+        schedules=schedules(settings, assets),
+        # DuckDB has one writer, and a process per step would cost seconds each.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads."""
+    return build_defs(Settings.load())

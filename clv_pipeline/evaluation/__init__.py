@@ -1,0 +1,1 @@
+"""Judging forecasts: backtests, metrics, the champion, predictive intervals; pure."""

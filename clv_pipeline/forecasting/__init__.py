@@ -1,0 +1,1 @@
+"""Customer forecasts: models that turn a customers frame into purchases, spend and probabilities; pure."""

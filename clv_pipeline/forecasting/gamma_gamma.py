@@ -1,0 +1,149 @@
+"""Mean spend per purchase day: the Gamma-Gamma model, and what serves where it cannot be fitted.
+
+Fader, Hardie & Lee 2005 ("RFM and CLV", J. of Marketing Research 42); Fader & Hardie 2013, note 025.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+
+from clv_pipeline.forecasting.frames import Floats, floats
+from clv_pipeline.forecasting.maximum_likelihood import Estimate, lifetimes, maximize
+from clv_pipeline.forecasting.protocol import Verdict
+
+# p, q, v with mean spend scaled to 1.
+_STARTS = ((1.1, 1.1, 1.1), (6.0, 4.0, 0.5), (2.0, 2.5, 1.0))
+# v p / (q - 1) explodes as q falls to 1; an estimate further than this factor from the observed mean is not
+# believed.
+_BELIEVABLE_FACTOR = 3.0
+
+
+@dataclass(frozen=True)
+class SpendModel:
+    """The posterior mean of a customer's mean spend: (k · mean + x · m) / (k + x), x repeats of mean spend m.
+
+    Under Gamma-Gamma (note 025, eq. 5) mean = v p / (q - 1) and k = (q - 1) / p. `mean_spend` is None when
+    nobody's repeat spend is known: then the customer's own spend per purchase day serves.
+    """
+
+    mean_spend: float | None
+    pseudo_purchases: float
+
+    def conditional_mean(self, customers: pl.DataFrame) -> Floats:
+        """Return the expected spend per future purchase day, in money, one per row of a customers frame."""
+        repeats = floats(customers, "frequency")
+        if self.mean_spend is None:
+            return np.clip(floats(customers, "revenue") / (repeats + 1.0), 0.0, None)
+        observed = np.clip(floats(customers, "monetary_value"), 0.0, None)
+        k = self.pseudo_purchases
+        return np.asarray((k * self.mean_spend + repeats * observed) / (k + repeats), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SpendFit:
+    """A fitted `SpendModel` with its report: p, q, v when Gamma-Gamma is used, errors, verdict, notes."""
+
+    model: SpendModel
+    parameters: dict[str, float]
+    standard_errors: dict[str, float]
+    verdict: Verdict
+    notes: str
+
+
+def log_likelihood(
+    parameters: Mapping[str, float],
+    frequency: ArrayLike,
+    monetary_value: ArrayLike,
+    customers: ArrayLike = 1.0,
+) -> float:
+    """Gamma-Gamma log-likelihood of mean spends over `frequency` repeat purchases (note 025, eq. 1a)."""
+    from scipy.special import gammaln
+
+    p, q, v = parameters["p"], parameters["q"], parameters["v"]
+    x, m = np.asarray(frequency, dtype=np.float64), np.asarray(monetary_value, dtype=np.float64)
+    rows = (
+        gammaln(p * x + q)
+        - gammaln(p * x)
+        - gammaln(q)
+        + q * np.log(v)
+        + (p * x - 1.0) * np.log(m)
+        + p * x * np.log(x)
+        - (p * x + q) * np.log(x * m + v)
+    )
+    return float(np.sum(rows * np.asarray(customers, dtype=np.float64)))
+
+
+def independence_correlation(repeat_spend: pl.DataFrame) -> float | None:
+    """Pearson correlation of frequency and mean spend over repeat buyers, which the model assumes to be 0.
+
+    None when one of them does not vary.
+    """
+    x, m, n = (floats(repeat_spend, column) for column in ("frequency", "monetary_value", "customers"))
+    if len(x) < 2:
+        return None
+    x, m = x - np.average(x, weights=n), m - np.average(m, weights=n)
+    spread = float(np.sqrt(np.sum(n * x * x) * np.sum(n * m * m)))
+    return float(np.sum(n * x * m)) / spread if spread > 0.0 else None
+
+
+def fit(repeat_spend: pl.DataFrame) -> SpendFit:
+    """Fit Gamma-Gamma on repeat buyers (frequency, monetary_value, customers), or say what serves instead.
+
+    The fallback keeps the form of the posterior mean with one pseudo-purchase: the observed mean of the
+    population (per purchase day) counts as much as one purchase of the customer.
+    """
+    x, m, n = (floats(repeat_spend, column) for column in ("frequency", "monetary_value", "customers"))
+    if (x <= 0.0).any() or (m <= 0.0).any():
+        raise ValueError("repeat_spend must hold repeat buyers (frequency > 0) with positive mean spend only")
+    if len(x) == 0:
+        notes = (
+            "Spend: no repeat buyer with positive spend; each customer's own spend per purchase day serves."
+        )
+        return SpendFit(SpendModel(None, 1.0), {}, {}, "no_training_data", notes)
+    observed = float(np.average(m, weights=n * x))
+    correlation = independence_correlation(repeat_spend)
+    stated = "undefined" if correlation is None else f"{correlation:+.3f}"
+    independence = f"Gamma-Gamma assumes spend independent of frequency; their correlation is {stated}."
+    estimate = _maximum(x, m, n, observed)
+    obstacle = _obstacle(estimate, float(np.average(m, weights=n)))
+    if estimate is None or obstacle:
+        fallback = (
+            f"{independence} Spend: {obstacle} The observed mean of {observed:.2f} per purchase day serves, "
+            "weighted as one purchase against the customer's own."
+        )
+        verdict: Verdict = "not_converged" if estimate is None else "degenerate"
+        return SpendFit(SpendModel(observed, 1.0), {}, {}, verdict, fallback)
+    p, q, v = (estimate.parameters[name] for name in ("p", "q", "v"))
+    notes = f"{independence} Spend: {estimate.note}" if estimate.note else independence
+    model = SpendModel(v * p / (q - 1.0), (q - 1.0) / p)
+    parameters = {**estimate.parameters, "gamma_gamma_log_likelihood": estimate.log_likelihood}
+    return SpendFit(model, parameters, estimate.standard_errors, estimate.verdict, notes)
+
+
+def _maximum(x: Floats, m: Floats, n: Floats, unit: float) -> Estimate | None:
+    # The likelihood scales with v: fitting in units of the mean spend makes the starts fit every currency.
+    data: dict[str, Any] = {"frequency": x, "monetary_value": m / unit, "weights": n}
+    found = maximize(
+        lifetimes().GammaGammaFitter, data, lambda scaled: log_likelihood(scaled, x, m / unit, n), _STARTS
+    )
+    if found is None:
+        return None
+    parameters = {**found.parameters, "v": found.parameters["v"] * unit}
+    errors = {name: error * (unit if name == "v" else 1.0) for name, error in found.standard_errors.items()}
+    return Estimate(parameters, errors, log_likelihood(parameters, x, m, n), found.verdict, found.note)
+
+
+def _obstacle(estimate: Estimate | None, observed_mean: float) -> str:
+    if estimate is None:
+        return "Gamma-Gamma did not converge."
+    p, q, v = (estimate.parameters[name] for name in ("p", "q", "v"))
+    if q <= 1.0:
+        return f"Gamma-Gamma has no finite population mean (q = {q:.3f} <= 1)."
+    ratio = v * p / (q - 1.0) / observed_mean
+    if not 1.0 / _BELIEVABLE_FACTOR < ratio < _BELIEVABLE_FACTOR:
+        return f"Gamma-Gamma puts the population mean at {ratio:.3g} times the observed one (q = {q:.3f})."
+    return ""

@@ -1,0 +1,110 @@
+"""Maximum likelihood through the lifetimes fitters, made safe: several starts, no penalty, and a verdict.
+
+lifetimes raises when one start does not converge, prints to stdout, and accepts runaway estimates in silence.
+Here every start is tried, the best log-likelihood (recomputed on unscaled data) wins, and the verdict says
+what it is worth.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clv_pipeline.forecasting.protocol import Verdict
+
+# A parameter outside this range means that the likelihood still rises towards a limiting case of the model.
+PLAUSIBLE = (1e-3, 1e3)
+# A parameter whose standard error is this many times its estimate is not identified by the data.
+IDENTIFIED = 1e3
+# Gradient norm per customer at which BFGS stops; the second is tried when no start satisfies the first.
+TOLERANCES = (1e-7, 1e-5)
+VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
+    "ok",
+    "at_bound",
+    "degenerate",
+    "not_converged",
+    "no_training_data",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The best optimum over all starts; `standard_errors` only with the verdict ok."""
+
+    parameters: dict[str, float]
+    standard_errors: dict[str, float]
+    log_likelihood: float
+    verdict: Verdict
+    note: str
+
+
+def lifetimes() -> Any:
+    """Import lifetimes, whose import warns about a pandas option that it sets and does not need."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lifetimes as module
+        import lifetimes.utils
+    return module
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the most severe of some verdicts."""
+    return max(verdicts, key=VERDICTS_BY_SEVERITY.index)
+
+
+def maximize(
+    new_fitter: Callable[[], Any],
+    data: Mapping[str, Any],
+    log_likelihood: Callable[[Mapping[str, float]], float],
+    starts: Sequence[Sequence[float]],
+) -> Estimate | None:
+    """Fit a lifetimes fitter from each start (on its scaled time) and keep the most likely optimum.
+
+    `data` are the keyword arguments of `fitter.fit`; `log_likelihood` takes the parameters in the units of
+    `data`. None when no start converges at any of the tolerances.
+    """
+    for tolerance in TOLERANCES:
+        optima: list[tuple[float, dict[str, float], Any]] = []
+        for start in starts:
+            fitter = _converged(new_fitter(), data, np.log(start), tolerance)
+            if fitter is not None:
+                parameters = {name: float(value) for name, value in fitter.params_.items()}
+                with np.errstate(all="ignore"):
+                    optima.append((log_likelihood(parameters), parameters, fitter))
+        optima = [optimum for optimum in optima if np.isfinite(optimum[0])]
+        if optima:
+            return _judged(*max(optima, key=lambda optimum: optimum[0]))
+    return None
+
+
+def _converged(fitter: Any, data: Mapping[str, Any], start: Any, tolerance: float) -> Any:
+    # The optimiser probes absurd parameters on its way and prints its state when it fails: neither is news.
+    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            fitter.fit(**data, initial_params=start, tol=tolerance)
+        except lifetimes().utils.ConvergenceError:
+            return None
+        except np.linalg.LinAlgError:
+            # The optimum was found, its Hessian is singular: estimates without standard errors.
+            return fitter
+    return fitter
+
+
+def _judged(log_likelihood: float, parameters: dict[str, float], fitter: Any) -> Estimate:
+    errors: Any = getattr(fitter, "standard_errors_", None)
+    low, high = PLAUSIBLE
+    extreme = [name for name, value in parameters.items() if not low <= value <= high]
+    if extreme:
+        note = f"Ran towards a limiting case of the model (in {', '.join(extreme)}); the estimates are used."
+        return Estimate(parameters, {}, log_likelihood, "at_bound", note)
+    # NaN, of a Hessian that is not positive definite, fails this comparison too.
+    if errors is None or not all(errors[name] <= IDENTIFIED * parameters[name] for name in parameters):
+        note = "The data do not identify all parameters (flat likelihood); the estimates are used."
+        return Estimate(parameters, {}, log_likelihood, "degenerate", note)
+    standard_errors = {name: float(errors[name]) for name in parameters}
+    return Estimate(parameters, standard_errors, log_likelihood, "ok", "")

@@ -1,0 +1,40 @@
+"""The Dagster instance: where it lives and how it is made ready. Run as a module, it prints its folder.
+
+`clv run` and `make ui` share it, so a run from the shell shows in the UI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from clv_pipeline.settings import Settings
+
+_CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """DAGSTER_HOME with its configuration, storage and writer pool; safe to call before every start.
+
+    Sets the environment variable for this process, which is where Dagster looks.
+    """
+    folder = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        shutil.copyfile(_CONFIGURATION, folder / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
+    from dagster import DagsterInstance
+
+    from clv_pipeline.assets.tables import WRITER_POOL
+
+    with DagsterInstance.get() as instance:
+        # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
+        instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
+    return folder
+
+
+if __name__ == "__main__":
+    print(prepare_instance(Settings.load()))  # noqa: T201

@@ -1,0 +1,156 @@
+"""Running a contract's expectations on one table, and saying plainly what came of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clv_pipeline.contracts import Contract, Expectation
+from clv_pipeline.contracts.contract import SCHEMA_CHECK
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check on one table: what was seen, what was promised."""
+
+    table: str
+    check: str
+    passed: bool
+    severity: str
+    observed: str
+    expected: str
+    description: str
+
+    @property
+    def blocks(self) -> bool:
+        """A failed ERROR keeps the table out; a failed WARNING only shows."""
+        return not self.passed and self.severity == "error"
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return f"{self.table}.{self.check} {verdict}: {self.description} Seen: {self.observed}."
+
+
+class Auditor:
+    """Holds tables of one DuckDB connection against their contracts.
+
+    Great Expectations takes seconds to import and is needed only here, so the first audit loads it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._source: Any = None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._source is not None:
+            self._source.get_execution_engine().close()
+            self._source = None
+
+    def audit(self, contract: Contract, relation: str) -> list[CheckResult]:
+        """Check `relation` (a table that holds the contract's rows, perhaps under a staging name).
+
+        Returns one result for the schema and one for each expectation, in the contract's order. Where the
+        schema is wrong, that is the only result: expectations on missing columns explain nothing.
+        """
+        schema = self._schema_check(contract, relation)
+        if not schema.passed:
+            return [schema]
+        results = self._validate(contract, relation)
+        return [schema, *(_result(contract, stated, results[stated.name]) for stated in contract.expectations)]
+
+    def _schema_check(self, contract: Contract, relation: str) -> CheckResult:
+        found = self._connection.execute(
+            "select column_name, data_type from duckdb_columns() where table_name = ? and database_name ="
+            " current_database() and schema_name = 'main' order by column_index",
+            [relation],
+        ).fetchall()
+        declared = [(column.name, column.type) for column in contract.columns]
+        differences = sorted(set(found) ^ set(declared))
+        if found == declared:
+            observed = f"{len(found)} columns as declared"
+        elif differences:
+            observed = "; ".join(
+                f"{name} {type_} {'undeclared' if (name, type_) in found else 'missing'}"
+                for name, type_ in differences
+            )
+        else:
+            observed = f"columns in the order {', '.join(name for name, _ in found)}"
+        return CheckResult(
+            table=contract.table,
+            check=SCHEMA_CHECK,
+            passed=found == declared,
+            severity="error",
+            observed=observed,
+            expected=", ".join(f"{name} {type_}" for name, type_ in declared),
+            description="Columns have the declared names, order and types.",
+        )
+
+    def _validate(self, contract: Contract, relation: str) -> dict[str, Any]:
+        import great_expectations as gx
+        from great_expectations.expectations.registry import get_expectation_impl
+
+        from clv_pipeline.quality.buffered_duckdb import URL, connection_arguments
+
+        if self._source is None:
+            # GX warns about every failed metric by itself; the results say it better.
+            logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+            context = gx.get_context(mode="ephemeral")
+            context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+            self._source = context.data_sources.add_sql(
+                "warehouse", connection_string=URL, kwargs=connection_arguments(self._connection)
+            )
+        asset = self._source.add_table_asset(name=relation, table_name=relation)
+        try:
+            batch = asset.add_batch_definition_whole_table("all").get_batch()
+            suite = gx.ExpectationSuite(name=contract.table)
+            for stated in contract.expectations:
+                kind = get_expectation_impl(stated.type)
+                suite.add_expectation(
+                    kind(**stated.kwargs, severity=_GX_SEVERITY[stated.severity], meta={"name": stated.name})
+                )
+            # Counts without examples: an example may be a person's data.
+            outcome = batch.validate(
+                suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0}
+            )
+        finally:
+            self._source.delete_asset(relation)
+        return {result.expectation_config.meta["name"]: result for result in outcome.results}
+
+
+_GX_SEVERITY = {"error": "critical", "warning": "warning"}
+
+
+def _result(contract: Contract, stated: Expectation, result: Any) -> CheckResult:
+    broken = _exception_text(result.exception_info)
+    return CheckResult(
+        table=contract.table,
+        check=stated.name,
+        passed=bool(result.success) and broken is None,
+        severity=stated.severity,
+        observed=f"the check could not run: {broken}" if broken else _observed(result.result),
+        expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
+        description=stated.description,
+    )
+
+
+def _exception_text(info: Mapping[str, Any] | None) -> str | None:
+    """The message of an expectation that raised: flat, or nested one level by metric."""
+    if not info:
+        return None
+    entries = [info] if "raised_exception" in info else list(info.values())
+    raised = [entry["exception_message"] for entry in entries if entry.get("raised_exception")]
+    return "; ".join(sorted(set(map(str, raised)))) or None
+
+
+def _observed(result: Mapping[str, Any]) -> str:
+    if "unexpected_count" in result:
+        # Of an empty table the count is None.
+        return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} rows unexpected"
+    return str(result.get("observed_value", "nothing"))

@@ -1,0 +1,186 @@
+"""The nightly job in this process, told line by line; and the summary of what is published.
+
+Nothing here is part of the graph: it executes the same job that the schedule and the UI do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clv_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
+
+Echo = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run_id: str
+    success: bool
+
+
+def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, echo: Echo) -> Outcome:
+    """Materialize what is due, with one line per table.
+
+    Args:
+        settings: what to run.
+        select: a Dagster asset selection such as `rfm+`; None for what is due.
+        full_refresh: rebuild every table, the model review included, whether due or not.
+        echo: prints a line.
+
+    Raises:
+        ValueError: the selection is not one, or selects nothing.
+    """
+    import dagster as dg
+    from dagster._core.utils import make_new_run_id
+
+    from clv_pipeline.assets import Pipeline, all_assets
+    from clv_pipeline.automation import due_tonight, nightly_refresh
+    from clv_pipeline.instance import prepare_instance
+
+    pipeline = Pipeline.of(settings)
+    assets = all_assets(pipeline)
+    selection = _selection(select) if select else dg.AssetSelection.all() if full_refresh else due_tonight(settings)
+    keys = sorted(selection.resolve(assets))
+    if not keys:
+        raise ValueError(f"--select {select}: selects no table")
+    definitions = dg.Definitions(assets=assets, jobs=[nightly_refresh], executor=dg.in_process_executor)
+    prepare_instance(settings)
+    run_id = make_new_run_id()
+    try:
+        with dg.DagsterInstance.get() as instance:
+            instance.add_event_listener(run_id, _Progress(len(keys), echo))
+            result = definitions.resolve_job_def("nightly_refresh").execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                asset_selection=keys,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+    finally:
+        pipeline.warehouse.close()
+    return Outcome(run_id, result.success)
+
+
+def _selection(text: str) -> object:
+    import dagster as dg
+
+    try:
+        return dg.AssetSelection.from_string(text)
+    except dg.DagsterError as error:
+        raise ValueError(f"--select {text}: not an asset selection: {error}") from error
+
+
+class _Progress:
+    """Turns Dagster's events into a line per table."""
+
+    def __init__(self, tables: int, echo: Echo) -> None:
+        self._tables = tables
+        self._done = 0
+        self._echo = echo
+        self._materialized: dict[str | None, list[tuple[str, int | None]]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            return
+        with self._lock:
+            match event.event_type_value:
+                case "ASSET_CHECK_EVALUATION":
+                    self._tell_check(event.event_specific_data)
+                case "ASSET_MATERIALIZATION":
+                    self._note_materialization(event.step_key, event.event_specific_data)
+                case "STEP_SUCCESS":
+                    self._tell_success(event.step_key, event.event_specific_data)
+                case "STEP_FAILURE":
+                    self._echo(f"[ !! ] {event.step_key} failed: {_cause(event.event_specific_data)}")
+
+    def _tell_check(self, check: Any) -> None:
+        if not check.passed:
+            word = "FAILED " if check.severity.value == "ERROR" else "warning"
+            table = check.asset_key.to_user_string()
+            self._echo(f"        {word} {table}.{check.check_name}: {check.description}")
+
+    def _note_materialization(self, step: str | None, data: Any) -> None:
+        rows = data.materialization.metadata.get("dagster/row_count")
+        table = data.materialization.asset_key.to_user_string()
+        self._materialized.setdefault(step, []).append((table, rows.value if rows else None))
+
+    def _tell_success(self, step: str | None, data: Any) -> None:
+        for table, rows in self._materialized.get(step, []):
+            self._done += 1
+            told = f"{rows:>12,} rows" if rows is not None else " " * 17
+            self._echo(
+                f"[{self._done:>2}/{self._tables}] {table:<24}{told}  {data.duration_ms / 1000:6.1f} s"
+            )
+
+
+def _cause(failure: object) -> str:
+    """The user's part of a step failure: what the code raised, not Dagster's wrapping."""
+    error = getattr(failure, "error", None)
+    stated = getattr(getattr(failure, "user_failure_data", None), "description", None)
+    if stated:
+        return str(stated)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else "no message"
+
+
+def publication_summary(settings: Settings) -> list[str]:
+    """Where the publication is and the five numbers that matter, as lines to print."""
+    import duckdb
+
+    from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+
+    current = settings.published_dir / CURRENT
+    with duckdb.connect(str((current / DATABASE).resolve()), read_only=True) as published:
+        def one(query: str) -> tuple[object, ...]:
+            row = published.execute(query).fetchone()
+            assert row is not None  # noqa: S101  (aggregates and one-row tables always return a row)
+            return row
+
+        customers, revenue, as_of = one("select count(*), sum(revenue), max(as_of) from rfm")
+        kept, raw = one("""select sum("rows") filter (where outcome = 'kept'), sum("rows") from row_ledger""")
+        horizon, spend, buyers = one(
+            "select max(horizon_days), sum(expected_spend), sum(p_purchase) from clv_forecasts"
+            " where horizon_days = (select min(horizon_days) from clv_forecasts where horizon_days >= 90"
+            " or horizon_days = (select max(horizon_days) from clv_forecasts))"
+        )
+        at_risk, at_stake = one(
+            "select count(*), coalesce(sum(revenue), 0) from segments join rfm using (customer_id) where at_risk"
+        )
+        champion = published.execute(
+            "select model, bias, normalized_gini, cutoffs from model_leaderboard where is_champion and horizon_days = ?",
+            [horizon],
+        ).fetchone()
+    assert champion is not None  # noqa: S101  (the contract promises one champion per horizon)
+    model, bias, gini, cutoffs = champion
+    judged = (
+        f"{model}: backtest total {bias:+.1%}, normalized Gini {gini:.2f} over {cutoffs} cutoff(s)"
+        if cutoffs
+        else f"{model}: not yet evaluated, the history is too short"
+    )
+    return [
+        f"as of            {as_of}",
+        f"rows kept        {kept:,} of {raw:,} (why not: row_ledger)",
+        f"customers        {customers:,} with revenue of {revenue:,.2f}",
+        f"expected         {spend:,.2f} from {buyers:,.0f} buyers in the next {horizon} days",
+        f"at risk          {at_risk:,} customers who spent {at_stake:,.2f} (segments At Risk, Can't Lose)",
+        f"forecasts by     {judged}",
+        "",
+        f"published        {_relative(current / DATABASE)}",
+    ]
+
+
+def _relative(path: Path) -> Path:
+    """As the user would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

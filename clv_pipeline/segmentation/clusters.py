@@ -1,0 +1,270 @@
+"""K-means clusters of customers over recency, frequency and revenue, with the evidence for their number.
+
+Here: the choice of k, the assignment of every customer, the names and the profiles. Pure: a polars frame in,
+polars frames out. Not here: the rule-based R × F grid, Dagster, tables, settings.
+
+The recipe answers what K-means does badly on customer data: spend and frequency are heavy-tailed (log1p), a
+few wholesalers stretch every scale (median and interquartile range) or become clusters of one (minimum size),
+silhouette nearly always prefers two groups (k = 2 is only the fallback), and many splits are accidents of the
+sample (bootstrap stability).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEATURES = ("days_since_last", "frequency", "revenue")
+"""What customers are clustered on, each as log1p."""
+CANDIDATE_K = range(2, 9)
+"""Numbers of clusters that are tried."""
+MIN_CUSTOMERS = 50
+"""Below this many customers a split says more about the sample than about the customers."""
+FIT_CUSTOMERS = 20_000
+"""Centroids are fitted on at most this many customers; everybody is then assigned to the nearest one."""
+SAMPLE_CUSTOMERS = 3_000
+"""Silhouette is measured on at most this many customers (it needs all pairwise distances), and each bootstrap
+resample has at most this many."""
+RESAMPLES = 10
+"""Bootstrap refits per k."""
+MIN_STABILITY = 0.8
+"""Least mean adjusted Rand index between the clustering and its bootstrap refits."""
+MIN_SHARE = 0.03
+"""Least share of customers in the smallest cluster: less is not worth a campaign of its own."""
+MIN_SILHOUETTE = 0.25
+"""Below it there is no substantial structure (Kaufman & Rousseeuw 1990, Finding Groups in Data, p. 88)."""
+SILHOUETTE_TOLERANCE = 0.05
+"""A finer split is preferred while its silhouette stays this close to the best one."""
+
+_MEASURED = {"k": pl.Int64, "smallest_share": pl.Float64, "silhouette": pl.Float64, "stability": pl.Float64}
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The clusters of all customers and why there are that many.
+
+    assignments: one row per customer, ordered by customer_id: customer_id, cluster (1..k, 1 spends most),
+        cluster_name (unique per cluster).
+    profiles: one row per cluster, ordered by cluster: cluster, cluster_name, customers, customer_share
+        (0..1), median_days_since_last (days), median_frequency (repeat purchase days), median_revenue
+        (currency).
+    diagnostics: one row per k tried: k, smallest_share (0..1), silhouette (−1..1) and stability (mean
+        adjusted Rand index), both null where the smallest cluster was too small to go on, eligible, chosen.
+        Empty if there was nothing to split.
+    reason: one sentence that says why this number of clusters.
+    """
+
+    assignments: pl.DataFrame
+    profiles: pl.DataFrame
+    diagnostics: pl.DataFrame
+    reason: str
+
+
+def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
+    """Cluster customers by K-means on log1p, robustly scaled recency, frequency and revenue.
+
+    rfm: one row per customer with customer_id, days_since_last (days), frequency (repeat purchase days) and
+    revenue (currency; a negative net revenue counts as 0). Other columns and the row order do not matter.
+
+    Of k = 2..8 those are eligible whose smallest cluster holds at least `MIN_SHARE` of the customers, whose
+    bootstrap stability (mean adjusted Rand index, Hubert & Arabie 1985) reaches `MIN_STABILITY`, and whose
+    silhouette (Rousseeuw 1987) reaches `MIN_SILHOUETTE`. Chosen is the largest eligible k ≥ 3 whose
+    silhouette is within `SILHOUETTE_TOLERANCE` of the best eligible k ≥ 3; else k = 2 if eligible; else one
+    cluster. Too few or identical customers are one cluster as well. `reason` says which case it was.
+
+    Raises ValueError if a column is missing, a feature is null, not finite or (revenue aside) negative, or a
+    customer_id is null or repeated.
+    """
+    _check(rfm)
+    rfm = rfm.sort("customer_id")
+    if rfm.height < MIN_CUSTOMERS:
+        return _one_cluster(
+            rfm, f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs"
+        )
+    points = _scaled_features(rfm)
+    order = _stable_shuffle(rfm["customer_id"])
+    fitted = points[order[:FIT_CUSTOMERS]]
+    distinct = len(np.unique(fitted, axis=0))
+    if distinct == 1:
+        return _one_cluster(rfm, "all customers have the same recency, frequency and revenue")
+
+    from threadpoolctl import threadpool_limits
+
+    # The last bits of threaded sums depend on which thread finishes first; one thread makes runs identical.
+    with threadpool_limits(limits=1):
+        candidates = [k for k in CANDIDATE_K if k <= distinct]
+        models, diagnostics = _try_all(candidates, fitted, seed)
+        k, reason = _choose(diagnostics)
+        diagnostics = diagnostics.with_columns(chosen=pl.col("k") == k)
+        if k == 1:
+            return _one_cluster(rfm, reason, diagnostics)
+        nearest = models[k].predict(points)
+
+    cluster_of_centroid, names = _label(models[k].cluster_centers_)
+    clusters = pl.Series("cluster", cluster_of_centroid[nearest], dtype=pl.Int64)
+    return _clustering(rfm, clusters, names, diagnostics, reason)
+
+
+def _check(rfm: pl.DataFrame) -> None:
+    missing = [column for column in ("customer_id", *FEATURES) if column not in rfm.columns]
+    if missing:
+        raise ValueError(f"clustering needs the columns {missing}, which the frame does not have")
+    if rfm["customer_id"].null_count() or rfm["customer_id"].is_duplicated().any():
+        raise ValueError("clustering needs one row per customer, but customer_id is null or repeated")
+    for column in FEATURES:
+        values = rfm[column].cast(pl.Float64)
+        if values.null_count() or not values.is_finite().all():
+            raise ValueError(f"clustering needs finite numbers, but {column} has null or infinite values")
+        if column != "revenue" and (values < 0).any():
+            raise ValueError(f"clustering needs {column} of at least 0, but it has negative values")
+
+
+def _scaled_features(rfm: pl.DataFrame) -> NDArray[np.float64]:
+    """Customers × features: log1p, less the median, over the interquartile range as a standard deviation."""
+    raw = rfm.select(pl.col(FEATURES).cast(pl.Float64).clip(lower_bound=0)).to_numpy()
+    logged: NDArray[np.float64] = np.log1p(raw)
+    lower, median, upper = np.quantile(logged, [0.25, 0.5, 0.75], axis=0)
+    spread = (upper - lower) / 1.349  # the IQR of a normal distribution is 1.349 standard deviations
+    # Where most customers share one value (say, no repeat purchase) the IQR is 0 and the standard deviation
+    # takes over; a feature without any variation stays 0 and does not count.
+    spread = np.where(spread > 0, spread, logged.std(axis=0))
+    scaled: NDArray[np.float64] = (logged - median) / np.where(spread > 0, spread, 1.0)
+    return scaled
+
+
+def _stable_shuffle(ids: pl.Series) -> NDArray[np.intp]:
+    """Row numbers in the order of a fixed hash of the customer_id.
+
+    A prefix of it is a random sample in which a customer stays from night to night while others come and go.
+    Hash: FNV-1a over the UTF-8 bytes, vectorised over customers, finished with MurmurHash3's fmix64.
+    """
+    padded = np.array(ids.cast(pl.String).cast(pl.Binary).to_list(), dtype=np.bytes_)
+    hashes = np.full(len(padded), 0xCBF29CE484222325, dtype=np.uint64)
+    for byte in padded.view(np.uint8).reshape(len(padded), -1).T:
+        # The zeros that pad shorter ids are skipped: a hash must not depend on the longest id of the frame.
+        hashes = np.where(byte > 0, (hashes ^ byte) * np.uint64(0x100000001B3), hashes)
+    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(multiplier)
+    return np.argsort(hashes ^ (hashes >> np.uint64(33)), kind="stable")
+
+
+def _try_all(
+    candidates: list[int], fitted: NDArray[np.float64], seed: int
+) -> tuple[dict[int, Any], pl.DataFrame]:
+    """K-means for every candidate k: the fitted models by k, and the diagnostics without `chosen`."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
+
+    sample = fitted[:SAMPLE_CUSTOMERS]
+    distances = pairwise_distances(sample)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(fitted), size=(RESAMPLES, min(len(fitted), SAMPLE_CUSTOMERS)))
+    models: dict[int, Any] = {}
+    rows = []
+    for k in candidates:
+        model = models[k] = KMeans(n_clusters=k, n_init=5, random_state=seed).fit(fitted)
+        smallest_share = np.bincount(model.labels_, minlength=k).min() / len(fitted)
+        silhouette = stability = None
+        if smallest_share >= MIN_SHARE:
+            labels = model.predict(sample)
+            silhouette = silhouette_score(distances, labels, metric="precomputed")
+            refits = (KMeans(n_clusters=k, n_init=3, random_state=seed).fit(fitted[draw]) for draw in draws)
+            stability = np.mean([adjusted_rand_score(labels, refit.predict(sample)) for refit in refits])
+        rows.append((k, smallest_share, silhouette, stability))
+    diagnostics = pl.DataFrame(rows, schema=_MEASURED, orient="row").with_columns(
+        eligible=(
+            (pl.col("smallest_share") >= MIN_SHARE)
+            & (pl.col("stability") >= MIN_STABILITY)
+            & (pl.col("silhouette") >= MIN_SILHOUETTE)
+        ).fill_null(value=False)
+    )
+    return models, diagnostics
+
+
+def _choose(diagnostics: pl.DataFrame) -> tuple[int, str]:
+    """The number of clusters and the reason for it."""
+    bar = (
+        f"stable (adjusted Rand index of at least {MIN_STABILITY}), large enough (every cluster at least "
+        f"{MIN_SHARE:.0%} of customers) and separated (silhouette of at least {MIN_SILHOUETTE})"
+    )
+    eligible = diagnostics.filter("eligible")
+    finer = eligible.filter(pl.col("k") >= 3)
+    if not finer.is_empty():
+        best = finer.sort("silhouette", "k", descending=[True, False]).row(0, named=True)
+        close = finer.filter(pl.col("silhouette") >= best["silhouette"] - SILHOUETTE_TOLERANCE)
+        chosen = close.sort("k").row(-1, named=True)
+        return chosen["k"], (
+            f"{chosen['k']} clusters: the finest eligible split with a silhouette "
+            f"({chosen['silhouette']:.2f}) within {SILHOUETTE_TOLERANCE} of the best with three or more "
+            f"({best['silhouette']:.2f} with {best['k']}); stability {chosen['stability']:.2f}, "
+            f"smallest cluster {chosen['smallest_share']:.1%} of customers"
+        )
+    if not eligible.is_empty():
+        return 2, f"2 clusters: no split into three or more is {bar}"
+    return 1, f"no split is {bar}"
+
+
+def _label(centroids: NDArray[np.float64]) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """Cluster number of every centroid, and the name of every cluster number.
+
+    Numbers go by rank: highest revenue first, the more recent first among equals. The words tell in which
+    third of the range between the extreme centroids a cluster lies, so they compare clusters with each other:
+    bare ranks would call two clusters last seen 14 and 18 days ago "recent" and "cooling".
+    """
+    recency, _, revenue = centroids.T
+    ranking = np.lexsort((recency, -revenue))
+    cluster_of_centroid = np.empty(len(centroids), dtype=np.int64)
+    cluster_of_centroid[ranking] = np.arange(1, len(centroids) + 1)
+
+    value_words = np.array(["High value", "Medium value", "Low value"])[_third(-revenue)[ranking]]
+    recency_words = np.array(["recent", "cooling", "lapsed"])[_third(recency)[ranking]]
+    words = [f"{value}, {seen}" for value, seen in zip(value_words, recency_words, strict=True)]
+    alike = Counter(words)
+    names = {
+        cluster: name
+        if alike[name] == 1
+        else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
+        for cluster, name in enumerate(words, start=1)
+    }
+    return cluster_of_centroid, names
+
+
+def _third(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """0, 1 or 2: the third of their range in which values lie; all in the middle one if there is no range."""
+    low, width = values.min(), np.ptp(values)
+    position = (values - low) / width if width > 0 else np.full_like(values, 0.5)
+    return np.minimum((position * 3).astype(np.int64), 2)
+
+
+def _one_cluster(rfm: pl.DataFrame, why: str, diagnostics: pl.DataFrame | None = None) -> Clustering:
+    if diagnostics is None:
+        diagnostics = pl.DataFrame(schema=_MEASURED | {"eligible": pl.Boolean, "chosen": pl.Boolean})
+    clusters = pl.repeat(1, rfm.height, dtype=pl.Int64, eager=True).alias("cluster")
+    return _clustering(rfm, clusters, {1: "All customers"}, diagnostics, f"One cluster: {why}")
+
+
+def _clustering(
+    rfm: pl.DataFrame, clusters: pl.Series, names: dict[int, str], diagnostics: pl.DataFrame, reason: str
+) -> Clustering:
+    labelled = rfm.select("customer_id", *FEATURES).with_columns(
+        clusters, clusters.replace_strict(names, return_dtype=pl.String).alias("cluster_name")
+    )
+    profiles = (
+        labelled.group_by("cluster", "cluster_name")
+        .agg(
+            customers=pl.len().cast(pl.Int64),
+            customer_share=pl.len() / labelled.height,
+            **{f"median_{column}": pl.col(column).cast(pl.Float64).median() for column in FEATURES},
+        )
+        .sort("cluster")
+    )
+    return Clustering(
+        labelled.select("customer_id", "cluster", "cluster_name"), profiles, diagnostics, reason
+    )

@@ -1,0 +1,231 @@
+"""What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
+
+Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`.
+Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
+in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
+
+from clv_pipeline.config_file import ConfigError, expand_variables, explain, parse_yaml, without_credentials
+from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
+
+__all__ = [
+    "Backtest",
+    "Cleaning",
+    "ConfigError",
+    "FileFormat",
+    "Forecast",
+    "Schedule",
+    "Settings",
+    "Source",
+    "Storage",
+    "TransactionSource",
+]
+
+EMBEDDED_DEFAULT = "embedded default (clv_pipeline/default_clv.yaml)"
+"""What errors call the packaged configuration."""
+
+
+class Cleaning(Block):
+    """What is taken out between raw and cleaned transactions."""
+
+    deduplicate: bool = True
+    """Keep one of several rows that are equal in every mapped column."""
+    returns: Literal["drop", "net"] = "drop"
+    exclude_products: list[str] = Field(default=[])
+    outliers: Literal["keep", "cap", "drop"] = "keep"
+
+
+class Forecast(Block):
+    """What is forecast, as of which day, and how future money is valued."""
+
+    as_of: date | Literal["latest", "today"] = "latest"
+    """Days up to and including this one are history; `latest` is the last day with a transaction."""
+    horizons_days: list[Annotated[int, Field(gt=0)]] = Field(default=[30, 90, 180, 365], min_length=1)
+    annual_discount_rate: float = Field(default=0.10, ge=0)
+    margin: float = Field(default=1.0, gt=0, le=1)
+    interval_level: float = Field(default=0.8, gt=0, lt=1)
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _day_or_word(cls, value: Any) -> date | str:
+        if isinstance(value, str) and value in ("latest", "today"):
+            return value
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError("should be latest, today or a day such as 2011-09-01") from error
+
+    @field_validator("horizons_days")
+    @classmethod
+    def _unique_and_sorted(cls, value: list[int]) -> list[int]:
+        if len(set(value)) != len(value):
+            raise ValueError("should name each horizon once")
+        return sorted(value)
+
+
+class Backtest(Block):
+    """How far back the models are tried out."""
+
+    folds: int = Field(default=1, ge=1)
+
+
+_CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+class Schedule(Block):
+    """When the two jobs run: five cron fields each, in one timezone."""
+
+    cron: str = "0 2 * * *"
+    review_cron: str = "0 4 * * 0"
+    timezone: str = "UTC"
+
+    @field_validator("cron", "review_cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        fields = value.split()
+        # Dagster's own checker costs a second of import and runs again when the schedule is defined.
+        item = r"(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[1-9][0-9]*)?"
+        good = len(fields) == 5 and all(
+            re.fullmatch(f"{item}(,{item})*", field)
+            and all(low <= int(number) <= high for number in re.findall(r"(?<!/)\b\d+", field))
+            for field, (low, high) in zip(fields, _CRON_LIMITS, strict=True)
+        )
+        if not good:
+            raise ValueError("should be five cron fields (minute hour day month weekday) such as '0 2 * * *'")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError("should be a timezone such as UTC or Europe/Berlin") from error
+        return value
+
+
+class Storage(Block):
+    """Where the pipeline keeps what it computes."""
+
+    home: str = Field(default="data", min_length=1)
+    """A folder; relative to the current one. `CLV_HOME` overrides it."""
+    keep_versions: int = Field(default=5, ge=1)
+
+
+class Settings(Block):
+    """The whole configuration, validated. Get one from `Settings.load()`."""
+
+    source: Source
+    cleaning: Cleaning = Cleaning()
+    forecast: Forecast = Forecast()
+    models: list[str] = Field(
+        default=["own_rate", "last_window", "same_window_last_year", "linear_regression", "bg_nbd"],
+        min_length=1,
+    )
+    backtest: Backtest = Backtest()
+    schedule: Schedule = Schedule()
+    storage: Storage = Storage()
+
+    _config_file: Path | None = PrivateAttr(default=None)
+    # Captured once, so that a later change of folder does not move the warehouse.
+    _started_in: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @field_validator("models")
+    @classmethod
+    def _each_model_once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError("should name each model once")
+        return value
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """The configuration at `path`, else at CLV_CONFIG, else ./clv.yaml, else the embedded default.
+
+        Raises ConfigError that lists everything that is wrong with the file.
+        """
+        chosen = path or (Path(os.environ["CLV_CONFIG"]) if os.environ.get("CLV_CONFIG") else None)
+        if chosen is None and Path("clv.yaml").is_file():
+            chosen = Path("clv.yaml")
+        if chosen is None:
+            text = resources.files("clv_pipeline").joinpath("default_clv.yaml").read_text(encoding="utf-8")
+            return cls.from_mapping(parse_yaml(text, EMBEDDED_DEFAULT))
+        try:
+            text = chosen.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{chosen}: should be UTF-8 text ({error.reason} at byte {error.start})"
+            ) from error
+        except OSError as error:
+            told = "" if path else " (named by CLV_CONFIG)" if os.environ.get("CLV_CONFIG") else ""
+            raise ConfigError(
+                f"{chosen}{told}: cannot be read: {error.strerror}; `clv init FILE` writes one"
+            ) from error
+        return cls.from_mapping(parse_yaml(text, str(chosen)), config_file=chosen)
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any], config_file: Path | None = None) -> Self:
+        """Settings from an already parsed mapping; `config_file` is the file that it came from.
+
+        Environment variables are expanded and CLV_HOME is honoured. Raises ConfigError.
+        """
+        origin = str(config_file) if config_file else EMBEDDED_DEFAULT
+        expanded = expand_variables(dict(raw), origin)
+        if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
+            expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
+        try:
+            settings = cls.model_validate(expanded)
+        except ValidationError as error:
+            raise ConfigError("\n".join([f"{origin}:", *explain(cls, error)])) from error
+        settings._config_file = config_file.resolve() if config_file else None
+        return settings
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file that was read, absolute; None for the embedded default."""
+        return self._config_file
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder that relative source paths start from: the configuration file's own."""
+        return self._config_file.parent if self._config_file else self._started_in
+
+    @property
+    def home(self) -> Path:
+        """`storage.home` as an absolute path."""
+        return (self._started_in / Path(self.storage.home).expanduser()).resolve()
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The pipeline's private database file."""
+        return self.home / "warehouse" / "clv.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        """The folder that holds `versions/` and `current`."""
+        return self.home / "published"
+
+    @property
+    def config_hash(self) -> str:
+        """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
+        content = self.model_dump(mode="json")
+        del content["storage"]["home"]
+        transactions = content["source"]["transactions"]
+        if transactions["url"] is not None:
+            transactions["url"] = without_credentials(transactions["url"])
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()

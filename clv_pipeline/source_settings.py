@@ -1,0 +1,144 @@
+"""What the user may say about where transactions come from: files or a query, the mapping, the format.
+
+Here belongs the `source:` block of `clv.yaml`, because the loader needs it without the rest of the settings.
+Opening any of it belongs in `sources/`.
+"""
+
+import codecs
+import difflib
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "read_error", "source_text"})
+"""Columns of the raw table that the loader fills by itself; a mapping cannot."""
+
+
+class Block(BaseModel):
+    """A mapping of the configuration: no unknown keys, no changes after it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FileFormat(Block):
+    """How the files are written. What is not stated is found out from each file."""
+
+    delimiter: str | None = None
+    """One character, or `tab`, or `whitespace` for columns aligned by runs of spaces."""
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", "'", " "] | None = None
+    date_formats: list[str] | None = Field(default=None, min_length=1)
+    """strptime formats, tried in this order after ISO 8601."""
+    sheets: list[str] | None = Field(default=None, min_length=1)
+    """Sheets of a workbook to read; without it, all of them."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        named = {"tab": "\t", "\\t": "\t", "space": "whitespace"}
+        value = named.get(value, value) if value is not None else None
+        if value is not None and value != "whitespace" and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError("should be one character, tab or whitespace")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            return codecs.lookup(value).name if value is not None else None
+        except LookupError as error:
+            raise ValueError(
+                "should be an encoding such as utf-8, latin-1, windows-1252 or utf-16"
+            ) from error
+
+    @field_validator("date_formats")
+    @classmethod
+    def _strptime_formats(cls, value: list[str] | None) -> list[str] | None:
+        for text in value or []:
+            if "%" not in text:
+                raise ValueError("should be strptime formats such as '%d/%m/%Y %H:%M'")
+        return value
+
+    @model_validator(mode="after")
+    def _separators_differ(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError("decimal and thousands should be different characters")
+        return self
+
+
+class TransactionSource(Block):
+    """Where the transactions are, and which of their columns mean what.
+
+    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps ours to theirs;
+    a key of ours that is not one of the known columns becomes an attribute of the transaction.
+    """
+
+    path: list[str] = []
+    """Files and globs as the user wrote them; one may be written without the list."""
+    url: str | None = Field(default=None, repr=False)
+    query: str | None = None
+    columns: dict[str, str]
+    format: FileFormat = FileFormat()
+
+    required: ClassVar[tuple[str, ...]] = ("customer_id", "ordered_at")
+    numbers: ClassVar[tuple[str, ...]] = ("quantity", "unit_price", "amount")
+    optional: ClassVar[tuple[str, ...]] = ("order_id", "product_id", "country")
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The mapped columns that are none of the known ones, ours: theirs."""
+        known = {*self.required, *self.numbers, *self.optional}
+        return {ours: theirs for ours, theirs in self.columns.items() if ours not in known}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_may_be_a_url(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+            return data
+        if "://" not in data["path"]:
+            return {**data, "path": [data["path"]]}
+        if "url" in data:
+            raise ValueError("should have either path or url; found both")
+        return {**{key: value for key, value in data.items() if key != "path"}, "url": data["path"]}
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_suffice(cls, columns: dict[str, str]) -> dict[str, str]:
+        problems = [
+            f"`{name}` is filled by the loader; choose another name"
+            for name in sorted(RESERVED_COLUMNS & set(columns))
+        ]
+        problems += [
+            f"`{ours}` maps to an empty name" for ours, theirs in columns.items() if not theirs.strip()
+        ]
+        missing = [name for name in cls.required if name not in columns]
+        if "amount" not in columns:
+            missing += [name for name in ("quantity", "unit_price") if name not in columns]
+        for name in missing:
+            spare = [key for key in columns if key not in (*cls.required, *cls.numbers, *cls.optional)]
+            near = difflib.get_close_matches(name, spare, n=1)
+            hint = f" (is `{near[0]}` meant?)" if near else ""
+            problems.append(f"`{name}` is missing{hint}")
+        if problems:
+            needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
+            raise ValueError(f"should map {needed}: {'; '.join(problems)}")
+        return columns
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if bool(self.path) == (self.url is not None):
+            raise ValueError(
+                f"should have either path, or url with query; found {'both' if self.path else 'neither'}"
+            )
+        if (self.url is None) != (self.query is None):
+            raise ValueError("url and query go together")
+        if not all(text.strip() for text in self.path):
+            raise ValueError("path should name a file or a glob; found an empty one")
+        return self
+
+
+class Source(Block):
+    """What is read."""
+
+    transactions: TransactionSource

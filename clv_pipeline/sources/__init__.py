@@ -1,0 +1,15 @@
+"""Reading what users have: files and databases become one typed table of transactions.
+
+Here belongs everything between `source:` in `clv.yaml` and the raw table: which files there are
+(`catalog`), how each is encoded and separated (`sniff`, `prepare`), what dates and numbers look like in
+them (`conventions`), how a file becomes something SQL can scan (`tables`, `workbooks`, `databases`), and
+the load itself (`load`). `inspect` guesses a mapping and reports on a source. Every record arrives,
+readable or not: refusing rows is the business of the cleaning layer. Nothing here knows of Dagster or of
+the warehouse's layout.
+"""
+
+from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.load import LoadedFile, load_transactions
+
+__all__ = ["LoadedFile", "SourceError", "SourceFile", "list_files", "load_transactions"]

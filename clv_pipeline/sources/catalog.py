@@ -1,0 +1,85 @@
+"""Which files a source consists of.
+
+Here belongs the step from what the user wrote (a file, a glob, `lifetimes:NAME`) to existing files with a
+label each. Nothing is opened here except to hash it.
+"""
+
+import glob
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.errors import SourceError
+
+_PACKAGED = "lifetimes:"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One existing file of a source."""
+
+    label: str
+    """The path as the user wrote it, its glob resolved: the same on every machine if it was relative."""
+    path: Path
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.path.stat().st_size
+
+    def sha256(self) -> str:
+        """Hex digest of the bytes on disk (of a compressed file: of the compressed bytes)."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(source: TransactionSource, base_dir: Path) -> list[SourceFile]:
+    """The files that `source.path` names, sorted by label, each once; empty for a database source.
+
+    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing.
+    """
+    found: dict[Path, SourceFile] = {}
+    for pattern in source.path:
+        for file in _resolve(pattern.strip(), base_dir):
+            found.setdefault(file.path.resolve(), file)
+    return sorted(found.values(), key=lambda file: file.label)
+
+
+def _resolve(pattern: str, base_dir: Path) -> list[SourceFile]:
+    if pattern.startswith(_PACKAGED):
+        return [SourceFile(pattern, _packaged_file(pattern.removeprefix(_PACKAGED)))]
+    written = Path(pattern).expanduser()
+    exact = base_dir / written
+    if exact.is_dir():
+        raise SourceError(f"{pattern}: is a folder; name its files, for example {pattern.rstrip('/')}/*.csv")
+    if exact.is_file():
+        return [SourceFile(Path(pattern).as_posix(), exact)]
+    # Path.glob takes no absolute pattern.
+    matches = glob.glob(str(written), root_dir=base_dir, recursive=True)  # noqa: PTH207
+    files = [
+        SourceFile(Path(match).as_posix(), base_dir / match)
+        for match in matches
+        if (base_dir / match).is_file()
+    ]
+    if not files:
+        what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
+        raise SourceError(
+            f"{pattern}: {what} (relative paths start at {base_dir}); correct source.transactions.path"
+        )
+    return files
+
+
+def _packaged_file(name: str) -> Path:
+    # Found without importing: lifetimes costs seconds and needs pkg_resources.
+    spec = importlib.util.find_spec("lifetimes")
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError(
+            f"{_PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "datasets"
+    path = folder / name
+    if path.parent != folder or not path.is_file():
+        raise SourceError(f"{_PACKAGED}{name}: the lifetimes package ships no such data set")
+    return path

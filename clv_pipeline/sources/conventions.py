@@ -1,0 +1,248 @@
+"""How dates and numbers are written, decided once for all files of a source.
+
+Here belongs judging samples of text: day or month first, decimal comma or point. What is ambiguous is never
+guessed: the error asks for the format and shows two values. Files are judged together, because each daily
+file alone may hold nothing but ambiguous dates.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.tables import RawTable
+
+SAMPLE_ROWS = 1_000
+"""From the head of each file."""
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How to read text as dates and numbers."""
+
+    date_formats: list[str]
+    """strptime formats, tried in this order where a value is not ISO 8601."""
+    decimal: str
+    thousands: str | None
+    """Accepted only where it separates groups of three digits."""
+
+
+def is_plausible(timestamp: str) -> str:
+    """SQL for whether the SQL expression `timestamp` can be an order's date.
+
+    DuckDB reads 01-02-10 as a day of the year 1, and knows infinity and years above 9999.
+    """
+    return f"{timestamp} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-30'"
+
+
+def decide(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
+) -> Conventions:
+    """The conventions of `tables`, configured or found out. Raises SourceError where the values do not
+    tell."""
+    configured = source.format
+    dates = (
+        configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
+    )
+    other = {".": ",", ",": "."}
+    decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source)
+    thousands = configured.thousands or other.get(decimal or "")
+    return Conventions(dates, decimal or ".", thousands)
+
+
+_DATE_KINDS = ("text", "number")
+"""20100501 is a date also where a file has it as a number."""
+
+
+def sample(
+    con: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    theirs: str,
+    condition: str,
+    kinds: Sequence[str] = ("text",),
+) -> list[str]:
+    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`.
+
+    Empty for a column of none of the `kinds`.
+    """
+    column = table.columns[theirs]
+    if column.kind not in kinds:
+        return []
+    query = (
+        f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} "
+        f"LIMIT {SAMPLE_ROWS}) WHERE v <> '' AND ({condition}) ORDER BY v"
+    )
+    return [value for (value,) in con.execute(query, used(table.parameters, query)).fetchall()]
+
+
+def used(parameters: dict[str, object], query: str) -> dict[str, object]:
+    """Those of the parameters that the query names: DuckDB refuses any other."""
+    named = set(re.findall(r"\$(\w+)", query))
+    return {name: value for name, value in parameters.items() if name in named}
+
+
+# --- dates ---
+
+_CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2}(?P<fraction>\.\d+)?)?)"
+_TIME = rf"(?:(?P<gap>T| +){_CLOCK}(?P<half> ?[AaPp][Mm])?)?$"
+_DAY_MONTH = re.compile(
+    r"^(?P<first>\d{1,2})(?P<sep>[/.\-])(?P<second>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME
+)
+_COMPACT = re.compile(r"^\d{8}" + _TIME)
+_COMPACT_SECONDS = re.compile(r"^\d{14}$")
+_YEAR_FIRST = re.compile(r"^\d{4}\.\d{1,2}\.\d{1,2}" + _TIME)
+_DAY_NAME = re.compile(
+    r"^\d{1,2}(?P<sep>[ \-/])(?P<month>[A-Za-z]{3,9})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME
+)
+_NAME_DAY = re.compile(r"^(?P<month>[A-Za-z]{3,9}) \d{1,2}(?P<comma>,?) (?P<year>\d{4})" + _TIME)
+
+
+def _clock_format(match: re.Match[str]) -> str:
+    if not match["clock"]:
+        return ""
+    seconds = ":%S" if match["seconds"] else ""
+    fraction = ".%f" if match["fraction"] else ""
+    half = match["half"] or ""
+    hour = "%I" if half else "%H"
+    gap = "T" if match["gap"] == "T" else " "
+    return f"{gap}{hour}:%M{seconds}{fraction}{' %p' if half.startswith(' ') else '%p' if half else ''}"
+
+
+def _plain_format(value: str) -> str | None:
+    """The strptime format of a date whose parts cannot be mistaken for each other."""
+    if match := _COMPACT.match(value):
+        return "%Y%m%d" + _clock_format(match)
+    if _COMPACT_SECONDS.match(value):
+        return "%Y%m%d%H%M%S"
+    if match := _YEAR_FIRST.match(value):
+        return "%Y.%m.%d" + _clock_format(match)
+    if match := _DAY_NAME.match(value):
+        month, year = "%b" if len(match["month"]) == 3 else "%B", "%Y" if len(match["year"]) == 4 else "%y"
+        return f"%d{match['sep']}{month}{match['sep']}{year}" + _clock_format(match)
+    if match := _NAME_DAY.match(value):
+        return f"{'%b' if len(match['month']) == 3 else '%B'} %d{match['comma']} %Y" + _clock_format(match)
+    return None
+
+
+def _date_formats(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
+) -> list[str]:
+    theirs = source.columns["ordered_at"]
+    is_iso = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
+    values = sorted(
+        {value for table in tables for value in sample(con, table, theirs, f"NOT {is_iso}", _DATE_KINDS)}
+    )
+    if not values:
+        return []
+    formats = {found for value in values if (found := _plain_format(value))}
+    numeric = [match for value in values if (match := _DAY_MONTH.match(value))]
+    for separator in sorted({match["sep"] for match in numeric}):
+        alike = [match for match in numeric if match["sep"] == separator]
+        day_first = _day_comes_first(con, tables, theirs, separator, alike)
+        for match in alike:
+            year = "%Y" if len(match["year"]) == 4 else "%y"
+            parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
+            formats.add(separator.join(parts) + _clock_format(match))
+    if not formats and not any(sample(con, table, theirs, is_iso, _DATE_KINDS) for table in tables):
+        raise SourceError(
+            f"{tables[0].source_file}: no date format is known for the column {theirs!r}: {_two(values)}; "
+            "state source.transactions.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another"
+        )
+    # Two-digit years first: %Y would read 10 as the year 10.
+    return sorted(formats, key=lambda text: ("%Y" in text, text))
+
+
+def _day_comes_first(
+    con: duckdb.DuckDBPyConnection,
+    tables: Sequence[RawTable],
+    theirs: str,
+    separator: str,
+    samples: Sequence[re.Match[str]],
+) -> bool:
+    first = max(_up_to_31(match["first"]) for match in samples)
+    second = max(_up_to_31(match["second"]) for match in samples)
+    if first <= 12 and second <= 12:
+        # The head may be one month's first days; the whole column costs a scan, so it is asked only now.
+        first, second = _largest_parts(con, tables, theirs, separator)
+    shown = _two([match.string for match in samples])
+    asked = "state source.transactions.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
+    where = f"{tables[0].source_file}: the dates in the column {theirs!r}"
+    if first <= 12 and second <= 12:
+        raise SourceError(f"{where} may be day first or month first: {shown}; {asked}")
+    if first > 12 and second > 12:
+        raise SourceError(f"{where} are day first in some rows, month first in others: {shown}; {asked}")
+    return first > 12
+
+
+def _up_to_31(part: str) -> int:
+    return int(part) if int(part) <= 31 else 0
+
+
+def _largest_parts(
+    con: duckdb.DuckDBPyConnection, tables: Iterable[RawTable], theirs: str, separator: str
+) -> tuple[int, int]:
+    largest = [0, 0]
+    pattern = rf"^(\d{{1,2}})[{re.escape(separator)}](\d{{1,2}})[{re.escape(separator)}]\d"
+    for table in tables:
+        if table.columns[theirs].kind != "text":
+            continue
+        query = (
+            "SELECT max(first) FILTER (first <= 31), max(second) FILTER (second <= 31) FROM (SELECT "
+            "TRY_CAST(regexp_extract(v, $pattern, 1) AS INTEGER) AS first, "
+            "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
+            f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
+        )
+        row = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0, 0)
+        largest = [max(known, found or 0) for known, found in zip(largest, row, strict=True)]
+    return largest[0], largest[1]
+
+
+def _two(values: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys((values[0], values[-1])))
+    return " and ".join(repr(value) for value in distinct)
+
+
+# --- numbers ---
+
+_POINT = re.compile(
+    r"^[+-]?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|0?\.\d+|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,}))$"
+)
+_COMMA = re.compile(
+    r"^[+-]?(\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}|0?,\d+|\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$"
+)
+_EITHER = re.compile(r"^[+-]?\d{1,3}[.,]\d{3}$")
+
+
+def _decimal(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
+) -> str | None:
+    """The decimal separator that the samples prove; None where no sampled number has any separator."""
+    columns = [source.columns[name] for name in source.numbers if name in source.columns]
+    values = sorted(
+        {
+            value
+            for table in tables
+            if table.localised
+            for theirs in columns
+            for value in sample(con, table, theirs, "contains(v, ',') OR contains(v, '.')")
+        }
+    )
+    point = [value for value in values if _POINT.match(value)]
+    comma = [value for value in values if _COMMA.match(value)]
+    either = [value for value in values if _EITHER.match(value) and value not in point and value not in comma]
+    asked = "state source.transactions.format.decimal ('.' or ',')"
+    if point and comma:
+        raise SourceError(
+            f"{tables[0].source_file}: numbers are written with a decimal point and with a decimal comma: "
+            f"{point[0]!r} and {comma[0]!r}; {asked}"
+        )
+    if either and not point and not comma:
+        problem = f"numbers may have a decimal or a thousands separator: {_two(either)}"
+        raise SourceError(f"{tables[0].source_file}: {problem}; {asked}")
+    return "." if point else "," if comma else None

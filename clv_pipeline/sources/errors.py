@@ -1,0 +1,27 @@
+"""The one error of this package, and the ways it is worded.
+
+Here belongs what every reader needs to tell a user what is wrong with a source. Third-party exceptions are
+wrapped where they are raised, with `from`, so that the cause stays visible to who debugs.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class SourceError(Exception):
+    """A source cannot be read: the text names the file, the cause and what to do about it."""
+
+
+def one_error(problems: Sequence[str]) -> SourceError:
+    """One error for several problems; the first five are spelled out."""
+    shown = list(problems[:5])
+    if len(problems) > len(shown):
+        shown.append(f"… and {len(problems) - len(shown)} more of this kind")
+    return SourceError("\n".join(shown))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the known name that is most like `name`, or nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""

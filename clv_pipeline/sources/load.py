@@ -1,0 +1,237 @@
+"""The load: every record of a source becomes one row of one typed table.
+
+Here belongs the order of events: find the files, hold every header against the mapping, decide the
+conventions, and only then write. Lines that cannot be split into fields become rows too, with their text
+and the reason.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.catalog import list_files
+from clv_pipeline.sources.conventions import Conventions, decide
+from clv_pipeline.sources.databases import query_table
+from clv_pipeline.sources.errors import SourceError, nearest, one_error
+from clv_pipeline.sources.prepare import blank_lines_before
+from clv_pipeline.sources.tables import REJECT_SCANS, REJECTS, RawTable, identifier, open_tables
+from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNREADABLE, typed_select
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """What one file, zip member, sheet or query gave."""
+
+    source_file: str
+    rows: int
+    """Rows in the table, the unreadable ones included."""
+    unreadable_rows: int
+    bytes: int | None
+    """Of the whole file, also for one member or sheet of it; None for a query."""
+    sha256: str | None
+    """Of the same bytes."""
+    format: str
+    """For people: kind, delimiter, encoding, dates, decimals."""
+
+
+def load_transactions(
+    con: duckdb.DuckDBPyConnection, table: str, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> list[LoadedFile]:
+    """Creates or replaces `table` with one row per record of `source`, in the order of the files and their
+    records.
+
+    The columns are those of `typed.TARGET_COLUMNS`. Text is trimmed of spaces and '' is NULL; what cannot
+    be read as a date or number is NULL, and `source_text` then holds the original mapped fields as a JSON
+    object. `source_line` is the number of the record, counting the header as 1: the number of the line,
+    unless a blank line or a quoted line break comes before it. Files without a header line (JSON lines,
+    Parquet) and queries count from 1.
+
+    `work_dir` takes temporary copies; it is emptied before and after. Nothing is written to `table` before
+    every header agrees with the mapping. May be called inside a transaction.
+
+    Raises SourceError for whatever is wrong with the source.
+    """
+    shutil.rmtree(work_dir, ignore_errors=True)
+    work_dir.mkdir(parents=True)
+    # The line numbers rest on it.
+    con.execute("SET preserve_insertion_order = true")
+    try:
+        tables = open_source(con, source, base_dir, work_dir)
+        conventions = conventions_of(con, tables, source)
+        columns = ", ".join(f"{name} {type_}" for name, type_ in TARGET_COLUMNS.items())
+        con.execute(f"CREATE OR REPLACE TABLE {identifier(table)} ({columns})")
+        loaded: list[LoadedFile] = []
+        for raw in tables:
+            loaded.append(_load_one(con, table, raw, source, conventions, sum(file.rows for file in loaded)))
+            for path in raw.temporary:
+                path.unlink()
+    finally:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    if not any(file.rows for file in loaded):
+        raise SourceError(
+            f"{tables[0].source_file}: holds no record below its header, and so does every other file"
+        )
+    return loaded
+
+
+def open_source(
+    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> list[RawTable]:
+    """The raw tables of `source`, their headers in agreement with the mapping. Raises SourceError
+    otherwise."""
+    if source.url is not None and source.query is not None:
+        tables = [query_table(con, source.url, source.query, base_dir)]
+    else:
+        tables = open_tables(con, list_files(source, base_dir), source, work_dir)
+    problems = [problem for raw in tables for problem in _disagreements(raw, source)]
+    if problems:
+        raise one_error(problems)
+    return tables
+
+
+def conventions_of(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
+) -> Conventions:
+    """How dates and numbers are written in `tables`. Raises SourceError where that is not certain."""
+    try:
+        conventions = decide(con, tables, source)
+        con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
+    except duckdb.InvalidInputException as error:
+        where = "state other source.transactions.format.date_formats, delimiter or encoding"
+        raise SourceError(f"{tables[0].source_file}: cannot be sampled ({error}); {where}") from error
+    return conventions
+
+
+def _disagreements(raw: RawTable, source: TransactionSource) -> list[str]:
+    problems = []
+    for ours, theirs in source.columns.items():
+        if theirs not in raw.columns:
+            found = ", ".join(repr(name) for name in raw.columns) or "none"
+            problems.append(
+                f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing"
+                f"{nearest(theirs, raw.columns)}; columns found: {found}. "
+                f"Correct source.transactions.columns.{ours}"
+            )
+        elif theirs in raw.repeated:
+            problems.append(
+                f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice; rename one"
+            )
+    return problems
+
+
+def _load_one(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    raw: RawTable,
+    source: TransactionSource,
+    conventions: Conventions,
+    rows_before: int,
+) -> LoadedFile:
+    target = identifier(table)
+    if raw.stores_rejects:
+        _forget_rejects(con)
+    select, parameters = typed_select(raw, source, conventions)
+    try:
+        rows = _count(con, f"INSERT INTO {target} {select}", parameters)
+    except duckdb.Error as error:
+        raise SourceError(
+            f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format"
+        ) from error
+    # Rows get their number afterwards: row_number() would make the scan single-threaded. Inside a transaction
+    # rowids start far from 0, hence the minimum.
+    first = _count(con, f"SELECT coalesce(min(rowid), 0) FROM {target}", {})
+    start = first + rows_before
+    con.execute(
+        f"UPDATE {target} SET source_line = rowid - $start + $first_line WHERE rowid >= $start",
+        {"start": start, "first_line": raw.first_line},
+    )
+    unreadable = _count_unreadable(con, target, start, rows) if raw.unreadable != "NULL" else 0
+    rejected = _add_rejects(con, target, raw, start, rows) if raw.stores_rejects else 0
+    rows += rejected
+    unreadable += rejected
+    dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
+    decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
+    return LoadedFile(raw.source_file, rows, unreadable, raw.bytes, raw.sha256, raw.format + dates + decimal)
+
+
+def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]) -> int:
+    (count,) = con.execute(sql, parameters).fetchone() or (0,)
+    return int(count)
+
+
+def _count_unreadable(con: duckdb.DuckDBPyConnection, target: str, start: int, rows: int) -> int:
+    sql = (
+        f"SELECT count(*) FROM {target} "
+        "WHERE rowid BETWEEN $start AND $start + $rows - 1 AND read_error IS NOT NULL"
+    )
+    return _count(con, sql, {"start": start, "rows": rows})
+
+
+def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
+    known = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name IN ($errors, $scans)",
+        {"errors": REJECTS, "scans": REJECT_SCANS},
+    ).fetchall()
+    for (name,) in known:
+        con.execute(f"DELETE FROM {name}")
+
+
+def _add_rejects(
+    con: duckdb.DuckDBPyConnection, target: str, raw: RawTable, start: int, good_rows: int
+) -> int:
+    """Appends the lines that were not split, and moves the numbers of the good rows below them. Returns how
+    many."""
+    lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
+    if not lines:
+        return 0
+    assert raw.scanned_path is not None  # noqa: S101 - whoever stores rejects has scanned a file
+    # DuckDB counts blank lines here, although they are no records.
+    blanks = blank_lines_before(raw.scanned_path, [position for _, position in lines])
+    numbers = [line - blank for (line, _), blank in zip(lines, blanks, strict=True)]
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE clv_reject_lines (line BIGINT, number BIGINT, good_before BIGINT)"
+    )
+    con.execute(
+        "INSERT INTO clv_reject_lines SELECT unnest($lines), unnest($numbers), unnest($good_before)",
+        {
+            "lines": [line for line, _ in lines],
+            "numbers": numbers,
+            "good_before": [number - raw.first_line - earlier for earlier, number in enumerate(numbers)],
+        },
+    )
+    if good_rows:
+        con.execute(
+            f"""
+            UPDATE {target} AS t SET source_line = t.source_line + shifted.shift
+            FROM (
+                SELECT good.position, steps.shift
+                FROM (SELECT rowid AS position FROM {target} WHERE rowid >= $start) AS good
+                ASOF JOIN (
+                    SELECT good_before + $start AS threshold,
+                        max(number - $first_line - good_before) + 1 AS shift
+                    FROM clv_reject_lines GROUP BY ALL
+                ) AS steps ON good.position >= steps.threshold
+            ) AS shifted
+            WHERE t.rowid = shifted.position
+            """,
+            {"start": start, "first_line": raw.first_line},
+        )
+    con.execute(
+        f"""
+        INSERT INTO {target} (source_file, source_line, read_error, source_text)
+        SELECT $source_file, any_value(number), '{UNREADABLE}',
+            left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
+                || ' [' || string_agg(DISTINCT error_message, '; ' ORDER BY error_message) || ']'
+        FROM {REJECTS} JOIN clv_reject_lines USING (line)
+        GROUP BY line ORDER BY line
+        """,
+        {"source_file": raw.source_file},
+    )
+    return len(lines)

@@ -1,0 +1,150 @@
+"""Files that DuckDB cannot scan as they are become ones that it can.
+
+Here belongs the step before SQL: unpacking zip members, transcoding to utf-8, one kind of line end, columns
+that are aligned by spaces. Everything is streamed; a copy is written into the work folder only where one is
+needed, and plain utf-8 CSV, also gzipped, is scanned in place.
+"""
+
+import gzip
+import io
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
+
+TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+KINDS = {**TEXT_KINDS, ".parquet": "parquet", ".xlsx": "xlsx"}
+"""File endings and the kind of reader each needs; text kinds may be gzipped too."""
+
+_MAX_RATIO = 200
+_RATIO_APPLIES_ABOVE = 100 * CHUNK
+
+
+def kind_of(label: str) -> tuple[str, bool]:
+    """(`csv`, `jsonl`, `parquet`, `xlsx` or `zip`; whether it is gzipped). Raises SourceError for another
+    ending."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(label).suffixes]
+    if suffixes[-1:] == [".zip"]:
+        return "zip", False
+    if suffixes[-1:] == [".gz"] and suffixes[-2:-1] and suffixes[-2] in TEXT_KINDS:
+        return TEXT_KINDS[suffixes[-2]], True
+    if suffixes[-1:] and suffixes[-1] in KINDS:
+        return KINDS[suffixes[-1]], False
+    known = ", ".join([*KINDS, ".gz of the text formats", ".zip"])
+    raise SourceError(f"{label}: this kind of file is not read; known are {known}")
+
+
+@contextmanager
+def damage_told(label: str) -> Iterator[None]:
+    """Turns what damaged, truncated or unreadable files raise into a SourceError that names the file."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise SourceError(f"{label}: is truncated or damaged ({error}); get the file again") from error
+    except UnicodeDecodeError as error:
+        cause = f"byte {error.object[error.start]:#04x} is not valid {error.encoding}"
+        raise SourceError(f"{label}: {cause}; state source.transactions.format.encoding") from error
+    except (OSError, NotImplementedError, RuntimeError) as error:
+        raise SourceError(f"{label}: cannot be read ({error})") from error
+
+
+@contextmanager
+def _uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
+    if gzipped:
+        with gzip.open(path, "rb") as stream:
+            yield cast(BinaryIO, stream)
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None) -> TextFacts:
+    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one."""
+    with damage_told(file.label), _uncompressed(file.path, gzipped) as stream:
+        facts = examine(stream, configured_encoding)
+    if not facts.head.strip():
+        raise SourceError(f"{file.label}: is empty; remove it or write at least its header")
+    return facts
+
+
+def as_plain_utf8(file: SourceFile, gzipped: bool, encoding: str, whitespace: bool, target: Path) -> Path:
+    """Copies to `target`: utf-8, `\\n` line ends, and for `whitespace` one tab for each run of spaces.
+
+    A line break inside quotes becomes `\\n` as well. Raises SourceError for bytes that are not in the
+    encoding.
+    """
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with (
+        damage_told(file.label),
+        _uncompressed(file.path, gzipped) as stream,
+        io.TextIOWrapper(stream, encoding=codec, errors="strict", newline=None) as text,
+        target.open("w", encoding="utf-8", newline="\n") as out,
+    ):
+        rest = ""
+        while chunk := text.read(CHUNK):
+            if whitespace:
+                # Runs of spaces are joined within whole lines only, so the last, open one waits.
+                chunk, newline, rest = (rest + chunk).rpartition("\n")
+                chunk = _tabs_for_spaces(chunk + newline)
+            out.write(chunk)
+        out.write(_tabs_for_spaces(rest))
+    return target
+
+
+def blank_lines_before(path: Path, positions: Sequence[int]) -> list[int]:
+    """How many blank lines come before each byte position, ascending, of the uncompressed `path`."""
+    counts, count, read = [], 0, 0
+    with _uncompressed(path, path.suffix.lower() == ".gz") as stream:
+        for position in positions:
+            while read < position:
+                lines = stream.readlines(min(CHUNK, position - read))
+                if not lines:
+                    break
+                read += sum(map(len, lines))
+                count += lines.count(b"\n") + lines.count(b"\r\n")
+            counts.append(count)
+    return counts
+
+
+def _tabs_for_spaces(lines: str) -> str:
+    return re.sub(r"[ \t]+", "\t", re.sub(r"^[ \t]+|[ \t]+$", "", lines, flags=re.MULTILINE))
+
+
+def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
+    """The readable members of a zip, extracted into `work_dir`; labels are `archive.zip#member`.
+
+    Raises SourceError for a damaged or encrypted archive, for a member whose name leads out of the archive,
+    for one that unpacks to an absurd size, and where nothing readable is inside.
+    """
+    members: list[SourceFile] = []
+    with damage_told(file.label), zipfile.ZipFile(file.path) as archive:
+        for info in archive.infolist():
+            name = PurePosixPath(info.filename.replace("\\", "/"))
+            if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+                raise SourceError(
+                    f"{file.label}: the member {info.filename!r} leads out of the archive; repack it"
+                )
+            readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
+            if info.is_dir() or not readable or name.parts[0] == "__MACOSX":
+                continue
+            if info.file_size > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * info.compress_size):
+                ratio = info.file_size // max(info.compress_size, 1)
+                raise SourceError(
+                    f"{file.label}: {info.filename!r} unpacks {ratio}-fold; unpack it yourself to trust it"
+                )
+            # The member's own name is never used as a path.
+            target = work_dir / f"member_{len(members):05d}{name.suffix.lower()}"
+            with archive.open(info) as packed, target.open("wb") as out:
+                shutil.copyfileobj(packed, out, CHUNK)
+            members.append(SourceFile(f"{file.label}#{name}", target))
+    if not members:
+        raise SourceError(f"{file.label}: holds no file that is read ({', '.join(KINDS)})")
+    return members

@@ -1,0 +1,118 @@
+"""What a text file says about itself: encoding, line ends, delimiter, header.
+
+Here belongs looking at bytes and guessing; a value that the user configured is never second-guessed. Dates
+and numbers are judged later and for all files together, in `conventions`.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+_HEAD = 1 << 16
+_DELIMITERS = (",", ";", "\t", "|")
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What one pass over the (uncompressed) bytes tells."""
+
+    encoding: str
+    """`utf-8` (with or without byte-order mark), or the codec to decode with."""
+    mixed_line_ends: bool
+    """Both \\r\\n and a bare \\n occur (also inside quotes): DuckDB refuses such a file."""
+    head: str
+    """The first 64 KB, decoded, without byte-order mark."""
+
+
+def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
+    """Reads the whole stream once: an odd byte may be in the last line.
+
+    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8, else
+    windows-1252. Raises what the stream raises on truncated or damaged compression.
+    """
+    head = b""
+    line_feeds = pairs = 0
+    previous = b""
+    decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+    while chunk := stream.read(CHUNK):
+        if len(head) < _HEAD:
+            head += chunk[: _HEAD - len(head)]
+        if decoder is not None:
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                decoder = None
+        if pairs or b"\r" in chunk:
+            line_feeds += chunk.count(b"\n")
+            pairs += chunk.count(b"\r\n") + (previous == b"\r" and chunk.startswith(b"\n"))
+        elif b"\n" in chunk:
+            line_feeds += 1  # none of them is part of a pair: that one exists is enough
+        previous = chunk[-1:]
+    if decoder is not None:
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            decoder = None
+    encoding = configured_encoding or _mark(head) or ("utf-8" if decoder is not None else "windows-1252")
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
+    return TextFacts(encoding, mixed_line_ends=0 < pairs < line_feeds, head=text.removeprefix("\ufeff"))
+
+
+def _mark(head: bytes) -> str | None:
+    return next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
+
+
+def header_of(head: str, delimiter: str) -> tuple[list[str], int]:
+    """The names in the first record that is not blank, stripped, and how many blank lines come before it."""
+    text = head.lstrip("\r\n")
+    blank = len(head[: len(head) - len(text)].splitlines())
+    if delimiter == "whitespace":
+        first = text.splitlines()[0] if text else ""
+        return first.split(), blank
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        names = []
+    return [name.strip() for name in names], blank
+
+
+def guess_delimiter(head: str, wanted: Sequence[str]) -> str:
+    """One of `,` `;` tab `|` or `whitespace`: the one under which the header holds most of the `wanted`
+    names.
+
+    Ties go to the one that splits most lines of the sample into as many fields as the header, then to the
+    one with most fields.
+    """
+    complete = head[: head.rfind("\n") + 1] or head
+
+    def evidence(delimiter: str) -> tuple[int, float, int]:
+        names, _ = header_of(complete, delimiter)
+        if len(names) < 2:
+            return 0, 0.0, 0
+        if delimiter == "whitespace":
+            widths = [len(line.split()) for line in complete.splitlines()[:200] if line.strip()]
+        else:
+            try:
+                records = list(csv.reader(io.StringIO(complete, newline=""), delimiter=delimiter))[:200]
+            except csv.Error:
+                records = []
+            widths = [len(record) for record in records if record]
+        agreeing = sum(width == len(names) for width in widths) / max(len(widths), 1)
+        return len(set(wanted) & set(names)), agreeing, len(names)
+
+    candidates = (*_DELIMITERS, "whitespace")
+    # Free text makes many "columns" of words, so runs of spaces count only if nothing else separates.
+    best = max(
+        candidates,
+        key=lambda delimiter: (evidence(delimiter)[:2], delimiter != "whitespace", evidence(delimiter)[2]),
+    )
+    return best if evidence(best) != (0, 0.0, 0) else ","

@@ -1,0 +1,250 @@
+"""Files as tables that SQL can scan, whatever they were.
+
+Here belongs one function per kind of file, each giving `RawTable`s: a FROM clause with bound parameters,
+and for each of the file's own column names the expression that yields it. Nothing is read here but headers;
+what the values mean belongs in `typed`. No value of a file or of the user is ever spliced into SQL.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
+from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
+
+BUFFER_BYTES = 32_000_000
+"""Of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
+CHECKPOINT of 4 million rows; twice this size leaves one of two cores idle on files of 200 MB."""
+
+REJECTS = "clv_reject_errors"
+REJECT_SCANS = "clv_reject_scans"
+"""Temporary tables into which DuckDB stores the lines that it cannot split."""
+
+ColumnKind = Literal["text", "number", "time", "zoned"]
+
+_NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+)
+_NUMBER_STARTS = (*_NUMBERS, "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a raw table: a SQL expression and what kind of value it has."""
+
+    expression: str
+    kind: ColumnKind = "text"
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Something to scan: `SELECT {columns[name].expression} FROM {scan}` with `parameters`."""
+
+    source_file: str
+    scan: str
+    parameters: dict[str, Any]
+    columns: dict[str, Column]
+    format: str
+    first_line: int
+    """source_line of the first record: 2 below a header line, else 1."""
+    unreadable: str = "NULL"
+    """SQL expression that is the line's text where the record could not be taken apart."""
+    stores_rejects: bool = False
+    localised: bool = True
+    """Text may hold numbers as people write them, with a decimal comma or thousands separators."""
+    repeated: frozenset[str] = frozenset()
+    """Names that the header holds more than once."""
+    bytes: int | None = None
+    sha256: str | None = None
+    scanned_path: Path | None = None
+    temporary: list[Path] = field(default_factory=list)
+    """Copies in the work folder that may go after the load."""
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted SQL identifier, whatever characters it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def open_tables(
+    con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: TransactionSource, work_dir: Path
+) -> list[RawTable]:
+    """One table per file, zip member or sheet, in order. `work_dir` exists and takes the copies.
+
+    Raises SourceError for a file that cannot be opened, is empty, or is of an unknown kind.
+    """
+    tables: list[RawTable] = []
+    for number, file in enumerate(files):
+        own_dir = work_dir / f"{number:05d}"
+        own_dir.mkdir(parents=True)
+        kind, gzipped = kind_of(file.label)
+        members = unpack(file, own_dir) if kind == "zip" else [file]
+        for position, member in enumerate(members):
+            member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
+            copy = own_dir / f"copy_{position:05d}"
+            temporary = [member.path] if kind == "zip" else []
+            origin = {"bytes": file.bytes, "sha256": file.sha256(), "temporary": temporary}
+            if member_kind == "csv":
+                tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
+            elif member_kind == "jsonl":
+                tables.append(
+                    _json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin)
+                )
+            elif member_kind == "parquet":
+                tables.append(parquet(con, member, member.path, "Parquet", origin))
+            else:
+                from clv_pipeline.sources.workbooks import sheets_as_parquet
+
+                for sheet, path in sheets_as_parquet(member, source, copy):
+                    extra = {**origin, "temporary": [*temporary, path]}
+                    tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
+    return tables
+
+
+# Compression is stated, never guessed: DuckDB takes a ? in a file name for the start of a URL's query and then reads
+# the compressed bytes as text. Lines that cannot be split are kept aside instead of failing the scan.
+_SCAN_OPTIONS = (
+    "auto_detect = false, compression = $compression, buffer_size = $buffer, store_rejects = true, "
+    f"rejects_table = '{REJECTS}', rejects_scan = '{REJECT_SCANS}'"
+)
+
+
+def _in_place_or_copied(
+    file: SourceFile, gzipped: bool, facts: TextFacts, copy: Path, whitespace: bool = False
+) -> tuple[Path, dict[str, Any], list[Path]]:
+    """(the path to scan, its scan parameters, the copies made): a copy where DuckDB would misread the file."""
+    needs_copy = whitespace or facts.mixed_line_ends or facts.encoding not in ("utf-8", "utf-8-sig", "ascii")
+    path = as_plain_utf8(file, gzipped, facts.encoding, whitespace, copy) if needs_copy else file.path
+    parameters = {
+        "path": glob.escape(str(path)),
+        "compression": "gzip" if gzipped and not needs_copy else "none",
+        "buffer": BUFFER_BYTES,
+    }
+    return path, parameters, [path] if needs_copy else []
+
+
+def _csv(
+    file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path, origin: dict[str, Any]
+) -> RawTable:
+    facts = text_facts(file, gzipped, source.format.encoding)
+    delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
+    names, blank_lines = header_of(facts.head, delimiter)
+    whitespace = delimiter == "whitespace"
+    path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
+    # Columns are named by position, so that no name of the file enters the SQL; the header is held against the
+    # mapping beforehand.
+    struct = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(names)))
+    shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
+    return RawTable(
+        source_file=file.label,
+        scan=(
+            f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
+            f"quote = '\"', escape = '\"', columns = {{{struct}}})"
+        ),
+        parameters={**parameters, "skip": blank_lines, "delimiter": "\t" if whitespace else delimiter},
+        columns={name: Column(f"c{names.index(name)}") for name in names if name},
+        format=f"CSV, delimiter {shown}, {facts.encoding}{', gzip' if gzipped else ''}",
+        first_line=2,
+        stores_rejects=True,
+        repeated=frozenset(name for name in names if names.count(name) > 1),
+        scanned_path=path,
+        **{**origin, "temporary": [*origin["temporary"], *copies]},
+    )
+
+
+_JSON_SAMPLE_LINES = 10_000
+
+
+def _json_lines(
+    con: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    gzipped: bool,
+    source: TransactionSource,
+    copy: Path,
+    origin: dict[str, Any],
+) -> RawTable:
+    facts = text_facts(file, gzipped, source.format.encoding)
+    path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy)
+    # Lines are read as text and taken apart by JSON functions: read_json would stop at, or drop, a broken line.
+    # The unit separator cannot occur unescaped in JSON, so no valid line is ever split.
+    scan = (
+        "(SELECT line, CASE WHEN json_valid(line) THEN "
+        "CASE WHEN json_type(line) = 'OBJECT' THEN line END END AS doc "
+        f"FROM read_csv($path, {_SCAN_OPTIONS}, header = false, delim = chr(31), quote = '', escape = '', "
+        "columns = {'line': 'VARCHAR'}) WHERE trim(line) <> '')"
+    )
+    try:
+        keys = con.execute(
+            "SELECT DISTINCT unnest(json_keys(doc)) "
+            f"FROM (SELECT doc FROM {scan} LIMIT {_JSON_SAMPLE_LINES}) ORDER BY ALL",
+            parameters,
+        ).fetchall()
+    except duckdb.Error as error:
+        raise SourceError(f"{file.label}: cannot be read as JSON lines ({error})") from error
+    columns = {}
+    for position, (key,) in enumerate(keys):
+        # A JSON pointer reaches any key, also one with dots, quotes or a dollar sign.
+        parameters[f"key_{position}"] = "/" + key.replace("~", "~0").replace("/", "~1")
+        columns[key] = Column(f"json_extract_string(doc, $key_{position})")
+    return RawTable(
+        source_file=file.label,
+        scan=scan,
+        parameters=parameters,
+        columns=columns,
+        format=f"JSON lines, {facts.encoding}{', gzip' if gzipped else ''}",
+        first_line=1,
+        unreadable="CASE WHEN doc IS NULL THEN line END",
+        stores_rejects=True,
+        localised=False,
+        scanned_path=path,
+        **{**origin, "temporary": [*origin["temporary"], *copies]},
+    )
+
+
+def parquet(
+    con: duckdb.DuckDBPyConnection, file: SourceFile, path: Path, format_name: str, origin: dict[str, Any]
+) -> RawTable:
+    """A Parquet file at `path`, labelled as `file`. Raises SourceError if it is none."""
+    parameters = {"path": glob.escape(str(path))}
+    try:
+        result = con.execute("SELECT * FROM read_parquet($path) LIMIT 0", parameters)
+    except duckdb.Error as error:
+        raise SourceError(f"{file.label}: cannot be read as {format_name} ({error})") from error
+    columns = {
+        name: Column(identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description
+    }
+    return RawTable(
+        source_file=file.label,
+        scan="read_parquet($path)",
+        parameters=parameters,
+        columns=columns,
+        format=format_name,
+        **{"first_line": 1, **origin},
+    )
+
+
+def kind_of_type(type_name: str) -> ColumnKind:
+    """What a DuckDB type means to the loader."""
+    if type_name == "TIMESTAMP WITH TIME ZONE":
+        return "zoned"
+    if type_name == "DATE" or type_name.startswith("TIMESTAMP"):
+        return "time"
+    return "number" if type_name.startswith(_NUMBER_STARTS) and not type_name.endswith("]") else "text"

@@ -1,0 +1,170 @@
+"""From a raw table's text to typed columns, in one SELECT.
+
+Here belongs the meaning of values: trimming, missing customers, dates, numbers, the amount. A value that
+cannot be read becomes NULL, and the row then keeps its original fields in `source_text`; no row is refused
+here.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+from typing import Any
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.conventions import Conventions, is_plausible, used
+from clv_pipeline.sources.tables import Column, RawTable
+
+TARGET_COLUMNS = {
+    "source_file": "VARCHAR",
+    "source_line": "BIGINT",
+    "customer_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "ordered_at": "TIMESTAMP",
+    "product_id": "VARCHAR",
+    "quantity": "DECIMAL(18,4)",
+    "unit_price": "DECIMAL(18,4)",
+    "amount": "DECIMAL(18,4)",
+    "country": "VARCHAR",
+    "attributes": "VARCHAR",
+    "read_error": "VARCHAR",
+    "source_text": "VARCHAR",
+}
+"""The table that a load makes, in this order."""
+
+UNREADABLE = "unreadable line"
+"""read_error of a record that could not be split into fields."""
+
+SHOWN_CHARACTERS = 2_000
+"""Of an unreadable line: one may be megabytes."""
+
+
+def typed_select(
+    table: RawTable, source: TransactionSource, conventions: Conventions
+) -> tuple[str, dict[str, Any]]:
+    """(SQL, its parameters): the rows of `table` in the columns of TARGET_COLUMNS, source_line still 0.
+
+    Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
+    """
+    raw = {ours: table.columns[theirs] for ours, theirs in source.columns.items()}
+    attributes = [f"a{position}" for position in range(len(source.attributes))]
+    aliases = {
+        **dict(zip(source.attributes, attributes, strict=True)),
+        **{n: f"raw_{n}" for n in _known(source)},
+    }
+    numbers = [name for name in source.numbers if name in raw]
+    texts = [name for name in ("customer_id", *source.optional) if name in raw]
+
+    fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
+    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
+    typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
+    typed += [f"{_instant(raw['ordered_at'])} AS instant"]
+    unread = " OR ".join(f"{name} IS NULL" for name in ("ordered_at", *numbers))
+    no_number = " OR ".join(f"{name} IS NULL" for name in numbers)
+    amount = "amount" if "amount" in numbers else _PRODUCT
+    if "amount" in numbers and len(numbers) > 1:
+        amount = f"CASE WHEN {no_number} THEN NULL ELSE amount END"
+    original = ", ".join(
+        f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes
+    )
+    pairs = [f"$attribute_{position}, {alias}" for position, alias in enumerate(attributes)]
+    attribute_object = f"CAST(json_object({', '.join(pairs)}) AS VARCHAR)" if pairs else "NULL"
+    original_object = f"CAST(json_object({', '.join([original, *pairs])}) AS VARCHAR)"
+    shown = f"left(unreadable, {SHOWN_CHARACTERS})"
+    output = {
+        "source_file": "CAST($source_file AS VARCHAR)",
+        "source_line": "0",
+        **{name: name for name in (*texts, *numbers, "ordered_at")},
+        "customer_id": _CUSTOMER,
+        "amount": amount,
+        "attributes": attribute_object,
+        "source_text": f"CASE WHEN {unread} THEN {original_object} END",
+    }
+    if table.unreadable != "NULL":
+        output["read_error"] = f"CASE WHEN unreadable IS NOT NULL THEN '{UNREADABLE}' END"
+        output["attributes"] = f"CASE WHEN unreadable IS NULL THEN {attribute_object} END"
+        output["source_text"] = (
+            f"CASE WHEN unreadable IS NOT NULL THEN {shown} WHEN {unread} THEN {original_object} END"
+        )
+    columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in TARGET_COLUMNS)
+    # Nested, because an expression that is written twice is evaluated twice.
+    sql = f"SELECT {fields}, {table.unreadable} AS unreadable FROM {table.scan}"
+    sql = f"SELECT *, {', '.join(typed)} FROM ({sql})"
+    if conventions.date_formats and raw["ordered_at"].kind in ("text", "number"):
+        parsed = "CAST(try_strptime(trim(CAST(raw_ordered_at AS VARCHAR)), $date_formats) AS TIMESTAMP)"
+        either = f"CASE WHEN {is_plausible('instant')} THEN instant ELSE {parsed} END"
+        sql = f"SELECT * REPLACE ({either} AS instant) FROM ({sql})"
+    sql = f"SELECT *, CASE WHEN {is_plausible('instant')} THEN instant END AS ordered_at FROM ({sql})"
+    sql = f"SELECT {columns} FROM ({sql})"
+    parameters = {
+        **table.parameters,
+        "source_file": table.source_file,
+        "date_formats": conventions.date_formats,
+        "group_pattern": _group_pattern(conventions),
+        "group_mark": _group_mark(conventions),
+        "decimal": conventions.decimal,
+        **{f"attribute_{position}": name for position, name in enumerate(source.attributes)},
+    }
+    return sql, used(parameters, sql)
+
+
+def _known(source: TransactionSource) -> list[str]:
+    return [ours for ours in source.columns if ours not in source.attributes]
+
+
+_CUSTOMER = (
+    "CASE WHEN length(customer_id) <= 4 AND lower(customer_id) IN ('nan', 'null', 'none', 'n/a') THEN NULL "
+    # A column of whole numbers with gaps is floating point to pandas and Excel: 13085.0 is customer 13085.
+    "WHEN ends_with(customer_id, '.0') AND regexp_full_match(customer_id, '[0-9]+[.]0') "
+    "THEN left(customer_id, length(customer_id) - 2) ELSE customer_id END"
+)
+
+
+# DuckDB multiplies two DECIMAL(18,4) as DECIMAL(18,8) and fails the whole query above 10^10; the wide product is
+# right for all of them but costs fifty times as much, so only rows that need it take it.
+_PRODUCT = (
+    "CASE WHEN abs(CAST(quantity AS DOUBLE) * CAST(unit_price AS DOUBLE)) < 1e9 "
+    "THEN TRY_CAST(quantity * unit_price AS DECIMAL(18,4)) "
+    "ELSE TRY_CAST(CAST(quantity AS DECIMAL(38,4)) * unit_price AS DECIMAL(18,4)) END"
+)
+
+
+def _text(column: Column, alias: str) -> str:
+    text = f"nullif(trim(CAST({alias} AS VARCHAR)), '')"
+    # Excel has no whole numbers: its order 489435 arrives as 489435.0.
+    return f"regexp_replace({text}, '[.]0$', '')" if column.kind == "number" else text
+
+
+def _instant(column: Column) -> str:
+    if column.kind == "time":
+        return "TRY_CAST(raw_ordered_at AS TIMESTAMP)"
+    if column.kind == "zoned":
+        return "timezone('UTC', raw_ordered_at)"
+    # An offset in the text is dropped, not applied: the day of an order is the day in its shop.
+    return "TRY_CAST(CAST(raw_ordered_at AS VARCHAR) AS TIMESTAMP)"
+
+
+def _number(column: Column, alias: str, conventions: Conventions) -> str:
+    if column.kind == "number":
+        return f"TRY_CAST({alias} AS DECIMAL(18,4))"
+    text = f"CAST({alias} AS VARCHAR)"
+    point = f"TRY_CAST({text} AS DECIMAL(18,4))"
+    if conventions.thousands is None:
+        return point
+    # Thousands separators are dropped only where they stand as such: 1.2 under a decimal comma is no 12.
+    joined = f"replace(regexp_replace(trim({text}), $group_mark, '', 'g'), $decimal, '.')"
+    is_grouped = f"regexp_full_match(trim({text}), $group_pattern)"
+    grouped = f"CASE WHEN {is_grouped} THEN TRY_CAST({joined} AS DECIMAL(18,4)) END"
+    if conventions.decimal == ".":
+        return f"coalesce({point}, {grouped})"
+    comma = f"TRY_CAST(replace({text}, $decimal, '.') AS DECIMAL(18,4))"
+    return f"CASE WHEN contains({text}, '.') THEN {grouped} ELSE coalesce({comma}, {grouped}) END"
+
+
+def _group_mark(conventions: Conventions) -> str:
+    # Spreadsheets write no-break spaces where people mean spaces.
+    return {" ": "[ \u00a0\u202f]", ".": "[.]"}.get(conventions.thousands or "", conventions.thousands or "")
+
+
+def _group_pattern(conventions: Conventions) -> str:
+    decimal = {".": "[.]"}.get(conventions.decimal, conventions.decimal)
+    return rf"[+-]?[0-9]{{1,3}}({_group_mark(conventions)}[0-9]{{3}})+({decimal}[0-9]+)?"

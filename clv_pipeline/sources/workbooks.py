@@ -1,0 +1,69 @@
+"""XLSX workbooks, sheet by sheet.
+
+Here belongs everything that knows of spreadsheets. Each sheet becomes a Parquet copy in the work folder,
+typed as Excel has it (numbers and dates are not text there), and is a table like any other from then on.
+"""
+
+from pathlib import Path
+
+import fastexcel
+
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.errors import SourceError, nearest, one_error
+
+
+def sheets_as_parquet(
+    file: SourceFile, source: TransactionSource, stem: Path
+) -> list[tuple[SourceFile, Path]]:
+    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every sheet, or those in
+    `format.sheets`.
+
+    The first row of a sheet is its header; the other rows are typed per column, as text where a column
+    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a missing
+    sheet, a mapped column that the header holds twice, and a workbook without any filled sheet.
+    """
+    try:
+        book = fastexcel.read_excel(file.path)
+    except fastexcel.FastExcelError as error:
+        raise SourceError(
+            f"{file.label}: cannot be read as a workbook ({error}); save it again as .xlsx"
+        ) from error
+    chosen = source.format.sheets or book.sheet_names
+    missing = [name for name in chosen if name not in book.sheet_names]
+    if missing:
+        raise one_error(
+            [
+                f"{file.label}: has no sheet {name!r}{nearest(name, book.sheet_names)}; "
+                f"found {book.sheet_names}"
+                for name in missing
+            ]
+        )
+    found = []
+    for position, name in enumerate(chosen):
+        label = f"{file.label}#{name}"
+        try:
+            header = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string").to_polars()
+            if header.is_empty():
+                continue
+            names = [str(value).strip() if value is not None else "" for value in header.row(0)]
+            twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
+            if twice:
+                raise SourceError(f"{label}: the header holds {twice} more than once; rename one of them")
+            # schema_sample_rows=None: a text in the last row makes the column text instead of losing the
+            # cell.
+            unique = [
+                value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)
+            ]
+            sheet = book.load_sheet(
+                name, header_row=None, skip_rows=1, column_names=unique, schema_sample_rows=None
+            )
+            frame = sheet.to_polars()
+        except fastexcel.FastExcelError as error:
+            raise SourceError(f"{label}: cannot be read ({error})") from error
+        path = stem.with_name(f"{stem.name}_{position:03d}.parquet")
+        frame.write_parquet(path)
+        found.append((SourceFile(label, file.path), path))
+    if not found:
+        raise SourceError(f"{file.label}: no sheet holds anything")
+    return found

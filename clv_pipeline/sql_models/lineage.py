@@ -1,0 +1,40 @@
+"""Which upstream columns every output column comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.lineage import lineage
+
+from clv_pipeline.contracts import ContractError
+from clv_pipeline.sql_models.loader import DIALECT, SqlModel, TableModel
+
+ColumnLineage = dict[str, list[tuple[str, str]]]
+"""Output column → the (table, column) pairs it is computed from, sorted."""
+
+
+def column_lineage(model: SqlModel, models: Mapping[str, TableModel]) -> ColumnLineage:
+    """Trace each declared column of `model` to the tables it reads.
+
+    Raises:
+        ContractError: a column cannot be traced, which a query over the declared schemas always can.
+    """
+    schema = {
+        name: {column.name: column.type for column in models[name].contract.columns}
+        for name in model.dependencies
+    }
+    traced: ColumnLineage = {}
+    for column in model.contract.columns:
+        try:
+            node = lineage(column.name, model.parsed, schema=schema, dialect=DIALECT)
+        except SqlglotError as error:
+            raise ContractError(f"{model.name}.{column.name} cannot be traced: {error}") from error
+        sources = {
+            (leaf.source.name, leaf.name.rsplit(".", 1)[-1])
+            for leaf in node.walk()
+            if isinstance(leaf.source, exp.Table)
+        }
+        traced[column.name] = sorted(sources)
+    return traced

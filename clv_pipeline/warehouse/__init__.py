@@ -1,0 +1,19 @@
+"""Where tables live and how they get there: staged, audited, promoted, and at last published.
+
+The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
+"""
+
+from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
+from clv_pipeline.warehouse.gate import Admission, admit
+from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
+
+__all__ = [
+    "Admission",
+    "Publication",
+    "PublicationError",
+    "Session",
+    "Warehouse",
+    "WarehouseBusyError",
+    "admit",
+    "publish",
+]

@@ -1,0 +1,197 @@
+"""The warehouse on DuckDB: one file, one writer, and the few statements that others compose.
+
+What a table must satisfy is the gate's business; which tables exist is the models'. Here is only how a table
+is staged under a private name, put in the place of its predecessor, and read.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import duckdb
+
+from clv_pipeline.quality import Auditor
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clv_pipeline.contracts import Contract
+
+
+STORAGE_VERSION = "v1.4.0"
+"""Of every file we write. Today's BI clients ship DuckDB 1.4 and 1.5, which cannot open the 2.0 default; and text
+is written a third faster in this one."""
+
+
+class WarehouseBusyError(RuntimeError):
+    """Another process works on the warehouse; the text names it."""
+
+
+def quote_identifier(name: str) -> str:
+    """`name` as an SQL identifier, whatever characters it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """`text` as an SQL string, for the statements that take no parameters (COMMENT ON)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def staged_name(table: str) -> str:
+    """The name under which `table` is built and audited before it is promoted."""
+    return f"{table}__staged"
+
+
+class Session:
+    """An open warehouse. Tables are written by staging and promoting, never in place."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.auditor = Auditor(connection)
+
+    def close(self) -> None:
+        """Close the connection and what shares it."""
+        self.auditor.close()
+        self.connection.close()
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run one statement with bound parameters."""
+        return self.connection.execute(statement, list(parameters))
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        """Rows of a query as a frame. For tables that grow with customers at most, never transactions."""
+        return self.connection.sql(query, params=list(parameters)).pl()
+
+    def has_table(self, table: str) -> bool:
+        """Whether a promoted `table` exists."""
+        found = self.execute(
+            "select count(*) from duckdb_tables() where table_name = ? and schema_name = 'main'"
+            " and database_name = current_database()",
+            [table],
+        ).fetchone()
+        return found is not None and found[0] > 0
+
+    def count(self, table: str) -> int:
+        """Number of rows of a table."""
+        found = self.execute(f"select count(*) from {quote_identifier(table)}").fetchone()  # noqa: S608
+        assert found is not None  # noqa: S101  (an aggregate always returns a row)
+        return int(found[0])
+
+    def stage_query(self, table: str, query: str) -> None:
+        """Build `table` under its staging name from one SELECT."""
+        self.execute(f"create or replace table {quote_identifier(staged_name(table))} as\n{query}")
+
+    def stage_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
+        """Build the contract's table under its staging name from a frame, by column name and declared type.
+
+        Raises:
+            ValueError: the frame's columns are not the declared ones; order does not matter.
+        """
+        declared = [column.name for column in contract.columns]
+        if sorted(frame.columns) != sorted(declared):
+            raise ValueError(f"{contract.table}: columns {frame.columns} do not match the contract's {declared}")
+        projection = ", ".join(
+            f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
+            for column in contract.columns
+        )
+        self.connection.register("incoming_frame", frame)
+        try:
+            self.stage_query(contract.table, f"select {projection} from incoming_frame")  # noqa: S608
+        finally:
+            self.connection.unregister("incoming_frame")
+
+    def drop_staged(self, tables: Iterable[str]) -> None:
+        """Sweep what was staged and not promoted."""
+        for table in tables:
+            self.execute(f"drop table if exists {quote_identifier(staged_name(table))}")
+
+    def replace_live(self, contract: Contract) -> None:
+        """Put the staged table in the place of the live one, with its comments. Call it in a transaction."""
+        live, staged = quote_identifier(contract.table), quote_identifier(staged_name(contract.table))
+        self.execute(f"drop table if exists {live}")
+        self.execute(f"alter table {staged} rename to {live}")
+        self.comment(live, contract)
+
+    def comment(self, relation: str, contract: Contract) -> None:
+        """Write the contract's words on a table and its columns; `relation` is quoted already."""
+        text = f"{contract.description} Grain: {contract.grain}."
+        self.execute(f"comment on table {relation} is {quote_literal(text)}")
+        for column in contract.columns:
+            self.execute(
+                f"comment on column {relation}.{quote_identifier(column.name)}"
+                f" is {quote_literal(column.description)}"
+            )
+
+
+class Warehouse:
+    """The pipeline's private database file, opened at most once per process and kept to its end.
+
+    DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
+    gets a sentence and not a traceback.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._session: Session | None = None
+        self._lock: IO[str] | None = None
+
+    @property
+    def work_dir(self) -> Path:
+        """A folder for files that live no longer than a step; a load empties it."""
+        return self.path.parent / "work"
+
+    def open(self, holder: str) -> Session:
+        """The open session, or a new one; `holder` names the run in the lock.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        if self._session is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self._acquire(holder)
+            try:
+                connection = duckdb.connect(
+                    str(self.path),
+                    config={
+                        "temp_directory": str(self.path.parent / "spill"),
+                        "storage_compatibility_version": STORAGE_VERSION,
+                    },
+                )
+            except duckdb.Error:
+                self.close()
+                raise
+            self._session = Session(connection)
+            atexit.register(self.close)
+        return self._session
+
+    def close(self) -> None:
+        """Write everything to the file and let the next process in."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+            atexit.unregister(self.close)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _acquire(self, holder: str) -> IO[str]:
+        path = self.path.with_suffix(".lock")
+        lock = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            other = lock.read().strip() or "a process that has not said its name"
+            lock.close()
+            raise WarehouseBusyError(
+                f"{self.path} is in use by {other}. Wait for it to end, or stop it, and start again."
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, {holder}")
+        lock.flush()
+        return lock

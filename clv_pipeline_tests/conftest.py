@@ -1,0 +1,53 @@
+"""Fixtures that several rooms share: a small shop, settings that point at it, and a warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clv_pipeline.settings import Settings
+from clv_pipeline.warehouse import Session, Warehouse
+
+SHOP_COLUMNS = {
+    "customer_id": "Customer",
+    "order_id": "Order",
+    "ordered_at": "Date",
+    "product_id": "Product",
+    "quantity": "Quantity",
+    "unit_price": "Price",
+}
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    """A warehouse in a folder of its own, closed at the end."""
+    warehouse = Warehouse(tmp_path / "warehouse" / "clv.duckdb")
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: Warehouse) -> Session:
+    """The open warehouse."""
+    return warehouse.open("test")
+
+
+@pytest.fixture
+def shop_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings for CSV files below tmp_path/orders; keywords are blocks of clv.yaml."""
+
+    def build(**blocks: Any) -> Settings:
+        (tmp_path / "orders").mkdir(exist_ok=True)
+        return Settings.from_mapping(
+            {
+                "source": {"transactions": {"path": "orders/*.csv", "columns": SHOP_COLUMNS}},
+                "storage": {"home": str(tmp_path / "home")},
+                **blocks,
+            },
+            config_file=tmp_path / "clv.yaml",
+        )
+
+    return build

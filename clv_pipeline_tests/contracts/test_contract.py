@@ -1,0 +1,64 @@
+"""A contract file either says everything, or the error says what to correct."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clv_pipeline.contracts import ContractError, load_contract
+
+GOOD = """
+description: One row per thing.
+grain: thing
+key: [id]
+columns:
+  - {name: id, type: INTEGER, description: The thing.}
+expectations:
+  - name: id_not_null
+    type: expect_column_values_to_not_be_null
+    kwargs: {column: id}
+    description: Things have ids.
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "layer" / "things.yml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_table_and_layer_come_from_the_path(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, GOOD))
+    assert (contract.table, contract.layer) == ("things", "layer")
+    assert contract.expectations[0].severity == "error"
+    assert not contract.published
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        (GOOD.replace("grain: thing", ""), "grain"),
+        (GOOD.replace("grain:", "grian:"), "grian"),
+        (GOOD.replace("key: [id]", "key: [idd]"), "idd"),
+        (GOOD.replace("name: id_not_null", "name: columns_match_contract"), "columns_match_contract"),
+        (GOOD.replace("name: id_not_null", "name: ID not null"), "expectations.0.name"),
+        (GOOD + "  - {name: id_not_null, type: x, description: again}\n", "named twice: id_not_null"),
+        ("description: [unclosed", "not a contract"),
+        ("", "not a contract"),
+    ],
+)
+def test_an_error_names_the_file_and_the_key(tmp_path: Path, broken: str, named: str) -> None:
+    path = write(tmp_path, broken)
+    with pytest.raises(ContractError) as caught:
+        load_contract(path)
+    assert str(path) in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_the_hash_follows_what_is_promised_and_not_the_wording(tmp_path: Path) -> None:
+    original = load_contract(write(tmp_path, GOOD)).hash
+    assert load_contract(write(tmp_path, GOOD.replace("One row per thing", "Things"))).hash == original
+    assert load_contract(write(tmp_path, GOOD.replace("INTEGER", "BIGINT"))).hash != original
+    assert load_contract(write(tmp_path, GOOD.replace("not_be_null", "be_unique"))).hash != original

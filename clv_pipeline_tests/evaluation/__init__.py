@@ -1,0 +1,1 @@
+"""Tests of clv_pipeline.evaluation."""

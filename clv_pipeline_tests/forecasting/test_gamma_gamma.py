@@ -1,0 +1,67 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from clv_pipeline.forecasting import gamma_gamma
+from clv_pipeline_tests.forecasting.examples import customers_frame
+
+
+def repeat_spend(frequency: list[int], monetary_value: list[float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"frequency": frequency, "monetary_value": monetary_value, "customers": [1] * len(frequency)},
+        schema={"frequency": pl.Int64, "monetary_value": pl.Float64, "customers": pl.Int64},
+    )
+
+
+def drawn(p: float, q: float, v: float, n: int = 3000) -> pl.DataFrame:
+    rng = np.random.default_rng(4)
+    x = rng.integers(1, 12, n)
+    return repeat_spend(x.tolist(), rng.gamma(p * x, 1.0 / (x * rng.gamma(q, 1.0 / v, n))).tolist())
+
+
+def test_parameters_are_recovered_whatever_the_currency() -> None:
+    data = drawn(4.0, 3.0, 50.0)
+    found = gamma_gamma.fit(data)
+    assert found.verdict == "ok"
+    assert found.parameters["q"] == pytest.approx(3.0, abs=3 * found.standard_errors["q"])
+    yen = gamma_gamma.fit(data.with_columns(pl.col("monetary_value") * 1000.0))
+    assert yen.parameters["q"] == pytest.approx(found.parameters["q"], rel=1e-4)
+    assert yen.parameters["v"] == pytest.approx(1000.0 * found.parameters["v"], rel=1e-4)
+    assert yen.standard_errors["v"] == pytest.approx(1000.0 * found.standard_errors["v"], rel=1e-3)
+
+
+def test_the_conditional_mean_is_equation_5_of_note_025() -> None:
+    found = gamma_gamma.fit(drawn(4.0, 3.0, 50.0))
+    p, q, v = (found.parameters[name] for name in ("p", "q", "v"))
+    customers = customers_frame([0, 2, 9], [0, 5, 5], [9, 9, 9], [0.0, 10.0, 80.0])
+    x, m = np.array([0, 2, 9]), np.array([0.0, 10.0, 80.0])
+    share = (q - 1) / (p * x + q - 1)
+    expected = share * p * v / (q - 1) + (1 - share) * m
+    np.testing.assert_allclose(found.model.conditional_mean(customers), expected, rtol=1e-12)
+
+
+def test_without_a_finite_mean_the_observed_one_serves_and_the_notes_say_so() -> None:
+    found = gamma_gamma.fit(drawn(4.0, 0.7, 50.0))
+    assert found.verdict == "degenerate"
+    assert "no finite population mean (q = 0." in found.notes
+    assert found.model.pseudo_purchases == 1.0
+    assert found.parameters == {}
+
+
+def test_no_repeat_buyer_means_each_ones_own_spend() -> None:
+    found = gamma_gamma.fit(repeat_spend([], []))
+    assert (found.verdict, found.model.mean_spend) == ("no_training_data", None)
+    customers = customers_frame([0, 3], [0, 5], [9, 9], [0.0, 40.0])
+    assert found.model.conditional_mean(customers).tolist() == [20.0, (3 * 40.0 + 20.0) / 4]
+
+
+def test_the_independence_assumption_is_measured_and_told() -> None:
+    data = repeat_spend([1, 2, 3, 4, 5], [10.0, 20.0, 30.0, 40.0, 50.0])
+    assert gamma_gamma.independence_correlation(data) == pytest.approx(1.0)
+    assert "their correlation is +1.000" in gamma_gamma.fit(data).notes
+    assert gamma_gamma.independence_correlation(repeat_spend([2, 2], [10.0, 20.0])) is None
+
+
+def test_rows_that_are_not_repeat_buyers_are_refused() -> None:
+    with pytest.raises(ValueError, match="repeat buyers"):
+        gamma_gamma.fit(repeat_spend([0], [10.0]))

@@ -1,0 +1,1 @@
+"""Published numbers that a correct implementation reproduces."""

@@ -1,0 +1,64 @@
+"""A small shop with real-looking transactions, and runs of the whole graph on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from benchmarks.generate import generate
+from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.settings import Settings
+
+COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Order files in `folder/orders`, a Dagster instance, and the pipeline over them."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+
+    def settings(self, **blocks: Any) -> Settings:
+        """clv.yaml for the order files; keywords are further blocks."""
+        transactions = {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}}
+        return Settings.from_mapping(
+            {"source": {"transactions": transactions}, "storage": {"home": str(self.folder / "home")}, **blocks},
+            config_file=self.folder / "clv.yaml",
+        )
+
+    def write_orders(self, name: str, rows: int, seed: int) -> Path:
+        """A CSV file of generated transactions."""
+        path = self.folder / "orders" / name
+        path.parent.mkdir(exist_ok=True)
+        generate(rows, seed=seed).write_csv(path, datetime_format="%Y-%m-%d %H:%M:%S")
+        return path
+
+    def materialize(self, selection: str | None = None, **blocks: Any) -> dg.ExecuteInProcessResult:
+        """Run the graph, or the selected part of it, in this process."""
+        pipeline = Pipeline.of(self.settings(**blocks))
+        try:
+            return dg.materialize(
+                all_assets(pipeline),
+                selection=selection,
+                instance=self.instance,
+                raise_on_error=False,
+            )
+        finally:
+            pipeline.warehouse.close()
+
+    @property
+    def served(self) -> Path:
+        """What BI tools read."""
+        return self.folder / "home" / "published" / "current" / "clv.duckdb"
+
+
+@pytest.fixture(scope="session")
+def new_shop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
+    """Makes shops, each in a folder of its own."""
+    return lambda: Shop(tmp_path_factory.mktemp("shop"), dg.DagsterInstance.ephemeral())

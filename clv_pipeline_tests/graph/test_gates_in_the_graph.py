@@ -1,0 +1,132 @@
+"""A bad night: the contract goes red, downstream is skipped, yesterday's publication stays served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from clv_pipeline_tests.graph.conftest import Shop
+
+
+@pytest.fixture(scope="module")
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    """A shop whose first night went well."""
+    shop = new_shop()
+    shop.write_orders("2010.csv", 4_000, seed=1)
+    result = shop.materialize()
+    assert result.success, failure(result)
+    return shop
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """What the user reads about the first failed step."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return data.user_failure_data.description
+            return str(data.error)
+    return ""
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def published_bytes(shop: Shop) -> tuple[Path, bytes]:
+    return shop.served.resolve(), shop.served.read_bytes()
+
+
+def test_a_good_night_promotes_and_publishes_everything(shop: Shop) -> None:
+    with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
+        tables = {name for (name,) in client.execute("select table_name from duckdb_tables()").fetchall()}
+        assert {"rfm", "segments", "clv_forecasts", "evaluation_metrics", "row_ledger", "publication"} <= tables
+        assert "raw_transactions" not in tables
+        assert client.execute("select count(*) from duckdb_tables() where comment is null and not internal").fetchone() == (0,)
+        assert client.execute("select count(*) from duckdb_columns() where comment is null and not internal").fetchone() == (0,)
+
+
+def test_half_unreadable_files_turn_the_contract_red_and_leave_the_publication(shop: Shop) -> None:
+    before = published_bytes(shop)
+    bad = shop.folder / "orders" / "2011.csv"
+    good_lines = (shop.folder / "orders" / "2010.csv").read_text().splitlines()
+    bad.write_text("\n".join([good_lines[0], *(line.replace("20", "xx") for line in good_lines[1:])]))
+    try:
+        result = shop.materialize()
+    finally:
+        bad.unlink()
+    assert not result.success
+    assert "raw_transactions" not in materialized(result)
+    assert "published_marts" not in materialized(result)
+    assert "most_dates_can_be_read" in failure(result)
+    assert "Mend the input" in failure(result)
+    red = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert ("raw_transactions", "most_dates_can_be_read") in {
+        (check.asset_key.to_user_string(), check.check_name) for check in red
+    }
+    assert published_bytes(shop) == before
+
+
+def test_a_file_without_a_mapped_column_is_named_with_the_cause(shop: Shop) -> None:
+    before = published_bytes(shop)
+    bad = shop.folder / "orders" / "2012.csv"
+    bad.write_text("customer_id,order_id,ordered,product_id,quantity,unit_price\n1,1,2012-01-01,P1,1,1\n")
+    try:
+        result = shop.materialize()
+    finally:
+        bad.unlink()
+    assert not result.success
+    assert "2012.csv" in failure(result)
+    assert "ordered_at" in failure(result)
+    assert published_bytes(shop) == before
+
+
+def test_publishing_alone_does_not_bypass_the_gate(shop: Shop) -> None:
+    bad = shop.folder / "orders" / "2011.csv"
+    bad.write_text("customer_id,order_id,ordered_at,product_id,quantity,unit_price\n" + "1,1,never,P1,1,1\n" * 5_000)
+    try:
+        assert not shop.materialize("raw_transactions").success
+    finally:
+        bad.unlink()
+    before = published_bytes(shop)
+    alone = shop.materialize("published_marts")
+    assert not alone.success
+    assert "last audit of raw_transactions failed" in failure(alone)
+    assert published_bytes(shop) == before
+
+
+def test_publishing_a_mix_of_old_and_new_tables_is_refused(shop: Shop) -> None:
+    assert shop.materialize("raw_transactions").success
+    mixed = shop.materialize("published_marts")
+    assert not mixed.success
+    assert re.search("rejected_transactions is older than [a-z, ]*raw_transactions", failure(mixed))
+
+
+def test_the_next_good_night_heals_everything_and_gives_the_same_content(shop: Shop) -> None:
+    def content() -> object:
+        with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
+            return client.execute("select tables from publication").fetchone()
+
+    before = content()
+    result = shop.materialize()
+    assert result.success, failure(result)
+    assert content() == before
+
+
+def test_row_order_and_file_layout_do_not_matter(new_shop: Callable[[], Shop], shop: Shop) -> None:
+    other = new_shop()
+    other.write_orders("2010.csv", 4_000, seed=1)
+    lines = (other.folder / "orders" / "2010.csv").read_text().splitlines()
+    (other.folder / "orders" / "2010.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    assert other.materialize("*rfm").success
+
+    def customers(of: Shop) -> list[tuple[object, ...]]:
+        with duckdb.connect(str(of.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as client:
+            return client.execute("from rfm order by customer_id").fetchall()
+
+    assert customers(other) == customers(shop)

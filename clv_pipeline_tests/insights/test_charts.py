@@ -1,0 +1,220 @@
+"""Charts: they hold what they draw and nothing about single customers, and they say what they show."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clv_pipeline.insights import charts
+from clv_pipeline.insights.look import percent, short
+from clv_pipeline.insights.value_bins import value_bins
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+HORIZONS = (30, 90, 180, 365)
+
+
+def forecasts(customers: int = 2_000) -> pl.DataFrame:
+    spend = np.random.default_rng(0).lognormal(4, 1.8, size=customers)
+    ids = [f"secret-{i}" for i in range(customers)]
+    return pl.DataFrame({"customer_id": ids, "horizon_days": 90, "expected_spend": spend, "clv": 0.3 * spend})
+
+
+def calibration(*models: str) -> pl.DataFrame:
+    rows = [(h, m, d, 1.5**d * h, 1.6**d * h) for h in HORIZONS for m in models for d in range(1, 11)]
+    columns = ["horizon_days", "model", "decile", "predicted_mean", "actual_mean"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def scores() -> pl.DataFrame:
+    models = ["own_rate", "hiatus_rule", "same_window_last_year", "bgnbd_gamma_gamma", "boosting"]
+    rows = [(h, m, 10.0 * h + i, m == "own_rate") for h in HORIZONS for i, m in enumerate(models)]
+    return pl.DataFrame(rows, schema=["horizon_days", "model", "score", "is_champion"], orient="row")
+
+
+def segments() -> pl.DataFrame:
+    names = ["Champions", "Loyal", "At Risk", "Lost"]
+    return pl.DataFrame({"segment": names, "customers": [100, 200, 50, 650], "revenue": [5e5, 3e5, 9e4, 1e3]})
+
+
+def grid() -> pl.DataFrame:
+    return pl.DataFrame({"r_score": [5, 1, 3], "f_score": [5, 1, 3], "customers": [2_500, 10, 0]})
+
+
+def revenue(days: int, first: date = date(2024, 1, 3)) -> pl.DataFrame:
+    return pl.DataFrame({"day": [first + timedelta(n) for n in range(days)], "revenue": [100.0] * days})
+
+
+def every_chart() -> dict[str, ChartType]:
+    return {
+        "forecast_distribution": charts.forecast_distribution(forecasts()),
+        "calibration": charts.calibration_by_decile(calibration("bgnbd_gamma_gamma")),
+        "leaderboard": charts.leaderboard(scores(), score_title="mean absolute error", lower_is_better=True),
+        "segment_map": charts.segment_map(segments()),
+        "rfm_heatmap": charts.rfm_heatmap(grid()),
+        "daily_revenue": charts.daily_revenue(revenue(730)),
+    }
+
+
+def drawn(chart: ChartType) -> list[dict[str, Any]]:
+    """All rows of data in the specification."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def title(chart: ChartType) -> dict[str, Any]:
+    text: dict[str, Any] = chart.to_dict()["title"]
+    return text
+
+
+@pytest.mark.parametrize("name", every_chart())
+def test_every_chart_becomes_a_small_picture_that_fits_the_page(name: str) -> None:
+    png = charts.to_png(every_chart()[name], scale=1.5)
+
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 80_000
+    assert 600 * 1.5 < int.from_bytes(png[16:20], "big") < 730 * 1.5
+
+
+@pytest.mark.parametrize("name", every_chart())
+def test_every_chart_says_what_it_shows(name: str) -> None:
+    assert title(every_chart()[name])["text"]
+    assert title(every_chart()[name])["subtitle"]
+
+
+def test_no_customer_can_be_found_in_the_distribution() -> None:
+    chart = charts.forecast_distribution(forecasts())
+
+    assert "secret" not in json.dumps(chart.to_dict())
+    assert {key for row in drawn(chart) for key in row} == {"bin", "series", "share"}
+    assert len(drawn(chart)) < 50
+
+
+def test_the_distribution_shows_all_customers_and_all_their_value() -> None:
+    chart = charts.forecast_distribution(forecasts(), value="clv")
+
+    shares = pl.DataFrame(drawn(chart)).group_by("series").agg(pl.col("share").sum())
+    assert dict(shares.rows()) == pytest.approx(
+        {"Share of customers": 1.0, "Share of customer lifetime value": 1.0}
+    )
+    assert "2,000 customers" in title(chart)["subtitle"]
+
+
+@given(st.lists(st.floats(-1e6, 1e13), min_size=1, max_size=300))
+def test_bins_lose_no_customer_and_no_money(amounts: list[float]) -> None:
+    bins = value_bins(pl.Series("spend", amounts))
+
+    assert bins["customers"].sum() == len(amounts)
+    assert bins["value"].sum() == pytest.approx(sum(amounts), rel=1e-6, abs=1e-3)
+    assert bins["bin"].is_unique().all()
+
+
+def test_bins_are_steps_of_1_2_and_5_with_their_lower_edge_included() -> None:
+    bins = value_bins(pl.Series([0.0, 0.99, 1.0, 2.0, 4.99, 5.0, 10.0, 999.0, 1_000.0]))
+
+    assert dict(bins.filter(pl.col("customers") > 0).select("bin", "customers").rows()) == {
+        "< 1": 2,
+        "1–2": 1,
+        "2–5": 2,
+        "5–10": 1,
+        "10–20": 1,
+        "500–1k": 1,
+        "≥ 1k": 1,
+    }
+
+
+def test_calibration_names_the_model_in_the_title_or_over_each_plot() -> None:
+    assert title(charts.calibration_by_decile(calibration("own_rate")))["text"].endswith("own_rate")
+
+    panels = {row["panel"] for row in drawn(charts.calibration_by_decile(calibration("a", "b")))}
+    assert len(panels) == 2 * len(HORIZONS)
+    assert "Next 30 days: a" in panels
+
+
+def test_the_leaderboard_puts_the_best_model_on_top_and_names_those_without_a_score() -> None:
+    broken = pl.DataFrame([(30, "broken", None, False)], schema=scores().schema, orient="row")
+    frame = pl.concat([scores(), broken]).filter(pl.col("horizon_days") == 30)
+
+    lower = charts.leaderboard(frame, score_title="error", lower_is_better=True)
+    higher = charts.leaderboard(frame, score_title="Gini", lower_is_better=False)
+
+    assert drawn(lower)[0]["model"] == "own_rate"
+    assert drawn(lower)[0]["label"] == "300  champion"
+    assert drawn(higher)[-1]["model"] == "own_rate"
+    assert title(lower)["subtitle"].endswith("lower is better; without a score: broken")
+
+
+def test_segments_show_their_share_of_customers_and_of_revenue() -> None:
+    labels = [row["label"] for row in drawn(charts.segment_map(segments())) if row["segment"] == "Lost"]
+
+    assert sorted(labels) == ["65% (650)", "<1% (1k)"]
+
+
+def test_the_heatmap_has_all_25_cells_and_refuses_other_scores() -> None:
+    cells = drawn(charts.rfm_heatmap(grid()))
+
+    assert len(cells) == 25
+    assert sum(cell["customers"] for cell in cells) == 2_510
+    with pytest.raises(ValueError, match="between 1 and 5"):
+        charts.rfm_heatmap(grid().with_columns(r_score=6))
+
+
+def test_revenue_is_drawn_over_complete_weeks_so_that_no_week_looks_like_a_collapse() -> None:
+    chart = charts.daily_revenue(revenue(730))
+
+    assert {row["revenue"] for row in drawn(chart)} == {700.0}
+    assert title(chart)["text"] == "Revenue per week"
+    assert title(chart)["subtitle"].startswith("103 complete weeks, Mondays 2024-01-08 to 2025-12-22")
+
+
+def test_days_without_sales_count_as_zero_and_few_weeks_are_drawn_by_day() -> None:
+    chart = charts.daily_revenue(revenue(20).filter(pl.col("day") != date(2024, 1, 10)))
+
+    assert title(chart)["text"] == "Revenue per day"
+    assert [row["revenue"] for row in drawn(chart)] == [100.0] * 7 + [0.0] + [100.0] * 12
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: charts.forecast_distribution(forecasts(0)), "nothing to draw"),
+        (lambda: charts.forecast_distribution(forecasts().drop("clv"), value="clv"), "clv"),
+        (lambda: charts.forecast_distribution(forecasts().with_columns(expected_spend=None)), "null"),
+        (
+            lambda: charts.forecast_distribution(
+                pl.concat([forecasts(), forecasts().with_columns(horizon_days=pl.lit(30, pl.Int32))])
+            ),
+            r"one horizon, but the frame has \[30, 90\]",
+        ),
+        (lambda: charts.calibration_by_decile(pl.concat([calibration("a")] * 2)), "aggregate cutoffs"),
+        (
+            lambda: charts.leaderboard(
+                scores().with_columns(score=float("nan")), score_title="error", lower_is_better=True
+            ),
+            "no model has a score",
+        ),
+    ],
+)
+def test_a_frame_that_cannot_be_drawn_is_refused_with_the_reason(draw: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_numbers_are_written_short() -> None:
+    assert [short(n) for n in (0, 12.34, 999.4, 999.6, 1_234, 999_600, 5_400_000)] == [
+        "0",
+        "12.3",
+        "999",
+        "1k",
+        "1.23k",
+        "1M",
+        "5.4M",
+    ]
+    assert [percent(share) for share in (0, 0.001, 0.005, 0.123, 1)] == ["0%", "<1%", "<1%", "12%", "100%"]

@@ -1,0 +1,123 @@
+"""The canary: known-bad rows are caught by every kind of expectation that the contracts use.
+
+If Great Expectations and DuckDB ever stop understanding each other, these tests go red and not the gate silent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clv_pipeline.contracts import Column, Contract, Expectation
+from clv_pipeline.quality import CheckResult
+from clv_pipeline.sql_models import load_models
+from clv_pipeline.warehouse import Session
+
+COLUMNS = [
+    Column(name="id", type="INTEGER", description="Id."),
+    Column(name="other", type="INTEGER", description="Other."),
+]
+
+
+def contract(type_: str, kwargs: dict[str, Any], severity: Any = "error") -> Contract:
+    return Contract(
+        table="things",
+        layer="layer",
+        description="Things.",
+        grain="thing",
+        key=["id"],
+        columns=COLUMNS,
+        expectations=[
+            Expectation(name="promise", type=type_, kwargs=kwargs, severity=severity, description="It holds.")
+        ],
+    )
+
+
+def audit(session: Session, rows: str, promise: Contract) -> list[CheckResult]:
+    session.execute(f"create or replace table things as select * from (values {rows}) as t(id, other)")
+    return session.auditor.audit(promise, "things")
+
+
+CASES: dict[str, tuple[dict[str, Any], str, str]] = {
+    # expectation: (kwargs, rows that keep it, rows that break it)
+    "expect_column_values_to_not_be_null": ({"column": "other"}, "(1, 1)", "(1, 1), (2, null)"),
+    "expect_column_values_to_be_unique": ({"column": "id"}, "(1, 1), (2, 1)", "(1, 1), (1, 2)"),
+    "expect_column_values_to_be_between": ({"column": "other", "min_value": 1, "max_value": 2}, "(1, 1)", "(1, 3)"),
+    "expect_column_values_to_be_in_set": ({"column": "other", "value_set": [1, 2]}, "(1, 2)", "(1, 3)"),
+    "expect_compound_columns_to_be_unique": ({"column_list": ["id", "other"]}, "(1, 1), (1, 2)", "(1, 1), (1, 1)"),
+    "expect_table_row_count_to_equal": ({"value": 1}, "(1, 1)", "(1, 1), (2, 2)"),
+    "expect_table_row_count_to_be_between": ({"min_value": 2}, "(1, 1), (2, 2)", "(1, 1)"),
+    "expect_column_pair_values_a_to_be_greater_than_b": (
+        {"column_A": "id", "column_B": "other", "or_equal": True},
+        "(2, 2)",
+        "(1, 2)",
+    ),
+    "unexpected_rows_expectation": (
+        {"unexpected_rows_query": "select * from {batch} where other < 0"},
+        "(1, 1)",
+        "(1, -1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("type_", CASES)
+def test_good_rows_pass_and_bad_rows_are_caught(session: Session, type_: str) -> None:
+    kwargs, good, bad = CASES[type_]
+    assert [result.passed for result in audit(session, good, contract(type_, kwargs))] == [True, True]
+    schema, broken = audit(session, bad, contract(type_, kwargs))
+    assert schema.passed
+    assert not broken.passed
+    assert broken.blocks
+
+
+def test_the_canary_knows_every_kind_of_expectation_in_use() -> None:
+    used = {e.type for model in load_models().values() for e in model.contract.expectations}
+    assert used <= set(CASES)
+
+
+def test_a_warning_shows_but_does_not_block(session: Session) -> None:
+    promise = contract("expect_column_values_to_be_unique", {"column": "id"}, severity="warning")
+    _, warned = audit(session, "(1, 1), (1, 2)", promise)
+    assert not warned.passed
+    assert not warned.blocks
+
+
+def test_counts_are_observed_but_no_values(session: Session) -> None:
+    promise = contract("expect_column_values_to_be_in_set", {"column": "other", "value_set": [1]})
+    _, broken = audit(session, "(1, 1), (2, 424242)", promise)
+    assert broken.observed == "1 of 2 rows unexpected"
+    assert "424242" not in str(broken)
+
+
+def test_an_expectation_that_cannot_run_has_failed_and_says_why(session: Session) -> None:
+    promise = contract("unexpected_rows_expectation", {"unexpected_rows_query": "select nonsense from {batch}"})
+    _, broken = audit(session, "(1, 1)", promise)
+    assert broken.blocks
+    assert "nonsense" in broken.observed
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select 1 as id", "other INTEGER missing"),
+        ("select 1 as id, 2 as other, 3 as extra", "extra INTEGER undeclared"),
+        ("select 1 as id, 2::bigint as other", "other BIGINT undeclared"),
+        ("select 2 as other, 1 as id", "order other, id"),
+    ],
+)
+def test_a_wrong_schema_is_the_only_result(session: Session, query: str, said: str) -> None:
+    session.execute(f"create or replace table things as {query}")
+    promise = contract("expect_column_values_to_not_be_null", {"column": "id"})
+    results = session.auditor.audit(promise, "things")
+    assert [result.check for result in results] == ["columns_match_contract"]
+    assert results[0].blocks
+    assert said in results[0].observed
+
+
+def test_tables_can_be_audited_one_after_the_other_and_again(session: Session) -> None:
+    promise = contract("expect_column_values_to_not_be_null", {"column": "id"})
+    session.execute("create table things as select 1 as id, 1 as other")
+    session.execute("create table others as select null::integer as id, 1 as other")
+    verdicts = [session.auditor.audit(promise, name)[1].passed for name in ("things", "others", "things")]
+    assert verdicts == [True, False, True]

@@ -1,0 +1,1 @@
+"""One module per SQL model: input rows, expected rows."""

@@ -1,0 +1,142 @@
+"""Input rows in, one model's rows out: a bench on which SQL models are tried without the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from clv_pipeline.contracts import Contract
+from clv_pipeline.sql_models import SqlModel, TableModel, load_models
+from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse.duckdb_engine import quote_identifier, staged_name
+
+Row = dict[str, Any]
+
+TODAY = date(2024, 6, 30)
+
+_PARAMETERS: Row = {
+    "today": TODAY,
+    "deduplicate": True,
+    "returns": "drop",
+    "outliers": "keep",
+    "exclude_products": [],
+}
+
+_SALE: Row = {
+    "source_file": "jan.csv",
+    "customer_id": "ann",
+    "order_id": "1001",
+    "ordered_at": "2024-01-05 10:30:00",
+    "product_id": "mug",
+    "quantity": 2,
+    "unit_price": "3.50",
+    "amount": "7.00",
+}
+
+
+@cache
+def models() -> dict[str, TableModel]:
+    """The pipeline's models, loaded once."""
+    return load_models()
+
+
+def sql_models() -> list[SqlModel]:
+    """The models that a SELECT builds, by name."""
+    return [model for _, model in sorted(models().items()) if isinstance(model, SqlModel)]
+
+
+def picked(rows: Iterable[Row], *columns: str) -> list[tuple[Any, ...]]:
+    """Some columns of every row, in the order of the rows."""
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+def sale(source_line: int, **changes: Any) -> Row:
+    """A raw line with nothing wrong with it, except for `changes`."""
+    return _SALE | {"source_line": source_line} | changes
+
+
+def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1) -> Row:
+    """One row of customer_days."""
+    return {"customer_id": customer, "purchase_day": day, "revenue": revenue, "orders": orders}
+
+
+def purchases(first: date, last: date, min_size: int = 0) -> st.SearchStrategy[list[Row]]:
+    """Tables of purchase days of a few customers between two days; few values, so that ties are common."""
+    customer_and_day = st.tuples(
+        st.sampled_from(["ann", "bob", "cid", "dee", "eve", "fay"]), st.dates(first, last)
+    )
+    revenue = st.integers(1, 500).map(lambda quarters: Decimal(quarters) / 4)
+    return st.dictionaries(
+        customer_and_day, st.tuples(revenue, st.integers(1, 3)), min_size=min_size, max_size=25
+    ).map(lambda days: [purchase(*key, *values) for key, values in days.items()])
+
+
+def window(cutoff: date, horizon_days: int, is_complete: bool = True) -> Row:
+    """One row of forecast_windows."""
+    return {
+        "cutoff": cutoff,
+        "horizon_days": horizon_days,
+        "outcome_ends": cutoff + timedelta(days=horizon_days),
+        "is_complete": is_complete,
+    }
+
+
+class Bench:
+    """Input tables and the models run on them, in one warehouse session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def given(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make `table` hold these rows; columns that a row leaves out are NULL.
+
+        Values travel as text and become the contract's types in the warehouse, so days and money may be
+        written as strings.
+        """
+        contract = models()[table].contract
+        declared = {column.name: column.type for column in contract.columns}
+        for row in rows:
+            assert row.keys() <= declared.keys(), f"{table} has no {sorted(row.keys() - declared.keys())}"
+        columns = {
+            name: pl.Series(
+                name,
+                [row.get(name) if type_.endswith("[]") else _text(row.get(name)) for row in rows],
+                pl.List(pl.String) if type_.endswith("[]") else pl.String,
+            )
+            for name, type_ in declared.items()
+        }
+        self._session.stage_frame(contract, pl.DataFrame(columns))
+        self._put_in_place(contract)
+
+    def given_parameters(self, **changes: Any) -> None:
+        """The table `parameters` with its defaults here, except for `changes`."""
+        self.given("parameters", [_PARAMETERS | changes])
+
+    def run(self, name: str) -> list[Row]:
+        """Build the model's table by its SELECT; its rows in the order of its key."""
+        model = models()[name]
+        assert isinstance(model, SqlModel)
+        self._session.stage_query(name, model.sql)
+        self._put_in_place(model.contract)
+        key = ", ".join(map(quote_identifier, model.contract.key))
+        return self._session.read(f"select * from {quote_identifier(name)} order by {key}").to_dicts()
+
+    def failed_checks(self, table: str) -> list[str]:
+        """Which promises of its contract the table breaks as it stands."""
+        results = self._session.auditor.audit(models()[table].contract, table)
+        return [result.check for result in results if not result.passed]
+
+    def _put_in_place(self, contract: Contract) -> None:
+        live, staged = map(quote_identifier, (contract.table, staged_name(contract.table)))
+        self._session.execute(f"drop table if exists {live}")
+        self._session.execute(f"alter table {staged} rename to {live}")
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

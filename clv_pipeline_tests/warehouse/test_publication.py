@@ -1,0 +1,138 @@
+"""Publications are immutable, verified, and switched in one step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from clv_pipeline.contracts import Contract
+from clv_pipeline.sql_models import load_models
+from clv_pipeline.warehouse import Publication, PublicationError, Session, admit, publish
+from clv_pipeline.warehouse.publication import fingerprint
+from clv_pipeline_tests.warehouse.test_gate import contract
+
+PUBLICATION = load_models()["publication"].contract
+SPAN = contract("history_span").model_copy(
+    update={
+        "columns": [load_models()["history_span"].contract.columns[2]],
+        "key": ["as_of"],
+        "expectations": load_models()["publication"].contract.expectations,
+        "published": False,
+    }
+)
+
+
+def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
+    """A promoted table `things` of these ids, and the history span that a publication quotes."""
+    ids = ", ".join(f"({value})" for value in values)
+    things = contract("things")
+    for promised, query in ((things, f"select * from (values {ids}) as t(id)"), (SPAN, "select date '2020-01-31' as as_of")):
+        assert admit(
+            session, [promised], lambda s, p=promised, q=query: s.stage_query(p.table, q), reads=[], run_id=run
+        ).admitted
+    return [things, PUBLICATION]
+
+
+def put_out(session: Session, contracts: list[Contract], folder: Path, run: str, keep: int = 3) -> Publication:
+    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep)
+
+
+def read(folder: Path, query: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(folder / "current" / "clv.duckdb"), read_only=True) as client:
+        return client.execute(query).fetchall()
+
+
+def test_a_publication_holds_tables_comments_parquet_and_its_own_description(session: Session, tmp_path: Path) -> None:
+    made = put_out(session, fill(session, 3, 1, 2), tmp_path, "first")
+    assert made.directory == tmp_path / "versions" / "first"
+    assert (tmp_path / "current").resolve() == made.directory
+    assert read(tmp_path, "select id from things") == [(1,), (2,), (3,)]
+    assert read(tmp_path, "select comment from duckdb_columns() where table_name = 'things'") == [
+        ("An id; it's positive.",)
+    ]
+    [(run, as_of, config_hash, listed)] = read(
+        tmp_path, "select run_id, as_of::varchar, config_hash, tables from publication"
+    )
+    assert (run, as_of, config_hash) == ("first", "2020-01-31", "c0ffee")
+    assert json.loads(str(listed)) == [{"table": "things", "rows": 3, "content_hash": made.tables["things"][1]}]
+    assert pl.read_parquet(made.directory / "parquet" / "things.parquet")["id"].to_list() == [1, 2, 3]
+    assert not list(made.directory.glob("*.wal"))
+
+
+def test_equal_rows_have_equal_hashes_in_any_order(session: Session, tmp_path: Path) -> None:
+    first = put_out(session, fill(session, 3, 1, 2), tmp_path, "first")
+    second = put_out(session, fill(session, 2, 3, 1), tmp_path, "second")
+    third = put_out(session, fill(session, 2, 3, 4), tmp_path, "third")
+    assert first.tables == second.tables != third.tables
+    parquet = [(made.directory / "parquet" / "things.parquet").read_bytes() for made in (first, second)]
+    assert parquet[0] == parquet[1]
+
+
+def test_a_repeated_row_changes_the_hash(session: Session) -> None:
+    prints = [
+        fingerprint(session.connection, f"(values {rows})") for rows in ("(1), (2)", "(1), (2), (2), (2)")
+    ]
+    assert prints[0][1] != prints[1][1]
+
+
+def test_a_refused_publication_leaves_the_current_one_byte_for_byte(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    first = put_out(session, contracts, tmp_path, "first")
+    before = first.database.read_bytes()
+    failed = admit(
+        session, [contract("things")], lambda s: s.stage_query("things", "select -1 as id"), reads=[], run_id="bad"
+    )
+    assert not failed.admitted
+    with pytest.raises(PublicationError, match=r"last audit of things failed in run bad \(id_is_positive\)"):
+        put_out(session, contracts, tmp_path, "second")
+    assert (tmp_path / "current").resolve() == first.directory
+    assert first.database.read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["first"]
+
+
+def test_a_version_is_never_changed(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    put_out(session, contracts, tmp_path, "first")
+    with pytest.raises(PublicationError, match="never changed"):
+        put_out(session, contracts, tmp_path, "first")
+
+
+def test_the_last_versions_are_kept_and_leftovers_swept(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    leftover = tmp_path / "versions" / ".killed.partial"
+    leftover.mkdir(parents=True)
+    for run in ("first", "second", "third"):
+        put_out(session, contracts, tmp_path, run, keep=2)
+    assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["second", "third"]
+
+
+def test_a_reader_keeps_its_version_while_the_next_is_published(session: Session, tmp_path: Path) -> None:
+    put_out(session, fill(session, 1), tmp_path, "first")
+    with duckdb.connect(str(tmp_path / "current" / "clv.duckdb"), read_only=True) as reader:
+        put_out(session, fill(session, 2), tmp_path, "second")
+        assert reader.execute("select id from things").fetchall() == [(1,)]
+    assert read(tmp_path, "select id from things") == [(2,)]
+
+
+def test_a_damaged_copy_is_noticed_before_it_is_served(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put_out(session, fill(session, 1), tmp_path, "first")
+    from clv_pipeline.warehouse import publication
+
+    write = publication._write
+
+    def write_and_lose_a_row(*arguments: object) -> object:
+        tables = write(*arguments)  # type: ignore[arg-type]
+        with duckdb.connect(str(arguments[3] / "clv.duckdb")) as file:  # type: ignore[operator]
+            file.execute("delete from things")
+        return tables
+
+    monkeypatch.setattr(publication, "_write", write_and_lose_a_row)
+    with pytest.raises(PublicationError, match="things reads back as"):
+        put_out(session, fill(session, 2, run="again"), tmp_path, "second")
+    assert (tmp_path / "current").resolve() == first.directory

@@ -1,0 +1,51 @@
+-- The rows that count: every raw row that was not rejected.
+with
+
+raw_rows as (select * from raw_transactions),
+
+rejected as (select * from rejected_transactions),
+
+settings as (select * from parameters),
+
+fence as (select * from outlier_fence),
+
+kept as (
+    select *
+    from raw_rows
+    where not exists (
+        select 1 from rejected
+        where
+            rejected.source_file = raw_rows.source_file
+            and rejected.source_line = raw_rows.source_line
+    )
+),
+
+final as (
+    select
+        kept.source_file,
+        kept.source_line,
+        kept.customer_id,
+        kept.order_id,
+        kept.ordered_at,
+        cast(kept.ordered_at as date) as ordered_on,
+        kept.product_id,
+        kept.quantity,
+        kept.unit_price,
+        case
+            when settings.outliers = 'cap' then least(kept.amount, fence.upper_amount)
+            else kept.amount
+        end as amount,
+        cast(
+            case
+                when settings.outliers = 'cap' then greatest(kept.amount - fence.upper_amount, 0)
+                else 0
+            end as decimal(18, 4)
+        ) as amount_cut,
+        kept.country,
+        kept.attributes
+    from kept
+    cross join settings
+    cross join fence
+)
+
+select * from final
