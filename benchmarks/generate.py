@@ -97,9 +97,7 @@ def generate(rows: int, *, seed: int = 0) -> pl.DataFrame:
     return frame[np.repeat(np.arange(lines), copies)]
 
 
-def _orders(
-    rng: np.random.Generator, *, customers: int, most: int
-) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
+def _orders(rng: np.random.Generator, *, customers: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
     """Customer (0, 1, …) and second of every order, in the order of time; at most `most` orders."""
     first = rng.uniform(0, DAYS, size=customers)
     rate = rng.gamma(RATE_SHAPE, 1 / RATE_SCALE_DAYS, size=customers)

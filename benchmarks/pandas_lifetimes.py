@@ -20,11 +20,7 @@ from benchmarks.measurement import Stopwatch, arguments, report, save
 
 def clean(raw: pd.DataFrame) -> pd.DataFrame:
     """The kept lines with their amount (quantity × unit_price)."""
-    kept = raw[
-        raw["customer_id"].notna()
-        & (raw["quantity"] > 0)
-        & (raw["unit_price"] > 0)
-    ].drop_duplicates()
+    kept = raw[raw["customer_id"].notna() & (raw["quantity"] > 0) & (raw["unit_price"] > 0)].drop_duplicates()
     return kept.assign(amount=kept["quantity"] * kept["unit_price"])
 
 
@@ -36,9 +32,7 @@ def run(csv: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     with watch.stage("clean"):
         lines = clean(raw)
     with watch.stage("summarize"):
-        summary = summary_data_from_transaction_data(
-            lines, "customer_id", "ordered_at", monetary_value_col="amount"
-        )
+        summary = summary_data_from_transaction_data(lines, "customer_id", "ordered_at", monetary_value_col="amount")
         summary["revenue"] = lines.groupby("customer_id")["amount"].sum()
     counts = {"rows_read": len(raw), "rows_kept": len(lines), "customers": len(summary)}
     packages = ["pandas", "numpy", "lifetimes"]

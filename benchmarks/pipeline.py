@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import tempfile
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from benchmarks.measurement import Stopwatch, arguments, report, save
-from clv_pipeline.assets.ingestion import parameter_row
+from clv_pipeline.assets.ingestion import parameter_frame, source_file_frame
 from clv_pipeline.settings import Settings
 from clv_pipeline.sources import load_transactions
 from clv_pipeline.sql_models import SqlModel, load_models
@@ -25,16 +26,16 @@ from clv_pipeline.warehouse.duckdb_engine import staged_name
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 
-TABLES = (
-    "parameters",
-    "raw_transactions",
-    "outlier_fence",
-    "rejected_transactions",
-    "cleaned_transactions",
-    "row_ledger",
-    "customer_days",
-    "history_span",
-    "rfm",
+STEPS = (
+    ("parameters",),
+    ("raw_transactions", "source_files"),
+    ("outlier_fence",),
+    ("rejected_transactions",),
+    ("cleaned_transactions",),
+    ("row_ledger",),
+    ("customer_days",),
+    ("history_span",),
+    ("rfm",),
 )
 """What lies between the CSV and rfm, in the order of the graph."""
 
@@ -53,22 +54,25 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     def stage(table: str, session: Session) -> None:
         model = models[table]
         if isinstance(model, SqlModel):
-            session.stage_query(table, model.sql)
+            session.stage_query(model.contract, model.sql)
         elif table == "parameters":
-            row = parameter_row(settings, date.today())
-            overrides = {"exclude_products": pl.List(pl.String), "as_of": pl.Date}
-            session.stage_frame(model.contract, pl.DataFrame([row], schema_overrides=overrides))
+            session.stage_frame(model.contract, parameter_frame(settings, date.today()))
         else:
             source = settings.source.transactions
-            load_transactions(session.connection, staged_name(table), source, csv.parent, warehouse.work_dir)
+            files = load_transactions(session.connection, staged_name(table), source, csv.parent, warehouse.work_dir)
+            session.stage_frame(models["source_files"].contract, source_file_frame(files))
 
     with watch.stage("everything"):
         session = warehouse.open("benchmark")
         admissions = {
-            table: admit(
-                session, [models[table].contract], lambda s, t=table: stage(t, s), reads=[], run_id="benchmark"
+            tables[0]: admit(
+                session,
+                [models[table].contract for table in tables],
+                partial(stage, tables[0]),
+                reads=[],
+                run_id="benchmark",
             )
-            for table in TABLES
+            for tables in STEPS
         }
         customers = session.read("select customer_id, frequency, recency_days, revenue from rfm order by 1")
         warehouse.close()

@@ -26,9 +26,7 @@ class _StrictLoader(yaml.SafeLoader):
         first_lines: dict[str, int] = {}
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a word", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             line = key_node.start_mark.line + 1
             if key_node.value in first_lines and key_node.tag != "tag:yaml.org,2002:merge":
                 first = first_lines[key_node.value]
@@ -56,9 +54,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise ConfigError(
-            f"{origin}: expected `key: value` lines, found {type(loaded).__name__} at the top level"
-        )
+        raise ConfigError(f"{origin}: expected `key: value` lines, found {type(loaded).__name__} at the top level")
     return loaded
 
 
@@ -75,9 +71,7 @@ def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = o
 
     def expand(node: Any, key: str) -> Any:
         if isinstance(node, dict):
-            return {
-                name: expand(child, f"{key}.{name}" if key else str(name)) for name, child in node.items()
-            }
+            return {name: expand(child, f"{key}.{name}" if key else str(name)) for name, child in node.items()}
         if isinstance(node, list):
             return [expand(child, f"{key}[{position}]") for position, child in enumerate(node)]
         if not isinstance(node, str):
@@ -117,9 +111,7 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
     lines = []
     for mistake in error.errors(include_url=False):
         location = mistake["loc"]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(
-            "."
-        )
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
         if mistake["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
             near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)

@@ -37,4 +37,4 @@ def prepare_instance(settings: Settings) -> Path:
 
 
 if __name__ == "__main__":
-    print(prepare_instance(Settings.load()))  # noqa: T201
+    print(prepare_instance(Settings.load()))

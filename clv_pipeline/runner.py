@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from clv_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import EventLogEntry
+    import dagster as dg
 
 Echo = Callable[[str], None]
 
@@ -25,6 +25,7 @@ class Outcome:
 
     run_id: str
     success: bool
+    published: bool
 
 
 def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, echo: Echo) -> Outcome:
@@ -67,14 +68,15 @@ def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, e
             )
     finally:
         pipeline.warehouse.close()
-    return Outcome(run_id, result.success)
+    return Outcome(run_id, result.success, published=result.success and dg.AssetKey("published_marts") in keys)
 
 
-def _selection(text: str) -> object:
+def _selection(text: str) -> dg.AssetSelection:
     import dagster as dg
 
     try:
-        return dg.AssetSelection.from_string(text)
+        # Tables that one step builds come together.
+        return dg.AssetSelection.from_string(text).required_multi_asset_neighbors()
     except dg.DagsterError as error:
         raise ValueError(f"--select {text}: not an asset selection: {error}") from error
 
@@ -89,7 +91,7 @@ class _Progress:
         self._materialized: dict[str | None, list[tuple[str, int | None]]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, entry: EventLogEntry) -> None:
+    def __call__(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
             return
@@ -119,9 +121,7 @@ class _Progress:
         for table, rows in self._materialized.get(step, []):
             self._done += 1
             told = f"{rows:>12,} rows" if rows is not None else " " * 17
-            self._echo(
-                f"[{self._done:>2}/{self._tables}] {table:<24}{told}  {data.duration_ms / 1000:6.1f} s"
-            )
+            self._echo(f"[{self._done:>2}/{self._tables}] {table:<24}{told}  {data.duration_ms / 1000:6.1f} s")
 
 
 def _cause(failure: object) -> str:
@@ -135,6 +135,33 @@ def _cause(failure: object) -> str:
     return str(error.message).strip() if error is not None else "no message"
 
 
+def audit_live_tables(settings: Settings, echo: Echo) -> int:
+    """Audit every promoted table where it stands, print a line per check that failed and one per table.
+
+    Returns the number of failed ERROR checks. Raises WarehouseBusyError.
+    """
+    from clv_pipeline.assets import Pipeline
+
+    pipeline = Pipeline.of(settings)
+    failed = 0
+    try:
+        session = pipeline.warehouse.open("clv audit")
+        for table, model in pipeline.models.items():
+            # The table `publication` exists in publications only.
+            if not session.has_table(table):
+                continue
+            results = session.auditor.audit(model.contract, table)
+            broken = [result for result in results if not result.passed]
+            failed += sum(result.blocks for result in broken)
+            echo(f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed")
+            for result in broken:
+                word = "FAILED " if result.blocks else "warning"
+                echo(f"        {word} {result.check}: {result.description} Seen: {result.observed}.")
+    finally:
+        pipeline.warehouse.close()
+    return failed
+
+
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the five numbers that matter, as lines to print."""
     import duckdb
@@ -143,6 +170,7 @@ def publication_summary(settings: Settings) -> list[str]:
 
     current = settings.published_dir / CURRENT
     with duckdb.connect(str((current / DATABASE).resolve()), read_only=True) as published:
+
         def one(query: str) -> tuple[object, ...]:
             row = published.execute(query).fetchone()
             assert row is not None  # noqa: S101  (aggregates and one-row tables always return a row)
@@ -159,7 +187,8 @@ def publication_summary(settings: Settings) -> list[str]:
             "select count(*), coalesce(sum(revenue), 0) from segments join rfm using (customer_id) where at_risk"
         )
         champion = published.execute(
-            "select model, bias, normalized_gini, cutoffs from model_leaderboard where is_champion and horizon_days = ?",
+            "select model, bias, normalized_gini, cutoffs from model_leaderboard"
+            " where is_champion and horizon_days = ?",
             [horizon],
         ).fetchone()
     assert champion is not None  # noqa: S101  (the contract promises one champion per horizon)

@@ -167,9 +167,7 @@ class Settings(Block):
         try:
             text = chosen.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            raise ConfigError(
-                f"{chosen}: should be UTF-8 text ({error.reason} at byte {error.start})"
-            ) from error
+            raise ConfigError(f"{chosen}: should be UTF-8 text ({error.reason} at byte {error.start})") from error
         except OSError as error:
             told = "" if path else " (named by CLV_CONFIG)" if os.environ.get("CLV_CONFIG") else ""
             raise ConfigError(

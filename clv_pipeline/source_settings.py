@@ -48,9 +48,7 @@ class FileFormat(Block):
         try:
             return codecs.lookup(value).name if value is not None else None
         except LookupError as error:
-            raise ValueError(
-                "should be an encoding such as utf-8, latin-1, windows-1252 or utf-16"
-            ) from error
+            raise ValueError("should be an encoding such as utf-8, latin-1, windows-1252 or utf-16") from error
 
     @field_validator("date_formats")
     @classmethod
@@ -106,12 +104,9 @@ class TransactionSource(Block):
     @classmethod
     def _columns_suffice(cls, columns: dict[str, str]) -> dict[str, str]:
         problems = [
-            f"`{name}` is filled by the loader; choose another name"
-            for name in sorted(RESERVED_COLUMNS & set(columns))
+            f"`{name}` is filled by the loader; choose another name" for name in sorted(RESERVED_COLUMNS & set(columns))
         ]
-        problems += [
-            f"`{ours}` maps to an empty name" for ours, theirs in columns.items() if not theirs.strip()
-        ]
+        problems += [f"`{ours}` maps to an empty name" for ours, theirs in columns.items() if not theirs.strip()]
         missing = [name for name in cls.required if name not in columns]
         if "amount" not in columns:
             missing += [name for name in ("quantity", "unit_price") if name not in columns]
@@ -128,9 +123,7 @@ class TransactionSource(Block):
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if bool(self.path) == (self.url is not None):
-            raise ValueError(
-                f"should have either path, or url with query; found {'both' if self.path else 'neither'}"
-            )
+            raise ValueError(f"should have either path, or url with query; found {'both' if self.path else 'neither'}")
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
         if not all(text.strip() for text in self.path):

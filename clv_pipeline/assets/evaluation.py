@@ -9,7 +9,7 @@ from functools import partial
 
 import dagster as dg
 
-from clv_pipeline.assets.plots import calibration_plots, leaderboard_plots, metric_numbers
+from clv_pipeline.assets.plots import leaderboard_plots, metric_numbers
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.warehouse import Session
 
@@ -93,12 +93,11 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["backtest_forecasts"],
             kinds={"python"},
             build=build_calibration,
-            describe=calibration_plots,
         ),
         gated_step(
             pipeline,
             ["model_leaderboard"],
-            reads=["evaluation_metrics", "backtest_fits"],
+            reads=["evaluation_metrics", "backtest_fits", "calibration"],
             kinds={"python"},
             build=build_leaderboard,
             describe=leaderboard_plots,

@@ -51,17 +51,13 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             margin=settings.forecast.margin,
         )
         session.stage_frame(pipeline.contract("clv_forecasts"), forecasts)
-        session.stage_frame(
-            pipeline.contract("fitted_models"), fit_rows([fit.report for fit in fitted.values()], {})
-        )
+        session.stage_frame(pipeline.contract("fitted_models"), fit_rows([fit.report for fit in fitted.values()], {}))
         verdicts = {f"{name} verdict": fit.report.verdict for name, fit in fitted.items()}
         notes = {f"{name} notes": fit.report.notes for name, fit in fitted.items() if fit.report.notes}
         return {"clv_forecasts": verdicts, "fitted_models": {**verdicts, **notes}}
 
     return [
-        gated_step(
-            pipeline, ["forecast_windows"], reads=["history_span"], kinds={"python"}, build=build_windows
-        ),
+        gated_step(pipeline, ["forecast_windows"], reads=["history_span"], kinds={"python"}, build=build_windows),
         gated_step(
             pipeline,
             ["clv_forecasts", "fitted_models"],

@@ -14,7 +14,7 @@ from clv_pipeline.assets.tables import Describe, Metadata
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:
-    from clv_pipeline.insights.look import ChartType
+    from altair.typing import ChartType
 
 
 def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
@@ -31,7 +31,10 @@ def revenue_plot(session: Session) -> Metadata:
     days = session.read(
         "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days group by 1 order by 1"
     )
-    return {"plot": _picture(daily_revenue(days), "revenue over time"), "revenue": float(days["revenue"].sum())}
+    return {
+        "plot": _picture(daily_revenue(days), "revenue over time"),
+        "revenue": float(days["revenue"].sum()),
+    }
 
 
 def rfm_plot(session: Session) -> Metadata:
@@ -56,10 +59,10 @@ def ledger_numbers(session: Session) -> Metadata:
         'select outcome, sum("rows")::bigint as "rows", sum(amount)::double as amount from row_ledger'
         " group by outcome order by 2 desc"
     )
-    kept = outcomes.filter(outcomes["outcome"] == "kept")["rows"].sum()
+    rows: dict[str, int] = dict(outcomes.select("outcome", "rows").iter_rows())
     return {
         "outcomes": dg.MetadataValue.table([dg.TableRecord(row) for row in outcomes.to_dicts()]),
-        "share of rows kept": float(kept / outcomes["rows"].sum()),
+        "share of rows kept": rows["kept"] / sum(rows.values()),
     }
 
 
@@ -94,36 +97,26 @@ def metric_numbers(session: Session) -> Metadata:
     }
 
 
-def calibration_plots(session: Session) -> Metadata:
-    """Predicted against actual by decile, for the model with the best total of each horizon's latest cutoff."""
-    from clv_pipeline.insights.charts import calibration_by_decile
-
-    deciles = session.read(
-        "select horizon_days, model, decile, predicted_mean, actual_mean from calibration"
-        " where model in (select model from calibration where model = 'bg_nbd')"
-        " qualify cutoff = max(cutoff) over (partition by horizon_days, model) order by all"
-    )
-    if deciles.is_empty():
-        return {}
-    return {"plot": _picture(calibration_by_decile(deciles), "predicted against actual spend by decile")}
-
-
 def leaderboard_plots(session: Session) -> Metadata:
-    """Scores of all models, and the reasons."""
-    from clv_pipeline.insights.charts import leaderboard
+    """Scores of all models with the reasons, and the champions' predictions against what came."""
+    from clv_pipeline.insights.charts import calibration_by_decile, leaderboard
 
     board = session.read("select * from model_leaderboard order by horizon_days, rank nulls last, model")
-    shown: Metadata = {
-        "leaderboard": dg.MetadataValue.table(
-            [
-                dg.TableRecord(row)
-                for row in board.select("horizon_days", "model", "rank", "is_champion", "score", "why").to_dicts()
-            ]
-        )
-    }
+    deciles = session.read(
+        "select horizon_days, model, decile, predicted_mean, actual_mean from calibration"
+        " semi join (select horizon_days, model from model_leaderboard where is_champion)"
+        " using (horizon_days, model)"
+        " qualify cutoff = max(cutoff) over (partition by horizon_days) order by all"
+    )
+    reasons = board.select("horizon_days", "model", "rank", "is_champion", "score", "why").to_dicts()
+    shown: Metadata = {"leaderboard": dg.MetadataValue.table([dg.TableRecord(row) for row in reasons])}
     if board["score"].is_not_null().any():
         title = "score: normalized MAE + (1 − normalized Gini) + |bias|"
         shown["plot"] = _picture(leaderboard(board, score_title=title, lower_is_better=True), "model scores")
+    if not deciles.is_empty():
+        shown["calibration plot"] = _picture(
+            calibration_by_decile(deciles), "predicted against actual spend by decile of the champions"
+        )
     return shown
 
 

@@ -1,4 +1,4 @@
-"""The publication: what BI tools read."""
+"""The publication: the asset that hands the published tables to BI tools."""
 
 from typing import Any
 

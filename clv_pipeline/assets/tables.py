@@ -16,7 +16,15 @@ from clv_pipeline.quality import CheckResult
 from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
-from clv_pipeline.warehouse import Admission, Session, Warehouse, WarehouseBusyError, admit
+from clv_pipeline.warehouse import (
+    Admission,
+    GateError,
+    PublicationError,
+    Session,
+    Warehouse,
+    WarehouseBusyError,
+    admit,
+)
 
 OWNERS = ["team:data-engineering"]
 
@@ -52,12 +60,10 @@ def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = N
     """The asset of a table that one SELECT builds."""
 
     def build(session: Session) -> Mapping[str, Metadata]:
-        session.stage_query(model.name, model.sql)
+        session.stage_query(model.contract, model.sql)
         return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
 
-    return gated_step(
-        pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe
-    )
+    return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
 
 
 def gated_step(
@@ -118,9 +124,7 @@ class expected_failures:  # noqa: N801  (reads as a statement)
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        from clv_pipeline.warehouse import PublicationError
-
-        if isinstance(error, (SourceError, WarehouseBusyError, PublicationError)):
+        if isinstance(error, (SourceError, WarehouseBusyError, GateError, PublicationError)):
             raise dg.Failure(str(error), allow_retries=False) from error
 
 

@@ -42,7 +42,8 @@ class Expectation(_Strict):
 class Contract(_Strict):
     """What one table promises to its readers.
 
-    `key` identifies a row; exports are ordered by it. `published` tables are the ones BI tools read.
+    `key` identifies a row; exports are ordered by it. `published` tables are the ones BI tools read. A `view`
+    is audited like a table and costs nothing to store; it suits a selection of an audited table.
     """
 
     table: str
@@ -51,6 +52,7 @@ class Contract(_Strict):
     grain: str = Field(min_length=1)
     key: list[str] = Field(min_length=1)
     published: bool = False
+    materialized: Literal["table", "view"] = "table"
     columns: list[Column] = Field(min_length=1)
     expectations: list[Expectation] = Field(min_length=1)
 
@@ -84,9 +86,7 @@ def load_contract(path: Path) -> Contract:
         stated = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Contract(table=path.stem, layer=path.parent.name, **stated)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'contract'}: {item['msg']}" for item in error.errors()
-        )
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'contract'}: {item['msg']}" for item in error.errors())
         raise ContractError(f"{path}: {wrong}") from error
     except (yaml.YAMLError, TypeError) as error:
         raise ContractError(f"{path}: not a contract: {error}") from error

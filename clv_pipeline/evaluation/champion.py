@@ -62,9 +62,7 @@ def leaderboard(
     rows = [
         row
         for horizon in sorted(horizons_days)
-        for row in _board(
-            averages, horizon, targets, serving, [s for s in skipped if s.horizon_days == horizon]
-        )
+        for row in _board(averages, horizon, targets, serving, [s for s in skipped if s.horizon_days == horizon])
     ]
     return pl.DataFrame(rows, schema=LEADERBOARD_SCHEMA, orient="row")
 
@@ -144,9 +142,7 @@ def _why(
     if model == champion:
         rivals = [other for other in ranked if other in serving and other != champion]
         if rivals:
-            return (
-                f"Champion: {text}; next of those that give all three targets: {_scored(rivals[0], found)}."
-            )
+            return f"Champion: {text}; next of those that give all three targets: {_scored(rivals[0], found)}."
         return f"Champion: {text}; the only evaluated model that gives all three targets."
     text = f"S{text[1:]}; the champion is "
     text += _scored(champion, found) if champion in ranked else f"{champion}, unevaluated"

@@ -50,7 +50,7 @@ def evaluate(
     forecasts: pl.DataFrame,
     *,
     replicates: int = 200,
-    bootstrap_customers: int = 20_000,
+    bootstrap_customers: int = 5_000,
     seed: int = 20_240_901,
 ) -> pl.DataFrame:
     """Score forecasts: one row per cutoff, horizon, model, target and metric (METRICS_SCHEMA).
@@ -70,8 +70,7 @@ def evaluate(
         for target, scorer_of in _scorers(group).items():
             scored = _with_intervals(scorer_of, group.height, draws)
             rows.extend(
-                (*key, target, metric, *map(_defined, numbers), group.height)
-                for metric, numbers in scored.items()
+                (*key, target, metric, *map(_defined, numbers), group.height) for metric, numbers in scored.items()
             )
     return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row")
 

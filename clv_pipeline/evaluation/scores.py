@@ -114,9 +114,7 @@ class AmountScorer:
     def curve(self, weights: Floats) -> GainsCurve:
         """Return the gains curve in the order of the forecasts."""
         ordered, cumulative = weights[self._by_forecast.rows], self._by_forecast.cumulative
-        return GainsCurve(
-            cumulative(ordered), cumulative(ordered * self._forecast), cumulative(ordered * self._actual)
-        )
+        return GainsCurve(cumulative(ordered), cumulative(ordered * self._forecast), cumulative(ordered * self._actual))
 
     def perfect_curve(self, weights: Floats) -> GainsCurve:
         """Return the gains curve of a forecast that knew the outcomes."""

@@ -48,9 +48,7 @@ class BaselineModel:
         served = len(obstacles) < len(horizons_days)
         verdict: Verdict = "ok" if served and history > 0 else "no_training_data"
         notes = " ".join(["A rule; nothing is estimated.", *obstacles])
-        report = FitReport(
-            self.name, training.cutoff, {"history_days": history}, training.customers, verdict, notes
-        )
+        report = FitReport(self.name, training.cutoff, {"history_days": history}, training.customers, verdict, notes)
         return FittedBaseline(self, report)
 
     def restore(self, report: FitReport) -> "FittedBaseline":
@@ -69,9 +67,7 @@ class FittedBaseline:
         """Whether history is long enough for the rule."""
         return self.rule.obstacle(horizon_days, self.report.parameters["history_days"]) is None
 
-    def forecast(
-        self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0
-    ) -> pl.DataFrame:
+    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
         """Apply the rule; money is taken to flow evenly over the horizon when it is discounted."""
         require_columns(customers, CUSTOMER_COLUMNS, "customers")
         obstacle = self.rule.obstacle(horizon_days, self.report.parameters["history_days"])
@@ -148,7 +144,5 @@ class SameWindowLastYear(BaselineModel):
         if horizon_days > DAYS_BACK:
             return f"Cannot forecast {horizon_days} days: that window, a year back, ends after the cutoff."
         if history_days < DAYS_BACK:
-            return (
-                f"Cannot forecast {horizon_days} days: {history_days} days of history, a year back needs 365."
-            )
+            return f"Cannot forecast {horizon_days} days: {history_days} days of history, a year back needs 365."
         return None

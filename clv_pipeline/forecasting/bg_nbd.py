@@ -63,9 +63,7 @@ class BgNbd(BuyTillYouDie):
         log_odds = np.log(a / (b + repeats - 1.0)) + (r + repeats) * np.log((alpha + T) / (alpha + t_x))
         return np.where(x > 0, expit(-log_odds), 1.0)
 
-    def expected_purchases_if_alive(
-        self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats
-    ) -> Floats:
+    def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
         """E[purchases in (T, T + t] | alive at T, x] for every t of `weeks`: shape (len(x), len(weeks)).
 
         Times `probability_alive` it is eq. 10; at x = T = 0 it is the unconditional E[X(t)], eq. 9. The

@@ -56,9 +56,7 @@ class BuyTillYouDie:
         """Return P(alive at T) of each history."""
         raise NotImplementedError
 
-    def expected_purchases_if_alive(
-        self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats
-    ) -> Floats:
+    def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
         """Return E[purchases in (T, T + t] | alive at T], shape (histories, len(weeks))."""
         raise NotImplementedError
 
@@ -112,9 +110,7 @@ class BuyTillYouDie:
             return self.no_dropout(0.0), {}, None, "no_training_data", "Nobody bought before the cutoff day."
         # Half a purchase more than seen keeps the rate above 0 when nobody ever came back.
         rate = (float(np.sum(n * x)) + 0.5) / float(np.sum(n * T))
-        served = (
-            f"The pooled rate of {rate:.4g} purchases a week, shrunk per customer, without drop-out serves."
-        )
+        served = f"The pooled rate of {rate:.4g} purchases a week, shrunk per customer, without drop-out serves."
         if not (x > 0).any():
             note = f"No customer bought twice, so nothing can be estimated. {served}"
             return self.no_dropout(rate), {}, None, "degenerate", note
@@ -146,9 +142,7 @@ class FittedBuyTillYouDie:
         """Any horizon: the process has a closed form in time."""
         return True
 
-    def forecast(
-        self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0
-    ) -> pl.DataFrame:
+    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
         """Forecast all targets; spend is discounted along the path of expected purchases.
 
         Discounted: ∫ (1 + d)^(-t) dE(t) = (1 + d)^(-h) E(h) + ln(1 + d) ∫ E(t) (1 + d)^(-t) dt, t in years.

@@ -100,9 +100,7 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
     if (x <= 0.0).any() or (m <= 0.0).any():
         raise ValueError("repeat_spend must hold repeat buyers (frequency > 0) with positive mean spend only")
     if len(x) == 0:
-        notes = (
-            "Spend: no repeat buyer with positive spend; each customer's own spend per purchase day serves."
-        )
+        notes = "Spend: no repeat buyer with positive spend; each customer's own spend per purchase day serves."
         return SpendFit(SpendModel(None, 1.0), {}, {}, "no_training_data", notes)
     observed = float(np.average(m, weights=n * x))
     correlation = independence_correlation(repeat_spend)
@@ -127,9 +125,7 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
 def _maximum(x: Floats, m: Floats, n: Floats, unit: float) -> Estimate | None:
     # The likelihood scales with v: fitting in units of the mean spend makes the starts fit every currency.
     data: dict[str, Any] = {"frequency": x, "monetary_value": m / unit, "weights": n}
-    found = maximize(
-        lifetimes().GammaGammaFitter, data, lambda scaled: log_likelihood(scaled, x, m / unit, n), _STARTS
-    )
+    found = maximize(lifetimes().GammaGammaFitter, data, lambda scaled: log_likelihood(scaled, x, m / unit, n), _STARTS)
     if found is None:
         return None
     parameters = {**found.parameters, "v": found.parameters["v"] * unit}

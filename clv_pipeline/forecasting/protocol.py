@@ -125,9 +125,7 @@ class FittedModel(Protocol):
         """Whether this fit has what it takes for this horizon; the report's notes say why when it has not."""
         ...
 
-    def forecast(
-        self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0
-    ) -> pl.DataFrame:
+    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
         """Forecast one row per row of `customers`, in its order.
 
         The columns are those of `frames.FORECAST_SCHEMA`; a model that predicts its own intervals may add

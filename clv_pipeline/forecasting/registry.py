@@ -18,9 +18,7 @@ def build_models(names: Sequence[str]) -> list[Model]:
     for name in names:
         if name not in MODELS:
             nearest = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.0)
-            raise ValueError(
-                f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(MODELS)}"
-            )
+            raise ValueError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(MODELS)}")
     repeated = {name for name in names if list(names).count(name) > 1}
     if repeated:
         raise ValueError(f"models named more than once: {', '.join(sorted(repeated))}")

@@ -67,9 +67,7 @@ class LinearRegression:
         trained = max((int(part["rows"]) for part in fitted.values()), default=0)
         if fitted:
             notes.insert(0, f"Least squares on completed windows for the horizons {', '.join(fitted)} days.")
-        report = FitReport(
-            self.name, training.cutoff, {"horizons": fitted}, trained, verdict, " ".join(notes)
-        )
+        report = FitReport(self.name, training.cutoff, {"horizons": fitted}, trained, verdict, " ".join(notes))
         return FittedLinearRegression(report)
 
     def restore(self, report: FitReport) -> "FittedLinearRegression":
@@ -87,9 +85,7 @@ class FittedLinearRegression:
         """Whether completed windows of this horizon existed at the cutoff."""
         return str(horizon_days) in self.report.parameters["horizons"]
 
-    def forecast(
-        self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0
-    ) -> pl.DataFrame:
+    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
         """Predict both targets, clipped at 0; money is taken to flow evenly over the horizon."""
         require_columns(customers, CUSTOMER_COLUMNS, "customers")
         if not self.can_forecast(horizon_days):

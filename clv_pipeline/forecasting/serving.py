@@ -45,9 +45,7 @@ def serve(
     return pl.concat(frames)
 
 
-def fit_rows(
-    reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]
-) -> pl.DataFrame:
+def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:
     """Fit reports as rows of `fitted_models`: estimates become JSON, never pickle."""
     return pl.DataFrame(
         [

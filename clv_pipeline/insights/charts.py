@@ -75,9 +75,7 @@ def forecast_distribution(
         alt.Chart(shares)
         .mark_bar()
         .encode(
-            x=alt.X(
-                "bin:O", sort=bins["bin"].to_list(), title=f"{what} per customer", axis=alt.Axis(labelAngle=0)
-            ),
+            x=alt.X("bin:O", sort=bins["bin"].to_list(), title=f"{what} per customer", axis=alt.Axis(labelAngle=0)),
             xOffset=alt.XOffset("series:N", sort=list(series)),
             y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=6)),
             color=legend("series", list(series), [QUIET, ACCENT]),
@@ -106,9 +104,7 @@ def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
     keys = ["horizon_days", "model", "decile"]
     _require(calibration, *keys, "predicted_mean", "actual_mean")
     if calibration.select(keys).is_duplicated().any():
-        raise ValueError(
-            "calibration needs one row per horizon_days, model and decile: aggregate cutoffs first"
-        )
+        raise ValueError("calibration needs one row per horizon_days, model and decile: aggregate cutoffs first")
     models = calibration["model"].unique().sort().to_list()
     panel_name = "Next {} days" if len(models) == 1 else "Next {} days: {}"
     means = calibration.sort(keys).select(
@@ -118,17 +114,13 @@ def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
         pl.col("actual_mean").cast(pl.Float64).alias("Actual"),
     )
     panels = means["panel"].unique(maintain_order=True).to_list()
-    deciles = alt.Chart().encode(
-        x=alt.X("decile:O", title="Decile of prediction", axis=alt.Axis(labelAngle=0))
-    )
+    deciles = alt.Chart().encode(x=alt.X("decile:O", title="Decile of prediction", axis=alt.Axis(labelAngle=0)))
     gaps = deciles.mark_rule(color=QUIET, strokeWidth=3).encode(y=alt.Y("Predicted:Q"), y2="Actual:Q")
     dots = (
         deciles.transform_fold(["Predicted", "Actual"], as_=["series", "mean"])
         .mark_point(filled=True, size=65, opacity=1)
         .encode(
-            y=alt.Y(
-                "mean:Q", title="Spend per customer", scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)
-            ),
+            y=alt.Y("mean:Q", title="Spend per customer", scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)),
             color=legend("series", ["Predicted", "Actual"], [CONTRAST, ACCENT]),
         )
     )
@@ -211,9 +203,7 @@ def segment_map(segments: pl.DataFrame) -> ChartType:
     order = rows["segment"].to_list()
     customers, revenue = (rows[column].to_list() for column in ("customers", "revenue"))
 
-    def panel(
-        title: str, amounts: list[float], written: list[str], colour: str, axis: alt.Axis | None
-    ) -> ChartType:
+    def panel(title: str, amounts: list[float], written: list[str], colour: str, axis: alt.Axis | None) -> ChartType:
         shares = [amount / sum(amounts) if sum(amounts) else 0.0 for amount in amounts]
         labels = [f"{percent(share)} ({amount})" for share, amount in zip(shares, written, strict=True)]
         data = pl.DataFrame({"segment": order, "share": shares, "label": labels})
@@ -268,9 +258,7 @@ def rfm_heatmap(counts: pl.DataFrame) -> ChartType:
             text="label:N", color=alt.condition(on_dark, alt.value("white"), alt.value(INK))
         ),
     ).properties(width=WIDTH, height=290)
-    return finish(
-        layers, "Customers by recency and frequency", f"{sum(customers):,} customers in quintile scores"
-    )
+    return finish(layers, "Customers by recency and frequency", f"{sum(customers):,} customers in quintile scores")
 
 
 def daily_revenue(days: pl.DataFrame) -> ChartType:

@@ -108,9 +108,7 @@ def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
     import vl_convert
 
     version = alt.SCHEMA_VERSION.rsplit(".", 1)[0]
-    return _pack(
-        vl_convert.vegalite_to_png(chart.to_dict(), vl_version=version, scale=scale, allowed_base_urls=[])
-    )
+    return _pack(vl_convert.vegalite_to_png(chart.to_dict(), vl_version=version, scale=scale, allowed_base_urls=[]))
 
 
 def _pack(png: bytes) -> bytes:
@@ -129,6 +127,5 @@ def _pack(png: bytes) -> bytes:
         at += length + 12
     chunks.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(pixels), 9)))
     return signature + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )

@@ -22,9 +22,7 @@ def value_bins(values: pl.Series) -> pl.DataFrame:
     """
     amounts = values.cast(pl.Float64).alias("value")
     if amounts.is_empty() or amounts.null_count() or not amounts.is_finite().all():
-        raise ValueError(
-            f"binning needs finite numbers, but {values.name} is empty or has null or infinite values"
-        )
+        raise ValueError(f"binning needs finite numbers, but {values.name} is empty or has null or infinite values")
     # Number of the last edge that is not above the amount; below all edges it is −1.
     last_edge = np.searchsorted(EDGES, amounts.to_numpy(), side="right") - 1
     steps = amounts.to_frame().with_columns(pl.Series("step", last_edge, dtype=pl.Int64))
@@ -37,7 +35,5 @@ def value_bins(values: pl.Series) -> pl.DataFrame:
     counted = steps.group_by(pl.col("step").clip(lowest, highest)).agg(
         pl.len().cast(pl.Int64).alias("customers"), pl.col("value").sum()
     )
-    bins = pl.DataFrame(
-        {"step": range(lowest, highest + 1), "bin": labels}, schema_overrides={"step": pl.Int64}
-    )
+    bins = pl.DataFrame({"step": range(lowest, highest + 1), "bin": labels}, schema_overrides={"step": pl.Int64})
     return bins.join(counted, on="step", how="left", maintain_order="left").fill_null(0).drop("step")

@@ -63,7 +63,10 @@ class Auditor:
         if not schema.passed:
             return [schema]
         results = self._validate(contract, relation)
-        return [schema, *(_result(contract, stated, results[stated.name]) for stated in contract.expectations)]
+        return [
+            schema,
+            *(_result(contract, stated, results[stated.name]) for stated in contract.expectations),
+        ]
 
     def _schema_check(self, contract: Contract, relation: str) -> CheckResult:
         found = self._connection.execute(
@@ -77,8 +80,7 @@ class Auditor:
             observed = f"{len(found)} columns as declared"
         elif differences:
             observed = "; ".join(
-                f"{name} {type_} {'undeclared' if (name, type_) in found else 'missing'}"
-                for name, type_ in differences
+                f"{name} {type_} {'undeclared' if (name, type_) in found else 'missing'}" for name, type_ in differences
             )
         else:
             observed = f"columns in the order {', '.join(name for name, _ in found)}"
@@ -94,6 +96,7 @@ class Auditor:
 
     def _validate(self, contract: Contract, relation: str) -> dict[str, Any]:
         import great_expectations as gx
+        from great_expectations.expectations.metadata_types import FailureSeverity
         from great_expectations.expectations.registry import get_expectation_impl
 
         from clv_pipeline.quality.buffered_duckdb import URL, connection_arguments
@@ -101,8 +104,9 @@ class Auditor:
         if self._source is None:
             # GX warns about every failed metric by itself; the results say it better.
             logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-            context = gx.get_context(mode="ephemeral")
-            context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+            # GX's stubs know neither engine keywords nor the shape of its own progress bar setting.
+            context: Any = gx.get_context(mode="ephemeral")
+            context.variables.progress_bars = {"globally": False}
             self._source = context.data_sources.add_sql(
                 "warehouse", connection_string=URL, kwargs=connection_arguments(self._connection)
             )
@@ -110,21 +114,17 @@ class Auditor:
         try:
             batch = asset.add_batch_definition_whole_table("all").get_batch()
             suite = gx.ExpectationSuite(name=contract.table)
+            gx_severity = {"error": FailureSeverity.CRITICAL, "warning": FailureSeverity.WARNING}
             for stated in contract.expectations:
                 kind = get_expectation_impl(stated.type)
                 suite.add_expectation(
-                    kind(**stated.kwargs, severity=_GX_SEVERITY[stated.severity], meta={"name": stated.name})
+                    kind(**stated.kwargs, severity=gx_severity[stated.severity], meta={"name": stated.name})
                 )
             # Counts without examples: an example may be a person's data.
-            outcome = batch.validate(
-                suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0}
-            )
+            outcome = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0})
         finally:
             self._source.delete_asset(relation)
         return {result.expectation_config.meta["name"]: result for result in outcome.results}
-
-
-_GX_SEVERITY = {"error": "critical", "warning": "warning"}
 
 
 def _result(contract: Contract, stated: Expectation, result: Any) -> CheckResult:

@@ -85,9 +85,7 @@ def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
     _check(rfm)
     rfm = rfm.sort("customer_id")
     if rfm.height < MIN_CUSTOMERS:
-        return _one_cluster(
-            rfm, f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs"
-        )
+        return _one_cluster(rfm, f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs")
     points = _scaled_features(rfm)
     order = _stable_shuffle(rfm["customer_id"])
     fitted = points[order[:FIT_CUSTOMERS]]
@@ -155,9 +153,7 @@ def _stable_shuffle(ids: pl.Series) -> NDArray[np.intp]:
     return np.argsort(hashes ^ (hashes >> np.uint64(33)), kind="stable")
 
 
-def _try_all(
-    candidates: list[int], fitted: NDArray[np.float64], seed: int
-) -> tuple[dict[int, Any], pl.DataFrame]:
+def _try_all(candidates: list[int], fitted: NDArray[np.float64], seed: int) -> tuple[dict[int, Any], pl.DataFrame]:
     """K-means for every candidate k: the fitted models by k, and the diagnostics without `chosen`."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
@@ -228,9 +224,7 @@ def _label(centroids: NDArray[np.float64]) -> tuple[NDArray[np.int64], dict[int,
     words = [f"{value}, {seen}" for value, seen in zip(value_words, recency_words, strict=True)]
     alike = Counter(words)
     names = {
-        cluster: name
-        if alike[name] == 1
-        else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
+        cluster: name if alike[name] == 1 else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
         for cluster, name in enumerate(words, start=1)
     }
     return cluster_of_centroid, names
@@ -265,6 +259,4 @@ def _clustering(
         )
         .sort("cluster")
     )
-    return Clustering(
-        labelled.select("customer_id", "cluster", "cluster_name"), profiles, diagnostics, reason
-    )
+    return Clustering(labelled.select("customer_id", "cluster", "cluster_name"), profiles, diagnostics, reason)

@@ -58,16 +58,10 @@ def _resolve(pattern: str, base_dir: Path) -> list[SourceFile]:
         return [SourceFile(Path(pattern).as_posix(), exact)]
     # Path.glob takes no absolute pattern.
     matches = glob.glob(str(written), root_dir=base_dir, recursive=True)  # noqa: PTH207
-    files = [
-        SourceFile(Path(match).as_posix(), base_dir / match)
-        for match in matches
-        if (base_dir / match).is_file()
-    ]
+    files = [SourceFile(Path(match).as_posix(), base_dir / match) for match in matches if (base_dir / match).is_file()]
     if not files:
         what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
-        raise SourceError(
-            f"{pattern}: {what} (relative paths start at {base_dir}); correct source.transactions.path"
-        )
+        raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir}); correct source.transactions.path")
     return files
 
 
@@ -75,9 +69,7 @@ def _packaged_file(name: str) -> Path:
     # Found without importing: lifetimes costs seconds and needs pkg_resources.
     spec = importlib.util.find_spec("lifetimes")
     if spec is None or not spec.submodule_search_locations:
-        raise SourceError(
-            f"{_PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`"
-        )
+        raise SourceError(f"{_PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`")
     folder = Path(spec.submodule_search_locations[0]) / "datasets"
     path = folder / name
     if path.parent != folder or not path.is_file():

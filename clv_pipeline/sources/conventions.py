@@ -41,15 +41,11 @@ def is_plausible(timestamp: str) -> str:
     return f"{timestamp} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-30'"
 
 
-def decide(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
-) -> Conventions:
+def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> Conventions:
     """The conventions of `tables`, configured or found out. Raises SourceError where the values do not
     tell."""
     configured = source.format
-    dates = (
-        configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
-    )
+    dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
     other = {".": ",", ",": "."}
     decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source)
     thousands = configured.thousands or other.get(decimal or "")
@@ -91,15 +87,11 @@ def used(parameters: dict[str, object], query: str) -> dict[str, object]:
 
 _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2}(?P<fraction>\.\d+)?)?)"
 _TIME = rf"(?:(?P<gap>T| +){_CLOCK}(?P<half> ?[AaPp][Mm])?)?$"
-_DAY_MONTH = re.compile(
-    r"^(?P<first>\d{1,2})(?P<sep>[/.\-])(?P<second>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME
-)
+_DAY_MONTH = re.compile(r"^(?P<first>\d{1,2})(?P<sep>[/.\-])(?P<second>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME)
 _COMPACT = re.compile(r"^\d{8}" + _TIME)
 _COMPACT_SECONDS = re.compile(r"^\d{14}$")
 _YEAR_FIRST = re.compile(r"^\d{4}\.\d{1,2}\.\d{1,2}" + _TIME)
-_DAY_NAME = re.compile(
-    r"^\d{1,2}(?P<sep>[ \-/])(?P<month>[A-Za-z]{3,9})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME
-)
+_DAY_NAME = re.compile(r"^\d{1,2}(?P<sep>[ \-/])(?P<month>[A-Za-z]{3,9})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME)
 _NAME_DAY = re.compile(r"^(?P<month>[A-Za-z]{3,9}) \d{1,2}(?P<comma>,?) (?P<year>\d{4})" + _TIME)
 
 
@@ -130,14 +122,10 @@ def _plain_format(value: str) -> str | None:
     return None
 
 
-def _date_formats(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
-) -> list[str]:
+def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> list[str]:
     theirs = source.columns["ordered_at"]
     is_iso = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
-    values = sorted(
-        {value for table in tables for value in sample(con, table, theirs, f"NOT {is_iso}", _DATE_KINDS)}
-    )
+    values = sorted({value for table in tables for value in sample(con, table, theirs, f"NOT {is_iso}", _DATE_KINDS)})
     if not values:
         return []
     formats = {found for value in values if (found := _plain_format(value))}
@@ -210,18 +198,12 @@ def _two(values: Sequence[str]) -> str:
 
 # --- numbers ---
 
-_POINT = re.compile(
-    r"^[+-]?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|0?\.\d+|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,}))$"
-)
-_COMMA = re.compile(
-    r"^[+-]?(\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}|0?,\d+|\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$"
-)
+_POINT = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|0?\.\d+|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,}))$")
+_COMMA = re.compile(r"^[+-]?(\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}|0?,\d+|\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$")
 _EITHER = re.compile(r"^[+-]?\d{1,3}[.,]\d{3}$")
 
 
-def _decimal(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
-) -> str | None:
+def _decimal(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> str | None:
     """The decimal separator that the samples prove; None where no sampled number has any separator."""
     columns = [source.columns[name] for name in source.numbers if name in source.columns]
     values = sorted(

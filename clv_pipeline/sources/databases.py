@@ -34,7 +34,7 @@ def query_table(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: 
     own words, but never with a password.
     """
     label = f"{without_credentials(url)}#query"
-    con.execute(f"DROP TABLE IF EXISTS {_STAGE}")
+    forget_query(con)
     try:
         names = (
             _from_duckdb(con, url, query, base_dir)
@@ -59,6 +59,11 @@ def query_table(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: 
     )
 
 
+def forget_query(con: duckdb.DuckDBPyConnection) -> None:
+    """Drops the temporary table of a query, if there is one."""
+    con.execute(f"DROP TABLE IF EXISTS {_STAGE}")
+
+
 def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path) -> list[str]:
     import polars as pl
     import sqlalchemy
@@ -67,9 +72,7 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
         path = base_dir / parsed.database
         if not path.is_file():  # sqlite would create an empty database
-            raise SourceError(
-                f"{without_credentials(url)}: there is no such file; correct source.transactions.url"
-            )
+            raise SourceError(f"{without_credentials(url)}: there is no such file; correct source.transactions.url")
         parsed = parsed.set(database=str(path))
     engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool)
     with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
@@ -99,9 +102,7 @@ def _from_duckdb(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir:
 
 
 def _create_stage(con: duckdb.DuckDBPyConnection, width: int) -> None:
-    con.execute(
-        f"CREATE TEMP TABLE {_STAGE} ({', '.join(f'c{position} VARCHAR' for position in range(width))})"
-    )
+    con.execute(f"CREATE TEMP TABLE {_STAGE} ({', '.join(f'c{position} VARCHAR' for position in range(width))})")
 
 
 def _append(con: duckdb.DuckDBPyConnection, chunk: "pl.DataFrame | Any") -> None:

@@ -18,7 +18,7 @@ import duckdb
 from clv_pipeline.source_settings import TransactionSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import Conventions, decide
-from clv_pipeline.sources.databases import query_table
+from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import SourceError, nearest, one_error
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import REJECT_SCANS, REJECTS, RawTable, identifier, open_tables
@@ -29,6 +29,8 @@ from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNREADA
 class LoadedFile:
     """What one file, zip member, sheet or query gave."""
 
+    source_id: int
+    """Its number in this load, from 1: what the rows carry instead of the name, which is long and the same."""
     source_file: str
     rows: int
     """Rows in the table, the unreadable ones included."""
@@ -53,31 +55,34 @@ def load_transactions(
     unless a blank line or a quoted line break comes before it. Files without a header line (JSON lines,
     Parquet) and queries count from 1.
 
-    `work_dir` takes temporary copies; it is emptied before and after. Nothing is written to `table` before
-    every header agrees with the mapping. May be called inside a transaction.
+    Temporary copies go into the folder `sources` below `work_dir`, which is removed before and after. Nothing is
+    written to `table` before every header agrees with the mapping. May be called inside a transaction.
 
     Raises SourceError for whatever is wrong with the source.
     """
-    shutil.rmtree(work_dir, ignore_errors=True)
-    work_dir.mkdir(parents=True)
-    # The line numbers rest on it.
-    con.execute("SET preserve_insertion_order = true")
+    copies = work_dir / "sources"
+    if copies.exists():  # of a load that was killed
+        shutil.rmtree(copies)
+    copies.mkdir(parents=True)
+    # The line numbers rest on it. It is the default, and a locked configuration refuses even that.
+    if con.execute("SELECT current_setting('preserve_insertion_order')").fetchone() != (True,):
+        con.execute("SET preserve_insertion_order = true")
     try:
-        tables = open_source(con, source, base_dir, work_dir)
+        tables = open_source(con, source, base_dir, copies)
         conventions = conventions_of(con, tables, source)
         columns = ", ".join(f"{name} {type_}" for name, type_ in TARGET_COLUMNS.items())
         con.execute(f"CREATE OR REPLACE TABLE {identifier(table)} ({columns})")
         loaded: list[LoadedFile] = []
         for raw in tables:
-            loaded.append(_load_one(con, table, raw, source, conventions, sum(file.rows for file in loaded)))
+            source_id, rows_before = len(loaded) + 1, sum(file.rows for file in loaded)
+            loaded.append(_load_one(con, table, raw, source, conventions, source_id, rows_before))
             for path in raw.temporary:
-                path.unlink()
+                path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
+        forget_query(con)
     finally:
-        shutil.rmtree(work_dir, ignore_errors=True)
+        shutil.rmtree(copies)
     if not any(file.rows for file in loaded):
-        raise SourceError(
-            f"{tables[0].source_file}: holds no record below its header, and so does every other file"
-        )
+        raise SourceError(f"{tables[0].source_file}: holds no record below its header, and so does every other file")
     return loaded
 
 
@@ -120,9 +125,7 @@ def _disagreements(raw: RawTable, source: TransactionSource) -> list[str]:
                 f"Correct source.transactions.columns.{ours}"
             )
         elif theirs in raw.repeated:
-            problems.append(
-                f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice; rename one"
-            )
+            problems.append(f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice; rename one")
     return problems
 
 
@@ -132,18 +135,17 @@ def _load_one(
     raw: RawTable,
     source: TransactionSource,
     conventions: Conventions,
+    source_id: int,
     rows_before: int,
 ) -> LoadedFile:
     target = identifier(table)
     if raw.stores_rejects:
         _forget_rejects(con)
-    select, parameters = typed_select(raw, source, conventions)
+    select, parameters = typed_select(raw, source, conventions, source_id)
     try:
         rows = _count(con, f"INSERT INTO {target} {select}", parameters)
     except duckdb.Error as error:
-        raise SourceError(
-            f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format"
-        ) from error
+        raise SourceError(f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format") from error
     # Rows get their number afterwards: row_number() would make the scan single-threaded. Inside a transaction
     # rowids start far from 0, hence the minimum.
     first = _count(con, f"SELECT coalesce(min(rowid), 0) FROM {target}", {})
@@ -153,12 +155,12 @@ def _load_one(
         {"start": start, "first_line": raw.first_line},
     )
     unreadable = _count_unreadable(con, target, start, rows) if raw.unreadable != "NULL" else 0
-    rejected = _add_rejects(con, target, raw, start, rows) if raw.stores_rejects else 0
+    rejected = _add_rejects(con, target, raw, source_id, start, rows) if raw.stores_rejects else 0
     rows += rejected
     unreadable += rejected
     dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
     decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
-    return LoadedFile(raw.source_file, rows, unreadable, raw.bytes, raw.sha256, raw.format + dates + decimal)
+    return LoadedFile(source_id, raw.source_file, rows, unreadable, raw.bytes, raw.sha256, raw.format + dates + decimal)
 
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]) -> int:
@@ -167,10 +169,7 @@ def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, objec
 
 
 def _count_unreadable(con: duckdb.DuckDBPyConnection, target: str, start: int, rows: int) -> int:
-    sql = (
-        f"SELECT count(*) FROM {target} "
-        "WHERE rowid BETWEEN $start AND $start + $rows - 1 AND read_error IS NOT NULL"
-    )
+    sql = f"SELECT count(*) FROM {target} WHERE rowid BETWEEN $start AND $start + $rows - 1 AND read_error IS NOT NULL"
     return _count(con, sql, {"start": start, "rows": rows})
 
 
@@ -184,7 +183,7 @@ def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _add_rejects(
-    con: duckdb.DuckDBPyConnection, target: str, raw: RawTable, start: int, good_rows: int
+    con: duckdb.DuckDBPyConnection, target: str, raw: RawTable, source_id: int, start: int, good_rows: int
 ) -> int:
     """Appends the lines that were not split, and moves the numbers of the good rows below them. Returns how
     many."""
@@ -195,9 +194,7 @@ def _add_rejects(
     # DuckDB counts blank lines here, although they are no records.
     blanks = blank_lines_before(raw.scanned_path, [position for _, position in lines])
     numbers = [line - blank for (line, _), blank in zip(lines, blanks, strict=True)]
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE clv_reject_lines (line BIGINT, number BIGINT, good_before BIGINT)"
-    )
+    con.execute("CREATE OR REPLACE TEMP TABLE clv_reject_lines (line BIGINT, number BIGINT, good_before BIGINT)")
     con.execute(
         "INSERT INTO clv_reject_lines SELECT unnest($lines), unnest($numbers), unnest($good_before)",
         {
@@ -225,13 +222,13 @@ def _add_rejects(
         )
     con.execute(
         f"""
-        INSERT INTO {target} (source_file, source_line, read_error, source_text)
-        SELECT $source_file, any_value(number), '{UNREADABLE}',
+        INSERT INTO {target} (source_id, source_line, read_error, source_text)
+        SELECT $source_id, any_value(number), '{UNREADABLE}',
             left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
                 || ' [' || string_agg(DISTINCT error_message, '; ' ORDER BY error_message) || ']'
         FROM {REJECTS} JOIN clv_reject_lines USING (line)
         GROUP BY line ORDER BY line
         """,
-        {"source_file": raw.source_file},
+        {"source_id": source_id},
     )
     return len(lines)

@@ -129,9 +129,7 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
         for info in archive.infolist():
             name = PurePosixPath(info.filename.replace("\\", "/"))
             if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                raise SourceError(
-                    f"{file.label}: the member {info.filename!r} leads out of the archive; repack it"
-                )
+                raise SourceError(f"{file.label}: the member {info.filename!r} leads out of the archive; repack it")
             readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
             if info.is_dir() or not readable or name.parts[0] == "__MACOSX":
                 continue

@@ -105,9 +105,7 @@ def open_tables(
             if member_kind == "csv":
                 tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
             elif member_kind == "jsonl":
-                tables.append(
-                    _json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin)
-                )
+                tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
             elif member_kind == "parquet":
                 tables.append(parquet(con, member, member.path, "Parquet", origin))
             else:
@@ -141,9 +139,7 @@ def _in_place_or_copied(
     return path, parameters, [path] if needs_copy else []
 
 
-def _csv(
-    file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path, origin: dict[str, Any]
-) -> RawTable:
+def _csv(file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path, origin: dict[str, Any]) -> RawTable:
     facts = text_facts(file, gzipped, source.format.encoding)
     delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
     names, blank_lines = header_of(facts.head, delimiter)
@@ -228,9 +224,7 @@ def parquet(
         result = con.execute("SELECT * FROM read_parquet($path) LIMIT 0", parameters)
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as {format_name} ({error})") from error
-    columns = {
-        name: Column(identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description
-    }
+    columns = {name: Column(identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description}
     return RawTable(
         source_file=file.label,
         scan="read_parquet($path)",

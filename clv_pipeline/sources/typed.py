@@ -15,7 +15,7 @@ from clv_pipeline.sources.conventions import Conventions, is_plausible, used
 from clv_pipeline.sources.tables import Column, RawTable
 
 TARGET_COLUMNS = {
-    "source_file": "VARCHAR",
+    "source_id": "INTEGER",
     "source_line": "BIGINT",
     "customer_id": "VARCHAR",
     "order_id": "VARCHAR",
@@ -39,7 +39,7 @@ SHOWN_CHARACTERS = 2_000
 
 
 def typed_select(
-    table: RawTable, source: TransactionSource, conventions: Conventions
+    table: RawTable, source: TransactionSource, conventions: Conventions, source_id: int
 ) -> tuple[str, dict[str, Any]]:
     """(SQL, its parameters): the rows of `table` in the columns of TARGET_COLUMNS, source_line still 0.
 
@@ -63,15 +63,17 @@ def typed_select(
     amount = "amount" if "amount" in numbers else _PRODUCT
     if "amount" in numbers and len(numbers) > 1:
         amount = f"CASE WHEN {no_number} THEN NULL ELSE amount END"
-    original = ", ".join(
-        f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes
-    )
+    original = ", ".join(f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes)
     pairs = [f"$attribute_{position}, {alias}" for position, alias in enumerate(attributes)]
-    attribute_object = f"CAST(json_object({', '.join(pairs)}) AS VARCHAR)" if pairs else "NULL"
+    trimmed = [
+        f"$attribute_{position}, {_text(raw[ours], aliases[ours]) if raw[ours].kind == 'text' else aliases[ours]}"
+        for position, ours in enumerate(source.attributes)
+    ]
+    attribute_object = f"CAST(json_object({', '.join(trimmed)}) AS VARCHAR)" if pairs else "NULL"
     original_object = f"CAST(json_object({', '.join([original, *pairs])}) AS VARCHAR)"
     shown = f"left(unreadable, {SHOWN_CHARACTERS})"
     output = {
-        "source_file": "CAST($source_file AS VARCHAR)",
+        "source_id": "CAST($source_id AS INTEGER)",
         "source_line": "0",
         **{name: name for name in (*texts, *numbers, "ordered_at")},
         "customer_id": _CUSTOMER,
@@ -97,7 +99,7 @@ def typed_select(
     sql = f"SELECT {columns} FROM ({sql})"
     parameters = {
         **table.parameters,
-        "source_file": table.source_file,
+        "source_id": source_id,
         "date_formats": conventions.date_formats,
         "group_pattern": _group_pattern(conventions),
         "group_mark": _group_mark(conventions),

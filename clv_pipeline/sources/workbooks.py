@@ -13,9 +13,7 @@ from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, nearest, one_error
 
 
-def sheets_as_parquet(
-    file: SourceFile, source: TransactionSource, stem: Path
-) -> list[tuple[SourceFile, Path]]:
+def sheets_as_parquet(file: SourceFile, source: TransactionSource, stem: Path) -> list[tuple[SourceFile, Path]]:
     """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every sheet, or those in
     `format.sheets`.
 
@@ -26,16 +24,13 @@ def sheets_as_parquet(
     try:
         book = fastexcel.read_excel(file.path)
     except fastexcel.FastExcelError as error:
-        raise SourceError(
-            f"{file.label}: cannot be read as a workbook ({error}); save it again as .xlsx"
-        ) from error
+        raise SourceError(f"{file.label}: cannot be read as a workbook ({error}); save it again as .xlsx") from error
     chosen = source.format.sheets or book.sheet_names
     missing = [name for name in chosen if name not in book.sheet_names]
     if missing:
         raise one_error(
             [
-                f"{file.label}: has no sheet {name!r}{nearest(name, book.sheet_names)}; "
-                f"found {book.sheet_names}"
+                f"{file.label}: has no sheet {name!r}{nearest(name, book.sheet_names)}; found {book.sheet_names}"
                 for name in missing
             ]
         )
@@ -52,12 +47,8 @@ def sheets_as_parquet(
                 raise SourceError(f"{label}: the header holds {twice} more than once; rename one of them")
             # schema_sample_rows=None: a text in the last row makes the column text instead of losing the
             # cell.
-            unique = [
-                value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)
-            ]
-            sheet = book.load_sheet(
-                name, header_row=None, skip_rows=1, column_names=unique, schema_sample_rows=None
-            )
+            unique = [value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)]
+            sheet = book.load_sheet(name, header_row=None, skip_rows=1, column_names=unique, schema_sample_rows=None)
             frame = sheet.to_polars()
         except fastexcel.FastExcelError as error:
             raise SourceError(f"{label}: cannot be read ({error})") from error

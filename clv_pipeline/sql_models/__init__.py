@@ -4,7 +4,7 @@ A model is one SELECT whose tables are named by their asset name. Nothing is tem
 pasted into a DuckDB shell as it is. Nothing here runs a query.
 """
 
-from clv_pipeline.sql_models.loader import SqlModel, TableModel, load_models
 from clv_pipeline.sql_models.lineage import column_lineage
+from clv_pipeline.sql_models.loader import SqlModel, TableModel, load_models
 
 __all__ = ["SqlModel", "TableModel", "column_lineage", "load_models"]

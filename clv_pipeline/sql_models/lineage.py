@@ -22,8 +22,7 @@ def column_lineage(model: SqlModel, models: Mapping[str, TableModel]) -> ColumnL
         ContractError: a column cannot be traced, which a query over the declared schemas always can.
     """
     schema = {
-        name: {column.name: column.type for column in models[name].contract.columns}
-        for name in model.dependencies
+        name: {column.name: column.type for column in models[name].contract.columns} for name in model.dependencies
     }
     traced: ColumnLineage = {}
     for column in model.contract.columns:

@@ -4,11 +4,12 @@ The warehouse file is private to the pipeline; what others read is a publication
 """
 
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
-from clv_pipeline.warehouse.gate import Admission, admit
+from clv_pipeline.warehouse.gate import Admission, GateError, admit
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
 
 __all__ = [
     "Admission",
+    "GateError",
     "Publication",
     "PublicationError",
     "Session",

@@ -62,17 +62,19 @@ def admit(
         build: stages every one of them; what it raises leaves the live tables as they are.
         reads: names of the tables it reads, recorded with their versions.
         run_id: recorded.
+
+    Raises:
+        GateError: the last audit of a table that it reads has failed.
     """
     ensure_records(session)
     tables = [contract.table for contract in contracts]
-    session.drop_staged(tables)
+    refuse_failed_inputs(session, reads)
+    session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
     build(session)
     built = time.perf_counter()
-    results = {
-        contract.table: session.auditor.audit(contract, staged_name(contract.table)) for contract in contracts
-    }
+    results = {contract.table: session.auditor.audit(contract, staged_name(contract.table)) for contract in contracts}
     audited = time.perf_counter()
     rows = {table: session.count(staged_name(table)) for table in tables}
     admission = Admission(
@@ -93,13 +95,41 @@ def admit(
     except BaseException:
         session.execute("rollback")
         raise
-    session.drop_staged(tables)
+    session.drop_staged(contracts)
     return admission
 
 
 def ensure_records(session: Session) -> None:
     """Create the schema `gate` where it is missing."""
     session.execute(_RECORDS)
+
+
+class GateError(RuntimeError):
+    """A table must not be built now; the text says which input stands against it."""
+
+
+def refuse_failed_inputs(session: Session, reads: Sequence[str]) -> None:
+    """A table whose last audit failed feeds nobody, also in a later run of just what is downstream of it.
+
+    Raises:
+        GateError: names the inputs, the run and the checks.
+    """
+    failed = _failed_audits(session)
+    if reasons := [failed[table] for table in reads if table in failed]:
+        raise GateError("not built, because " + "; ".join(reasons))
+
+
+def _failed_audits(session: Session) -> dict[str, str]:
+    """Of every table whose last audit failed: what happened and what to do."""
+    rows = session.execute(
+        "select table_name, run_id, failed_checks from gate.audits"
+        " qualify row_number() over (partition by table_name order by audited_at desc) = 1 and not passed"
+        " order by table_name"
+    ).fetchall()
+    return {
+        table: f"the last audit of {table} failed in run {run_id} ({checks}); mend its input and run again"
+        for table, run_id, checks in rows
+    }
 
 
 def reasons_against_publishing(
@@ -123,15 +153,8 @@ def reasons_against_publishing(
         if contract.table not in promoted or not session.has_table(contract.table):
             reasons.append(f"{contract.table} was never promoted by a passed audit; materialize it")
         elif promoted[contract.table][0] != contract.hash:
-            reasons.append(
-                f"{contract.table} was audited under another version of its contract; materialize it again"
-            )
-    for table, run_id, failed in session.execute(
-        "select table_name, run_id, failed_checks from gate.audits"
-        " qualify row_number() over (partition by table_name order by audited_at desc) = 1 and not passed"
-        " order by table_name"
-    ).fetchall():
-        reasons.append(f"the last audit of {table} failed in run {run_id} ({failed}); mend its input and run again")
+            reasons.append(f"{contract.table} was audited under another version of its contract; materialize it again")
+    reasons.extend(_failed_audits(session).values())
     for table, (_, _, built_from) in sorted(promoted.items()):
         if table in may_lag:
             continue
@@ -149,7 +172,8 @@ def _versions(session: Session, tables: Sequence[str]) -> Mapping[str, str]:
     """The run that made each of the live tables."""
     return dict(
         session.execute(
-            "select table_name, run_id from gate.promotions where list_contains(?, table_name)", [list(tables)]
+            "select table_name, run_id from gate.promotions where list_contains(?, table_name)",
+            [list(tables)],
         ).fetchall()
     )
 

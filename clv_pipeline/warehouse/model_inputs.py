@@ -37,7 +37,8 @@ inner join customer_windows as w using (customer_id, cutoff)
 def customers(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
     """The customers frame of one window, ordered by customer."""
     return session.read(
-        f"{_CUSTOMERS} where f.cutoff = ? and w.horizon_days = ? order by f.customer_id", [cutoff, horizon_days]
+        f"{_CUSTOMERS} where f.cutoff = ? and w.horizon_days = ? order by f.customer_id",
+        [cutoff, horizon_days],
     )
 
 

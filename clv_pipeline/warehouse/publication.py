@@ -103,9 +103,7 @@ def _write(
                 f"create table publication_file.main.{table} as select * from {table} order by {key}"  # noqa: S608
             )
         tables = {
-            contract.table: fingerprint(
-                session.connection, f"publication_file.main.{quote_identifier(contract.table)}"
-            )
+            contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
         }
         listed = [{"table": name, "rows": rows, "content_hash": h} for name, (rows, h) in tables.items()]

@@ -49,9 +49,7 @@ def test_a_window_needs_28_days_or_a_quarter_of_its_length_before_its_cutoff(
         (FIRST, [30, 30], 3, "repeated"),
     ],
 )
-def test_plans_that_make_no_sense_are_refused(
-    first: date, horizons: list[int], folds: int, message: str
-) -> None:
+def test_plans_that_make_no_sense_are_refused(first: date, horizons: list[int], folds: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan_windows(first, AS_OF, horizons, folds)
 
@@ -82,9 +80,7 @@ def sources(
             customers_for(c, h).join(outcomes_for(c, h), on=["customer_id", "cutoff", "horizon_days"])
             for c, h in completed.select("cutoff", "horizon_days").iter_rows()
         ]
-        return cdnow.training_data(
-            cdnow.customers_frame(days, cutoff, 1), pl.concat(windows) if windows else None
-        )
+        return cdnow.training_data(cdnow.customers_frame(days, cutoff, 1), pl.concat(windows) if windows else None)
 
     return training_for, customers_for, outcomes_for
 
@@ -151,13 +147,9 @@ def test_nothing_after_a_cutoff_changes_a_forecast_of_it(
     )
     again = run(changed, plan.filter(pl.col("cutoff") <= cutoff), ["bg_nbd", "linear_regression"])
     forecast_columns = BACKTEST_SCHEMA.names()[:-2]
-    before = result.forecasts.filter(
-        pl.col("cutoff") == cutoff, pl.col("model").is_in(["bg_nbd", "linear_regression"])
-    )
+    before = result.forecasts.filter(pl.col("cutoff") == cutoff, pl.col("model").is_in(["bg_nbd", "linear_regression"]))
     keys = ["model", "customer_id"]
-    assert (
-        again.forecasts.select(forecast_columns).sort(keys).equals(before.select(forecast_columns).sort(keys))
-    )
+    assert again.forecasts.select(forecast_columns).sort(keys).equals(before.select(forecast_columns).sort(keys))
     assert not again.forecasts["actual_spend"].equals(before["actual_spend"])
 
 

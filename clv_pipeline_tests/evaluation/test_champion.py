@@ -25,22 +25,16 @@ def metrics(*rows: tuple[str, date, float, float, float], horizon: int = 90) -> 
             ("decile_mape", 0.3),
         )
     ]
-    purchase = [
-        (cutoff, horizon, model, "purchase", "auc", 0.8, None, None, 100) for model, cutoff, *_ in rows
-    ]
+    purchase = [(cutoff, horizon, model, "purchase", "auc", 0.8, None, None, 100) for model, cutoff, *_ in rows]
     return pl.DataFrame([*spend, *purchase], schema=METRICS_SCHEMA, orient="row")
 
 
 def row(board: pl.DataFrame, model: str, horizon: int = 90) -> dict[str, object]:
-    return board.row(
-        by_predicate=(pl.col("model") == model) & (pl.col("horizon_days") == horizon), named=True
-    )
+    return board.row(by_predicate=(pl.col("model") == model) & (pl.col("horizon_days") == horizon), named=True)
 
 
 def test_the_score_is_normalized_mae_plus_lost_gini_plus_absolute_bias_averaged_over_cutoffs() -> None:
-    board = leaderboard(
-        metrics(("a", OLD, 1.0, 0.8, -0.3), ("a", NEW, 0.6, 0.9, 0.1)), {"a": ALL_TARGETS}, [90]
-    )
+    board = leaderboard(metrics(("a", OLD, 1.0, 0.8, -0.3), ("a", NEW, 0.6, 0.9, 0.1)), {"a": ALL_TARGETS}, [90])
     assert board.schema == LEADERBOARD_SCHEMA
     champion = row(board, "a")
     assert champion["score"] == pytest.approx(((1.0 + 0.2 + 0.3) + (0.6 + 0.1 + 0.1)) / 2)
@@ -92,9 +86,7 @@ def test_each_horizon_has_its_own_champion() -> None:
 def test_models_that_were_not_evaluated_are_listed_with_the_reason() -> None:
     skipped = [Skipped("late", cutoff, 90, "History is short.") for cutoff in (OLD, NEW)]
     skipped.append(Skipped("late", OLD, 30, "Of another horizon."))
-    board = leaderboard(
-        metrics(("a", NEW, 0.5, 0.9, 0.0)), {"late": AMOUNTS, "a": ALL_TARGETS}, [90], skipped
-    )
+    board = leaderboard(metrics(("a", NEW, 0.5, 0.9, 0.0)), {"late": AMOUNTS, "a": ALL_TARGETS}, [90], skipped)
     late = row(board, "late")
     assert (late["rank"], late["score"], late["cutoffs"]) == (None, None, 0)
     assert late["why"] == "Not evaluated. History is short."

@@ -92,9 +92,7 @@ def test_bins_survive_a_round_trip_through_a_file(tmp_path: object) -> None:
 
 @given(st.integers(0, 1000), st.floats(0.0, 0.95), st.floats(0.05, 0.95), st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
-def test_intervals_are_ordered_finite_and_not_negative(
-    seed: int, inactive: float, level: float, bins: int
-) -> None:
+def test_intervals_are_ordered_finite_and_not_negative(seed: int, inactive: float, level: float, bins: int) -> None:
     learned = learn_intervals(shop(300, seed, inactive), level=level, bins=bins, bin_customers=10)
     added = add_intervals(shop(300, seed + 1, inactive), learned)
     assert (added["spend_lower"] >= 0.0).all()

@@ -124,9 +124,7 @@ def test_weights_mean_that_a_customer_counts_so_many_times(data: st.DataObject) 
     forecast, actual = (np.array(data.draw(st.lists(few, min_size=n, max_size=n))) for _ in range(2))
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n).filter(any)))
     weighted = AmountScorer(forecast, actual).spend(weights.astype(float))
-    copies = AmountScorer(np.repeat(forecast, weights), np.repeat(actual, weights)).spend(
-        np.ones(weights.sum())
-    )
+    copies = AmountScorer(np.repeat(forecast, weights), np.repeat(actual, weights)).spend(np.ones(weights.sum()))
     assert weighted == pytest.approx(copies, nan_ok=True, abs=1e-9)
     happened, probability = (actual > 0).astype(float), forecast / 300.0
     weighted = ProbabilityScorer(probability, happened).purchase(weights.astype(float))
@@ -241,9 +239,7 @@ def test_an_interval_from_a_sample_is_as_wide_as_one_from_everybody() -> None:
         evaluate(frame, bootstrap_customers=m).filter(pl.col("metric") == "mae", pl.col("target") == "spend")
         for m in (1000, 8000)
     ]
-    (value, low, high), (_, all_low, all_high) = (
-        row.select("value", "lower", "upper").row(0) for row in rows
-    )
+    (value, low, high), (_, all_low, all_high) = (row.select("value", "lower", "upper").row(0) for row in rows)
     assert low < value < high
     assert high - low == pytest.approx(all_high - all_low, rel=0.25)
 

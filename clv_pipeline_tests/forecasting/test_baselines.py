@@ -48,9 +48,7 @@ def test_netted_returns_do_not_make_a_negative_forecast() -> None:
         ("own_rate", 0, 365, True),
     ],
 )
-def test_a_baseline_says_when_history_is_too_short(
-    name: str, tenure_days: int, horizon_days: int, able: bool
-) -> None:
+def test_a_baseline_says_when_history_is_too_short(name: str, tenure_days: int, horizon_days: int, able: bool) -> None:
     customers = customers_frame([0], [0], [tenure_days], [0.0], horizon_days)
     fitted = MODELS[name]().fit(training_data(customers), [horizon_days])
     assert fitted.can_forecast(horizon_days) is able

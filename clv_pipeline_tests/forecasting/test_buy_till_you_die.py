@@ -43,9 +43,7 @@ def test_quadrature_equals_the_closed_form_where_that_can_be_computed(
     parameters: dict[str, float], x: float, T: float
 ) -> None:
     for weeks in (1.0, 13.0, 52.0):
-        found = BgNbd().expected_purchases_if_alive(
-            parameters, np.array([x]), np.array([T]), np.array([weeks])
-        )
+        found = BgNbd().expected_purchases_if_alive(parameters, np.array([x]), np.array([T]), np.array([weeks]))
         assert found[0, 0] == pytest.approx(closed_form(parameters, x, T, weeks), rel=1e-7)
 
 
@@ -71,9 +69,7 @@ def test_heavy_buyers_agree_with_an_integral_over_the_quantiles_of_dropout(
     assert found[0, 0] == pytest.approx(reference, rel=1e-6)
 
 
-@given(
-    any_customers(), st.sampled_from([PUBLISHED, LITTLE_DROPOUT, HOMOGENEOUS, EXTREME]), st.integers(1, 3650)
-)
+@given(any_customers(), st.sampled_from([PUBLISHED, LITTLE_DROPOUT, HOMOGENEOUS, EXTREME]), st.integers(1, 3650))
 @settings(max_examples=60, deadline=None)
 def test_forecasts_stay_within_bounds_for_any_customers(
     customers: pl.DataFrame, parameters: dict[str, float], horizon_days: int
@@ -166,9 +162,7 @@ def test_only_one_time_buyers_are_degenerate_and_served_by_the_pooled_rate() -> 
     "customers",
     [
         pytest.param(simulated(20), id="twenty customers"),
-        pytest.param(
-            customers_frame([3] * 50, [200] * 50, [300] * 50, [25.0] * 50), id="identical customers"
-        ),
+        pytest.param(customers_frame([3] * 50, [200] * 50, [300] * 50, [25.0] * 50), id="identical customers"),
         pytest.param(customers_frame([3], [200], [300], [25.0]), id="a single customer"),
         pytest.param(
             customers_frame([10_000, *[0] * 30], [700, *[0] * 30], [700] * 31, [5.0, *[0.0] * 30]),

@@ -120,18 +120,14 @@ def test_gamma_gamma_parameters_are_those_of_note_025(training: TrainingData) ->
 
 
 def test_gamma_gamma_optimum_is_no_worse_than_the_recomputed_one(training: TrainingData) -> None:
-    columns = (
-        training.repeat_spend[name].to_numpy() for name in ("frequency", "monetary_value", "customers")
-    )
+    columns = (training.repeat_spend[name].to_numpy() for name in ("frequency", "monetary_value", "customers"))
     recomputed = gamma_gamma.log_likelihood({"p": 6.2488, "q": 3.7446, "v": 15.448}, *columns)
     best = gamma_gamma.fit(training.repeat_spend).parameters["gamma_gamma_log_likelihood"]
     assert recomputed <= best
     assert recomputed == pytest.approx(best, abs=1e-5)
 
 
-def test_holdout_transactions_and_their_error(
-    scored: pl.DataFrame, metrics: dict[tuple[str, str], float]
-) -> None:
+def test_holdout_transactions_and_their_error(scored: pl.DataFrame, metrics: dict[tuple[str, str], float]) -> None:
     assert scored["expected_purchases"].sum() == pytest.approx(1653.4, abs=0.05)
     assert metrics["purchases", "bias"] == pytest.approx(-0.121, abs=5e-4)
     assert metrics["purchases", "mae"] == pytest.approx(0.7855, abs=5e-5)
@@ -147,9 +143,7 @@ def test_holdout_transactions_of_the_naive_rules(customers: pl.DataFrame, outcom
     ):
         joined = frame.join(outcomes, on="customer_id").with_columns(pl.lit("rule").alias("model"))
         found = {
-            m: v
-            for t, m, v in evaluate(joined).select("target", "metric", "value").iter_rows()
-            if t == "purchases"
+            m: v for t, m, v in evaluate(joined).select("target", "metric", "value").iter_rows() if t == "purchases"
         }
         assert frame["expected_purchases"].sum() == pytest.approx(total, abs=0.5)
         assert found["bias"] == pytest.approx(bias, abs=5e-4)
@@ -162,9 +156,7 @@ def test_holdout_spend_and_its_error(scored: pl.DataFrame, metrics: dict[tuple[s
     assert metrics["spend", "mae"] == pytest.approx(30.41, abs=5e-3)
 
 
-def test_probability_of_purchase_in_the_holdout(
-    scored: pl.DataFrame, metrics: dict[tuple[str, str], float]
-) -> None:
+def test_probability_of_purchase_in_the_holdout(scored: pl.DataFrame, metrics: dict[tuple[str, str], float]) -> None:
     assert (scored["actual_purchases"] > 0).mean() == pytest.approx(0.290, abs=5e-4)
     assert metrics["purchase", "auc"] == pytest.approx(0.757, abs=5e-4)
     assert metrics["purchase", "brier"] == pytest.approx(0.1612, abs=5e-5)

@@ -13,9 +13,7 @@ from clv_pipeline_tests.golden import cdnow
 FILE = Path(__file__).parents[3] / "shared" / "data" / "online_retail_II.csv.gz"
 CUTOFF = date(2011, 6, 9)
 
-pytestmark = pytest.mark.skipif(
-    not FILE.exists(), reason="online_retail_II.csv.gz is not beside the repository"
-)
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="online_retail_II.csv.gz is not beside the repository")
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +65,7 @@ def test_bg_nbd_and_gamma_gamma_parameters(fitted: FittedModel) -> None:
         assert report.parameters[name] == pytest.approx(value, abs=tolerance), name
 
 
-def test_predicted_buyers_match_the_buyers_that_came(
-    fitted: FittedModel, purchase_days: pl.DataFrame
-) -> None:
+def test_predicted_buyers_match_the_buyers_that_came(fitted: FittedModel, purchase_days: pl.DataFrame) -> None:
     customers = cdnow.customers_frame(purchase_days, CUTOFF, 182)
     outcomes = cdnow.outcomes_frame(purchase_days, customers)
     assert (outcomes["actual_purchases"] > 0).sum() == 2576

@@ -28,7 +28,11 @@ class Shop:
         """clv.yaml for the order files; keywords are further blocks."""
         transactions = {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}}
         return Settings.from_mapping(
-            {"source": {"transactions": transactions}, "storage": {"home": str(self.folder / "home")}, **blocks},
+            {
+                "source": {"transactions": transactions},
+                "storage": {"home": str(self.folder / "home")},
+                **blocks,
+            },
             config_file=self.folder / "clv.yaml",
         )
 

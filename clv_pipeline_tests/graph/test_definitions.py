@@ -31,7 +31,9 @@ def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
 
 
-def test_every_contract_is_an_asset_and_nothing_else_but_the_publication(specs: dict[str, dg.AssetSpec]) -> None:
+def test_every_contract_is_an_asset_and_nothing_else_but_the_publication(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
     assert sorted(specs) == sorted([*TABLES, "published_marts"])
 
 
@@ -68,7 +70,12 @@ def test_every_expectation_is_a_check_of_its_own(definitions: dg.Definitions) ->
 
 def test_schedules_follow_the_configuration() -> None:
     raw = {
-        "source": {"transactions": {"path": "x.csv", "columns": {"customer_id": "c", "ordered_at": "d", "amount": "a"}}},
+        "source": {
+            "transactions": {
+                "path": "x.csv",
+                "columns": {"customer_id": "c", "ordered_at": "d", "amount": "a"},
+            }
+        },
         "schedule": {"cron": "30 3 * * *", "review_cron": "0 5 * * 1", "timezone": "Europe/Berlin"},
     }
     repository = build_defs(Settings.from_mapping(raw)).get_repository_def()
@@ -109,7 +116,12 @@ def test_loading_the_code_location_is_cheap_and_opens_nothing(tmp_path: Path) ->
     runs = [
         json.loads(
             subprocess.run(
-                [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+                [sys.executable, "-c", script],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout
         )
         for _ in range(2)
@@ -128,7 +140,13 @@ def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     subprocess.run(
-        [str(Path(sys.executable).with_name("dagster")), "definitions", "validate", "--workspace", "workspace.yaml"],
+        [
+            str(Path(sys.executable).with_name("dagster")),
+            "definitions",
+            "validate",
+            "--workspace",
+            "workspace.yaml",
+        ],
         cwd=ROOT,
         env=environment,
         check=True,

@@ -45,10 +45,21 @@ def published_bytes(shop: Shop) -> tuple[Path, bytes]:
 def test_a_good_night_promotes_and_publishes_everything(shop: Shop) -> None:
     with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
         tables = {name for (name,) in client.execute("select table_name from duckdb_tables()").fetchall()}
-        assert {"rfm", "segments", "clv_forecasts", "evaluation_metrics", "row_ledger", "publication"} <= tables
+        assert {
+            "rfm",
+            "segments",
+            "clv_forecasts",
+            "evaluation_metrics",
+            "row_ledger",
+            "publication",
+        } <= tables
         assert "raw_transactions" not in tables
-        assert client.execute("select count(*) from duckdb_tables() where comment is null and not internal").fetchone() == (0,)
-        assert client.execute("select count(*) from duckdb_columns() where comment is null and not internal").fetchone() == (0,)
+        assert client.execute(
+            "select count(*) from duckdb_tables() where comment is null and not internal"
+        ).fetchone() == (0,)
+        assert client.execute(
+            "select count(*) from duckdb_columns() where comment is null and not internal"
+        ).fetchone() == (0,)
 
 
 def test_half_unreadable_files_turn_the_contract_red_and_leave_the_publication(shop: Shop) -> None:

@@ -101,9 +101,7 @@ def test_the_distribution_shows_all_customers_and_all_their_value() -> None:
     chart = charts.forecast_distribution(forecasts(), value="clv")
 
     shares = pl.DataFrame(drawn(chart)).group_by("series").agg(pl.col("share").sum())
-    assert dict(shares.rows()) == pytest.approx(
-        {"Share of customers": 1.0, "Share of customer lifetime value": 1.0}
-    )
+    assert dict(shares.rows()) == pytest.approx({"Share of customers": 1.0, "Share of customer lifetime value": 1.0})
     assert "2,000 customers" in title(chart)["subtitle"]
 
 

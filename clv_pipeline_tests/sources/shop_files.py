@@ -47,12 +47,12 @@ def transactions(columns: dict[str, str] | None = None, **source: Any) -> Transa
 def load(base_dir: Path, columns: dict[str, str] | None = None, **source: Any) -> Loaded:
     """Loads into a database in memory; `path` and so on as in clv.yaml, relative to `base_dir`."""
     with duckdb.connect() as con:
-        files = load_transactions(
-            con, "raw", transactions(columns, **source), base_dir, base_dir / "work folder [1]"
-        )
+        files = load_transactions(con, "raw", transactions(columns, **source), base_dir, base_dir / "work folder [1]")
         result = con.execute("SELECT * FROM raw")
         names = [column[0] for column in result.description]
-        return Loaded(files, [dict(zip(names, row, strict=True)) for row in result.fetchall()])
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    named = {file.source_id: file.source_file for file in files}
+    return Loaded(files, [{"source_file": named[row.pop("source_id")], **row} for row in rows])
 
 
 def write(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
@@ -114,9 +114,7 @@ def write_xlsx(path: Path, sheets: dict[str, Sequence[Sequence[object]]]) -> Non
             for number in range(1, len(sheets) + 1)
         )
         styles = f'<Relationship Id="rId99" Type="{_RELATIONS}/styles" Target="styles.xml"/>'
-        book.writestr(
-            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{parts}{styles}</Relationships>'
-        )
+        book.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{parts}{styles}</Relationships>')
         formats = '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs>'
         book.writestr("xl/styles.xml", f'<styleSheet xmlns="{_MAIN}">{formats}</styleSheet>')
         for number, rows in enumerate(sheets.values(), start=1):

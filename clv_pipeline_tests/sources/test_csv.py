@@ -43,7 +43,7 @@ def test_a_good_row_is_typed_and_says_where_it_came_from(tmp_path: Path) -> None
             "source_text": None,
         }
     ]
-    assert list(loaded.rows[0]) == list(TARGET_COLUMNS)
+    assert list(loaded.rows[0]) == ["source_file", *list(TARGET_COLUMNS)[1:]]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "  "])
@@ -109,18 +109,16 @@ def test_line_numbers_are_right_on_both_sides_of_many_broken_lines_in_a_large_fi
     good = [row for row in loaded.rows if row["read_error"] is None]
     assert all(row["customer_id"] == str(row["source_line"]) for row in good)
     assert {row["source_line"] for row in loaded.rows if row["read_error"]} == broken
-    assert all(
-        f"broken {row['source_line']} [" in row["source_text"] for row in loaded.rows if row["read_error"]
-    )
+    assert all(f"broken {row['source_line']} [" in row["source_text"] for row in loaded.rows if row["read_error"])
 
 
 def test_blank_lines_and_line_breaks_in_quotes_count_as_no_record_and_as_one(tmp_path: Path) -> None:
-    text = 'customer,date,amount\n1,2010-05-01,1\n\n\n"2\nb",2010-05-01,2\nbad\n3,2010-05-01,3\n\nworse\n4,2010-05-01,4\n'
+    text = (
+        'customer,date,amount\n1,2010-05-01,1\n\n\n"2\nb",2010-05-01,2\nbad\n3,2010-05-01,3\n\nworse\n4,2010-05-01,4\n'
+    )
     write(tmp_path, "a.csv", text)
     loaded = load(tmp_path, path="a.csv")
-    found = sorted(
-        (row["source_line"], row["customer_id"] or row["source_text"].split(" ")[0]) for row in loaded.rows
-    )
+    found = sorted((row["source_line"], row["customer_id"] or row["source_text"].split(" ")[0]) for row in loaded.rows)
     assert found == [(2, "1"), (3, "2\nb"), (4, "bad"), (5, "3"), (6, "worse"), (7, "4")]
 
 
@@ -134,15 +132,16 @@ def test_line_numbers_start_again_in_every_file_and_stay_right_inside_a_transact
         files = load_transactions(con, name, transactions(path="*.csv"), tmp_path, tmp_path / "work")
         con.execute("COMMIT")
         rows = con.execute(
-            f"SELECT source_file, source_line, customer_id FROM {identifier(name)} ORDER BY 1, 2"
+            f"SELECT source_id, source_line, customer_id FROM {identifier(name)} ORDER BY 1, 2"
         ).fetchall()
     assert rows == [
-        ("a.csv", 2, "1"),
-        ("a.csv", 3, None),
-        ("a.csv", 4, "2"),
-        ("c.csv", 2, "3"),
-        ("c.csv", 3, "4"),
+        (1, 2, "1"),
+        (1, 3, None),
+        (1, 4, "2"),
+        (3, 2, "3"),
+        (3, 3, "4"),
     ]
+    assert [file.source_file for file in files] == ["a.csv", "b.csv", "c.csv"]
     assert [(file.rows, file.unreadable_rows) for file in files] == [(3, 1), (0, 0), (2, 0)]
 
 
@@ -197,12 +196,9 @@ def test_numbers_that_cannot_be_read_are_null_and_the_original_stays(
 ) -> None:
     write(tmp_path, "a.csv", f"{HEADER}7,2010-05-01,{text}\n")
     row = load(tmp_path, path="a.csv").rows[0]
-    assert row["amount"] == amount
-    if amount is None:
-        original = json.loads(row["source_text"])
-        assert original == {"customer_id": "7", "ordered_at": "2010-05-01", "amount": text or None}
-    else:
-        assert row["source_text"] is None
+    original = {"customer_id": "7", "ordered_at": "2010-05-01", "amount": text or None}
+    kept = json.loads(row["source_text"]) if row["source_text"] else None
+    assert (row["amount"], kept) == (amount, original if amount is None else None)
 
 
 def test_the_amount_is_null_if_and_only_if_a_mapped_number_is(tmp_path: Path) -> None:
@@ -264,5 +260,8 @@ def test_compressed_files_and_names_with_glob_characters_are_read_in_place(tmp_p
 
 def test_nothing_is_left_in_the_work_folder(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", HEADER + "é,2010-05-01,1\n", "windows-1252")
+    work = tmp_path / "work folder [1]"
+    write(work, "sources/left over", "of a load that was killed")
+    write(work, "spilled", "by somebody else")
     load(tmp_path, path="a.csv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv"]
+    assert [path.name for path in work.iterdir()] == ["spilled"]

@@ -63,9 +63,7 @@ def test_parquet_numbers_that_are_not_finite_and_dates_as_numbers(tmp_path: Path
 def test_parquet_dates_and_zoned_times(tmp_path: Path) -> None:
     zoned = pl.Series([datetime(2010, 5, 1, 22, 0)]).dt.replace_time_zone("America/New_York")
     pl.DataFrame({"date": zoned, "amount": [1], "customer": ["a"]}).write_parquet(tmp_path / "a.parquet")
-    pl.DataFrame({"date": [date(2010, 5, 1)], "amount": [1], "customer": ["b"]}).write_parquet(
-        tmp_path / "b.parquet"
-    )
+    pl.DataFrame({"date": [date(2010, 5, 1)], "amount": [1], "customer": ["b"]}).write_parquet(tmp_path / "b.parquet")
     assert load(tmp_path, path="*.parquet").column("ordered_at") == [
         datetime(2010, 5, 2, 2),
         datetime(2010, 5, 1),
@@ -142,9 +140,7 @@ def test_all_sheets_of_a_workbook_are_read_as_excel_typed_them(tmp_path: Path) -
 
 def test_a_sheet_that_does_not_exist_is_named(tmp_path: Path) -> None:
     write_xlsx(tmp_path / "book.xlsx", {"Year 2009": [["customer", "date", "amount"], [1, "2010-05-01", 1]]})
-    with pytest.raises(
-        SourceError, match=r"book.xlsx: has no sheet 'Year 2019' \(did you mean 'Year 2009'\?\)"
-    ):
+    with pytest.raises(SourceError, match=r"book.xlsx: has no sheet 'Year 2019' \(did you mean 'Year 2009'\?\)"):
         load(tmp_path, path="book.xlsx", format={"sheets": ["Year 2019"]})
 
 
@@ -159,9 +155,7 @@ def test_the_members_of_a_zip_are_files(tmp_path: Path) -> None:
     assert [file.source_file for file in loaded.files] == ["a.zip#2010/may.csv", "a.zip#2010/june.csv"]
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "..\\evil.csv", "C:/evil.csv"]
-)
+@pytest.mark.parametrize("name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "..\\evil.csv", "C:/evil.csv"])
 def test_a_zip_member_that_leads_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, CSV)

@@ -8,11 +8,21 @@ import duckdb
 import pytest
 
 from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse.duckdb_engine import quote_identifier
 from clv_pipeline_tests.sql.harness import Bench
 
 
+@pytest.fixture(scope="session")
+def memory() -> Iterator[Session]:
+    """One warehouse in memory: opening one takes longer than most of these tests."""
+    session = Session(duckdb.connect())
+    yield session
+    session.close()
+
+
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    """A bench in a warehouse of its own, in memory: hundreds of small tables are built here."""
-    with duckdb.connect() as connection:
-        yield Bench(Session(connection))
+def bench(memory: Session) -> Iterator[Bench]:
+    """A bench that is cleared at the end."""
+    yield Bench(memory)
+    for (table,) in memory.execute("select table_name from duckdb_tables()").fetchall():
+        memory.execute(f"drop table {quote_identifier(table)}")

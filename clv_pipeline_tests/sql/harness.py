@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -20,6 +21,9 @@ Row = dict[str, Any]
 
 TODAY = date(2024, 6, 30)
 
+FILES = {1: "jan.csv", 2: "feb.csv", 3: "mar.csv"}
+"""Source files by source_id, in the order of the load and not of their names."""
+
 _PARAMETERS: Row = {
     "today": TODAY,
     "deduplicate": True,
@@ -29,7 +33,7 @@ _PARAMETERS: Row = {
 }
 
 _SALE: Row = {
-    "source_file": "jan.csv",
+    "source_id": 1,
     "customer_id": "ann",
     "order_id": "1001",
     "ordered_at": "2024-01-05 10:30:00",
@@ -68,13 +72,11 @@ def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1) -> Ro
 
 def purchases(first: date, last: date, min_size: int = 0) -> st.SearchStrategy[list[Row]]:
     """Tables of purchase days of a few customers between two days; few values, so that ties are common."""
-    customer_and_day = st.tuples(
-        st.sampled_from(["ann", "bob", "cid", "dee", "eve", "fay"]), st.dates(first, last)
-    )
+    customer_and_day = st.tuples(st.sampled_from(["ann", "bob", "cid", "dee", "eve", "fay"]), st.dates(first, last))
     revenue = st.integers(1, 500).map(lambda quarters: Decimal(quarters) / 4)
-    return st.dictionaries(
-        customer_and_day, st.tuples(revenue, st.integers(1, 3)), min_size=min_size, max_size=25
-    ).map(lambda days: [purchase(*key, *values) for key, values in days.items()])
+    return st.dictionaries(customer_and_day, st.tuples(revenue, st.integers(1, 3)), min_size=min_size, max_size=25).map(
+        lambda days: [purchase(*key, *values) for key, values in days.items()]
+    )
 
 
 def window(cutoff: date, horizon_days: int, is_complete: bool = True) -> Row:
@@ -88,7 +90,10 @@ def window(cutoff: date, horizon_days: int, is_complete: bool = True) -> Row:
 
 
 class Bench:
-    """Input tables and the models run on them, in one warehouse session."""
+    """Input tables and the models run on them, in one warehouse session.
+
+    Everything is a table here, also what the pipeline keeps as a view.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -99,7 +104,7 @@ class Bench:
         Values travel as text and become the contract's types in the warehouse, so days and money may be
         written as strings.
         """
-        contract = models()[table].contract
+        contract = _as_table(models()[table])
         declared = {column.name: column.type for column in contract.columns}
         for row in rows:
             assert row.keys() <= declared.keys(), f"{table} has no {sorted(row.keys() - declared.keys())}"
@@ -114,6 +119,15 @@ class Bench:
         self._session.stage_frame(contract, pl.DataFrame(columns))
         self._put_in_place(contract)
 
+    def given_raw(self, rows: Sequence[Row]) -> None:
+        """The table `raw_transactions`, of lines of the files in FILES, and `source_files` to match."""
+        self.given("raw_transactions", rows)
+        lines = Counter(row.get("source_id") for row in rows)
+        self.given(
+            "source_files",
+            [{"source_id": id_, "source_file": name, "rows": lines[id_]} for id_, name in FILES.items()],
+        )
+
     def given_parameters(self, **changes: Any) -> None:
         """The table `parameters` with its defaults here, except for `changes`."""
         self.given("parameters", [_PARAMETERS | changes])
@@ -122,9 +136,10 @@ class Bench:
         """Build the model's table by its SELECT; its rows in the order of its key."""
         model = models()[name]
         assert isinstance(model, SqlModel)
-        self._session.stage_query(name, model.sql)
-        self._put_in_place(model.contract)
-        key = ", ".join(map(quote_identifier, model.contract.key))
+        contract = _as_table(model)
+        self._session.stage_query(contract, model.sql)
+        self._put_in_place(contract)
+        key = ", ".join(map(quote_identifier, contract.key))
         return self._session.read(f"select * from {quote_identifier(name)} order by {key}").to_dicts()
 
     def failed_checks(self, table: str) -> list[str]:
@@ -136,6 +151,10 @@ class Bench:
         live, staged = map(quote_identifier, (contract.table, staged_name(contract.table)))
         self._session.execute(f"drop table if exists {live}")
         self._session.execute(f"alter table {staged} rename to {live}")
+
+
+def _as_table(model: TableModel) -> Contract:
+    return model.contract.model_copy(update={"materialized": "table"})
 
 
 def _text(value: Any) -> str | None:

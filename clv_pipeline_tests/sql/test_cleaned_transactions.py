@@ -14,7 +14,7 @@ from clv_pipeline_tests.sql.harness import TODAY, Bench, Row, picked, sale
 def cleaned(
     bench: Bench, rows: list[Row], rejected: list[Row] | None = None, fence: Any = None, **parameters: Any
 ) -> list[Row]:
-    bench.given("raw_transactions", rows)
+    bench.given_raw(rows)
     bench.given("rejected_transactions", rejected or [])
     bench.given_parameters(**parameters)
     bench.given("outlier_fence", [{"treatment": parameters.get("outliers", "keep"), "upper_amount": fence}])
@@ -22,18 +22,18 @@ def cleaned(
 
 
 def test_rejected_rows_are_left_out_by_file_and_line(bench: Bench) -> None:
-    rows = [sale(line, source_file=file) for file in ("feb.csv", "jan.csv") for line in (2, 3)]
-    gone = [{"source_file": "jan.csv", "source_line": 2, "reason": "outlier"}]
+    rows = [sale(line, source_id=file) for file in (1, 2) for line in (2, 3)]
+    gone = [{"source_id": 2, "source_line": 2, "reason": "outlier"}]
     kept = cleaned(bench, rows, rejected=gone)
-    assert picked(kept, "source_file", "source_line") == [("feb.csv", 2), ("feb.csv", 3), ("jan.csv", 3)]
+    assert picked(kept, "source_id", "source_line") == [(1, 2), (1, 3), (2, 3)]
 
 
 def test_a_kept_row_is_as_it_came_and_has_a_day(bench: Bench) -> None:
     (row,) = cleaned(bench, [sale(2, ordered_at="2024-01-05 23:59:59", country="France", attributes="{}")])
     assert row["ordered_on"] == date(2024, 1, 5)
-    assert picked(
-        [row], "customer_id", "order_id", "product_id", "quantity", "unit_price", "amount", "amount_cut"
-    ) == [("ann", "1001", "mug", 2, Decimal("3.5"), 7, 0)]
+    assert picked([row], "customer_id", "order_id", "product_id", "quantity", "unit_price", "amount", "amount_cut") == [
+        ("ann", "1001", "mug", 2, Decimal("3.5"), 7, 0)
+    ]
     assert (row["country"], row["attributes"]) == ("France", "{}")
     assert bench.failed_checks("cleaned_transactions") == []
 
@@ -42,9 +42,7 @@ def test_a_kept_row_is_as_it_came_and_has_a_day(bench: Bench) -> None:
     ("treatment", "amount", "cut"),
     [("keep", "1234.5678", "0"), ("drop", "1234.5678", "0"), ("cap", "1000", "234.5678")],
 )
-def test_only_capping_takes_money_and_books_what_it_took(
-    bench: Bench, treatment: str, amount: str, cut: str
-) -> None:
+def test_only_capping_takes_money_and_books_what_it_took(bench: Bench, treatment: str, amount: str, cut: str) -> None:
     (row,) = cleaned(bench, [sale(2, amount="1234.5678")], fence=1000, outliers=treatment)
     assert (row["amount"], row["amount_cut"]) == (Decimal(amount), Decimal(cut))
 

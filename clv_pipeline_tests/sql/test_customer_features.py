@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
 
 CUTOFF = date(2023, 6, 30)
-QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PAST = purchases(CUTOFF - timedelta(days=500), CUTOFF)
 FUTURE = purchases(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=300))
 
@@ -53,9 +53,10 @@ def test_the_cutoff_is_the_last_day_of_history(bench: Bench) -> None:
 
 
 def test_a_cutoff_of_several_horizons_gives_one_row_per_customer(bench: Bench) -> None:
-    bench.given("customer_days", [purchase("ann", CUTOFF)])
+    bench.given("customer_days", [purchase("ann", CUTOFF, 10), purchase("ann", date(2023, 1, 1), 5)])
     bench.given("forecast_windows", [window(CUTOFF, horizon) for horizon in (30, 90, 365)])
-    assert picked(bench.run("customer_features"), "customer_id", "cutoff") == [("ann", CUTOFF)]
+    rows = bench.run("customer_features")
+    assert picked(rows, "customer_id", "cutoff", "frequency", "revenue") == [("ann", CUTOFF, 1, 15)]
 
 
 @given(past=PAST, future=FUTURE, other_future=FUTURE)

@@ -66,7 +66,7 @@ def test_who_first_buys_after_the_cutoff_has_no_outcome_as_of_it(bench: Bench) -
     days=purchases(CUTOFF - timedelta(days=100), CUTOFF + timedelta(days=100), min_size=1),
     horizon=st.integers(1, 90),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_history_plus_outcome_is_history_as_of_the_end_of_the_window(
     bench: Bench, days: list[Row], horizon: int
 ) -> None:
@@ -89,9 +89,7 @@ def test_history_plus_outcome_is_history_as_of_the_end_of_the_window(
         ([{"actual_spend": 1}] * 2, "one_row_per_customer_cutoff_and_horizon"),
     ],
 )
-def test_negative_spend_and_doubled_rows_break_the_contract(
-    bench: Bench, rows: list[Row], broken: str
-) -> None:
+def test_negative_spend_and_doubled_rows_break_the_contract(bench: Bench, rows: list[Row], broken: str) -> None:
     key = {"customer_id": "ann", "cutoff": CUTOFF, "horizon_days": 30}
     bench.given("customer_outcomes", [key | row for row in rows])
     assert bench.failed_checks("customer_outcomes") == [broken]

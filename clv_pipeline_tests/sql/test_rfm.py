@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
 
 AS_OF = date(2024, 3, 1)
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HISTORY = purchases(AS_OF - timedelta(days=60), AS_OF, min_size=1)
 
 
@@ -88,9 +88,7 @@ def test_where_nearly_everybody_buys_once_they_share_the_lowest_frequency_score(
     once = [purchase(f"{n:02}", AS_OF, 10) for n in range(9)]
     twice = [purchase("loyal", AS_OF, 10), purchase("loyal", AS_OF - timedelta(days=5), 10)]
     rows = rfm(bench, once + twice)
-    assert {row["customer_id"]: row["f_score"] for row in rows} == {f"{n:02}": 1 for n in range(9)} | {
-        "loyal": 5
-    }
+    assert {row["customer_id"]: row["f_score"] for row in rows} == {f"{n:02}": 1 for n in range(9)} | {"loyal": 5}
 
 
 @given(days=HISTORY)

@@ -59,8 +59,7 @@ def test_every_segment_has_one_recommended_action_of_its_own(bench: Bench) -> No
 
 def test_value_tiers_are_above_the_80th_percentile_above_the_median_and_the_rest(bench: Bench) -> None:
     customers = [
-        {"customer_id": f"{revenue:02}", "r_score": 3, "f_score": 3, "revenue": revenue}
-        for revenue in range(1, 11)
+        {"customer_id": f"{revenue:02}", "r_score": 3, "f_score": 3, "revenue": revenue} for revenue in range(1, 11)
     ]
     rows = segments(bench, customers)
     assert [row["value_tier"] for row in rows] == ["low"] * 5 + ["middle"] * 3 + ["high"] * 2
@@ -72,9 +71,7 @@ def test_customers_of_equal_revenue_share_a_tier(bench: Bench) -> None:
 
 
 def test_the_cluster_is_passed_on(bench: Bench) -> None:
-    bench.given(
-        "rfm", [{"customer_id": name, "r_score": 3, "f_score": 3, "revenue": 7} for name in ("ann", "bob")]
-    )
+    bench.given("rfm", [{"customer_id": name, "r_score": 3, "f_score": 3, "revenue": 7} for name in ("ann", "bob")])
     bench.given(
         "customer_clusters",
         [

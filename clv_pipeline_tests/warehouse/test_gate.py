@@ -41,7 +41,7 @@ def contract(table: str, severity: str = "error") -> Contract:
 def build(session: Session, value: int, *tables: str, run: str = "run", reads: tuple[str, ...] = ()) -> bool:
     def stage(staging: Session) -> None:
         for table in tables:
-            staging.stage_query(table, f"select {value} as id")
+            staging.stage_query(contract(table), f"select {value} as id")
 
     return admit(session, [contract(t) for t in tables], stage, reads=reads, run_id=run).admitted
 
@@ -77,7 +77,7 @@ def test_a_table_that_fails_leaves_the_last_good_one_and_no_leftovers(session: S
 def test_a_failed_warning_lets_the_table_in(session: Session) -> None:
     warned = contract("things", severity="warning")
     admission = admit(
-        session, [warned], lambda s: s.stage_query("things", "select -1 as id"), reads=[], run_id="run"
+        session, [warned], lambda s: s.stage_query(contract("things"), "select -1 as id"), reads=[], run_id="run"
     )
     assert admission.admitted
     assert [result.passed for result in admission.results["things"]] == [True, False]
@@ -87,8 +87,8 @@ def test_tables_of_one_step_stand_or_fall_together(session: Session) -> None:
     assert build(session, 1, "left_table", "right_table")
 
     def stage(staging: Session) -> None:
-        staging.stage_query("left_table", "select 2 as id")
-        staging.stage_query("right_table", "select -2 as id")
+        staging.stage_query(contract("left_table"), "select 2 as id")
+        staging.stage_query(contract("right_table"), "select -2 as id")
 
     pair = [contract("left_table"), contract("right_table")]
     assert not admit(session, pair, stage, reads=[], run_id="second").admitted
@@ -99,7 +99,7 @@ def test_a_build_that_raises_leaves_the_last_good_table(session: Session) -> Non
     assert build(session, 7, "things")
 
     def stage(staging: Session) -> None:
-        staging.stage_query("things", "select 8 as id")
+        staging.stage_query(contract("things"), "select 8 as id")
         raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):

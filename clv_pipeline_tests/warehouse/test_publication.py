@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -30,10 +31,12 @@ def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
     """A promoted table `things` of these ids, and the history span that a publication quotes."""
     ids = ", ".join(f"({value})" for value in values)
     things = contract("things")
-    for promised, query in ((things, f"select * from (values {ids}) as t(id)"), (SPAN, "select date '2020-01-31' as as_of")):
-        assert admit(
-            session, [promised], lambda s, p=promised, q=query: s.stage_query(p.table, q), reads=[], run_id=run
-        ).admitted
+    for promised, query in (
+        (things, f"select * from (values {ids}) as t(id)"),
+        (SPAN, "select date '2020-01-31' as as_of"),
+    ):
+        stage = partial(Session.stage_query, contract=promised, query=query)
+        assert admit(session, [promised], stage, reads=[], run_id=run).admitted
     return [things, PUBLICATION]
 
 
@@ -73,9 +76,7 @@ def test_equal_rows_have_equal_hashes_in_any_order(session: Session, tmp_path: P
 
 
 def test_a_repeated_row_changes_the_hash(session: Session) -> None:
-    prints = [
-        fingerprint(session.connection, f"(values {rows})") for rows in ("(1), (2)", "(1), (2), (2), (2)")
-    ]
+    prints = [fingerprint(session.connection, f"(values {rows})") for rows in ("(1), (2)", "(1), (2), (2), (2)")]
     assert prints[0][1] != prints[1][1]
 
 
@@ -84,7 +85,11 @@ def test_a_refused_publication_leaves_the_current_one_byte_for_byte(session: Ses
     first = put_out(session, contracts, tmp_path, "first")
     before = first.database.read_bytes()
     failed = admit(
-        session, [contract("things")], lambda s: s.stage_query("things", "select -1 as id"), reads=[], run_id="bad"
+        session,
+        [contract("things")],
+        lambda s: s.stage_query(contract("things"), "select -1 as id"),
+        reads=[],
+        run_id="bad",
     )
     assert not failed.admitted
     with pytest.raises(PublicationError, match=r"last audit of things failed in run bad \(id_is_positive\)"):

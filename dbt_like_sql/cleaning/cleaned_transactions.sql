@@ -15,14 +15,14 @@ kept as (
     where not exists (
         select 1 from rejected
         where
-            rejected.source_file = raw_rows.source_file
+            rejected.source_id = raw_rows.source_id
             and rejected.source_line = raw_rows.source_line
     )
 ),
 
 final as (
     select
-        kept.source_file,
+        kept.source_id,
         kept.source_line,
         kept.customer_id,
         kept.order_id,

@@ -1,13 +1,16 @@
 -- Every raw row that is not kept, as it came, with the first reason that applies.
 with
 
-raw_rows as (select * from raw_transactions),
+-- Not materialized: reading the raw rows twice is cheaper than writing them down once more.
+raw_rows as not materialized (select * from raw_transactions),
+
+files as (select * from source_files),
 
 settings as (select * from parameters),
 
 fence as (select * from outlier_fence),
 
-screened as (
+screened as not materialized (
     select
         raw_rows.*,
         case
@@ -27,81 +30,77 @@ screened as (
                 then 'non-positive amount'
             when list_contains(settings.exclude_products, raw_rows.product_id) then 'excluded product'
             when settings.outliers = 'drop' and raw_rows.amount > fence.upper_amount then 'outlier'
-        end as reason
+        end as reason,
+        settings.deduplicate,
+        -- Comparing 64-bit hashes first leaves only the few rows that may have a twin to be compared in full.
+        hash(
+            raw_rows.customer_id, raw_rows.order_id, raw_rows.ordered_at, raw_rows.product_id,
+            raw_rows.quantity, raw_rows.unit_price, raw_rows.amount, raw_rows.country, raw_rows.attributes
+        ) as fingerprint
     from raw_rows
     cross join settings
     cross join fence
 ),
 
--- Comparing 64-bit hashes first leaves only the few rows that may have a twin to be compared in full.
-fingerprints as (
-    select
-        screened.source_file,
-        screened.source_line,
-        hash(
-            screened.customer_id, screened.order_id, screened.ordered_at, screened.product_id,
-            screened.quantity, screened.unit_price, screened.amount, screened.country, screened.attributes
-        ) as fingerprint
-    from screened
-    cross join settings
-    where screened.reason is null and settings.deduplicate
-),
-
 shared_fingerprints as (
     select fingerprint
-    from fingerprints
+    from screened
+    where reason is null and deduplicate
     group by fingerprint
     having count(*) > 1
 ),
 
-possible_duplicates as (
-    select
-        fingerprints.source_file,
-        fingerprints.source_line
-    from fingerprints
-    inner join shared_fingerprints on fingerprints.fingerprint = shared_fingerprints.fingerprint
+-- One pass finds both what is rejected at sight and what may be a duplicate.
+suspects as (
+    select *
+    from screened
+    where
+        reason is not null
+        or fingerprint in (select shared_fingerprints.fingerprint from shared_fingerprints)
 ),
 
-duplicates as (
-    select screened.*
-    from screened
-    inner join possible_duplicates
-        on
-            screened.source_file = possible_duplicates.source_file
-            and screened.source_line = possible_duplicates.source_line
-    qualify
-        row_number() over (
-            partition by
-                screened.customer_id, screened.order_id, screened.ordered_at, screened.product_id,
-                screened.quantity, screened.unit_price, screened.amount, screened.country, screened.attributes
-            order by screened.source_file, screened.source_line
-        ) > 1
+judged as (
+    select
+        * replace (
+            case
+                when reason is not null then reason
+                when
+                    row_number() over (
+                        partition by
+                            reason is null, customer_id, order_id, ordered_at, product_id, quantity,
+                            unit_price, amount, country, attributes
+                        order by source_id, source_line
+                    ) > 1
+                    then 'exact duplicate'
+            end as reason
+        )
+    from suspects
 ),
 
 rejected as (
-    select * from screened
+    select * from judged
     where reason is not null
-    union all
-    select * replace ('exact duplicate' as reason) from duplicates
 ),
 
 final as (
     select
-        source_file,
-        source_line,
-        cast(reason as varchar) as reason,
-        customer_id,
-        order_id,
-        ordered_at,
-        product_id,
-        quantity,
-        unit_price,
-        amount,
-        country,
-        attributes,
-        read_error,
-        source_text
+        rejected.source_id,
+        rejected.source_line,
+        files.source_file,
+        cast(rejected.reason as varchar) as reason,
+        rejected.customer_id,
+        rejected.order_id,
+        rejected.ordered_at,
+        rejected.product_id,
+        rejected.quantity,
+        rejected.unit_price,
+        rejected.amount,
+        rejected.country,
+        rejected.attributes,
+        rejected.read_error,
+        rejected.source_text
     from rejected
+    inner join files on rejected.source_id = files.source_id
 )
 
 select * from final

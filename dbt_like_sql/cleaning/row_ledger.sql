@@ -5,34 +5,37 @@ cleaned as (select * from cleaned_transactions),
 
 rejected as (select * from rejected_transactions),
 
+files as (select * from source_files),
+
 outcomes as (
     select
-        source_file,
+        source_id,
         'kept' as outcome,
         count(*) as row_count,
         sum(amount) as amount,
         sum(amount_cut) as amount_cut
     from cleaned
-    group by source_file
+    group by source_id
     union all
     select
-        source_file,
+        source_id,
         reason as outcome,
         count(*) as row_count,
         sum(amount) as amount,
         0 as amount_cut
     from rejected
-    group by source_file, reason
+    group by source_id, reason
 ),
 
 final as (
     select
-        source_file,
-        outcome,
-        cast(row_count as bigint) as "rows",
-        cast(coalesce(amount, 0) as decimal(38, 4)) as amount,
-        cast(amount_cut as decimal(38, 4)) as amount_cut
+        files.source_file,
+        outcomes.outcome,
+        cast(outcomes.row_count as bigint) as "rows",
+        cast(coalesce(outcomes.amount, 0) as decimal(38, 4)) as amount,
+        cast(outcomes.amount_cut as decimal(38, 4)) as amount_cut
     from outcomes
+    inner join files on outcomes.source_id = files.source_id
 )
 
 select * from final

@@ -1,0 +1,113 @@
+"""The `clv` command: init, check, run, audit. Each command imports what it needs, so that `clv --help` is instant.
+
+Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
+"""
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from clv_pipeline.config_file import ConfigError
+
+
+@click.group()
+def main() -> None:
+    """Customer lifetime value from your own transactions."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("clv.yaml"), show_default=True)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def init(files: tuple[str, ...], output: Path, force: bool) -> None:
+    """Look at FILE… (or a quoted glob) and write a clv.yaml with a guessed mapping, for you to correct."""
+    from clv_pipeline.sources import SourceError
+    from clv_pipeline.sources.config_text import config_text
+    from clv_pipeline.sources.inspect import guess_mapping
+
+    if output.exists() and not force:
+        _stop(f"{output} exists; --force overwrites it")
+    folder = output.resolve().parent
+    # Paths in the file are relative to the file.
+    paths = [_from_folder(file, folder) for file in files]
+    try:
+        guess = guess_mapping(paths, folder)
+    except SourceError as error:
+        _stop(str(error))
+    output.write_text(config_text(paths, guess), encoding="utf-8")
+    click.echo(f"wrote {output}")
+    for ours, theirs in guess.columns.items():
+        click.echo(f"  {ours:<12} {theirs}")
+    for name in guess.unknown:
+        click.echo(f"could not guess {name}: replace the placeholder in {output}")
+    if guess.date_problem:
+        click.echo(f"could not guess the date format: {guess.date_problem}")
+    if guess.further:
+        click.echo(f"not mapped: {', '.join(guess.further)}")
+    click.echo("next: correct the mapping, then run `clv check`")
+
+
+def _from_folder(file: str, folder: Path) -> str:
+    if file.startswith("lifetimes:"):
+        return file
+    path = Path.cwd() / Path(file).expanduser()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
+def check(config: Path | None) -> None:
+    """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.sources import SourceError
+    from clv_pipeline.sources.config_text import survey_text
+    from clv_pipeline.sources.inspect import survey
+
+    try:
+        settings = Settings.load(config)
+        found = survey(settings.source.transactions, settings.base_dir)
+    except (ConfigError, SourceError) as error:
+        _stop(str(error))
+    click.echo(f"{settings.config_file or 'embedded default'}\n")
+    click.echo(survey_text(settings, found))
+
+
+@main.command()
+@click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild every table, the model review included.")
+def run(select: str | None, full_refresh: bool) -> None:
+    """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.runner import publication_summary, run_nightly
+    from clv_pipeline.settings import Settings
+
+    try:
+        settings = Settings.load()
+        outcome = run_nightly(settings, select=select, full_refresh=full_refresh, echo=click.echo)
+    except (ConfigError, ValueError) as error:
+        _stop(str(error))
+    if not outcome.success:
+        _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
+    if outcome.published:
+        click.echo("\n" + "\n".join(publication_summary(settings)))
+
+
+@main.command()
+def audit() -> None:
+    """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
+    from clv_pipeline.runner import audit_live_tables
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import WarehouseBusyError
+
+    try:
+        failed = audit_live_tables(Settings.load(), click.echo)
+    except (ConfigError, WarehouseBusyError) as error:
+        _stop(str(error))
+    if failed:
+        _stop(f"\n{failed} checks failed")
+
+
+def _stop(message: str) -> NoReturn:
+    """Ends the command with a message on standard error and status 1, without a traceback."""
+    click.echo(message, err=True)
+    raise SystemExit(1)

@@ -1,0 +1,103 @@
+"""A guessed mapping written as a commented `clv.yaml`, and a survey as lines to read.
+
+Here belongs wording only; what it says is found out in `inspect`.
+"""
+
+import json
+from collections.abc import Sequence
+
+from clv_pipeline.settings import Settings
+from clv_pipeline.sources.inspect import Guess, Survey
+
+PLACEHOLDER = "?"
+"""Stands for a column that could not be guessed; no check passes before it is replaced."""
+
+
+def config_text(paths: Sequence[str], guess: Guess) -> str:
+    """The text of a `clv.yaml` that `Settings.load` accepts; what was not recognised is a placeholder and a
+    comment."""
+    quoted = [_quoted(path) for path in paths]
+    path = quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
+    lines = [
+        "# What clv_pipeline reads and how. Written by `clv init`: correct the guesses, then run `clv check`.",
+        "source:",
+        "  transactions:",
+        f"    path: {path}",
+        "    columns:  # ours: theirs",
+    ]
+    columns = dict(guess.columns)
+    for name in ("customer_id", "ordered_at"):
+        columns.setdefault(name, PLACEHOLDER)
+    if "amount" not in columns and not {"quantity", "unit_price"} <= set(columns):
+        columns["amount"] = PLACEHOLDER
+    for ours, theirs in columns.items():
+        note = "  # not recognised: write the name of the column" if theirs == PLACEHOLDER else ""
+        lines.append(f"      {ours}: {_quoted(theirs)}{note}")
+    if guess.further:
+        lines.append("      # Further columns; one that is mapped here becomes an attribute of the transaction:")
+        lines += [f"      # {_attribute_name(name)}: {_quoted(name)}" for name in guess.further]
+    if guess.date_problem:
+        lines += [
+            "    # The dates do not tell how they are written; state it, for example with one of these.",
+            "    # format:",
+            '    #   date_formats: ["%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S"]  # day first',
+            '    #   date_formats: ["%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"]  # month first',
+        ]
+    deduplicate = "true" if "order_id" in guess.columns else "false"
+    why = "equal rows are copies" if "order_id" in guess.columns else "no order id: equal rows may be two purchases"
+    lines += [
+        "",
+        "cleaning:",
+        f"  deduplicate: {deduplicate}  # {why}",
+        "  returns: drop  # or net: negative amounts reduce what the customer spent",
+        "  exclude_products: []  # for example postage, vouchers, manual corrections",
+        "",
+        "forecast:",
+        "  as_of: latest  # or today, or a day such as 2011-09-01: days up to and including it are history",
+        "  horizons_days: [30, 90, 180, 365]",
+        "",
+        "storage:",
+        "  home: data  # also CLV_HOME",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    # JSON strings are YAML strings, whatever characters they hold.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _attribute_name(name: str) -> str:
+    plain = "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")
+    return plain or "attribute"
+
+
+def survey_text(settings: Settings, survey: Survey) -> str:
+    """The survey in lines: files, span, the readable share of each mapped column, what cleaning will likely
+    refuse."""
+    source, cleaning = settings.source.transactions, settings.cleaning
+    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format})" for file in survey.files[:10]]
+    if len(survey.files) > len(lines):
+        lines.append(f"… and {len(survey.files) - len(lines):,} more files")
+    lines += ["", f"{survey.rows:,} rows, {survey.customers:,} customers"]
+    if survey.first_day and survey.last_day:
+        lines.append(f"{survey.first_day:%Y-%m-%d} to {survey.last_day:%Y-%m-%d}")
+    lines += ["", "readable values per column"]
+    for ours, share in survey.readable.items():
+        lines.append(f"  {ours:<12} {share:>8.2%}  {source.columns[ours]}")
+    for ours, theirs in source.attributes.items():
+        lines.append(f"  {ours:<12} attribute  {theirs}")
+    returns = "will be netted" if cleaning.returns == "net" else "will be dropped"
+    repeated = "will be dropped" if cleaning.deduplicate else "will be kept"
+    counts = {
+        "lines that are no records": survey.unreadable_lines,
+        "rows without a customer": survey.no_customer,
+        "rows without a readable date": survey.no_date,
+        "rows with an unreadable number": survey.no_number,
+        f"rows with an amount of zero or below (negative ones {returns})": survey.not_positive,
+        f"rows that repeat another one ({repeated})": survey.repeated,
+    }
+    lines += ["", "likely to be refused or dropped; a row may count more than once"]
+    lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
+    return "\n".join(lines)

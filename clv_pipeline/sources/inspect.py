@@ -1,0 +1,188 @@
+"""Looking at a source without loading it into the warehouse: guess a mapping, report what a load would
+give.
+
+Here belongs what `clv init` and `clv check` know; the commands themselves only print it. A guess is a
+proposal for the user to correct: what was not recognised is said, never filled in silently.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from clv_pipeline.source_settings import FileFormat, TransactionSource
+from clv_pipeline.sources.catalog import list_files
+from clv_pipeline.sources.conventions import used
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.load import LoadedFile, conventions_of, load_transactions
+from clv_pipeline.sources.tables import RawTable, open_tables
+from clv_pipeline.sources.typed import TARGET_COLUMNS
+
+SYNONYMS = {
+    "customer_id": "customerid customer customernumber customerno customerkey custid clientid client userid user "
+    "buyerid buyer memberid member accountid account shopperid contactid customeremail email",
+    "ordered_at": "orderedat ordereddate orderdate orderdatetime orderpurchasetimestamp invoicedate transactiondate "
+    "purchasedate purchasedat saledate createdat datetime timestamp date time day",
+    "order_id": "orderid order ordernumber orderno invoice invoiceid invoiceno invoicenumber transactionid "
+    "transaction receiptid receipt basketid saleid",
+    "product_id": "productid product productcode stockcode sku itemid item itemcode articleid article ean asin",
+    "quantity": "quantity qty units unitsordered quantityordered numberofunits numberofitems numberofcds itemcount",
+    "unit_price": "unitprice price itemprice priceperunit priceeach sellingprice unitcost",
+    "amount": "amount totalamount orderamount netamount grossamount lineamount linetotal ordertotal totalprice "
+    "total revenue sales salesamount spend paymentvalue dollarvalue value",
+    "country": "country countrycode countryname shipcountry shippingcountry billingcountry customercountry",
+}
+"""Names of ours and what they are called elsewhere: lower case, letters and digits only, the likeliest
+first."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A proposed mapping and how sure it is."""
+
+    columns: dict[str, str]
+    """Ours to theirs, only what was recognised."""
+    further: list[str]
+    """Columns of the file that were not recognised: candidates for attributes."""
+    unknown: list[str]
+    """What a mapping needs and the names did not tell, in words."""
+    date_problem: str | None
+    """Why the dates cannot be read without being told their format."""
+
+
+def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
+    """Proposes a mapping by the names of the columns; a date column must also hold dates, a number column
+    numbers.
+
+    Where only one column holds dates, it is `ordered_at` whatever it is called. Raises SourceError for
+    files that cannot be read or do not have the same columns.
+    """
+    source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+        tables = open_tables(con, list_files(source, base_dir), source, Path(folder))
+        first = tables[0]
+        for table in tables[1:]:
+            if set(table.columns) != set(first.columns):
+                different = sorted(set(table.columns) ^ set(first.columns))
+                raise SourceError(
+                    f"{table.source_file}: has other columns than {first.source_file}: {', '.join(different)}; "
+                    "give one kind of file at a time"
+                )
+        dates = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_DATE) > 0.5}
+        numbers = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_NUMBER) > 0.5}
+        columns: dict[str, str] = {}
+        for ours, names in SYNONYMS.items():
+            allowed = {"ordered_at": dates}.get(ours, numbers if ours in TransactionSource.numbers else None)
+            free = [name for name in first.columns if name not in columns.values()]
+            theirs = _first_match(names.split(), [n for n in free if allowed is None or n in allowed])
+            if theirs is not None:
+                columns[ours] = theirs
+        if "ordered_at" not in columns and len(dates - set(columns.values())) == 1:
+            columns["ordered_at"] = next(iter(dates - set(columns.values())))
+        if {"quantity", "unit_price"} <= set(columns):
+            # A total may be the whole order's, repeated on each of its lines; the line's own numbers are
+            # safe.
+            columns.pop("amount", None)
+        date_problem = None
+        if "ordered_at" in columns:
+            only_date = TransactionSource.model_construct(columns={"ordered_at": columns["ordered_at"]})
+            try:
+                conventions_of(con, tables, only_date)
+            except SourceError as error:
+                date_problem = str(error)
+    unknown = [f"`{name}`" for name in TransactionSource.required if name not in columns]
+    if "amount" not in columns and not {"quantity", "unit_price"} <= set(columns):
+        unknown.append("`amount` (or `quantity` and `unit_price`)")
+    further = [name for name in first.columns if name not in columns.values()]
+    order = [name for name in TARGET_COLUMNS if name in columns]
+    return Guess({name: columns[name] for name in order}, further, unknown, date_problem)
+
+
+_LOOKS_LIKE_NUMBER = r"[+-]?[0-9][0-9.,' ]*|[+-]?[.,][0-9]+"
+_LOOKS_LIKE_DATE = (
+    r"(1[89]|20)\d\d[-/.]?\d\d?[-/.]?\d\d?([ T].*)?|\d\d?[-/.]\d\d?[-/.](\d\d){1,2}( .*)?"
+    r"|\d\d?[ /-][A-Za-z]{3,9}[ /-](\d\d){1,2}( .*)?|[A-Za-z]{3,9} \d\d?,? \d{4}( .*)?"
+)
+
+
+def _share(con: duckdb.DuckDBPyConnection, table: RawTable, name: str, pattern: str) -> float:
+    """The share of the filled values in the head of a column that match the pattern."""
+    query = (
+        "SELECT coalesce(avg(CAST(regexp_full_match(v, $pattern) AS INTEGER)), 0) FROM (SELECT "
+        f"trim(CAST({table.columns[name].expression} AS VARCHAR)) AS v FROM {table.scan} LIMIT 1000) WHERE v <> ''"
+    )
+    (share,) = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0.0,)
+    return float(share)
+
+
+def _first_match(synonyms: Sequence[str], names: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
+    return next((plain[synonym] for synonym in synonyms if synonym in plain), None)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a load of a source gives, before any cleaning. Counts are rows; a row may count under several
+    reasons."""
+
+    files: list[LoadedFile]
+    rows: int
+    customers: int
+    first_day: datetime | None
+    last_day: datetime | None
+    readable: dict[str, float]
+    """Share of rows with a readable value, per mapped column of ours."""
+    unreadable_lines: int
+    no_customer: int
+    no_date: int
+    no_number: int
+    not_positive: int
+    """Amount zero or below: returns, corrections, gifts."""
+    repeated: int
+    """Rows beyond the first of those that are equal in every mapped column."""
+
+
+def survey(source: TransactionSource, base_dir: Path) -> Survey:
+    """Loads the source into a temporary database and counts. Raises SourceError."""
+    mapped = [name for name in TARGET_COLUMNS if name in source.columns]
+    kept = [*mapped, "attributes"]
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "survey.duckdb")) as con:
+        files = load_transactions(con, "raw", source, base_dir, Path(folder) / "work")
+        shares = ", ".join(f"count({name}) / count(*)" for name in mapped)
+        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in source.numbers)
+        counted = con.execute(
+            f"""
+            SELECT count(*), count(DISTINCT customer_id), min(ordered_at), max(ordered_at),
+                count(read_error),
+                count(*) FILTER (read_error IS NULL AND customer_id IS NULL),
+                count(*) FILTER (read_error IS NULL AND ordered_at IS NULL),
+                count(*) FILTER (read_error IS NULL AND ({numbers})),
+                count(*) FILTER (amount <= 0),
+                count(*) FILTER (read_error IS NULL)
+                    - (SELECT count(*) FROM (SELECT DISTINCT {", ".join(kept)} FROM raw WHERE read_error IS NULL)),
+                {shares}
+            FROM raw
+            """
+        ).fetchall()[0]
+    rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
+    return Survey(
+        files=files,
+        rows=rows,
+        customers=customers,
+        first_day=first_day,
+        last_day=last_day,
+        readable=dict(zip(mapped, counted[10:], strict=True)),
+        unreadable_lines=unreadable,
+        no_customer=no_customer,
+        no_date=no_date,
+        no_number=no_number,
+        not_positive=negative,
+        repeated=repeated,
+    )

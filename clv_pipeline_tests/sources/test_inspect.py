@@ -1,0 +1,136 @@
+"""`clv init` proposes, `clv check` reports; neither shows a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clv_pipeline.cli import main
+from clv_pipeline.settings import Settings
+from clv_pipeline_tests.sources.shop_files import write
+
+SHOP = (
+    "Order Number;Client ID;Purchased At;SKU;Qty;Unit Price;Order Total;Channel\n"
+    "A1;7;13/05/2010 08:26;P1;2;1,50;4,00;web\n"
+    "A1;7;13/05/2010 08:26;P2;1;1,00;4,00;web\n"
+    "A1;7;13/05/2010 08:26;P2;1;1,00;4,00;web\n"
+    "A2;;14/05/2010 09:00;P2;x;1,00;1,00;shop\n"
+    "A3;8;soon;P2;-1;1,00;-1,00;shop\n"
+    "broken\n"
+)
+
+
+def clv(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLV_CONFIG", "CLV_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_init_guesses_a_mapping_that_settings_accept_and_check_passes(tmp_path: Path) -> None:
+    write(tmp_path, "shop.csv", SHOP)
+    made = clv("init", "shop.csv")
+    assert (made.exit_code, "not mapped: Order Total, Channel" in made.output) == (0, True)
+    source = Settings.load().source.transactions
+    assert source.path == ["shop.csv"]
+    assert source.columns == {
+        "customer_id": "Client ID",
+        "order_id": "Order Number",
+        "ordered_at": "Purchased At",
+        "product_id": "SKU",
+        "quantity": "Qty",
+        "unit_price": "Unit Price",
+    }
+    checked = clv("check")
+    assert checked.exit_code == 0
+    told = " ".join(checked.output.split())
+    for part in (
+        "shop.csv: 6 rows (CSV, delimiter ';', utf-8, dates %d/%m/%Y %H:%M, decimal comma)",
+        "6 rows, 2 customers",
+        "2010-05-13 to 2010-05-14",
+        "customer_id 66.67% Client ID",
+        "1 lines that are no records",
+        "1 rows without a customer",
+        "1 rows without a readable date",
+        "1 rows with an unreadable number",
+        "1 rows with an amount of zero or below (negative ones will be dropped)",
+        "1 rows that repeat another one (will be dropped)",
+    ):
+        assert part in told
+
+
+def test_init_says_what_it_could_not_guess_and_check_does_not_pass_before_it_is_filled_in(tmp_path: Path) -> None:
+    write(tmp_path, "odd.csv", "wer,wann,wieviel\nx,01/02/2010,3\ny,03/04/2010,4\n")
+    made = clv("init", "odd.csv")
+    assert "could not guess `customer_id`" in made.output
+    assert "could not guess `amount` (or `quantity` and `unit_price`)" in made.output
+    assert "could not guess the date format: odd.csv: the dates in the column 'wann' may be day first" in made.output
+    text = (tmp_path / "clv.yaml").read_text()
+    assert 'customer_id: "?"  # not recognised' in text
+    assert Settings.load().source.transactions.columns["ordered_at"] == "wann"
+    checked = clv("check")
+    assert (checked.exit_code, "odd.csv: the column '?' (mapped to customer_id) is missing" in checked.output) == (
+        1,
+        True,
+    )
+    filled = text.replace('customer_id: "?"', "customer_id: wer").replace('amount: "?"', "amount: wieviel")
+    (tmp_path / "clv.yaml").write_text(filled)
+    assert "may be day first or month first" in clv("check").output
+    (tmp_path / "clv.yaml").write_text(
+        filled.replace("# format:", "format:").replace("#   date_formats", "  date_formats", 1)
+    )
+    assert "2010-02-01 to 2010-04-03" in clv("check").output
+
+
+def test_init_does_not_overwrite_unless_told_to(tmp_path: Path) -> None:
+    write(tmp_path, "shop.csv", SHOP)
+    write(tmp_path, "clv.yaml", "mine")
+    refused = clv("init", "shop.csv")
+    assert (refused.exit_code, refused.output) == (1, "clv.yaml exists; --force overwrites it\n")
+    assert (tmp_path / "clv.yaml").read_text() == "mine"
+    assert clv("init", "shop.csv", "--force").exit_code == 0
+
+
+def test_init_writes_paths_that_hold_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "data/a: #1.csv", SHOP)
+    write(tmp_path, "data/b.csv", SHOP)
+    (tmp_path / "config").mkdir()
+    assert clv("init", "data/a: #1.csv", "data/b.csv").exit_code == 0
+    assert Settings.load().source.transactions.path == ["data/a: #1.csv", "data/b.csv"]
+    assert clv("init", "data/*.csv", "--output", "config/clv.yaml").exit_code == 0
+    assert clv("check", "--config", "config/clv.yaml").exit_code == 0
+
+
+def test_init_takes_one_kind_of_file_at_a_time(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", SHOP)
+    write(tmp_path, "b.csv", "x,y\n1,2\n")
+    refused = clv("init", "a.csv", "b.csv")
+    assert (refused.exit_code, "b.csv: has other columns than a.csv" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source: {transactions: {path: none.csv}}", "source.transactions.columns: is missing"),
+        (
+            "source: {transactions: {path: none.csv, columns: {customer_id: a, ordered_at: b, amount: c}}}",
+            "none.csv: there is no such file",
+        ),
+        ("source: [", "line 1"),
+    ],
+)
+def test_check_says_what_is_wrong_without_a_traceback(tmp_path: Path, text: str, told: str) -> None:
+    write(tmp_path, "clv.yaml", text)
+    result = clv("check")
+    assert (result.exit_code, told in result.output, "Traceback" in result.output) == (1, True, False)
+
+
+def test_check_of_the_embedded_default(tmp_path: Path) -> None:
+    result = clv("check")
+    assert (result.exit_code, "69,659 rows, 23,570 customers" in result.output) == (0, True)

@@ -1,0 +1,289 @@
+"""What a user may write into clv.yaml, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clv_pipeline.config_file import without_credentials
+from clv_pipeline.settings import ConfigError, Settings
+
+MINIMAL = """
+source:
+  transactions:
+    path: orders/*.csv
+    columns: {customer_id: Customer ID, ordered_at: Date, amount: Total}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLV_CONFIG", "CLV_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Settings.load(path)
+
+
+def error_of(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    return str(caught.value)
+
+
+def with_block(**blocks: Any) -> str:
+    return MINIMAL + yaml.safe_dump(blocks)
+
+
+def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
+    settings = load(tmp_path, MINIMAL)
+    assert settings.source.transactions.path == ["orders/*.csv"]
+    assert settings.cleaning.model_dump() == {
+        "deduplicate": True,
+        "returns": "drop",
+        "exclude_products": [],
+        "outliers": "keep",
+    }
+    assert settings.forecast.model_dump() == {
+        "as_of": "latest",
+        "horizons_days": [30, 90, 180, 365],
+        "annual_discount_rate": 0.10,
+        "margin": 1.0,
+        "interval_level": 0.8,
+    }
+    assert settings.models == ["own_rate", "last_window", "same_window_last_year", "linear_regression", "bg_nbd"]
+    assert settings.backtest.folds == 1
+    assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
+    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5}
+
+
+def test_the_file_is_the_argument_else_the_environment_else_here_else_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = Settings.load()
+    assert (embedded.config_file, embedded.base_dir) == (None, tmp_path)
+    assert embedded.source.transactions.path == ["lifetimes:CDNOW_master.txt"]
+    assert embedded.cleaning.deduplicate is False
+    (tmp_path / "clv.yaml").write_text(MINIMAL)
+    assert Settings.load().config_file == tmp_path / "clv.yaml"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "other.yaml").write_text(MINIMAL)
+    monkeypatch.setenv("CLV_CONFIG", "folder/other.yaml")
+    assert Settings.load().config_file == tmp_path / "folder" / "other.yaml"
+    assert Settings.load().base_dir == tmp_path / "folder"
+    assert Settings.load(Path("clv.yaml")).config_file == tmp_path / "clv.yaml"
+
+
+def test_a_configuration_that_does_not_exist_is_an_error_and_no_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLV_CONFIG", "missing.yaml")
+    with pytest.raises(ConfigError, match=r"missing.yaml \(named by CLV_CONFIG\): cannot be read"):
+        Settings.load()
+
+
+def test_home_is_absolute_starts_here_and_is_overridden_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(tmp_path, with_block(storage={"home": "warehouse/x"}))
+    monkeypatch.chdir("/")
+    assert settings.home == tmp_path / "warehouse" / "x"
+    assert settings.warehouse_path == settings.home / "warehouse" / "clv.duckdb"
+    assert settings.published_dir == settings.home / "published"
+    monkeypatch.setenv("CLV_HOME", str(tmp_path / "elsewhere"))
+    assert load(tmp_path, with_block(storage={"keep_versions": 2})).home == tmp_path / "elsewhere"
+    assert load(tmp_path, with_block(storage={"keep_versions": 2})).storage.keep_versions == 2
+
+
+def test_the_hash_is_of_what_is_computed_not_of_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = load(tmp_path, MINIMAL).config_hash
+    assert len(plain) == 64
+    assert load(tmp_path, with_block(storage={"home": "/else"})).config_hash == plain
+    assert load(tmp_path, MINIMAL + "# a comment\n").config_hash == plain
+    assert load(tmp_path, with_block(forecast={"margin": 0.5})).config_hash != plain
+    database = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:${PW}@host/shop\n    query: SELECT 1")
+    hashes = set()
+    for password in ("old", "n@w?#"):
+        monkeypatch.setenv("PW", password)
+        hashes.add(load(tmp_path, database).config_hash)
+    assert len(hashes) == 1
+
+
+def test_every_mistake_is_told_at_once_with_key_expectation_and_find(tmp_path: Path) -> None:
+    error = error_of(
+        tmp_path,
+        with_block(
+            forecast={"horizon_days": [1], "margin": 3, "as_of": "yesterday", "horizons_days": [30, 0]},
+            cleening={},
+            cleaning={"returns": "keep", "exclude_products": [85123, False]},
+            schedule={"cron": "61 * * * *", "review_cron": "daily", "timezone": "Mars/Olympus"},
+            models=[],
+            backtest={"folds": 0},
+        ),
+    )
+    for line in (
+        "forecast.horizon_days: unknown key; did you mean `horizons_days`?",
+        "forecast.margin: should be less than or equal to 1; found 3",
+        "forecast.as_of: should be latest, today or a day such as 2011-09-01; found 'yesterday'",
+        "forecast.horizons_days[1]: should be greater than 0; found 0",
+        "cleening: unknown key; did you mean `cleaning`?",
+        "cleaning.returns: should be 'drop' or 'net'; found 'keep'",
+        "cleaning.exclude_products[0]: should be a valid string; found 85123; write it in quotes",
+        "cleaning.exclude_products[1]: should be a valid string; found False; write it in quotes",
+        "schedule.cron: should be five cron fields",
+        "schedule.review_cron: should be five cron fields",
+        "schedule.timezone: should be a timezone such as UTC or Europe/Berlin; found 'Mars/Olympus'",
+        "models: List should have at least 1 item",
+        "backtest.folds: should be greater than or equal to 1; found 0",
+    ):
+        assert f"  {line}" in error
+    assert error.startswith(f"{tmp_path / 'my.yaml'}:\n")
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"customerid": "a", "ordered_at": "b", "amount": "c"}, "`customer_id` is missing (is `customerid` meant?)"),
+        ({"customer_id": "a", "ordered_at": "b", "quantity": "c"}, "`unit_price` is missing"),
+        ({"customer_id": "a", "amount": "c"}, "`ordered_at` is missing"),
+        ({"customer_id": "a", "ordered_at": "b", "amount": " "}, "`amount` maps to an empty name"),
+        (
+            {"customer_id": "a", "ordered_at": "b", "amount": "c", "source_line": "d"},
+            "`source_line` is filled by the loader",
+        ),
+    ],
+)
+def test_a_mapping_that_does_not_suffice_is_told(tmp_path: Path, columns: dict[str, str], told: str) -> None:
+    error = error_of(tmp_path, yaml.safe_dump({"source": {"transactions": {"path": "x", "columns": columns}}}))
+    assert "source.transactions.columns: " in error
+    assert told in error
+
+
+def test_columns_that_are_not_ours_are_attributes(tmp_path: Path) -> None:
+    source = load(tmp_path, MINIMAL.replace("amount: Total", "amount: Total, country: C, channel: Ch")).source
+    assert source.transactions.attributes == {"channel": "Ch"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("url: sqlite:///x.db", "url and query go together"),
+        ("path: x\n    url: sqlite:///x.db\n    query: SELECT 1", "found both"),
+        ("query: SELECT 1", "found neither"),
+        ("path: ''", "found an empty one"),
+        ("path: []", "found neither"),
+        ("path: x\n    format: {delimiter: '::'}", "format.delimiter: should be one character, tab or whitespace"),
+        ("path: x\n    format: {encoding: klingon}", "format.encoding: should be an encoding"),
+        ("path: x\n    format: {date_formats: [iso]}", "format.date_formats: should be strptime formats"),
+        ("path: x\n    format: {decimal: ',', thousands: ','}", "should be different characters"),
+        ("path: x\n    format: {sheet: a}", "format.sheet: unknown key; did you mean `sheets`?"),
+    ],
+)
+def test_a_source_that_contradicts_itself_is_told(tmp_path: Path, lines: str, told: str) -> None:
+    assert told in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines))
+
+
+def test_a_path_with_a_query_may_be_a_database_url(tmp_path: Path) -> None:
+    source = load(tmp_path, MINIMAL.replace("orders/*.csv", "sqlite:///shop.db\n    query: SELECT 1")).source
+    assert (source.transactions.url, source.transactions.path) == ("sqlite:///shop.db", [])
+
+
+def test_variables_of_the_environment_are_filled_in_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS", "here")
+    monkeypatch.setenv("EMPTY", "")
+    text = MINIMAL.replace("orders", "${ORDERS}/${EMPTY:-in}/${UNSET_VARIABLE:-between}")
+    assert load(tmp_path, text).source.transactions.path == ["here/in/between/*.csv"]
+    error = error_of(tmp_path, MINIMAL.replace("orders", "${UNSET_VARIABLE}").replace("Total", "'${OTHER_UNSET}'"))
+    assert "source.transactions.path: the environment variable UNSET_VARIABLE is not set" in error
+    assert "source.transactions.columns.amount: the environment variable OTHER_UNSET is not set" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source: {\n  a: [1\n}", "my.yaml, line 3, column 1: not valid YAML"),
+        (
+            "forecast:\n  margin: 1\n  margin: 0.5\n",
+            "line 3, column 3: not valid YAML: the key 'margin' is written twice",
+        ),
+        ("- a\n- b\n", "expected `key: value` lines, found list"),
+        ("a: !!python/object:os.system x\n", "line 1"),
+        ("", "source: is missing"),
+    ],
+)
+def test_yaml_that_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    assert told in error_of(tmp_path, text)
+
+
+def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "clv.yaml").write_bytes(b"source: \xff")
+    with pytest.raises(ConfigError, match="should be UTF-8 text"):
+        Settings.load()
+
+
+def test_days_and_horizons_are_normalised(tmp_path: Path) -> None:
+    for day in (date(2011, 9, 1), "2011-09-01"):
+        assert load(tmp_path, with_block(forecast={"as_of": day})).forecast.as_of == date(2011, 9, 1)
+    assert load(tmp_path, with_block(forecast={"horizons_days": [90, 30]})).forecast.horizons_days == [30, 90]
+    assert "each horizon once" in error_of(tmp_path, with_block(forecast={"horizons_days": [30, 30]}))
+    assert "each model once" in error_of(tmp_path, with_block(models=["bg_nbd", "bg_nbd"]))
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 0-6,22 1 JAN-MAR MON", "0 0 1 1 7"])
+def test_cron_lines_that_are_right_pass(tmp_path: Path, cron: str) -> None:
+    assert load(tmp_path, with_block(schedule={"cron": cron})).schedule.cron == cron
+
+
+def test_settings_do_not_change(tmp_path: Path) -> None:
+    settings = load(tmp_path, MINIMAL)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.forecast.margin = 0.5
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:p@ss@w?rd@host:5432/db?sslpassword=x#y", "postgresql://host:5432/db"),
+        ("sqlite:///shop.db", "sqlite:///shop.db"),
+        ("orders/*.csv", "orders/*.csv"),
+    ],
+)
+def test_credentials_are_taken_out_of_urls(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "url: postgresql://me:hunter2@host/db",
+        "path: postgresql://me:hunter2@host/db",
+        "path: x\n    url: postgresql://me:hunter2@host/db\n    query: SELECT 1",
+        "url: [postgresql://me:hunter2@host/db]",
+        "uri: postgresql://me:hunter2@host/db",
+    ],
+)
+def test_errors_and_representations_never_show_a_password(tmp_path: Path, lines: str) -> None:
+    assert "hunter2" not in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines))
+    good = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:hunter2@host/db\n    query: SELECT 1")
+    assert "hunter2" not in repr(load(tmp_path, good))
+
+
+def test_importing_settings_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, clv_pipeline.settings as s; s.Settings.load(); "
+        "print([m for m in ('dagster', 'pandas', 'polars', 'duckdb', 'numpy', 'lifetimes') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout.strip() == "[]"
