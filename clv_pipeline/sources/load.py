@@ -22,7 +22,7 @@ from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import SourceError, nearest, one_error
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import REJECT_SCANS, REJECTS, RawTable, identifier, open_tables
-from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNREADABLE, typed_select
+from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNCOMPRESSED, UNREADABLE, typed_select
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ def load_transactions(
     try:
         tables = open_source(con, source, base_dir, copies)
         conventions = conventions_of(con, tables, source)
-        columns = ", ".join(f"{name} {type_}" for name, type_ in TARGET_COLUMNS.items())
+        columns = ", ".join(
+            f"{name} {type_}{' USING COMPRESSION uncompressed' if name in UNCOMPRESSED else ''}"
+            for name, type_ in TARGET_COLUMNS.items()
+        )
         con.execute(f"CREATE OR REPLACE TABLE {identifier(table)} ({columns})")
         loaded: list[LoadedFile] = []
         for raw in tables:
@@ -160,7 +163,8 @@ def _load_one(
     unreadable += rejected
     dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
     decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
-    return LoadedFile(source_id, raw.source_file, rows, unreadable, raw.bytes, raw.sha256, raw.format + dates + decimal)
+    sha256 = raw.sha256.result() if raw.sha256 is not None else None
+    return LoadedFile(source_id, raw.source_file, rows, unreadable, raw.bytes, sha256, raw.format + dates + decimal)
 
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]) -> int:

@@ -46,7 +46,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     while chunk := stream.read(CHUNK):
         if len(head) < _HEAD:
             head += chunk[: _HEAD - len(head)]
-        if decoder is not None:
+        # ASCII needs no decoding, unless the chunk before it ended inside a character.
+        if decoder is not None and (decoder.getstate()[0] or not chunk.isascii()):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:

@@ -10,6 +10,7 @@ what the values mean belongs in `typed`. No value of a file or of the user is ev
 
 import glob
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +74,8 @@ class RawTable:
     repeated: frozenset[str] = frozenset()
     """Names that the header holds more than once."""
     bytes: int | None = None
-    sha256: str | None = None
+    sha256: Future[str] | None = None
+    """Of the whole file; being computed while the file is looked at."""
     scanned_path: Path | None = None
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may go after the load."""
@@ -92,28 +94,31 @@ def open_tables(
     Raises SourceError for a file that cannot be opened, is empty, or is of an unknown kind.
     """
     tables: list[RawTable] = []
-    for number, file in enumerate(files):
-        own_dir = work_dir / f"{number:05d}"
-        own_dir.mkdir(parents=True)
-        kind, gzipped = kind_of(file.label)
-        members = unpack(file, own_dir) if kind == "zip" else [file]
-        for position, member in enumerate(members):
-            member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
-            copy = own_dir / f"copy_{position:05d}"
-            temporary = [member.path] if kind == "zip" else []
-            origin = {"bytes": file.bytes, "sha256": file.sha256(), "temporary": temporary}
-            if member_kind == "csv":
-                tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
-            elif member_kind == "jsonl":
-                tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
-            elif member_kind == "parquet":
-                tables.append(parquet(con, member, member.path, "Parquet", origin))
-            else:
-                from clv_pipeline.sources.workbooks import sheets_as_parquet
+    # Hashing leaves the interpreter to who looks at the text meanwhile.
+    with ThreadPoolExecutor(max_workers=1) as hashing:
+        for number, file in enumerate(files):
+            own_dir = work_dir / f"{number:05d}"
+            own_dir.mkdir(parents=True)
+            kind, gzipped = kind_of(file.label)
+            members = unpack(file, own_dir) if kind == "zip" else [file]
+            sha256 = hashing.submit(file.sha256)
+            for position, member in enumerate(members):
+                member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
+                copy = own_dir / f"copy_{position:05d}"
+                temporary = [member.path] if kind == "zip" else []
+                origin = {"bytes": file.bytes, "sha256": sha256, "temporary": temporary}
+                if member_kind == "csv":
+                    tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
+                elif member_kind == "jsonl":
+                    tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
+                elif member_kind == "parquet":
+                    tables.append(parquet(con, member, member.path, "Parquet", origin))
+                else:
+                    from clv_pipeline.sources.workbooks import sheets_as_parquet
 
-                for sheet, path in sheets_as_parquet(member, source, copy):
-                    extra = {**origin, "temporary": [*temporary, path]}
-                    tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
+                    for sheet, path in sheets_as_parquet(member, source, copy):
+                        extra = {**origin, "temporary": [*temporary, path]}
+                        tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
     return tables
 
 
