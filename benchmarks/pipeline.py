@@ -32,7 +32,6 @@ STEPS = (
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
-    ("row_ledger",),
     ("customer_days",),
     ("history_span",),
     ("rfm",),

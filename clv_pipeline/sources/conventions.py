@@ -20,6 +20,8 @@ from clv_pipeline.sources.tables import RawTable
 
 SAMPLE_ROWS = 1_000
 """From the head of each file."""
+SAMPLE_BUFFER_BYTES = 4_000_000
+"""Enough for the sample; a scan reads at least one buffer."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def sample(
         f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} "
         f"LIMIT {SAMPLE_ROWS}) WHERE v <> '' AND ({condition}) ORDER BY v"
     )
-    return [value for (value,) in con.execute(query, used(table.parameters, query)).fetchall()]
+    parameters = used({**table.parameters, "buffer": SAMPLE_BUFFER_BYTES}, query)
+    return [value for (value,) in con.execute(query, parameters).fetchall()]
 
 
 def used(parameters: dict[str, object], query: str) -> dict[str, object]:

@@ -21,7 +21,15 @@ from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import SourceError, nearest, one_error
 from clv_pipeline.sources.prepare import blank_lines_before
-from clv_pipeline.sources.tables import REJECT_SCANS, REJECTS, RawTable, identifier, open_tables
+from clv_pipeline.sources.tables import (
+    REJECT_SCANS,
+    REJECTS,
+    ColumnKind,
+    RawTable,
+    identifier,
+    open_tables,
+    typed_by_reader,
+)
 from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNCOMPRESSED, UNREADABLE, typed_select
 
 
@@ -77,8 +85,7 @@ def load_transactions(
         con.execute(f"CREATE OR REPLACE TABLE {identifier(table)} ({columns})")
         loaded: list[LoadedFile] = []
         for raw in tables:
-            source_id, rows_before = len(loaded) + 1, sum(file.rows for file in loaded)
-            loaded.append(_load_one(con, table, raw, source, conventions, source_id, rows_before))
+            loaded.append(_load_one(con, table, raw, source, conventions, source_id=len(loaded) + 1))
             for path in raw.temporary:
                 path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
         forget_query(con)
@@ -139,23 +146,17 @@ def _load_one(
     source: TransactionSource,
     conventions: Conventions,
     source_id: int,
-    rows_before: int,
 ) -> LoadedFile:
     target = identifier(table)
-    if raw.stores_rejects:
-        _forget_rejects(con)
-    select, parameters = typed_select(raw, source, conventions, source_id)
-    try:
-        rows = _count(con, f"INSERT INTO {target} {select}", parameters)
-    except duckdb.Error as error:
-        raise SourceError(f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format") from error
-    # Rows get their number afterwards: row_number() would make the scan single-threaded. Inside a transaction
-    # rowids start far from 0, hence the minimum.
-    first = _count(con, f"SELECT coalesce(min(rowid), 0) FROM {target}", {})
-    start = first + rows_before
+    rows = _insert_plain(con, target, raw, source, conventions, source_id)
+    if rows is None:
+        rows = _insert(con, target, raw, source, conventions, source_id)
+    # Rows get their number afterwards: row_number() would make the scan single-threaded. Rowids do not start at 0
+    # inside a transaction or behind deleted rows, hence the minimum.
+    start = _count(con, f"SELECT coalesce(min(rowid), 0) FROM {target} WHERE source_id = $id", {"id": source_id})
     con.execute(
-        f"UPDATE {target} SET source_line = rowid - $start + $first_line WHERE rowid >= $start",
-        {"start": start, "first_line": raw.first_line},
+        f"UPDATE {target} SET source_line = rowid - $start + $first_line WHERE source_id = $id",
+        {"start": start, "first_line": raw.first_line, "id": source_id},
     )
     unreadable = _count_unreadable(con, target, start, rows) if raw.unreadable != "NULL" else 0
     rejected = _add_rejects(con, target, raw, source_id, start, rows) if raw.stores_rejects else 0
@@ -165,6 +166,55 @@ def _load_one(
     decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
     sha256 = raw.sha256.result() if raw.sha256 is not None else None
     return LoadedFile(source_id, raw.source_file, rows, unreadable, raw.bytes, sha256, raw.format + dates + decimal)
+
+
+def _insert(
+    con: duckdb.DuckDBPyConnection,
+    target: str,
+    raw: RawTable,
+    source: TransactionSource,
+    conventions: Conventions,
+    source_id: int,
+) -> int:
+    """Adds the records of one file and returns how many; rejected lines are left in the reject tables."""
+    if raw.stores_rejects:
+        _forget_rejects(con)
+    select, parameters = typed_select(raw, source, conventions, source_id)
+    try:
+        return _count(con, f"INSERT INTO {target} {select}", parameters)
+    except duckdb.Error as error:
+        raise SourceError(f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format") from error
+
+
+def _insert_plain(
+    con: duckdb.DuckDBPyConnection,
+    target: str,
+    raw: RawTable,
+    source: TransactionSource,
+    conventions: Conventions,
+    source_id: int,
+) -> int | None:
+    """The fast way for a CSV of ISO dates and plain numbers without a gap; None, and no rows, where it is not that.
+
+    The CSV reader then makes dates and numbers itself. A single value that it cannot make one of sends the file
+    back to the patient way, which keeps the original text of such rows.
+    """
+    if not raw.csv_width or conventions.date_formats or conventions.decimal != ".":
+        return None
+    numbers = [source.columns[name] for name in source.numbers if name in source.columns]
+    kinds: dict[str, tuple[str, ColumnKind]] = dict.fromkeys(numbers, ("DECIMAL(18,4)", "number"))
+    eager = typed_by_reader(raw, kinds | {source.columns["ordered_at"]: ("TIMESTAMP", "time")})
+    rows = _insert(con, target, eager, source, conventions, source_id)
+    gaps = _count(
+        con,
+        f"SELECT (SELECT count(*) FROM {REJECTS} WHERE error_type = 'CAST')"
+        f" + (SELECT count(source_text) FROM {target} WHERE source_id = $id)",
+        {"id": source_id},
+    )
+    if not gaps:
+        return rows
+    con.execute(f"DELETE FROM {target} WHERE source_id = $id", {"id": source_id})
+    return None
 
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]) -> int:

@@ -9,9 +9,9 @@ what the values mean belongs in `typed`. No value of a file or of the user is ev
 # ruff: noqa: S608
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,13 +69,15 @@ class RawTable:
     unreadable: str = "NULL"
     """SQL expression that is the line's text where the record could not be taken apart."""
     stores_rejects: bool = False
+    csv_width: int = 0
+    """Number of columns of a CSV; 0 for what is no CSV."""
     localised: bool = True
     """Text may hold numbers as people write them, with a decimal comma or thousands separators."""
     repeated: frozenset[str] = frozenset()
     """Names that the header holds more than once."""
     bytes: int | None = None
     sha256: Future[str] | None = None
-    """Of the whole file; being computed while the file is looked at."""
+    """Of the whole file; may still be being computed."""
     scanned_path: Path | None = None
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may go after the load."""
@@ -94,31 +96,32 @@ def open_tables(
     Raises SourceError for a file that cannot be opened, is empty, or is of an unknown kind.
     """
     tables: list[RawTable] = []
-    # Hashing leaves the interpreter to who looks at the text meanwhile.
-    with ThreadPoolExecutor(max_workers=1) as hashing:
-        for number, file in enumerate(files):
-            own_dir = work_dir / f"{number:05d}"
-            own_dir.mkdir(parents=True)
-            kind, gzipped = kind_of(file.label)
-            members = unpack(file, own_dir) if kind == "zip" else [file]
-            sha256 = hashing.submit(file.sha256)
-            for position, member in enumerate(members):
-                member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
-                copy = own_dir / f"copy_{position:05d}"
-                temporary = [member.path] if kind == "zip" else []
-                origin = {"bytes": file.bytes, "sha256": sha256, "temporary": temporary}
-                if member_kind == "csv":
-                    tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
-                elif member_kind == "jsonl":
-                    tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
-                elif member_kind == "parquet":
-                    tables.append(parquet(con, member, member.path, "Parquet", origin))
-                else:
-                    from clv_pipeline.sources.workbooks import sheets_as_parquet
+    # Hashing goes on beside the look at the text and the load; it leaves the interpreter to them.
+    hashing = ThreadPoolExecutor(max_workers=1)
+    for number, file in enumerate(files):
+        own_dir = work_dir / f"{number:05d}"
+        own_dir.mkdir(parents=True)
+        kind, gzipped = kind_of(file.label)
+        members = unpack(file, own_dir) if kind == "zip" else [file]
+        sha256 = hashing.submit(file.sha256)
+        for position, member in enumerate(members):
+            member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
+            copy = own_dir / f"copy_{position:05d}"
+            temporary = [member.path] if kind == "zip" else []
+            origin = {"bytes": file.bytes, "sha256": sha256, "temporary": temporary}
+            if member_kind == "csv":
+                tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
+            elif member_kind == "jsonl":
+                tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
+            elif member_kind == "parquet":
+                tables.append(parquet(con, member, member.path, "Parquet", origin))
+            else:
+                from clv_pipeline.sources.workbooks import sheets_as_parquet
 
-                    for sheet, path in sheets_as_parquet(member, source, copy):
-                        extra = {**origin, "temporary": [*temporary, path]}
-                        tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
+                for sheet, path in sheets_as_parquet(member, source, copy):
+                    extra = {**origin, "temporary": [*temporary, path]}
+                    tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
+    hashing.shutdown(wait=False)
     return tables
 
 
@@ -152,14 +155,11 @@ def _csv(file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path,
     path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
     # Columns are named by position, so that no name of the file enters the SQL; the header is held against the
     # mapping beforehand.
-    struct = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(names)))
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
     return RawTable(
         source_file=file.label,
-        scan=(
-            f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
-            f"quote = '\"', escape = '\"', columns = {{{struct}}})"
-        ),
+        scan=_csv_scan(["VARCHAR"] * len(names)),
+        csv_width=len(names),
         parameters={**parameters, "skip": blank_lines, "delimiter": "\t" if whitespace else delimiter},
         columns={name: Column(f"c{names.index(name)}") for name in names if name},
         format=f"CSV, delimiter {shown}, {facts.encoding}{', gzip' if gzipped else ''}",
@@ -169,6 +169,27 @@ def _csv(file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path,
         scanned_path=path,
         **{**origin, "temporary": [*origin["temporary"], *copies]},
     )
+
+
+def _csv_scan(types: Sequence[str]) -> str:
+    struct = ", ".join(f"'c{position}': '{type_}'" for position, type_ in enumerate(types))
+    return (
+        f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
+        f"quote = '\"', escape = '\"', columns = {{{struct}}})"
+    )
+
+
+def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) -> RawTable:
+    """The same CSV, with some columns (by name: SQL type, kind) read as that type straight from the file.
+
+    A fifth faster than casting text; a line with a value of another form becomes a reject.
+    """
+    types = ["VARCHAR"] * raw.csv_width
+    columns = dict(raw.columns)
+    for name, (type_, kind) in typed.items():
+        types[int(raw.columns[name].expression.removeprefix("c"))] = type_
+        columns[name] = Column(raw.columns[name].expression, kind)
+    return replace(raw, scan=_csv_scan(types), columns=columns)
 
 
 _JSON_SAMPLE_LINES = 10_000

@@ -3,17 +3,17 @@ with
 
 cleaned as (select * from cleaned_transactions),
 
--- Orders first, so that counting them is a count and not a distinct count.
+-- Orders first, so that counting them is a count and not a distinct count; by hash, which groups faster than text.
 order_days as (
     select
         customer_id,
         ordered_on,
-        order_id,
+        hash(order_id) as order_hash,
         count(*) as line_count,
         sum(quantity) as quantity,
         sum(amount) as revenue
     from cleaned
-    group by customer_id, ordered_on, order_id
+    group by customer_id, ordered_on, hash(order_id)
 ),
 
 days as (

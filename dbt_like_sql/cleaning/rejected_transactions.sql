@@ -59,27 +59,24 @@ suspects as (
         or fingerprint in (select shared_fingerprints.fingerprint from shared_fingerprints)
 ),
 
-judged as (
-    select
-        * replace (
-            case
-                when reason is not null then reason
-                when
-                    row_number() over (
-                        partition by
-                            reason is null, customer_id, order_id, ordered_at, product_id, quantity,
-                            unit_price, amount, country, attributes
-                        order by source_id, source_line
-                    ) > 1
-                    then 'exact duplicate'
-            end as reason
-        )
+duplicates as (
+    select * replace ('exact duplicate' as reason)
     from suspects
+    where reason is null
+    qualify
+        row_number() over (
+            partition by
+                customer_id, order_id, ordered_at, product_id, quantity, unit_price, amount, country,
+                attributes
+            order by source_id, source_line
+        ) > 1
 ),
 
 rejected as (
-    select * from judged
+    select * from suspects
     where reason is not null
+    union all
+    select * from duplicates
 ),
 
 final as (
