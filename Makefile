@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test ui lint lock bench clean
+.PHONY: run test acceptance ui lint lock bench clean
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -14,6 +14,9 @@ ui: .venv/ready
 
 test: lint
 	$(BIN)/python -m pytest
+
+acceptance: .venv/ready
+	$(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -50,7 +50,7 @@ class Auditor:
     def close(self) -> None:
         """Let go of the connection."""
         if self._source is not None:
-            self._source.get_execution_engine().close()
+            self._source.get_execution_engine().engine.dispose()
             self._source = None
 
     def audit(self, contract: Contract, relation: str) -> list[CheckResult]:

@@ -46,10 +46,11 @@ class Shop:
     def materialize(self, selection: str | None = None, **blocks: Any) -> dg.ExecuteInProcessResult:
         """Run the graph, or the selected part of it, in this process."""
         pipeline = Pipeline.of(self.settings(**blocks))
+        chosen = dg.AssetSelection.from_string(selection or "*").required_multi_asset_neighbors()
         try:
             return dg.materialize(
                 all_assets(pipeline),
-                selection=selection,
+                selection=chosen,
                 instance=self.instance,
                 raise_on_error=False,
             )

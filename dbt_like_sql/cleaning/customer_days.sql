@@ -3,7 +3,7 @@ with
 
 cleaned as (select * from cleaned_transactions),
 
--- Orders first, so that counting them is a count and not a distinct count; by hash, which groups faster than text.
+-- Orders first, so that counting them is no distinct count; by hash, which groups faster than text.
 order_days as (
     select
         customer_id,
