@@ -5,6 +5,7 @@ their rows come about, is said elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -117,15 +118,13 @@ def gated_step(
     return step
 
 
-class expected_failures:  # noqa: N801  (reads as a statement)
-    """Turns errors that a user can mend into a Dagster failure: their text, no retry."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, (SourceError, WarehouseBusyError, GateError, PublicationError)):
-            raise dg.Failure(str(error), allow_retries=False) from error
+@contextmanager
+def expected_failures() -> Iterator[None]:
+    """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
+    try:
+        yield
+    except (SourceError, WarehouseBusyError, GateError, PublicationError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
 
 
 def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

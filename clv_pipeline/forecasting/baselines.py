@@ -4,6 +4,7 @@ Baselines are hard to beat (Wübben & Wangenheim 2008, J. of Marketing 72, "Inst
 Each is a rule: an expression over the customers frame, and the length of history that it needs.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,19 +24,19 @@ from clv_pipeline.forecasting.protocol import (
 DAYS_BACK = 365  # "the same window last year" starts 365 days before the cutoff, as in the customers frame
 
 
-class BaselineModel:
+class BaselineModel(ABC):
     """A rule that needs no fit; subclasses say the two expressions and the history that they need."""
 
     name: ClassVar[str]
     targets: ClassVar[frozenset[Target]] = frozenset({"purchases", "spend"})
 
+    @abstractmethod
     def purchases(self, horizon_days: int) -> pl.Expr:
         """Return the expected purchase days within the horizon."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spend(self, horizon_days: int) -> pl.Expr:
         """Return the expected spend within the horizon, in money; the caller clips it at 0."""
-        raise NotImplementedError
 
     def obstacle(self, horizon_days: int, history_days: int) -> str | None:
         """Say why this horizon cannot be forecast from so much history; None when it can."""

@@ -4,6 +4,7 @@ A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter
 The likelihood needs only the distinct (x, t_x, T) with their counts; x, t_x and T are in weeks, as published.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,7 +33,7 @@ _DISCOUNT_NODES = 5
 Parameters = Mapping[str, float]
 
 
-class BuyTillYouDie:
+class BuyTillYouDie(ABC):
     """A purchase process with drop-out and Gamma-Gamma spend; the base of BG/NBD and its relatives."""
 
     name: ClassVar[str]
@@ -40,31 +41,31 @@ class BuyTillYouDie:
     parameter_names: ClassVar[tuple[str, ...]]
     starts: ClassVar[tuple[tuple[float, ...], ...]]
 
+    @abstractmethod
     def new_fitter(self) -> Any:
         """Create the lifetimes fitter of the process, without penalty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def no_dropout(self, rate: float) -> dict[str, float]:
         """Return the parameters that express 'everybody buys on at about this weekly rate', the fallback."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Return the log-likelihood of each history."""
-        raise NotImplementedError
 
+    @abstractmethod
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Return P(alive at T) of each history."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
         """Return E[purchases in (T, T + t] | alive at T], shape (histories, len(weeks))."""
-        raise NotImplementedError
 
+    @abstractmethod
     def probability_of_purchase(
         self, parameters: Parameters, alive: Floats, x: Floats, T: Floats, weeks: float
     ) -> Floats:
         """Return P(at least one purchase in (T, T + t]) of each history, given P(alive)."""
-        raise NotImplementedError
 
     def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> "FittedBuyTillYouDie":
         """Fit process and spend by maximum likelihood; one fit serves every horizon.
