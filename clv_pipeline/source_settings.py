@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "read_error", "source_text"})
+RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
 """Columns of the raw table that the loader fills by itself; a mapping cannot."""
 
 

@@ -23,7 +23,7 @@ from clv_pipeline.sources.conventions import used
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.load import LoadedFile, conventions_of, load_transactions
 from clv_pipeline.sources.tables import RawTable, open_tables
-from clv_pipeline.sources.typed import TARGET_COLUMNS
+from clv_pipeline.sources.typed import TARGET_COLUMNS, UNREADABLE
 
 SYNONYMS = {
     "customer_id": "customerid customer customernumber customerno customerkey custid clientid client userid user "
@@ -159,16 +159,19 @@ def survey(source: TransactionSource, base_dir: Path) -> Survey:
         numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in source.numbers)
         counted = con.execute(
             f"""
+            WITH records AS (
+                SELECT *, NOT coalesce(starts_with(source_text, '{UNREADABLE}'), false) AS is_split FROM raw
+            )
             SELECT count(*), count(DISTINCT customer_id), min(ordered_at), max(ordered_at),
-                count(read_error),
-                count(*) FILTER (read_error IS NULL AND customer_id IS NULL),
-                count(*) FILTER (read_error IS NULL AND ordered_at IS NULL),
-                count(*) FILTER (read_error IS NULL AND ({numbers})),
+                count(*) FILTER (NOT is_split),
+                count(*) FILTER (is_split AND customer_id IS NULL),
+                count(*) FILTER (is_split AND ordered_at IS NULL),
+                count(*) FILTER (is_split AND ({numbers})),
                 count(*) FILTER (amount <= 0),
-                count(*) FILTER (read_error IS NULL)
-                    - (SELECT count(*) FROM (SELECT DISTINCT {", ".join(kept)} FROM raw WHERE read_error IS NULL)),
+                count(*) FILTER (is_split)
+                    - (SELECT count(*) FROM (SELECT DISTINCT {", ".join(kept)} FROM records WHERE is_split)),
                 {shares}
-            FROM raw
+            FROM records
             """
         ).fetchall()[0]
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]

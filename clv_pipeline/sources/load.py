@@ -223,7 +223,10 @@ def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, objec
 
 
 def _count_unreadable(con: duckdb.DuckDBPyConnection, target: str, start: int, rows: int) -> int:
-    sql = f"SELECT count(*) FROM {target} WHERE rowid BETWEEN $start AND $start + $rows - 1 AND read_error IS NOT NULL"
+    sql = (
+        f"SELECT count(*) FROM {target} WHERE rowid BETWEEN $start AND $start + $rows - 1"
+        f" AND starts_with(source_text, '{UNREADABLE}')"
+    )
     return _count(con, sql, {"start": start, "rows": rows})
 
 
@@ -276,9 +279,9 @@ def _add_rejects(
         )
     con.execute(
         f"""
-        INSERT INTO {target} (source_id, source_line, read_error, source_text)
-        SELECT $source_id, any_value(number), '{UNREADABLE}',
-            left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
+        INSERT INTO {target} (source_id, source_line, source_text)
+        SELECT $source_id, any_value(number),
+            '{UNREADABLE}' || left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
                 || ' [' || string_agg(DISTINCT error_message, '; ' ORDER BY error_message) || ']'
         FROM {REJECTS} JOIN clv_reject_lines USING (line)
         GROUP BY line ORDER BY line

@@ -26,7 +26,6 @@ TARGET_COLUMNS = {
     "amount": "DECIMAL(18,4)",
     "country": "VARCHAR",
     "attributes": "VARCHAR",
-    "read_error": "VARCHAR",
     "source_text": "VARCHAR",
 }
 """The table that a load makes, in this order."""
@@ -34,8 +33,8 @@ TARGET_COLUMNS = {
 UNCOMPRESSED = ("customer_id", "order_id", "product_id")
 """The columns that hold most of the text: compressing them takes a sixth of a load and saves half of its disk."""
 
-UNREADABLE = "unreadable line"
-"""read_error of a record that could not be split into fields."""
+UNREADABLE = "unreadable line: "
+"""What the source_text of a record begins with that could not be split into fields."""
 
 SHOWN_CHARACTERS = 2_000
 """Of an unreadable line: one may be megabytes."""
@@ -74,7 +73,7 @@ def typed_select(
     ]
     attribute_object = f"CAST(json_object({', '.join(trimmed)}) AS VARCHAR)" if pairs else "NULL"
     original_object = f"CAST(json_object({', '.join([original, *pairs])}) AS VARCHAR)"
-    shown = f"left(unreadable, {SHOWN_CHARACTERS})"
+    shown = f"'{UNREADABLE}' || left(unreadable, {SHOWN_CHARACTERS})"
     output = {
         "source_id": "CAST($source_id AS INTEGER)",
         "source_line": "0",
@@ -85,7 +84,6 @@ def typed_select(
         "source_text": f"CASE WHEN {unread} THEN {original_object} END",
     }
     if table.unreadable != "NULL":
-        output["read_error"] = f"CASE WHEN unreadable IS NOT NULL THEN '{UNREADABLE}' END"
         output["attributes"] = f"CASE WHEN unreadable IS NULL THEN {attribute_object} END"
         output["source_text"] = (
             f"CASE WHEN unreadable IS NOT NULL THEN {shown} WHEN {unread} THEN {original_object} END"
@@ -117,7 +115,7 @@ def _known(source: TransactionSource) -> list[str]:
 
 
 _CUSTOMER = (
-    "CASE WHEN length(customer_id) <= 4 AND lower(customer_id) IN ('nan', 'null', 'none', 'n/a') THEN NULL "
+    "CASE WHEN strlen(customer_id) <= 4 AND lower(customer_id) IN ('nan', 'null', 'none', 'n/a') THEN NULL "
     # A column of whole numbers with gaps is floating point to pandas and Excel: 13085.0 is customer 13085.
     "WHEN ends_with(customer_id, '.0') AND regexp_full_match(customer_id, '[0-9]+[.]0') "
     "THEN left(customer_id, length(customer_id) - 2) ELSE customer_id END"

@@ -39,7 +39,6 @@ def test_a_good_row_is_typed_and_says_where_it_came_from(tmp_path: Path) -> None
             "amount": Decimal("7.5"),
             "country": "United Kingdom",
             "attributes": None,
-            "read_error": None,
             "source_text": None,
         }
     ]
@@ -90,8 +89,8 @@ def test_every_line_that_cannot_be_split_becomes_a_row_with_its_text_and_the_rea
     by_line = {row["source_line"]: row for row in loaded.rows}
     assert sorted(by_line) == [2, 3, 4, 5, 6]
     assert [by_line[line]["customer_id"] for line in (2, 4, 6)] == ["1", "2", "4"]
-    assert [by_line[line]["read_error"] for line in (3, 5)] == ["unreadable line"] * 2
-    assert by_line[3]["source_text"].startswith("bad [Expected Number of Columns: 3 Found: 1")
+    assert by_line[5]["source_text"].startswith("unreadable line: 3,x,y,z,4 [Expected")
+    assert by_line[3]["source_text"].startswith("unreadable line: bad [Expected Number of Columns: 3 Found: 1")
     assert (by_line[3]["customer_id"], by_line[3]["amount"], by_line[3]["source_file"]) == (
         None,
         None,
@@ -106,10 +105,10 @@ def test_line_numbers_are_right_on_both_sides_of_many_broken_lines_in_a_large_fi
     write(tmp_path, "a.csv", HEADER + "\n".join(lines) + "\n")
     loaded = load(tmp_path, path="a.csv")
     assert len(loaded.rows) == 200_000
-    good = [row for row in loaded.rows if row["read_error"] is None]
+    good = [row for row in loaded.rows if row["source_text"] is None]
     assert all(row["customer_id"] == str(row["source_line"]) for row in good)
-    assert {row["source_line"] for row in loaded.rows if row["read_error"]} == broken
-    assert all(f"broken {row['source_line']} [" in row["source_text"] for row in loaded.rows if row["read_error"])
+    assert {row["source_line"] for row in loaded.rows if row["source_text"]} == broken
+    assert all(f"broken {row['source_line']} [" in row["source_text"] for row in loaded.rows if row["source_text"])
 
 
 def test_blank_lines_and_line_breaks_in_quotes_count_as_no_record_and_as_one(tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_blank_lines_and_line_breaks_in_quotes_count_as_no_record_and_as_one(tmp
     )
     write(tmp_path, "a.csv", text)
     loaded = load(tmp_path, path="a.csv")
-    found = sorted((row["source_line"], row["customer_id"] or row["source_text"].split(" ")[0]) for row in loaded.rows)
+    found = sorted((row["source_line"], row["customer_id"] or row["source_text"].split(" ")[2]) for row in loaded.rows)
     assert found == [(2, "1"), (3, "2\nb"), (4, "bad"), (5, "3"), (6, "worse"), (7, "4")]
 
 

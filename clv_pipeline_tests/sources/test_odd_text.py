@@ -53,4 +53,4 @@ def test_quoted_text_makes_the_round_trip(rows: list[tuple[str, str]], delimiter
     notes = [json.loads(text)["note"] for text in loaded.column("attributes")]
     assert notes == [note.strip(SPACES) or None for _, note in rows]
     assert loaded.column("source_line") == list(range(2, len(rows) + 2))
-    assert loaded.column("read_error") == [None] * len(rows)
+    assert loaded.column("source_text") == [None] * len(rows)

@@ -13,7 +13,7 @@ TOMORROW = TODAY + timedelta(days=1)
 
 # What is wrong with a line, in the order in which reasons take precedence. A zero quantity is no return.
 FAULTS: list[tuple[str, Row]] = [
-    ("unreadable line", {"read_error": "expected 8 fields, found 9"}),
+    ("unreadable line", {"source_text": "unreadable line: expected 8 fields, found 9"}),
     ("no customer", {"customer_id": None}),
     ("unparsable date", {"ordered_at": None}),
     ("unparsable number", {"amount": None}),
@@ -69,8 +69,7 @@ def test_nothing_is_rejected_from_a_clean_file(bench: Bench) -> None:
 
 def test_a_rejected_row_is_shown_as_it_came(bench: Bench) -> None:
     told = {
-        "read_error": "bad quote",
-        "source_text": 'ann,"mug',
+        "source_text": 'unreadable line: ann,"mug [bad quote]',
         "country": "France",
         "attributes": '{"shop": 1}',
     }
@@ -91,7 +90,9 @@ def test_the_reasons_are_the_ones_that_the_contract_names(bench: Bench) -> None:
     assert bench.failed_checks("rejected_transactions") == []
 
 
-@pytest.mark.parametrize("unreadable", [{"read_error": "cut off"}, {"ordered_at": None}, {"amount": None}])
+@pytest.mark.parametrize(
+    "unreadable", [{"source_text": "unreadable line: cut off"}, {"ordered_at": None}, {"amount": None}]
+)
 def test_more_than_one_unreadable_line_in_twenty_breaks_the_contract(bench: Bench, unreadable: Row) -> None:
     clean = [sale(line, product_id=f"mug {line}") for line in range(2, 20)]
     rejections(bench, [*clean, sale(20, **unreadable)])

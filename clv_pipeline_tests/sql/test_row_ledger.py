@@ -84,7 +84,7 @@ RAW_LINES = st.lists(
             "quantity": st.sampled_from([1, 1, 3, -2, 0, None]),
             "unit_price": st.sampled_from(["2.50", "2.50", "0", "-1", None]),
             "amount": st.one_of(st.just(Decimal("2.50")), cents(-1000, 100_000), cents(10**8, 10**13), st.none()),
-            "read_error": st.sampled_from([None, None, None, "cut off"]),
+            "source_text": st.sampled_from([None, None, None, "unreadable line: cut off"]),
         }
     ),
     min_size=1,

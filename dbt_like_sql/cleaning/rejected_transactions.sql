@@ -14,7 +14,7 @@ screened as not materialized (
     select
         raw_rows.*,
         case
-            when raw_rows.read_error is not null then 'unreadable line'
+            when raw_rows.source_text like 'unreadable line: %' then 'unreadable line'
             when raw_rows.customer_id is null then 'no customer'
             when raw_rows.ordered_at is null then 'unparsable date'
             when raw_rows.amount is null then 'unparsable number'
@@ -94,7 +94,6 @@ final as (
         rejected.amount,
         rejected.country,
         rejected.attributes,
-        rejected.read_error,
         rejected.source_text
     from rejected
     inner join files on rejected.source_id = files.source_id
