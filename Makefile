@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance ui lint lock bench clean
+.PHONY: run test acceptance ui lint lock bench accuracy clean
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -26,6 +26,10 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.raw_to_rfm
+	$(BIN)/python -m benchmarks.fit_and_score
+
+accuracy: .venv/ready
+	$(BIN)/python -m benchmarks.accuracy
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 .venv/ready: requirements.lock pyproject.toml
@@ -38,7 +42,8 @@ bench: .venv/ready
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --output-file requirements.lock pyproject.toml
+	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural \
+	    --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

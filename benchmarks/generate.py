@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from clv_pipeline.simulation.purchases import opening_hours, repeat_purchases
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -101,19 +103,9 @@ def _orders(rng: np.random.Generator, *, customers: int, most: int) -> tuple[NDA
     """Customer (0, 1, …) and second of every order, in the order of time; at most `most` orders."""
     first = rng.uniform(0, DAYS, size=customers)
     rate = rng.gamma(RATE_SHAPE, 1 / RATE_SCALE_DAYS, size=customers)
-    repeats = rng.poisson(rate * (DAYS - first))
-    until_dropout = rng.geometric(np.maximum(rng.beta(DROPOUT_A, DROPOUT_B, size=customers), 1e-6))
-    # Given their number, the times of a Poisson process are uniform; the earliest happen before the dropout.
-    who = np.repeat(np.arange(customers), repeats)
-    when = rng.uniform(first[who], DAYS)
-    by_time = np.lexsort((when, who))
-    place = np.arange(len(who)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    kept = place < until_dropout[who]
-    customer = np.concatenate([np.arange(customers), who[kept]])
-    day = np.concatenate([first, when[by_time][kept]])
-
-    # Shops are open from 8 to 20 o'clock: the fraction of the day is squeezed into these hours.
-    second = np.floor(day) * 86_400 + 8 * 3_600 + np.floor(day % 1 * 12 * 3_600)
+    repeats = repeat_purchases(rng, first, DAYS, rate, rng.beta(DROPOUT_A, DROPOUT_B, size=customers))
+    customer = np.concatenate([np.arange(customers), repeats.customer])
+    second = opening_hours(np.concatenate([first, repeats.time]))
     in_time = np.argsort(second, kind="stable")[:most]
     return customer[in_time], START + (1_000 * second[in_time]).astype("timedelta64[ms]")
 

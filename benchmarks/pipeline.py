@@ -19,7 +19,7 @@ import polars as pl
 from benchmarks.measurement import Stopwatch, arguments, report, save
 from clv_pipeline.assets.ingestion import parameter_frame, source_file_frame
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import load_transactions
+from clv_pipeline.sources import load_records
 from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.warehouse import Session, Warehouse, admit
 from clv_pipeline.warehouse.duckdb_engine import staged_name
@@ -58,7 +58,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
             session.stage_frame(model.contract, parameter_frame(settings, date.today()))
         else:
             source = settings.source.transactions
-            files = load_transactions(session.connection, staged_name(table), source, csv.parent, warehouse.work_dir)
+            files = load_records(session.connection, staged_name(table), source, csv.parent, warehouse.work_dir)
             session.stage_frame(models["source_files"].contract, source_file_frame(files))
 
     with watch.stage("everything"):

@@ -30,13 +30,30 @@ model_review = dg.define_asset_job(
 
 
 def review_is_due(settings: Settings) -> bool:
-    """Whether the published leaderboard lacks a configured model or horizon, or nothing is published yet."""
+    """Whether what the last review published does not fit: models, horizons, or tables as they are today.
+
+    True when nothing is published yet, when the leaderboard is not of the configured models and horizons, or when a
+    table of the review has other columns than its contract (after an upgrade of this package).
+    """
     import duckdb
+
+    from clv_pipeline.sql_models import load_models
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         return True
+    declared = {
+        (model.name, column.name, column.type)
+        for model in load_models().values()
+        if model.contract.layer == EVALUATION and model.contract.published
+        for column in model.contract.columns
+    }
     with duckdb.connect(str(database.resolve()), read_only=True) as published:
+        columns = published.execute(
+            "select table_name, column_name, data_type from duckdb_columns() where not internal"
+        ).fetchall()
+        if not declared <= set(columns):
+            return True
         reviewed = set(published.execute("select horizon_days, model from model_leaderboard").fetchall())
     return reviewed != {(h, model) for h in settings.forecast.horizons_days for model in settings.models}
 

@@ -1,4 +1,4 @@
-"""The `clv` command: init, check, run, audit. Each command imports what it needs, so that `clv --help` is instant.
+"""The `clv` command: init, check, run, audit, explain. Each imports what it needs, so that `clv --help` is instant.
 
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
@@ -66,7 +66,7 @@ def check(config: Path | None) -> None:
 
     try:
         settings = Settings.load(config)
-        found = survey(settings.source.transactions, settings.base_dir)
+        found = survey(settings.source, settings.base_dir)
     except (ConfigError, SourceError) as error:
         _stop(str(error))
     click.echo(f"{settings.config_file or 'embedded default'}\n")
@@ -105,6 +105,21 @@ def audit() -> None:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")
+
+
+@main.command()
+@click.argument("customer_id")
+@click.option("--horizon", type=int, help="In days; by default the longest one.")
+def explain(customer_id: str, horizon: int | None) -> None:
+    """Explain the published forecast of CUSTOMER_ID: its factors, its rank, and what moves it."""
+    from clv_pipeline.explain import ExplanationError, explain
+    from clv_pipeline.settings import Settings
+
+    try:
+        lines = explain(Settings.load(), customer_id, horizon)
+    except (ConfigError, ExplanationError) as error:
+        _stop(str(error))
+    click.echo("\n".join(lines))
 
 
 def _stop(message: str) -> NoReturn:

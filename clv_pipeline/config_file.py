@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -130,10 +130,16 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
-        block = model.model_fields[str(part)].annotation
-        if not (isinstance(block, type) and issubclass(block, BaseModel)):
+        annotation = model.model_fields[str(part)].annotation
+        # A block that may be absent is annotated as `Block | None`.
+        blocks = [
+            choice
+            for choice in (annotation, *get_args(annotation))
+            if isinstance(choice, type) and issubclass(choice, BaseModel)
+        ]
+        if not blocks:
             return []
-        model = block
+        model = blocks[0]
     return list(model.model_fields)
 
 

@@ -5,6 +5,7 @@ Nothing here is part of the graph: it executes the same job that the schedule an
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,6 +95,9 @@ class _Progress:
     def __call__(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
+            # What a long step says of itself.
+            if int(entry.level) >= logging.INFO:
+                self._echo(f"        … {entry.user_message}")
             return
         with self._lock:
             match event.event_type_value:
@@ -193,11 +197,12 @@ def publication_summary(settings: Settings) -> list[str]:
         ).fetchone()
     assert champion is not None  # noqa: S101  (the contract promises one champion per horizon)
     model, bias, gini, cutoffs = champion
-    judged = (
-        f"{model}: backtest total {bias:+.1%}, normalized Gini {gini:.2f} over {cutoffs} cutoff(s)"
-        if cutoffs
-        else f"{model}: not yet evaluated, the history is too short"
-    )
+    if not cutoffs:
+        judged = f"{model}: not yet evaluated, the history is too short"
+    elif bias is None or gini is None:
+        judged = f"{model}: nothing was spent in the windows of the backtest"
+    else:
+        judged = f"{model}: backtest total {bias:+.1%}, normalized Gini {gini:.2f} over {cutoffs} cutoff(s)"
     return [
         f"as of            {as_of}",
         f"rows kept        {kept:,} of {raw:,} (why not: row_ledger)",

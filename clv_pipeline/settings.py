@@ -81,7 +81,17 @@ class Forecast(Block):
 class Backtest(Block):
     """How far back the models are tried out."""
 
-    folds: int = Field(default=1, ge=1)
+    folds: int = Field(default=3, ge=1)
+    """Windows per horizon, one behind the other; as many as the history carries."""
+    cutoffs: list[date] | None = Field(default=None, min_length=1)
+    """The days to try the models out from, for every horizon, instead of the folds."""
+
+    @field_validator("cutoffs")
+    @classmethod
+    def _each_cutoff_once(cls, value: list[date] | None) -> list[date] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError("should name each day once")
+        return value
 
 
 _CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -134,7 +144,11 @@ class Settings(Block):
     cleaning: Cleaning = Cleaning()
     forecast: Forecast = Forecast()
     models: list[str] = Field(
-        default=["own_rate", "last_window", "same_window_last_year", "linear_regression", "bg_nbd"],
+        default=[
+            *("own_rate", "last_window", "same_window_last_year", "hiatus"),
+            *("linear_regression", "glm", "bg_nbd", "mbg_nbd", "pareto_nbd"),
+            *("logistic", "boosted_classifier", "boosted_hurdle", "neural", "hybrid"),
+        ],
         min_length=1,
     )
     backtest: Backtest = Backtest()
@@ -222,8 +236,8 @@ class Settings(Block):
         """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
         content = self.model_dump(mode="json")
         del content["storage"]["home"]
-        transactions = content["source"]["transactions"]
-        if transactions["url"] is not None:
-            transactions["url"] = without_credentials(transactions["url"])
+        for source in filter(None, content["source"].values()):
+            if source["url"] is not None:
+                source["url"] = without_credentials(source["url"])
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

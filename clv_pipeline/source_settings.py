@@ -1,4 +1,4 @@
-"""What the user may say about where transactions come from: files or a query, the mapping, the format.
+"""What the user may say about where records come from: files or a query, the mapping, the format.
 
 Here belongs the `source:` block of `clv.yaml`, because the loader needs it without the rest of the settings.
 Opening any of it belongs in `sources/`.
@@ -6,12 +6,13 @@ Opening any of it belongs in `sources/`.
 
 import codecs
 import difflib
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
-"""Columns of the raw table that the loader fills by itself; a mapping cannot."""
+"""Columns of the raw tables that the loader fills by itself; a mapping cannot."""
 
 
 class Block(BaseModel):
@@ -65,11 +66,11 @@ class FileFormat(Block):
         return self
 
 
-class TransactionSource(Block):
-    """Where the transactions are, and which of their columns mean what.
+class TableSource(Block):
+    """Where the records of one kind are, and which of their columns mean what.
 
-    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps ours to theirs;
-    a key of ours that is not one of the known columns becomes an attribute of the transaction.
+    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps ours to theirs. What the
+    records are is said by the subclasses.
     """
 
     path: list[str] = []
@@ -79,15 +80,28 @@ class TransactionSource(Block):
     columns: dict[str, str]
     format: FileFormat = FileFormat()
 
-    required: ClassVar[tuple[str, ...]] = ("customer_id", "ordered_at")
-    numbers: ClassVar[tuple[str, ...]] = ("quantity", "unit_price", "amount")
-    optional: ClassVar[tuple[str, ...]] = ("order_id", "product_id", "country")
+    key: ClassVar[str]
+    """Where it stands in `clv.yaml`; errors say so."""
+    known: ClassVar[tuple[str, ...]]
+    """Our columns, in the order of the raw table."""
+    required: ClassVar[tuple[str, ...]]
+    numbers: ClassVar[tuple[str, ...]] = ()
+    time: ClassVar[str | None] = None
+    """The one of our columns that holds dates."""
+    takes_attributes: ClassVar[bool] = True
+    """Whether a mapped column that is none of ours becomes an attribute of the record."""
+    needed: ClassVar[str]
+    """What a mapping has to name, in words."""
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The mapped columns that are none of the known ones, ours: theirs."""
-        known = {*self.required, *self.numbers, *self.optional}
-        return {ours: theirs for ours, theirs in self.columns.items() if ours not in known}
+        """The mapped columns that are none of ours, ours: theirs."""
+        return {ours: theirs for ours, theirs in self.columns.items() if ours not in self.known}
+
+    @classmethod
+    def missing_from(cls, columns: Iterable[str]) -> list[str]:
+        """Those of our columns without which a mapping does not suffice."""
+        return [name for name in cls.required if name not in columns]
 
     @model_validator(mode="before")
     @classmethod
@@ -107,17 +121,15 @@ class TransactionSource(Block):
             f"`{name}` is filled by the loader; choose another name" for name in sorted(RESERVED_COLUMNS & set(columns))
         ]
         problems += [f"`{ours}` maps to an empty name" for ours, theirs in columns.items() if not theirs.strip()]
-        missing = [name for name in cls.required if name not in columns]
-        if "amount" not in columns:
-            missing += [name for name in ("quantity", "unit_price") if name not in columns]
-        for name in missing:
-            spare = [key for key in columns if key not in (*cls.required, *cls.numbers, *cls.optional)]
+        spare = [name for name in columns if name not in cls.known]
+        for name in cls.missing_from(columns):
             near = difflib.get_close_matches(name, spare, n=1)
             hint = f" (is `{near[0]}` meant?)" if near else ""
             problems.append(f"`{name}` is missing{hint}")
+        if not cls.takes_attributes:
+            problems += [f"`{name}` is not one of {', '.join(cls.known)}" for name in spare]
         if problems:
-            needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
-            raise ValueError(f"should map {needed}: {'; '.join(problems)}")
+            raise ValueError(f"should map {cls.needed}: {'; '.join(problems)}")
         return columns
 
     @model_validator(mode="after")
@@ -131,7 +143,59 @@ class TransactionSource(Block):
         return self
 
 
+class TransactionSource(TableSource):
+    """Transaction lines. A mapped column that is none of ours becomes an attribute of the transaction."""
+
+    key = "source.transactions"
+    known = (
+        "customer_id",
+        "order_id",
+        "ordered_at",
+        "product_id",
+        "quantity",
+        "unit_price",
+        "amount",
+        "country",
+    )
+    required = ("customer_id", "ordered_at")
+    numbers = ("quantity", "unit_price", "amount")
+    time = "ordered_at"
+    needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
+
+    @classmethod
+    def missing_from(cls, columns: Iterable[str]) -> list[str]:
+        """Those of our columns without which a mapping does not suffice: money too, in one of two ways."""
+        given = set(columns)
+        money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
+        return [*super().missing_from(given), *money]
+
+
+class CustomerSource(TableSource):
+    """Demographics, one record per customer. A mapped column that is none of ours becomes an attribute of the
+    customer; where only customer_id is mapped, every other column does."""
+
+    key = "source.customers"
+    known = ("customer_id",)
+    required = ("customer_id",)
+    needed = "customer_id"
+
+
+class EventSource(TableSource):
+    """Engagement: who did what and when (visits, clicks, opened newsletters). `event` is the type of event."""
+
+    key = "source.events"
+    known = ("customer_id", "occurred_at", "event")
+    required = ("customer_id", "occurred_at")
+    time = "occurred_at"
+    takes_attributes = False
+    needed = "customer_id, occurred_at and, where there are several types, event"
+
+
 class Source(Block):
     """What is read."""
 
     transactions: TransactionSource
+    customers: CustomerSource | None = None
+    """Optional: demographics."""
+    events: EventSource | None = None
+    """Optional: browsing, engagement."""

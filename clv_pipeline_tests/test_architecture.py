@@ -9,20 +9,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "clv_pipeline"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PURE = ("segmentation", "forecasting", "evaluation", "insights")
+PURE = ("segmentation", "forecasting", "evaluation", "insights", "simulation")
 DAGSTER_MAY_BE_SPOKEN = ("assets", "automation.py", "definitions.py", "instance.py", "runner.py")
-HEAVY = {"great_expectations", "sklearn", "lifetimes", "scipy", "altair", "vl_convert", "pandas"}
+HEAVY = {
+    *("great_expectations", "sklearn", "lifetimes", "scipy", "altair", "vl_convert", "pandas"),
+    *("jax", "equinox", "optax"),
+}
 
 ALLOWED = {
     "contracts": {"contracts"},
     "sql_models": {"sql_models", "contracts"},
     "quality": {"quality", "contracts"},
-    "sources": {"sources", "source_settings", "settings", "config_file"},
-    "warehouse": {"warehouse", "quality", "contracts", "forecasting"},
+    "sources": {"sources", "source_settings", "settings", "config_file", "sql_text"},
+    "warehouse": {"warehouse", "quality", "contracts", "forecasting", "sql_text"},
     "segmentation": {"segmentation"},
     "forecasting": {"forecasting"},
     "evaluation": {"evaluation", "forecasting"},
     "insights": {"insights"},
+    "simulation": {"simulation"},
 }
 
 

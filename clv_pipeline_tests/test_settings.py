@@ -62,7 +62,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         "interval_level": 0.8,
     }
     assert settings.models == ["own_rate", "last_window", "same_window_last_year", "linear_regression", "bg_nbd"]
-    assert settings.backtest.folds == 1
+    assert settings.backtest.folds == 3
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
     assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5}
 
@@ -193,6 +193,44 @@ def test_a_source_that_contradicts_itself_is_told(tmp_path: Path, lines: str, to
     assert told in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines))
 
 
+def test_demographics_and_events_are_optional_blocks_of_the_source(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL).source.customers is None
+    assert load(tmp_path, MINIMAL).source.events is None
+    source = load(
+        tmp_path,
+        MINIMAL + "  customers: {path: people.csv, columns: {customer_id: id, age: Age}}\n"
+        "  events: {url: 'sqlite:///log.db', query: SELECT 1, columns: {customer_id: id, occurred_at: t}}\n",
+    ).source
+    assert source.customers is not None
+    assert source.events is not None
+    assert (source.customers.path, source.customers.attributes) == (["people.csv"], {"age": "Age"})
+    assert (source.events.url, source.events.format.encoding) == ("sqlite:///log.db", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "customers: {path: x, columns: {age: Age}}",
+            "source.customers.columns: should map customer_id: `customer_id` is",
+        ),
+        ("customers: {path: x, colums: {}}", "source.customers.colums: unknown key; did you mean `columns`?"),
+        ("customers: {path: x, columns: {}, format: {delimeter: ;}}", "did you mean `delimiter`?"),
+        (
+            "events: {path: x, columns: {customer_id: id, occured_at: t}}",
+            "`occurred_at` is missing (is `occured_at` meant?)",
+        ),
+        (
+            "events: {path: x, columns: {customer_id: id, occurred_at: t, page: p}}",
+            "`page` is not one of customer_id, occurred_at, event",
+        ),
+        ("event: {path: x}", "source.event: unknown key; did you mean `events`?"),
+    ],
+)
+def test_mistakes_in_the_optional_sources_are_told(tmp_path: Path, line: str, told: str) -> None:
+    assert told in error_of(tmp_path, f"{MINIMAL}  {line}\n")
+
+
 def test_a_path_with_a_query_may_be_a_database_url(tmp_path: Path) -> None:
     source = load(tmp_path, MINIMAL.replace("orders/*.csv", "sqlite:///shop.db\n    query: SELECT 1")).source
     assert (source.transactions.url, source.transactions.path) == ("sqlite:///shop.db", [])
@@ -287,3 +325,10 @@ def test_importing_settings_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_backtest_cutoffs_are_days_each_named_once(tmp_path: Path) -> None:
+    settings = load(tmp_path, with_block(backtest={"cutoffs": ["2011-03-09", date(2011, 6, 9)]}))
+    assert settings.backtest.cutoffs == [date(2011, 3, 9), date(2011, 6, 9)]
+    twice = error_of(tmp_path, with_block(backtest={"cutoffs": ["2011-03-09", "2011-03-09"]}))
+    assert "backtest.cutoffs: should name each day once" in twice

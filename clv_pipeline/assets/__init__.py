@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from clv_pipeline.assets import evaluation, forecasting, ingestion, segmentation, serving
+from clv_pipeline.assets import drivers, evaluation, forecasting, ingestion, segmentation, serving, tracking
 from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.tables import Pipeline, sql_table
 from clv_pipeline.sql_models import SqlModel
@@ -29,5 +29,7 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         *segmentation.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),
+        *drivers.tables(pipeline),
+        *tracking.tables(pipeline),
         serving.published_marts(pipeline),
     ]

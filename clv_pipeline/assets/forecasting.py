@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,60 +13,80 @@ from clv_pipeline.assets.plots import forecast_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.warehouse import Session
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clv_pipeline.forecasting.serving import Serving
+
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """forecast_windows; clv_forecasts with fitted_models."""
+    """forecast_windows; clv_forecasts with fitted_models and forecast_totals."""
     settings = pipeline.settings
 
     def build_windows(session: Session) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.backtest import plan_windows
 
         first_day, as_of = session.read("select first_day, as_of from history_span").row(0)
-        windows = plan_windows(first_day, as_of, settings.forecast.horizons_days, settings.backtest.folds)
+        try:
+            windows = plan_windows(
+                first_day,
+                as_of,
+                settings.forecast.horizons_days,
+                settings.backtest.folds,
+                settings.backtest.cutoffs,
+            )
+        except ValueError as error:
+            raise dg.Failure(f"the windows cannot be planned: {error}", allow_retries=False) from error
         session.stage_frame(pipeline.contract("forecast_windows"), windows)
-        return {"forecast_windows": {"as of": str(as_of), "history days": (as_of - first_day).days + 1}}
+        shown: Metadata = {
+            "as of": str(as_of),
+            "history days": (as_of - first_day).days + 1,
+            "cutoffs": windows["cutoff"].n_unique(),
+            "backtest windows": int(windows["is_backtest"].sum()),
+        }
+        return {"forecast_windows": shown}
 
     def build_forecasts(session: Session) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.intervals import add_intervals, learn_intervals
+        from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals, forecast_totals
         from clv_pipeline.forecasting.registry import build_models
-        from clv_pipeline.forecasting.serving import fit_rows, serve
+        from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving, serve
         from clv_pipeline.warehouse import model_inputs
 
         as_of: date = session.read("select as_of from history_span").item()
-        champions = _champions(session, settings.forecast.horizons_days)
-        training = model_inputs.training_data(session, as_of)
-        fitted = {
-            model.name: model.fit(training, [h for h, name in champions.items() if name == model.name])
-            for model in build_models(sorted(set(champions.values())))
-        }
-        past = session.read(
-            "select model, horizon_days, expected_spend, actual_spend from backtest_forecasts"
-            " semi join (select model, horizon_days from model_leaderboard where is_champion)"
-            " using (model, horizon_days) order by all"
-        )
+        board = _leaderboard(session, settings.forecast.horizons_days)
+        # A champion of the last review serves until the next one, also when it is no longer configured.
+        reviewed = dict.fromkeys([*settings.models, *sorted(board["model"])])
+        seats = candidates(board, build_models(list(reviewed)))
+        serving = fit_serving(seats, model_inputs.training_data(session, as_of, settings.forecast.horizons_days))
+        past = {horizon: _past(session, serving, horizon) for horizon in settings.forecast.horizons_days}
+        level = settings.forecast.interval_level
         forecasts = serve(
-            {horizon: fitted[name] for horizon, name in champions.items()},
+            serving,
             partial(model_inputs.customers, session, as_of),
-            partial(add_intervals, intervals=learn_intervals(past, level=settings.forecast.interval_level)),
+            lambda horizon, forecast: add_intervals(forecast, SpendIntervals.learn(past[horizon], forecast, level)),
             annual_discount_rate=settings.forecast.annual_discount_rate,
             margin=settings.forecast.margin,
         )
         session.stage_frame(pipeline.contract("clv_forecasts"), forecasts)
-        session.stage_frame(pipeline.contract("fitted_models"), fit_rows([fit.report for fit in fitted.values()], {}))
-        verdicts = {f"{name} verdict": fit.report.verdict for name, fit in fitted.items()}
-        notes = {f"{name} notes": fit.report.notes for name, fit in fitted.items() if fit.report.notes}
+        session.stage_frame(pipeline.contract("fitted_models"), fit_rows(serving.reports, {}))
+        session.stage_frame(pipeline.contract("forecast_totals"), forecast_totals(forecasts, past, level))
+        verdicts = {f"{report.model} verdict": report.verdict for report in serving.reports}
+        notes = {f"{report.model} notes": report.notes for report in serving.reports if report.notes}
         return {"clv_forecasts": verdicts, "fitted_models": {**verdicts, **notes}}
 
     return [
         gated_step(pipeline, ["forecast_windows"], reads=["history_span"], kinds={"python"}, build=build_windows),
         gated_step(
             pipeline,
-            ["clv_forecasts", "fitted_models"],
+            ["clv_forecasts", "fitted_models", "forecast_totals"],
             reads=[
                 "history_span",
                 "customer_features",
                 "customer_windows",
                 "customer_outcomes",
+                "customer_days",
+                "customer_attributes",
+                "customer_events",
                 "rfm",
                 "backtest_forecasts",
                 "model_leaderboard",
@@ -77,15 +98,30 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     ]
 
 
-def _champions(session: Session, horizons_days: list[int]) -> dict[int, str]:
-    """The model that serves each configured horizon."""
-    chosen = dict(
-        session.read("select horizon_days, model from model_leaderboard where is_champion order by 1").iter_rows()
-    )
-    if missing := [horizon for horizon in horizons_days if horizon not in chosen]:
+def _leaderboard(session: Session, horizons_days: list[int]) -> pl.DataFrame:
+    """The leaderboard of the configured horizons."""
+    import polars as pl
+
+    board = session.read("select * from model_leaderboard order by horizon_days, model")
+    if missing := sorted(set(horizons_days) - set(board["horizon_days"])):
         raise dg.Failure(
             f"no champion for the horizons {missing}: they were configured after the last model review."
             " Run the job model_review, or `clv run`, which does so when it is due.",
             allow_retries=False,
         )
-    return {horizon: chosen[horizon] for horizon in horizons_days}
+    return board.filter(pl.col("horizon_days").is_in(horizons_days))
+
+
+def _past(session: Session, serving: Serving, horizon_days: int) -> pl.DataFrame:
+    """Backtest forecasts as they are served now: spend by one model, p_purchase by the other."""
+    import polars as pl
+
+    from clv_pipeline.evaluation.intervals import with_probability_of
+
+    spend, purchase = (serving.fits[role, horizon_days].report.model for role in ("spend", "purchase"))
+    forecasts = session.read(
+        "select * from backtest_forecasts where horizon_days = ? and model in (?, ?)"
+        " order by cutoff, model, customer_id",
+        [horizon_days, spend, purchase],
+    )
+    return with_probability_of(forecasts, purchase).filter(pl.col("model") == spend)

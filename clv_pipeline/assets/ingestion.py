@@ -12,6 +12,7 @@ import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.settings import Settings
+from clv_pipeline.source_settings import CustomerSource, EventSource, TableSource, TransactionSource
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 
@@ -25,7 +26,7 @@ SHOWN_FILES = 100
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """parameters; raw_transactions with source_files."""
+    """parameters; the raw table of every source with the table of its files, empty where none is configured."""
     settings = pipeline.settings
 
     def build_parameters(session: Session) -> Mapping[str, Metadata]:
@@ -33,41 +34,58 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("parameters"), frame)
         return {"parameters": {name: str(value) for name, value in frame.row(0, named=True).items()}}
 
-    def build_raw_transactions(session: Session) -> Mapping[str, Metadata]:
-        from clv_pipeline.sources import load_transactions
-
-        files = load_transactions(
-            session.connection,
-            staged_name("raw_transactions"),
-            settings.source.transactions,
-            settings.base_dir,
-            pipeline.warehouse.work_dir,
-        )
-        session.stage_frame(pipeline.contract("source_files"), source_file_frame(files))
-        records = [dg.TableRecord(asdict(file)) for file in files[:SHOWN_FILES]]
-        return {
-            "raw_transactions": {"unreadable rows": sum(file.unreadable_rows for file in files)},
-            "source_files": {"files": dg.MetadataValue.table(records)},
-        }
-
+    source = settings.source
     return [
         gated_step(pipeline, ["parameters"], reads=[], kinds={"python"}, build=build_parameters),
-        gated_step(
-            pipeline,
-            ["raw_transactions", "source_files"],
-            reads=[],
-            kinds={"python"},
-            build=build_raw_transactions,
-        ),
+        _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
+        _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),
+        _loading_step(pipeline, "raw_events", "event_files", EventSource, source.events),
     ]
 
 
+def _loading_step(
+    pipeline: Pipeline, table: str, files_table: str, kind: type[TableSource], source: TableSource | None
+) -> dg.AssetsDefinition:
+    """The step that loads one source; without one, both tables are there and empty, and the graph is the same."""
+
+    def build(session: Session) -> Mapping[str, Metadata]:
+        from clv_pipeline.sources import create_table, load_records
+
+        files: list[LoadedFile] = []
+        if source is None:
+            create_table(session.connection, staged_name(table), kind)
+        else:
+            files = load_records(
+                session.connection,
+                staged_name(table),
+                source,
+                pipeline.settings.base_dir,
+                pipeline.warehouse.work_dir,
+            )
+        session.stage_frame(pipeline.contract(files_table), source_file_frame(files))
+        records = [dg.TableRecord(asdict(file)) for file in files[:SHOWN_FILES]]
+        shown: Metadata = {"unreadable rows": sum(file.unreadable_rows for file in files)}
+        if source is None:
+            shown = {"source": f"{kind.key} is not configured"}
+        return {table: shown, files_table: {"files": dg.MetadataValue.table(records)} if records else {}}
+
+    return gated_step(pipeline, [table, files_table], reads=[], kinds={"python"}, build=build)
+
+
 def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
-    """The rows of `source_files`."""
+    """The rows of a table of source files."""
     import polars as pl
 
-    texts = {"source_file": pl.String, "sha256": pl.String, "format": pl.String, "bytes": pl.Int64}
-    return pl.DataFrame([asdict(file) for file in files], schema_overrides=texts)
+    schema = {
+        "source_id": pl.Int32,
+        "source_file": pl.String,
+        "rows": pl.Int64,
+        "unreadable_rows": pl.Int64,
+        "bytes": pl.Int64,
+        "sha256": pl.String,
+        "format": pl.String,
+    }
+    return pl.DataFrame([asdict(file) for file in files], schema=schema)
 
 
 def parameter_frame(settings: Settings, today: date) -> pl.DataFrame:

@@ -67,7 +67,7 @@ def ledger_numbers(session: Session) -> Metadata:
 
 
 def forecast_plots(session: Session) -> Metadata:
-    """The distribution of expected spend over the longest horizon, and the totals of all horizons."""
+    """The distribution of expected spend over the longest horizon, and all horizons' totals with intervals."""
     from clv_pipeline.insights.charts import forecast_distribution
 
     longest = session.read(
@@ -82,6 +82,12 @@ def forecast_plots(session: Session) -> Metadata:
     for horizon, spend, buyers in totals.iter_rows():
         numbers[f"expected spend in {horizon} days"] = float(spend)
         numbers[f"expected buyers in {horizon} days"] = float(buyers)
+    intervals = session.read(
+        "select horizon_days, spend_lower, spend_upper from forecast_totals where spend_lower is not null order by 1"
+    )
+    for horizon, lower, upper in intervals.iter_rows():
+        numbers[f"expected spend in {horizon} days, lower"] = float(lower)
+        numbers[f"expected spend in {horizon} days, upper"] = float(upper)
     return {"plot": _picture(forecast_distribution(longest), "expected spend per customer"), **numbers}
 
 
@@ -108,7 +114,9 @@ def leaderboard_plots(session: Session) -> Metadata:
         " using (horizon_days, model)"
         " qualify cutoff = max(cutoff) over (partition by horizon_days) order by all"
     )
-    reasons = board.select("horizon_days", "model", "rank", "is_champion", "score", "why").to_dicts()
+    reasons = board.select(
+        "horizon_days", "model", "rank", "is_champion", "serves_purchase", "score", "brier", "why"
+    ).to_dicts()
     shown: Metadata = {"leaderboard": dg.MetadataValue.table([dg.TableRecord(row) for row in reasons])}
     if board["score"].is_not_null().any():
         title = "score: normalized MAE + (1 − normalized Gini) + |bias|"

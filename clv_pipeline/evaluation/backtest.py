@@ -4,7 +4,7 @@ Split by date, never by random customers: a model sees days up to the cutoff, an
 + h].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -26,6 +26,7 @@ WINDOWS_SCHEMA = pl.Schema(
         "outcome_ends": pl.Date,
         "is_complete": pl.Boolean,
         "is_backtest": pl.Boolean,
+        "is_sampled": pl.Boolean,
     }
 )
 BACKTEST_SCHEMA = pl.Schema(
@@ -39,6 +40,12 @@ BACKTEST_SCHEMA = pl.Schema(
     ]
 )
 MINIMUM_HISTORY_DAYS = 28
+STEP_DAYS = 30
+"""Days between the cutoffs of training windows."""
+NEAR_DAYS = 10
+"""A cutoff this little older than the best one serves as well, and is not worth another."""
+MAXIMUM_CUTOFFS = 30
+"""Distinct cutoffs of a plan at most, unless the backtests alone need more."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,28 @@ class Backtest:
     skipped: list[Skipped]
 
 
-def plan_windows(first_day: date, as_of: date, horizons_days: Sequence[int], folds: int) -> pl.DataFrame:
-    """Plan the windows of every horizon back from `as_of`, by horizon, latest first (WINDOWS_SCHEMA).
+def plan_windows(
+    first_day: date,
+    as_of: date,
+    horizons_days: Sequence[int],
+    folds: int,
+    backtest_cutoffs: Sequence[date] | None = None,
+) -> pl.DataFrame:
+    """Plan the windows to score, to backtest and to train on, by horizon, latest first (WINDOWS_SCHEMA).
 
-    Per horizon h: the window to score (cutoff `as_of`, not complete); `folds` backtest windows with cutoffs
-    `as_of` - k h, which end where the next begins; and behind them one that is for training only, so that
-    models which learn from completed windows can be judged on the oldest fold too. A past window is left out
-    when the days of history up to and including its cutoff are fewer than max(28, h / 4). ValueError for a
-    horizon or a number of folds below 1, a repeated horizon, or `as_of` before `first_day`.
+    To score: per horizon h one window from `as_of`, not complete. To backtest: per horizon `folds` windows with
+    cutoffs `as_of` - k h, which end where the next begins; or, where `backtest_cutoffs` are given, one from each
+    of them whose window is complete. To train: windows of every horizon from every cutoff of the plan at which
+    they are complete; those that are not backtested too are `is_sampled`: a sample of customers will do.
+
+    Every distinct cutoff costs a description of all customers, so all horizons and backtests share the cutoffs.
+    Fixed are `as_of`, those of the backtests, and for either the latest window that is over by then (c - h), if
+    no other cutoff lies at most NEAR_DAYS before it. Between these and behind the oldest, further cutoffs are
+    STEP_DAYS apart, latest first, as long as there is history and the plan has at most MAXIMUM_CUTOFFS.
+
+    A past window is left out when the days of history up to and including its cutoff are fewer than
+    max(28, h / 4). ValueError for a horizon or a number of folds below 1, a repeated horizon, `as_of` before
+    `first_day`, or a backtest cutoff that does not lie before `as_of`.
     """
     if as_of < first_day:
         raise ValueError(f"as_of {as_of} lies before the first day of history {first_day}")
@@ -75,22 +96,68 @@ def plan_windows(first_day: date, as_of: date, horizons_days: Sequence[int], fol
         raise ValueError(f"folds ({folds}) and horizons ({list(horizons_days)}) must be at least 1")
     if len(set(horizons_days)) < len(horizons_days):
         raise ValueError(f"a horizon is repeated: {list(horizons_days)}")
+    if late := [str(cutoff) for cutoff in backtest_cutoffs or () if cutoff >= as_of]:
+        raise ValueError(f"backtest cutoffs must lie before as_of {as_of}: {', '.join(late)}")
+
+    def is_usable(cutoff: date, horizon: int) -> bool:
+        """Whether this past window is over and has enough history before it."""
+        history_days = (cutoff - first_day).days + 1
+        return cutoff + timedelta(days=horizon) <= as_of and history_days >= max(MINIMUM_HISTORY_DAYS, horizon / 4)
+
+    def origins(horizon: int) -> Sequence[date]:
+        if backtest_cutoffs is not None:
+            return backtest_cutoffs
+        return [as_of - timedelta(days=k * horizon) for k in range(1, folds + 1)]
+
+    backtests = {
+        (cutoff, horizon) for horizon in horizons_days for cutoff in origins(horizon) if is_usable(cutoff, horizon)
+    }
     rows = []
-    for horizon in sorted(horizons_days):
-        for k in range(folds + 2):
-            cutoff = as_of - timedelta(days=k * horizon)
-            history_days = (cutoff - first_day).days + 1
-            if k > 0 and history_days < max(MINIMUM_HISTORY_DAYS, horizon / 4):
-                break
-            rows.append((cutoff, horizon, cutoff + timedelta(days=horizon), k > 0, 1 <= k <= folds))
-    return pl.DataFrame(rows, schema=WINDOWS_SCHEMA, orient="row")
+    for cutoff in _shared_cutoffs(as_of, horizons_days, backtests, is_usable):
+        for horizon in horizons_days:
+            if cutoff == as_of or is_usable(cutoff, horizon):
+                is_complete, is_backtest = cutoff < as_of, (cutoff, horizon) in backtests
+                ends = cutoff + timedelta(days=horizon)
+                rows.append((cutoff, horizon, ends, is_complete, is_backtest, is_complete and not is_backtest))
+    return pl.DataFrame(rows, schema=WINDOWS_SCHEMA, orient="row").sort(
+        "horizon_days", "cutoff", descending=[False, True]
+    )
+
+
+def _shared_cutoffs(
+    as_of: date,
+    horizons_days: Sequence[int],
+    backtests: Collection[tuple[date, int]],
+    is_usable: Callable[[date, int], bool],
+) -> set[date]:
+    """The cutoffs that `plan_windows` describes: the fixed ones, and steps between and behind them."""
+    chosen = {as_of, *(cutoff for cutoff, _ in backtests)}
+    for cutoff, horizon in sorted({*backtests, *((as_of, horizon) for horizon in horizons_days)}, reverse=True):
+        latest_over = cutoff - timedelta(days=horizon)
+        near = any(0 <= (latest_over - other).days <= NEAR_DAYS for other in chosen)
+        if not near and is_usable(latest_over, horizon):
+            chosen.add(latest_over)
+    fixed = sorted(chosen)
+    shortest = min(horizons_days)
+    step = as_of
+    while len(chosen) < MAXIMUM_CUTOFFS:
+        while fixed and fixed[-1] >= step:
+            fixed.pop()
+        step -= timedelta(days=STEP_DAYS)
+        if fixed and fixed[-1] >= step - timedelta(days=NEAR_DAYS):
+            step = fixed[-1]
+        elif is_usable(step, shortest):
+            chosen.add(step)
+        elif step + timedelta(days=shortest) <= as_of:
+            break  # No history is left.
+    return chosen
 
 
 def backtest(
     models: Sequence[Model],
     windows: pl.DataFrame,
     *,
-    training_for: Callable[[date], TrainingData],
+    training_for: Callable[[date, Sequence[int]], TrainingData],
     customers_for: Callable[[date, int], pl.DataFrame],
     outcomes_for: Callable[[date, int], pl.DataFrame],
     annual_discount_rate: float = 0.0,
@@ -98,7 +165,7 @@ def backtest(
     """Fit every model once per cutoff of the backtest windows and forecast every horizon of that cutoff.
 
     `windows` are those of `plan_windows`; only rows with `is_backtest` are run. The three callables hand over
-    frames when they are needed, so a caller reads from a database cutoff by cutoff: `training_for(cutoff)`
+    frames when they are needed, so a caller reads from a database cutoff by cutoff: `training_for(cutoff, horizons)`
     once per cutoff,
     `customers_for(cutoff, horizon_days)` and `outcomes_for(cutoff, horizon_days)` once per window. A caller
     who wants smaller results passes the windows of one cutoff at a time. ValueError when a customer has no
@@ -111,7 +178,7 @@ def backtest(
     chosen = windows.filter(pl.col("is_backtest")).sort("cutoff", "horizon_days")
     for (cutoff,), of_cutoff in chosen.partition_by("cutoff", as_dict=True, maintain_order=True).items():
         horizons = of_cutoff["horizon_days"].to_list()
-        training = training_for(cutoff)
+        training = training_for(cutoff, horizons)
         if training.cutoff != cutoff:
             raise ValueError(f"training data as of {training.cutoff} was handed over for the cutoff {cutoff}")
         fitted = [model.fit(training, horizons) for model in models]

@@ -29,6 +29,7 @@ class BaselineModel(ABC):
 
     name: ClassVar[str]
     targets: ClassVar[frozenset[Target]] = frozenset({"purchases", "spend"})
+    is_baseline: ClassVar[bool] = True
 
     @abstractmethod
     def purchases(self, horizon_days: int) -> pl.Expr:
@@ -50,10 +51,6 @@ class BaselineModel(ABC):
         verdict: Verdict = "ok" if served and history > 0 else "no_training_data"
         notes = " ".join(["A rule; nothing is estimated.", *obstacles])
         report = FitReport(self.name, training.cutoff, {"history_days": history}, training.customers, verdict, notes)
-        return FittedBaseline(self, report)
-
-    def restore(self, report: FitReport) -> "FittedBaseline":
-        """Rebuild the fitted rule from its report."""
         return FittedBaseline(self, report)
 
 

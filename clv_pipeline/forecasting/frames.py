@@ -31,13 +31,13 @@ def forecast_frame(
     model: str,
     customers: pl.DataFrame,
     *,
-    expected_purchases: Floats,
-    expected_spend: Floats,
-    discounted_spend: Floats,
+    expected_purchases: Floats | None = None,
+    expected_spend: Floats | None = None,
+    discounted_spend: Floats | None = None,
     p_purchase: Floats | None = None,
     p_alive: Floats | None = None,
 ) -> pl.DataFrame:
-    """Assemble a forecast in `FORECAST_SCHEMA`, row by row as in `customers`.
+    """Assemble a forecast in `FORECAST_SCHEMA`, row by row as in `customers`; null where nothing is given.
 
     ValueError names the model, the column and a customer when a value is not finite, negative, or (a
     probability) above 1: a wrong number must not reach a table.

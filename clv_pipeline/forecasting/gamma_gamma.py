@@ -13,13 +13,17 @@ from numpy.typing import ArrayLike
 
 from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.maximum_likelihood import Estimate, lifetimes, maximize
-from clv_pipeline.forecasting.protocol import Verdict
+from clv_pipeline.forecasting.protocol import SPEND_COLUMNS, Verdict
 
 # p, q, v with mean spend scaled to 1.
 _STARTS = ((1.1, 1.1, 1.1), (6.0, 4.0, 0.5), (2.0, 2.5, 1.0))
 # v p / (q - 1) explodes as q falls to 1; an estimate further than this factor from the observed mean is not
 # believed.
 _BELIEVABLE_FACTOR = 3.0
+# The part of mean spends by which the upper tail of the fit is held against the observed one.
+_TAIL = 0.01
+# The two disagree where chance explains the difference with less than this probability.
+_SIGNIFICANT = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ class SpendModel:
 
 @dataclass(frozen=True)
 class SpendFit:
-    """A fitted `SpendModel` with its report: p, q, v when Gamma-Gamma is used, errors, verdict, notes."""
+    """A fitted `SpendModel` with its report: parameters, errors of p, q, v, verdict, notes.
+
+    `parameters`: `independence_correlation` where it is defined, and when Gamma-Gamma is used p, q, v,
+    `gamma_gamma_log_likelihood`, `tail_share` and `tail_p_value` (see `tail_test`).
+    """
 
     model: SpendModel
     parameters: dict[str, float]
@@ -82,12 +90,29 @@ def independence_correlation(repeat_spend: pl.DataFrame) -> float | None:
 
     None when one of them does not vary.
     """
-    x, m, n = (floats(repeat_spend, column) for column in ("frequency", "monetary_value", "customers"))
+    x, m, n = (floats(repeat_spend, column) for column in SPEND_COLUMNS)
     if len(x) < 2:
         return None
     x, m = x - np.average(x, weights=n), m - np.average(m, weights=n)
     spread = float(np.sqrt(np.sum(n * x * x) * np.sum(n * m * m)))
     return float(np.sum(n * x * m)) / spread if spread > 0.0 else None
+
+
+def tail_test(parameters: Mapping[str, float], repeat_spend: pl.DataFrame) -> tuple[float, float]:
+    """Share of mean spends above their fitted 99 % quantile (0.01 if the fit is right), and its p-value.
+
+    Under the model x · m / v of a customer is the ratio of a Gamma(p x) to a Gamma(q) variable (note 025), so
+    that P(M > m | x) = I(v / (v + x m); q, p x), the regularized incomplete beta function. The p-value is that
+    of the two-sided binomial test.
+    """
+    from scipy.special import betainc
+    from scipy.stats import binom
+
+    p, q, v = parameters["p"], parameters["q"], parameters["v"]
+    x, m, n = (floats(repeat_spend, column) for column in SPEND_COLUMNS)
+    customers, above = float(np.sum(n)), float(np.sum(n[betainc(q, p * x, v / (v + x * m)) < _TAIL]))
+    chance = min(binom.cdf(above, customers, _TAIL), binom.sf(above - 1.0, customers, _TAIL))
+    return above / customers, min(1.0, 2.0 * float(chance))
 
 
 def fit(repeat_spend: pl.DataFrame) -> SpendFit:
@@ -96,7 +121,9 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
     The fallback keeps the form of the posterior mean with one pseudo-purchase: the observed mean of the
     population (per purchase day) counts as much as one purchase of the customer.
     """
-    x, m, n = (floats(repeat_spend, column) for column in ("frequency", "monetary_value", "customers"))
+    # Sums of sorted rows do not depend on the order in which customers come.
+    repeat_spend = repeat_spend.sort(SPEND_COLUMNS)
+    x, m, n = (floats(repeat_spend, column) for column in SPEND_COLUMNS)
     if (x <= 0.0).any() or (m <= 0.0).any():
         raise ValueError("repeat_spend must hold repeat buyers (frequency > 0) with positive mean spend only")
     if len(x) == 0:
@@ -104,6 +131,7 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
         return SpendFit(SpendModel(None, 1.0), {}, {}, "no_training_data", notes)
     observed = float(np.average(m, weights=n * x))
     correlation = independence_correlation(repeat_spend)
+    tested = {} if correlation is None else {"independence_correlation": correlation}
     stated = "undefined" if correlation is None else f"{correlation:+.3f}"
     independence = f"Gamma-Gamma assumes spend independent of frequency; their correlation is {stated}."
     estimate = _maximum(x, m, n, observed)
@@ -114,12 +142,39 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
             "weighted as one purchase against the customer's own."
         )
         verdict: Verdict = "not_converged" if estimate is None else "degenerate"
-        return SpendFit(SpendModel(observed, 1.0), {}, {}, verdict, fallback)
+        return SpendFit(SpendModel(observed, 1.0), tested, {}, verdict, fallback)
     p, q, v = (estimate.parameters[name] for name in ("p", "q", "v"))
-    notes = f"{independence} Spend: {estimate.note}" if estimate.note else independence
-    model = SpendModel(v * p / (q - 1.0), (q - 1.0) / p)
-    parameters = {**estimate.parameters, "gamma_gamma_log_likelihood": estimate.log_likelihood}
-    return SpendFit(model, parameters, estimate.standard_errors, estimate.verdict, notes)
+    tail_share, tail_p_value = tail_test(estimate.parameters, repeat_spend)
+    notes = f"{independence} {_tail_note(estimate, tail_share, tail_p_value)}"
+    return SpendFit(
+        model=SpendModel(v * p / (q - 1.0), (q - 1.0) / p),
+        parameters={
+            **estimate.parameters,
+            "gamma_gamma_log_likelihood": estimate.log_likelihood,
+            **tested,
+            "tail_share": tail_share,
+            "tail_p_value": tail_p_value,
+        },
+        standard_errors=estimate.standard_errors,
+        verdict=estimate.verdict,
+        notes=f"{notes} Spend: {estimate.note}" if estimate.note else notes,
+    )
+
+
+def _tail_note(estimate: Estimate, share: float, p_value: float) -> str:
+    # Moments of spend below the q-th are finite. Within two standard errors of a limit, q may be beyond it.
+    q = estimate.parameters["q"]
+    low = q - 2.0 * estimate.standard_errors.get("q", 0.0)
+    moments = "mean and variance are finite"
+    for moment, limit in (("mean", 1.0), ("variance", 2.0)):
+        if low <= limit:
+            moments = f"heavy, the {moment} {'is' if q <= limit else 'may be'} infinite"
+            break
+    fits = "as the model expects" if p_value >= _SIGNIFICANT else "unlike the model"
+    return (
+        f"Tail of spend: {moments} (q = {q:.3f}); {share:.2%} of mean spends lie above the fitted 99 % quantile, "
+        f"{fits} (p = {p_value:.2g})."
+    )
 
 
 def _maximum(x: Floats, m: Floats, n: Floats, unit: float) -> Estimate | None:

@@ -20,8 +20,11 @@ from clv_pipeline.forecasting.protocol import Verdict
 PLAUSIBLE = (1e-3, 1e3)
 # A parameter whose standard error is this many times its estimate is not identified by the data.
 IDENTIFIED = 1e3
-# Gradient norm per customer at which BFGS stops; the second is tried when no start satisfies the first.
+# Gradient norm per customer at which a search stops; the second is tried when no start satisfies the first.
 TOLERANCES = (1e-7, 1e-5)
+# What makes lifetimes' purchase processes search by L-BFGS-B with their four log parameters within limits: a likelihood
+# that rises for ever then ends at a limit, where every formula can still be computed, and not in an overflow.
+WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 16.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "ok",
     "at_bound",
@@ -58,19 +61,19 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def maximize(
     new_fitter: Callable[[], Any],
-    data: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     log_likelihood: Callable[[Mapping[str, float]], float],
     starts: Sequence[Sequence[float]],
 ) -> Estimate | None:
     """Fit a lifetimes fitter from each start (on its scaled time) and keep the most likely optimum.
 
-    `data` are the keyword arguments of `fitter.fit`; `log_likelihood` takes the parameters in the units of
-    `data`. None when no start converges at any of the tolerances.
+    `arguments` are the keyword arguments of `fitter.fit`: the data, and options of the search. `log_likelihood`
+    takes the parameters in the units of the data. None when no start converges at any of the tolerances.
     """
     for tolerance in TOLERANCES:
         optima: list[tuple[float, dict[str, float], Any]] = []
         for start in starts:
-            fitter = _converged(new_fitter(), data, np.log(start), tolerance)
+            fitter = _converged(new_fitter(), arguments, np.log(start), tolerance)
             if fitter is not None:
                 parameters = {name: float(value) for name, value in fitter.params_.items()}
                 with np.errstate(all="ignore"):
@@ -81,12 +84,12 @@ def maximize(
     return None
 
 
-def _converged(fitter: Any, data: Mapping[str, Any], start: Any, tolerance: float) -> Any:
+def _converged(fitter: Any, arguments: Mapping[str, Any], start: Any, tolerance: float) -> Any:
     # The optimiser probes absurd parameters on its way and prints its state when it fails: neither is news.
     with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            fitter.fit(**data, initial_params=start, tol=tolerance)
+            fitter.fit(**arguments, initial_params=start, tol=tolerance)
         except lifetimes().utils.ConvergenceError:
             return None
         except np.linalg.LinAlgError:

@@ -16,6 +16,9 @@ Target = Literal["purchases", "spend", "purchase"]
 
 ALL_TARGETS: frozenset[Target] = frozenset({"purchases", "spend", "purchase"})
 
+PAST_DAYS = (30, 90, 180, 365)
+"""Lengths of the past windows that every customers frame describes, whatever its horizon."""
+
 CUSTOMER_COLUMNS: Mapping[str, str] = {
     "customer_id": "key",
     "cutoff": "last day of history",
@@ -31,13 +34,31 @@ CUSTOMER_COLUMNS: Mapping[str, str] = {
     "spend_last_window": "money spent in (cutoff - h, cutoff]",
     "purchases_same_window_last_year": "purchase days in (cutoff - 365, cutoff - 365 + h]",
     "spend_same_window_last_year": "money spent in (cutoff - 365, cutoff - 365 + h]",
+    **{f"purchases_{days}_days": f"purchase days in (cutoff - {days}, cutoff]" for days in PAST_DAYS},
+    **{f"spend_{days}_days": f"money spent in (cutoff - {days}, cutoff]" for days in PAST_DAYS},
+    "mean_gap_days": "mean days between purchase days; null without a repeat",
+    "gap_deviation_days": "standard deviation of those gaps; null below two repeats",
+    "lines_per_order": "transaction lines per order",
+    "products": "distinct products bought; null where products are not known",
+    "first_purchase_date": "the cohort",
+    "country": "of the latest purchase; null where not known",
 }
+ATTRIBUTE_PREFIX, EVENT_PREFIX = "attribute:", "event:"
+"""What the names of further, optional columns of a customers frame begin with: numbers or text of demographics,
+and numbers about engagement events, e.g. `attribute:age`, `event:newsletter:count_90_days`. Null where unknown."""
+
 OUTCOME_COLUMNS: Mapping[str, str] = {
     "actual_purchases": "purchase days in (cutoff, cutoff + h]",
     "actual_spend": "money spent in (cutoff, cutoff + h]",
 }
 COUNT_COLUMNS = ("frequency", "recency_days", "tenure_days", "customers")
 SPEND_COLUMNS = ("frequency", "monetary_value", "customers")
+DAILY_COLUMNS: Mapping[str, str] = {
+    "day": "calendar day",
+    "purchases": "purchase days that customers had on it",
+    "new_customers": "those of them that were a customer's first",
+    "spend": "money spent on it",
+}
 
 
 def require_columns(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -56,18 +77,28 @@ class TrainingData:
     `repeat_spend`: one row per distinct (frequency, monetary_value) with its number of `customers`, of repeat
     buyers with positive mean spend; may be a seeded bounded sample of them.
     `completed_windows`: customers frames of earlier cutoffs, any horizons, with `actual_purchases` and
-    `actual_spend`; may be empty. ValueError when one of these windows ends after `cutoff`: that would be
-    learning from the future.
+    `actual_spend`; may be empty, and may be a seeded bounded sample of their customers.
+    `current_customers`: customers frames of the cutoff itself, any horizons, to set totals right; may be empty, and
+    may be a seeded bounded sample of the customers.
+    `daily_totals`: what all customers did together (DAILY_COLUMNS), one row per calendar day with sales, by day.
+
+    ValueError when a window ends after `cutoff`, or a day lies after it: that would be learning from the future.
     """
 
     cutoff: date
     customer_counts: pl.DataFrame
     repeat_spend: pl.DataFrame
     completed_windows: pl.DataFrame
+    daily_totals: pl.DataFrame
+    current_customers: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def __post_init__(self) -> None:
         require_columns(self.customer_counts, COUNT_COLUMNS, "customer_counts")
         require_columns(self.repeat_spend, SPEND_COLUMNS, "repeat_spend")
+        require_columns(self.daily_totals, DAILY_COLUMNS, "daily_totals")
+        latest: Any = self.daily_totals["day"].max()
+        if latest is not None and latest > self.cutoff:
+            raise ValueError(f"daily_totals reaches {latest}, after {self.cutoff}: a model would learn from the future")
         if self.completed_windows.is_empty():
             return
         require_columns(self.completed_windows, [*CUSTOMER_COLUMNS, *OUTCOME_COLUMNS], "completed_windows")
@@ -96,7 +127,8 @@ class TrainingData:
 class FitReport:
     """What a fit found, in values that JSON can carry: a row of the table `fitted_models`.
 
-    `parameters` are enough to forecast with (`Model.restore` proves it). `verdict`: `ok`; `at_bound` (a
+    `parameters` are what a reader wants to know of the fit; fits are seeded, so that a fit is repeated and never
+    stored. `verdict`: `ok`; `at_bound` (a
     parameter ran to the edge of what is plausible; the estimates are used); `degenerate` (the data do not
     identify the parameters), `not_converged` (no start reached an optimum), `no_training_data`; of a model
     with parts, the worst of theirs. `notes` say for a human what follows from the verdict, e.g. which
@@ -128,10 +160,9 @@ class FittedModel(Protocol):
     def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
         """Forecast one row per row of `customers`, in its order.
 
-        The columns are those of `frames.FORECAST_SCHEMA`; a model that predicts its own intervals may add
-        `spend_lower` and `spend_upper`. A forecast of a customer does not depend on the other rows.
-        ValueError when
-        `can_forecast(horizon_days)` is false or a column is missing.
+        The columns are those of `frames.FORECAST_SCHEMA`, null where they are none of the model's targets. A
+        forecast of a customer does not depend on the other rows. ValueError when `can_forecast(horizon_days)` is
+        false or a column is missing.
         """
         ...
 
@@ -139,16 +170,15 @@ class FittedModel(Protocol):
 class Model(Protocol):
     """A model before its fit, created without arguments; stateless, so one instance serves all cutoffs.
 
-    `targets` are what its forecasts say: `p_purchase` is null for a model without "purchase".
+    `targets` are what its forecasts say: `p_purchase` is null for a model without "purchase", and a model of
+    "purchase" alone leaves expected_purchases, expected_spend and discounted_spend null. `is_baseline`: a rule
+    without estimation, which the others have to beat to serve.
     """
 
     name: ClassVar[str]
     targets: ClassVar[frozenset[Target]]
+    is_baseline: ClassVar[bool]
 
     def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> FittedModel:
         """Fit as of `training.cutoff` for these horizons; never raises for poor data: the verdict says it."""
-        ...
-
-    def restore(self, report: FitReport) -> FittedModel:
-        """Rebuild the fitted model from its report, e.g. after a round trip through JSON."""
         ...

@@ -5,10 +5,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clv_pipeline.forecasting.baselines import LastWindow, OwnRate, SameWindowLastYear
 from clv_pipeline.forecasting.bg_nbd import BgNbd
+from clv_pipeline.forecasting.classifiers import BoostedClassifier, LogisticClassifier
+from clv_pipeline.forecasting.generalized_linear import GeneralizedLinear
+from clv_pipeline.forecasting.gradient_boosting import BoostedHurdle
+from clv_pipeline.forecasting.hiatus import HiatusRule
+from clv_pipeline.forecasting.hybrid import Hybrid
+from clv_pipeline.forecasting.mbg_nbd import MbgNbd
+from clv_pipeline.forecasting.neural import ZeroInflatedLognormal
+from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.protocol import Model
 from clv_pipeline.forecasting.regression import LinearRegression
 
-_CLASSES: tuple[type[Model], ...] = (OwnRate, LastWindow, SameWindowLastYear, LinearRegression, BgNbd)
+_CLASSES: tuple[type[Model], ...] = (
+    OwnRate,
+    LastWindow,
+    SameWindowLastYear,
+    HiatusRule,
+    LinearRegression,
+    GeneralizedLinear,
+    BgNbd,
+    MbgNbd,
+    ParetoNbd,
+    LogisticClassifier,
+    BoostedClassifier,
+    BoostedHurdle,
+    ZeroInflatedLognormal,
+    Hybrid,
+)
 
 MODELS: Mapping[str, Callable[[], Model]] = {model.name: model for model in _CLASSES}
 

@@ -1,20 +1,94 @@
-"""From the champions' forecasts to the rows that are served: intervals, discounted value, rank."""
+"""From the chosen models to the rows that are served: who forecasts what, discounted value, rank.
+
+Three roles per horizon: spend (with purchases), purchase (p_purchase) and alive (p_alive). Each has candidates, best
+first; the first whose fit can forecast the horizon serves.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Any, Literal
 
 import polars as pl
 
-from clv_pipeline.forecasting.protocol import FitReport, FittedModel
+from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie
+from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model, TrainingData
+
+Role = Literal["spend", "purchase", "alive"]
+Seat = tuple[Role, int]
+"""A role and the horizon in days that it is played for."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The fitted model of every seat, and one report per fit that serves somewhere."""
+
+    fits: Mapping[Seat, FittedModel]
+    reports: Sequence[FitReport]
+
+
+def candidates(leaderboard: pl.DataFrame, models: Sequence[Model]) -> dict[Seat, list[Model]]:
+    """Who may serve, best first, as the rows of `model_leaderboard` say; `models` in the order of the configuration.
+
+    After the champions come the others, those with the better rank or Brier score first, because a champion of the
+    last review may be unable to forecast today. The seat `alive` is for buy-till-you-die models, by rank.
+    """
+    by_name = {model.name: model for model in models}
+    places = {name: place for place, name in enumerate(by_name)}
+    seats: dict[Seat, list[Model]] = {}
+    for (horizon,), board in leaderboard.partition_by("horizon_days", as_dict=True).items():
+        rows = sorted(board.iter_rows(named=True), key=lambda row: places[row["model"]])
+
+        def ordered(chosen: str, by: str, rows: list[dict[str, Any]] = rows) -> list[Model]:
+            best_first = sorted(rows, key=lambda row: (not row[chosen], row[by] is None, row[by] or 0.0))
+            return [by_name[row["model"]] for row in best_first]
+
+        spend, purchase = ordered("is_champion", "rank"), ordered("serves_purchase", "brier")
+        seats["spend", horizon] = [model for model in spend if model.targets >= {"spend", "purchases"}]
+        seats["purchase", horizon] = [model for model in purchase if "purchase" in model.targets]
+        seats["alive", horizon] = [model for model in spend if isinstance(model, BuyTillYouDie)]
+    return seats
+
+
+def fit_serving(seats: Mapping[Seat, Sequence[Model]], training: TrainingData) -> Serving:
+    """Fit for every seat the first of its candidates that can forecast the horizon; one fit per model serves.
+
+    A seat `alive` may stay empty; ValueError with the fits' notes when another one does.
+    """
+    waiting = {seat: list(models) for seat, models in seats.items() if models or seat[0] != "alive"}
+    fits: dict[str, tuple[set[int], FittedModel]] = {}
+    refusals: dict[Seat, list[str]] = defaultdict(list)
+    while True:
+        for seat in [seat for seat, models in waiting.items() if not models]:
+            role, horizon = seat
+            if role != "alive":
+                raise ValueError(
+                    f"no configured model can serve {role} over {horizon} days. {' '.join(refusals[seat])}"
+                )
+            del waiting[seat]
+        horizons: dict[str, set[int]] = defaultdict(set)
+        for (_, horizon), models in waiting.items():
+            horizons[models[0].name].add(horizon)
+        for model in {models[0].name: models[0] for models in waiting.values()}.values():
+            if model.name not in fits or not fits[model.name][0] >= horizons[model.name]:
+                fits[model.name] = horizons[model.name], model.fit(training, sorted(horizons[model.name]))
+        serving = {seat: fits[models[0].name][1] for seat, models in waiting.items()}
+        refused = [seat for seat, fit in serving.items() if not fit.can_forecast(seat[1])]
+        if not refused:
+            reports = {fit.report.model: fit.report for fit in serving.values()}
+            return Serving(serving, [reports[name] for name in sorted(reports)])
+        for seat in refused:
+            refusals[seat].append(f"{waiting[seat].pop(0).name}: {serving[seat].report.notes}")
 
 
 def serve(
-    champions: Mapping[int, FittedModel],
+    serving: Serving,
     customers_for: Callable[[int], pl.DataFrame],
-    add_intervals: Callable[[pl.DataFrame], pl.DataFrame],
+    add_intervals: Callable[[int, pl.DataFrame], pl.DataFrame],
     *,
     annual_discount_rate: float,
     margin: float,
@@ -22,23 +96,36 @@ def serve(
     """One row per customer and horizon, with the columns of `clv_forecasts`.
 
     Args:
-        champions: the fitted model of every horizon (days).
+        serving: who serves every horizon.
         customers_for: the customers frame of a horizon as of today.
-        add_intervals: adds spend_lower, spend_upper and interval_level to forecasts of one model and horizon.
+        add_intervals: adds spend_lower, spend_upper and interval_level to the forecasts of a horizon.
         annual_discount_rate: per year of 365.25 days.
         margin: share of spend that is earned; clv = margin × discounted expected spend.
+
+    p_alive is the champion's where it gives one, else that of the model in the seat `alive`, else null.
     """
     frames = []
-    for horizon, fitted in champions.items():
+    for horizon in sorted({horizon for _, horizon in serving.fits}):
         customers = customers_for(horizon)
-        forecast = fitted.forecast(customers, horizon, annual_discount_rate).with_columns(
-            as_of=pl.lit(fitted.report.as_of),
+        spend, purchase = serving.fits["spend", horizon], serving.fits["purchase", horizon]
+        alive = serving.fits.get(("alive", horizon), spend)
+        forecasts = {
+            name: fit.forecast(customers, horizon, annual_discount_rate)
+            for name, fit in {fit.report.model: fit for fit in (spend, purchase, alive)}.items()
+        }
+        own = forecasts[spend.report.model]
+        p_alive = own["p_alive"] if own["p_alive"].is_not_null().any() else forecasts[alive.report.model]["p_alive"]
+        forecast = own.with_columns(
+            forecasts[purchase.report.model]["p_purchase"],
+            p_alive,
+            as_of=pl.lit(spend.report.as_of),
             horizon_days=pl.lit(horizon, dtype=pl.Int64),
-            model=pl.lit(fitted.report.model),
+            model=pl.lit(spend.report.model),
+            purchase_model=pl.lit(purchase.report.model),
             clv=margin * pl.col("discounted_spend"),
         )
         frames.append(
-            add_intervals(forecast)
+            add_intervals(horizon, forecast)
             .drop("discounted_spend")
             .with_columns(clv_rank=pl.col("clv").rank("min", descending=True))
         )

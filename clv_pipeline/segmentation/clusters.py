@@ -93,6 +93,8 @@ def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
     if distinct == 1:
         return _one_cluster(rfm, "all customers have the same recency, frequency and revenue")
 
+    # Imported first, because only thread pools that are loaded can be limited.
+    import sklearn.cluster  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     # The last bits of threaded sums depend on which thread finishes first; one thread makes runs identical.

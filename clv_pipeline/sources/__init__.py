@@ -1,4 +1,4 @@
-"""Reading what users have: files and databases become one typed table of transactions.
+"""Reading what users have: files and databases become typed tables: transactions, demographics, events.
 
 Here belongs everything between `source:` in `clv.yaml` and the raw table: which files there are
 (`catalog`), how each is encoded and separated (`sniff`, `prepare`), what dates and numbers look like in
@@ -10,6 +10,6 @@ the warehouse's layout.
 
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.errors import SourceError
-from clv_pipeline.sources.load import LoadedFile, load_transactions
+from clv_pipeline.sources.load import LoadedFile, create_table, load_records
 
-__all__ = ["LoadedFile", "SourceError", "SourceFile", "list_files", "load_transactions"]
+__all__ = ["LoadedFile", "SourceError", "SourceFile", "create_table", "list_files", "load_records"]

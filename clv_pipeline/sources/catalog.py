@@ -10,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.errors import SourceError
 
 _PACKAGED = "lifetimes:"
@@ -35,19 +35,19 @@ class SourceFile:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def list_files(source: TransactionSource, base_dir: Path) -> list[SourceFile]:
+def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
     Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing.
     """
     found: dict[Path, SourceFile] = {}
     for pattern in source.path:
-        for file in _resolve(pattern.strip(), base_dir):
+        for file in _resolve(pattern.strip(), base_dir, source.key):
             found.setdefault(file.path.resolve(), file)
     return sorted(found.values(), key=lambda file: file.label)
 
 
-def _resolve(pattern: str, base_dir: Path) -> list[SourceFile]:
+def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
     if pattern.startswith(_PACKAGED):
         return [SourceFile(pattern, _packaged_file(pattern.removeprefix(_PACKAGED)))]
     written = Path(pattern).expanduser()
@@ -61,7 +61,7 @@ def _resolve(pattern: str, base_dir: Path) -> list[SourceFile]:
     files = [SourceFile(Path(match).as_posix(), base_dir / match) for match in matches if (base_dir / match).is_file()]
     if not files:
         what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
-        raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir}); correct source.transactions.path")
+        raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir}); correct {key}.path")
     return files
 
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources.inspect import Guess, Survey
+from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
+from clv_pipeline.sources.load import LoadedFile
 
 PLACEHOLDER = "?"
 """Stands for a column that could not be guessed; no check passes before it is replaced."""
@@ -43,6 +44,11 @@ def config_text(paths: Sequence[str], guess: Guess) -> str:
             '    #   date_formats: ["%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S"]  # day first',
             '    #   date_formats: ["%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"]  # month first',
         ]
+    lines += [
+        '  # Optional, read like the transactions; see "Demographics and events" in the README:',
+        "  # customers: {path: customers.csv, columns: {customer_id: id}}  # demographics: all other columns are used",
+        "  # events: {path: events/*.csv, columns: {customer_id: user, occurred_at: time, event: type}}",
+    ]
     deduplicate = "true" if "order_id" in guess.columns else "false"
     why = "equal rows are copies" if "order_id" in guess.columns else "no order id: equal rows may be two purchases"
     lines += [
@@ -77,10 +83,7 @@ def survey_text(settings: Settings, survey: Survey) -> str:
     """The survey in lines: files, span, the readable share of each mapped column, what cleaning will likely
     refuse."""
     source, cleaning = settings.source.transactions, settings.cleaning
-    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format})" for file in survey.files[:10]]
-    if len(survey.files) > len(lines):
-        lines.append(f"… and {len(survey.files) - len(lines):,} more files")
-    lines += ["", f"{survey.rows:,} rows, {survey.customers:,} customers"]
+    lines = [*_file_lines(survey.files), "", f"{survey.rows:,} rows, {survey.customers:,} customers"]
     if survey.first_day and survey.last_day:
         lines.append(f"{survey.first_day:%Y-%m-%d} to {survey.last_day:%Y-%m-%d}")
     lines += ["", "readable values per column"]
@@ -100,4 +103,28 @@ def survey_text(settings: Settings, survey: Survey) -> str:
     }
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
+    if survey.demographics is not None:
+        lines += ["", "demographics", *_further_lines(survey.demographics, "without a customer")]
+        lines += [
+            f"  {found.name:<24} {found.filled:>8.2%} filled, {found.numeric:.2%} of it numbers"
+            for found in survey.demographics.attributes
+        ]
+    if survey.events is not None:
+        lines += ["", "events", *_further_lines(survey.events, "without a customer or a readable date")]
+        lines.append(f"{survey.events.event_types:,} types of event")
+        if survey.events.first_day and survey.events.last_day:
+            lines.append(f"{survey.events.first_day:%Y-%m-%d} to {survey.events.last_day:%Y-%m-%d}")
     return "\n".join(lines)
+
+
+def _file_lines(files: Sequence[LoadedFile]) -> list[str]:
+    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format})" for file in files[:10]]
+    return lines if len(files) <= len(lines) else [*lines, f"… and {len(files) - len(lines):,} more files"]
+
+
+def _further_lines(found: FurtherSurvey, unreadable: str) -> list[str]:
+    return [
+        *_file_lines(found.files),
+        f"{found.rows:,} rows, {found.unreadable:,} of them {unreadable}",
+        f"{found.customers:,} customers, {found.buyers:,} of them in the transactions",
+    ]

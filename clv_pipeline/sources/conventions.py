@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import CustomerSource, TableSource
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.tables import RawTable
 
@@ -43,7 +43,7 @@ def is_plausible(timestamp: str) -> str:
     return f"{timestamp} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-30'"
 
 
-def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> Conventions:
+def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
     """The conventions of `tables`, configured or found out. Raises SourceError where the values do not
     tell."""
     configured = source.format
@@ -125,8 +125,10 @@ def _plain_format(value: str) -> str | None:
     return None
 
 
-def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> list[str]:
-    theirs = source.columns["ordered_at"]
+def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> list[str]:
+    if source.time is None:
+        return []
+    theirs = source.columns[source.time]
     is_iso = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
     values = sorted({value for table in tables for value in sample(con, table, theirs, f"NOT {is_iso}", _DATE_KINDS)})
     if not values:
@@ -135,7 +137,7 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
     numeric = [match for value in values if (match := _DAY_MONTH.match(value))]
     for separator in sorted({match["sep"] for match in numeric}):
         alike = [match for match in numeric if match["sep"] == separator]
-        day_first = _day_comes_first(con, tables, theirs, separator, alike)
+        day_first = _day_comes_first(con, tables, theirs, separator, alike, source.key)
         for match in alike:
             year = "%Y" if len(match["year"]) == 4 else "%y"
             parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
@@ -143,7 +145,7 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
     if not formats and not any(sample(con, table, theirs, is_iso, _DATE_KINDS) for table in tables):
         raise SourceError(
             f"{tables[0].source_file}: no date format is known for the column {theirs!r}: {_two(values)}; "
-            "state source.transactions.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another"
+            f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another"
         )
     # Two-digit years first: %Y would read 10 as the year 10.
     return sorted(formats, key=lambda text: ("%Y" in text, text))
@@ -155,6 +157,7 @@ def _day_comes_first(
     theirs: str,
     separator: str,
     samples: Sequence[re.Match[str]],
+    key: str,
 ) -> bool:
     first = max(_up_to_31(match["first"]) for match in samples)
     second = max(_up_to_31(match["second"]) for match in samples)
@@ -162,7 +165,7 @@ def _day_comes_first(
         # The head may be one month's first days; the whole column costs a scan, so it is asked only now.
         first, second = _largest_parts(con, tables, theirs, separator)
     shown = _two([match.string for match in samples])
-    asked = "state source.transactions.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
+    asked = f"state {key}.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
     where = f"{tables[0].source_file}: the dates in the column {theirs!r}"
     if first <= 12 and second <= 12:
         raise SourceError(f"{where} may be day first or month first: {shown}; {asked}")
@@ -201,27 +204,40 @@ def _two(values: Sequence[str]) -> str:
 
 # --- numbers ---
 
+LOOKS_LIKE_NUMBER = r"[+-]?[0-9][0-9.,' ]*|[+-]?[.,][0-9]+"
+"""A regular expression of SQL: what may be a number in some country."""
+MISSING = "('', 'nan', 'null', 'none', 'n/a')"
+"""Lower-case words for nothing, as a list of SQL."""
+
 _POINT = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|0?\.\d+|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,}))$")
 _COMMA = re.compile(r"^[+-]?(\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}|0?,\d+|\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$")
 _EITHER = re.compile(r"^[+-]?\d{1,3}[.,]\d{3}$")
 
 
-def _decimal(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource) -> str | None:
+def _holds_numbers(con: duckdb.DuckDBPyConnection, table: RawTable, theirs: str) -> bool:
+    """Whether everything in the head of a column looks like a number, or like nothing."""
+    pattern = LOOKS_LIKE_NUMBER.replace("'", "''")
+    return not sample(con, table, theirs, f"NOT regexp_full_match(v, '{pattern}') AND lower(v) NOT IN {MISSING}")
+
+
+def _decimal(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> str | None:
     """The decimal separator that the samples prove; None where no sampled number has any separator."""
+    # The attributes of customers are not declared as numbers or text: their values have to tell.
     columns = [source.columns[name] for name in source.numbers if name in source.columns]
+    undeclared = list(source.attributes.values()) if isinstance(source, CustomerSource) else []
     values = sorted(
         {
             value
             for table in tables
             if table.localised
-            for theirs in columns
+            for theirs in (*columns, *(name for name in undeclared if _holds_numbers(con, table, name)))
             for value in sample(con, table, theirs, "contains(v, ',') OR contains(v, '.')")
         }
     )
     point = [value for value in values if _POINT.match(value)]
     comma = [value for value in values if _COMMA.match(value)]
     either = [value for value in values if _EITHER.match(value) and value not in point and value not in comma]
-    asked = "state source.transactions.format.decimal ('.' or ',')"
+    asked = f"state {source.key}.format.decimal ('.' or ',')"
     if point and comma:
         raise SourceError(
             f"{tables[0].source_file}: numbers are written with a decimal point and with a decimal comma: "

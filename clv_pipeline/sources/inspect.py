@@ -17,13 +17,13 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.source_settings import FileFormat, TransactionSource
+from clv_pipeline.source_settings import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.sources.catalog import list_files
-from clv_pipeline.sources.conventions import used
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, used
 from clv_pipeline.sources.errors import SourceError
-from clv_pipeline.sources.load import LoadedFile, conventions_of, load_transactions
+from clv_pipeline.sources.load import LoadedFile, conventions_of, load_records
 from clv_pipeline.sources.tables import RawTable, open_tables
-from clv_pipeline.sources.typed import TARGET_COLUMNS, UNREADABLE
+from clv_pipeline.sources.typed import UNREADABLE
 
 SYNONYMS = {
     "customer_id": "customerid customer customernumber customerno customerkey custid clientid client userid user "
@@ -76,7 +76,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
                     "give one kind of file at a time"
                 )
         dates = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_DATE) > 0.5}
-        numbers = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_NUMBER) > 0.5}
+        numbers = {name for name in first.columns if _share(con, first, name, LOOKS_LIKE_NUMBER) > 0.5}
         columns: dict[str, str] = {}
         for ours, names in SYNONYMS.items():
             allowed = {"ordered_at": dates}.get(ours, numbers if ours in TransactionSource.numbers else None)
@@ -101,11 +101,10 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
     if "amount" not in columns and not {"quantity", "unit_price"} <= set(columns):
         unknown.append("`amount` (or `quantity` and `unit_price`)")
     further = [name for name in first.columns if name not in columns.values()]
-    order = [name for name in TARGET_COLUMNS if name in columns]
+    order = [name for name in TransactionSource.known if name in columns]
     return Guess({name: columns[name] for name in order}, further, unknown, date_problem)
 
 
-_LOOKS_LIKE_NUMBER = r"[+-]?[0-9][0-9.,' ]*|[+-]?[.,][0-9]+"
 _LOOKS_LIKE_DATE = (
     r"(1[89]|20)\d\d[-/.]?\d\d?[-/.]?\d\d?([ T].*)?|\d\d?[-/.]\d\d?[-/.](\d\d){1,2}( .*)?"
     r"|\d\d?[ /-][A-Za-z]{3,9}[ /-](\d\d){1,2}( .*)?|[A-Za-z]{3,9} \d\d?,? \d{4}( .*)?"
@@ -128,9 +127,40 @@ def _first_match(synonyms: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 @dataclass(frozen=True)
+class Attribute:
+    """What the values of one attribute of the customers look like."""
+
+    name: str
+    filled: float
+    """Share of the records that have a value."""
+    numeric: float
+    """Share of these values that are finite numbers."""
+
+
+@dataclass(frozen=True)
+class FurtherSurvey:
+    """What a load of demographics or of events gives."""
+
+    files: list[LoadedFile]
+    rows: int
+    unreadable: int
+    """Rows that could not be split, that name no customer, or whose date cannot be read."""
+    customers: int
+    buyers: int
+    """Those of the customers who are in the transactions."""
+    attributes: list[Attribute]
+    """Of demographics, by name."""
+    event_types: int
+    """0 for demographics."""
+    first_day: datetime | None
+    """Of events, like `last_day`."""
+    last_day: datetime | None
+
+
+@dataclass(frozen=True)
 class Survey:
-    """What a load of a source gives, before any cleaning. Counts are rows; a row may count under several
-    reasons."""
+    """What a load of a source gives, before any cleaning. Counts are transaction rows; a row may count under
+    several reasons."""
 
     files: list[LoadedFile]
     rows: int
@@ -147,16 +177,20 @@ class Survey:
     """Amount zero or below: returns, corrections, gifts."""
     repeated: int
     """Rows beyond the first of those that are equal in every mapped column."""
+    demographics: FurtherSurvey | None
+    events: FurtherSurvey | None
 
 
-def survey(source: TransactionSource, base_dir: Path) -> Survey:
-    """Loads the source into a temporary database and counts. Raises SourceError."""
-    mapped = [name for name in TARGET_COLUMNS if name in source.columns]
+def survey(source: Source, base_dir: Path) -> Survey:
+    """Loads the sources into a temporary database and counts. Raises SourceError."""
+    transactions = source.transactions
+    mapped = [name for name in transactions.known if name in transactions.columns]
     kept = [*mapped, "attributes"]
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "survey.duckdb")) as con:
-        files = load_transactions(con, "raw", source, base_dir, Path(folder) / "work")
+        work_dir = Path(folder) / "work"
+        files = load_records(con, "raw", transactions, base_dir, work_dir)
         shares = ", ".join(f"count({name}) / count(*)" for name in mapped)
-        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in source.numbers)
+        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers)
         counted = con.execute(
             f"""
             WITH records AS (
@@ -174,6 +208,11 @@ def survey(source: TransactionSource, base_dir: Path) -> Survey:
             FROM records
             """
         ).fetchall()[0]
+        further = {
+            kind.key: _survey_further(con, kind, base_dir, work_dir)
+            for kind in (source.customers, source.events)
+            if kind is not None
+        }
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
     return Survey(
         files=files,
@@ -188,4 +227,49 @@ def survey(source: TransactionSource, base_dir: Path) -> Survey:
         no_number=no_number,
         not_positive=negative,
         repeated=repeated,
+        demographics=further.get(CustomerSource.key),
+        events=further.get(EventSource.key),
+    )
+
+
+def _survey_further(
+    con: duckdb.DuckDBPyConnection, source: TableSource, base_dir: Path, work_dir: Path
+) -> FurtherSurvey:
+    files = load_records(con, "further", source, base_dir, work_dir)
+    time = source.time or "NULL::TIMESTAMP"
+    is_unread = "customer_id IS NULL" if source.time is None else f"customer_id IS NULL OR {time} IS NULL"
+    types = "count(DISTINCT coalesce(event, ''))" if "event" in source.known else "0"
+    rows, unreadable, customers, buyers, first_day, last_day, event_types = con.execute(
+        f"""
+        SELECT count(*), count(*) FILTER ({is_unread}), count(DISTINCT customer_id),
+            count(DISTINCT customer_id) FILTER (customer_id IN (SELECT customer_id FROM raw)),
+            min({time}), max({time}), {types}
+        FROM further
+        """
+    ).fetchall()[0]
+    attributes = []
+    if source.takes_attributes:
+        attributes = con.execute(
+            f"""
+            WITH fields AS (
+                SELECT unnest(map_keys(pairs)) AS name, unnest(map_values(pairs)) AS value
+                FROM (SELECT CAST(CAST(attributes AS JSON) AS MAP(VARCHAR, VARCHAR)) AS pairs FROM further)
+            ), filled AS (
+                SELECT name, CASE WHEN lower(value) NOT IN {MISSING} THEN value END AS value FROM fields
+            )
+            SELECT name, count(value) / count(*),
+                coalesce(count(*) FILTER (isfinite(TRY_CAST(value AS DOUBLE))) / nullif(count(value), 0), 0)
+            FROM filled GROUP BY name ORDER BY name
+            """
+        ).fetchall()
+    return FurtherSurvey(
+        files=files,
+        rows=rows,
+        unreadable=unreadable,
+        customers=customers,
+        buyers=buyers,
+        attributes=[Attribute(*row) for row in attributes],
+        event_types=event_types,
+        first_day=first_day,
+        last_day=last_day,
     )

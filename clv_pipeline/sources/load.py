@@ -10,12 +10,12 @@ and the reason.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import CustomerSource, TableSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
@@ -24,13 +24,14 @@ from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (
     REJECT_SCANS,
     REJECTS,
+    Column,
     ColumnKind,
     RawTable,
-    identifier,
     open_tables,
     typed_by_reader,
 )
-from clv_pipeline.sources.typed import SHOWN_CHARACTERS, TARGET_COLUMNS, UNCOMPRESSED, UNREADABLE, typed_select
+from clv_pipeline.sources.typed import SHOWN_CHARACTERS, UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sql_text import quote_identifier
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,33 @@ class LoadedFile:
     """For people: kind, delimiter, encoding, dates, decimals."""
 
 
-def load_transactions(
-    con: duckdb.DuckDBPyConnection, table: str, source: TransactionSource, base_dir: Path, work_dir: Path
+@dataclass(frozen=True)
+class Target:
+    """Where the records of one file go, and how they are read."""
+
+    table: str
+    """As an SQL identifier, quoted."""
+    source: TableSource
+    conventions: Conventions
+    source_id: int
+
+
+def create_table(con: duckdb.DuckDBPyConnection, table: str, kind: type[TableSource]) -> None:
+    """Creates or replaces `table` without rows, in the columns that a source of this kind is loaded into."""
+    columns = ", ".join(
+        f"{name} {type_}{' USING COMPRESSION uncompressed' if name in UNCOMPRESSED else ''}"
+        for name, type_ in target_columns(kind).items()
+    )
+    con.execute(f"CREATE OR REPLACE TABLE {quote_identifier(table)} ({columns})")
+
+
+def load_records(
+    con: duckdb.DuckDBPyConnection, table: str, source: TableSource, base_dir: Path, work_dir: Path
 ) -> list[LoadedFile]:
     """Creates or replaces `table` with one row per record of `source`, in the order of the files and their
     records.
 
-    The columns are those of `typed.TARGET_COLUMNS`. Text is trimmed of spaces and '' is NULL; what cannot
+    The columns are those of `typed.target_columns`. Text is trimmed of spaces and '' is NULL; what cannot
     be read as a date or number is NULL, and `source_text` then holds the original mapped fields as a JSON
     object. `source_line` is the number of the record, counting the header as 1: the number of the line,
     unless a blank line or a quoted line break comes before it. Files without a header line (JSON lines,
@@ -77,15 +98,14 @@ def load_transactions(
         con.execute("SET preserve_insertion_order = true")
     try:
         tables = open_source(con, source, base_dir, copies)
+        if isinstance(source, CustomerSource) and not source.attributes:
+            source, tables = _with_every_column(source, tables)
         conventions = conventions_of(con, tables, source)
-        columns = ", ".join(
-            f"{name} {type_}{' USING COMPRESSION uncompressed' if name in UNCOMPRESSED else ''}"
-            for name, type_ in TARGET_COLUMNS.items()
-        )
-        con.execute(f"CREATE OR REPLACE TABLE {identifier(table)} ({columns})")
+        create_table(con, table, type(source))
         loaded: list[LoadedFile] = []
         for raw in tables:
-            loaded.append(_load_one(con, table, raw, source, conventions, source_id=len(loaded) + 1))
+            target = Target(quote_identifier(table), source, conventions, source_id=len(loaded) + 1)
+            loaded.append(_load_one(con, target, raw))
             for path in raw.temporary:
                 path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
         forget_query(con)
@@ -96,9 +116,7 @@ def load_transactions(
     return loaded
 
 
-def open_source(
-    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
-) -> list[RawTable]:
+def open_source(con: duckdb.DuckDBPyConnection, source: TableSource, base_dir: Path, work_dir: Path) -> list[RawTable]:
     """The raw tables of `source`, their headers in agreement with the mapping. Raises SourceError
     otherwise."""
     if source.url is not None and source.query is not None:
@@ -111,20 +129,26 @@ def open_source(
     return tables
 
 
-def conventions_of(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
-) -> Conventions:
+def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
     """How dates and numbers are written in `tables`. Raises SourceError where that is not certain."""
     try:
         conventions = decide(con, tables, source)
         con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
     except duckdb.InvalidInputException as error:
-        where = "state other source.transactions.format.date_formats, delimiter or encoding"
+        where = f"state other {source.key}.format.date_formats, delimiter or encoding"
         raise SourceError(f"{tables[0].source_file}: cannot be sampled ({error}); {where}") from error
     return conventions
 
 
-def _disagreements(raw: RawTable, source: TransactionSource) -> list[str]:
+def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tuple[CustomerSource, list[RawTable]]:
+    """The mapping with every column of any of the tables as an attribute; NULL in the tables that lack it."""
+    names = {name: name for table in tables for name in table.columns if name not in source.columns.values()}
+    complete = source.model_copy(update={"columns": {**names, **source.columns}})
+    absent = dict.fromkeys(names, Column("NULL"))
+    return complete, [replace(table, columns={**absent, **table.columns}) for table in tables]
+
+
+def _disagreements(raw: RawTable, source: TableSource) -> list[str]:
     problems = []
     for ours, theirs in source.columns.items():
         if theirs not in raw.columns:
@@ -132,88 +156,80 @@ def _disagreements(raw: RawTable, source: TransactionSource) -> list[str]:
             problems.append(
                 f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing"
                 f"{nearest(theirs, raw.columns)}; columns found: {found}. "
-                f"Correct source.transactions.columns.{ours}"
+                f"Correct {source.key}.columns.{ours}"
             )
         elif theirs in raw.repeated:
             problems.append(f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice; rename one")
     return problems
 
 
-def _load_one(
-    con: duckdb.DuckDBPyConnection,
-    table: str,
-    raw: RawTable,
-    source: TransactionSource,
-    conventions: Conventions,
-    source_id: int,
-) -> LoadedFile:
-    target = identifier(table)
-    rows = _insert_plain(con, target, raw, source, conventions, source_id)
+def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
+    rows = _insert_plain(con, target, raw)
     if rows is None:
-        rows = _insert(con, target, raw, source, conventions, source_id)
+        rows = _insert(con, target, raw)
     # Rows get their number afterwards: row_number() would make the scan single-threaded. Rowids do not start at 0
     # inside a transaction or behind deleted rows, hence the minimum.
-    start = _count(con, f"SELECT coalesce(min(rowid), 0) FROM {target} WHERE source_id = $id", {"id": source_id})
-    con.execute(
-        f"UPDATE {target} SET source_line = rowid - $start + $first_line WHERE source_id = $id",
-        {"start": start, "first_line": raw.first_line, "id": source_id},
+    start = _count(
+        con, f"SELECT coalesce(min(rowid), 0) FROM {target.table} WHERE source_id = $id", {"id": target.source_id}
     )
-    unreadable = _count_unreadable(con, target, start, rows) if raw.unreadable != "NULL" else 0
-    rejected = _add_rejects(con, target, raw, source_id, start, rows) if raw.stores_rejects else 0
+    con.execute(
+        f"UPDATE {target.table} SET source_line = rowid - $start + $first_line WHERE source_id = $id",
+        {"start": start, "first_line": raw.first_line, "id": target.source_id},
+    )
+    unreadable = _count_unreadable(con, target.table, start, rows) if raw.unreadable != "NULL" else 0
+    rejected = _add_rejects(con, target, raw, start, rows) if raw.stores_rejects else 0
     rows += rejected
     unreadable += rejected
+    conventions = target.conventions
     dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
     decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
-    sha256 = raw.sha256.result() if raw.sha256 is not None else None
-    return LoadedFile(source_id, raw.source_file, rows, unreadable, raw.bytes, sha256, raw.format + dates + decimal)
+    return LoadedFile(
+        source_id=target.source_id,
+        source_file=raw.source_file,
+        rows=rows,
+        unreadable_rows=unreadable,
+        bytes=raw.bytes,
+        sha256=raw.sha256.result() if raw.sha256 is not None else None,
+        format=raw.format + dates + decimal,
+    )
 
 
-def _insert(
-    con: duckdb.DuckDBPyConnection,
-    target: str,
-    raw: RawTable,
-    source: TransactionSource,
-    conventions: Conventions,
-    source_id: int,
-) -> int:
+def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
     """Adds the records of one file and returns how many; rejected lines are left in the reject tables."""
     if raw.stores_rejects:
         _forget_rejects(con)
-    select, parameters = typed_select(raw, source, conventions, source_id)
+    select, parameters = typed_select(raw, target.source, target.conventions, target.source_id)
     try:
-        return _count(con, f"INSERT INTO {target} {select}", parameters)
+        return _count(con, f"INSERT INTO {target.table} {select}", parameters)
     except duckdb.Error as error:
-        raise SourceError(f"{raw.source_file}: cannot be read ({error}); look at source.transactions.format") from error
+        where = f"look at {target.source.key}.format"
+        raise SourceError(f"{raw.source_file}: cannot be read ({error}); {where}") from error
 
 
-def _insert_plain(
-    con: duckdb.DuckDBPyConnection,
-    target: str,
-    raw: RawTable,
-    source: TransactionSource,
-    conventions: Conventions,
-    source_id: int,
-) -> int | None:
+def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int | None:
     """The fast way for a CSV of ISO dates and plain numbers without a gap; None, and no rows, where it is not that.
 
     The CSV reader then makes dates and numbers itself. A single value that it cannot make one of sends the file
     back to the patient way, which keeps the original text of such rows.
     """
-    if not raw.csv_width or conventions.date_formats or conventions.decimal != ".":
+    source = target.source
+    if not raw.csv_width or target.conventions.date_formats or target.conventions.decimal != ".":
         return None
-    numbers = [source.columns[name] for name in source.numbers if name in source.columns]
-    kinds: dict[str, tuple[str, ColumnKind]] = dict.fromkeys(numbers, ("DECIMAL(18,4)", "number"))
-    eager = typed_by_reader(raw, kinds | {source.columns["ordered_at"]: ("TIMESTAMP", "time")})
-    rows = _insert(con, target, eager, source, conventions, source_id)
+    kinds: dict[str, tuple[str, ColumnKind]] = {
+        source.columns[name]: ("DECIMAL(18,4)", "number") for name in source.numbers if name in source.columns
+    }
+    if source.time is not None:
+        kinds[source.columns[source.time]] = ("TIMESTAMP", "time")
+    rows = _insert(con, target, typed_by_reader(raw, kinds))
     gaps = _count(
         con,
         f"SELECT (SELECT count(*) FROM {REJECTS} WHERE error_type = 'CAST')"
-        f" + (SELECT count(source_text) FROM {target} WHERE source_id = $id)",
-        {"id": source_id},
+        f" + (SELECT count(source_text) FROM {target.table} WHERE source_id = $id)",
+        {"id": target.source_id},
     )
     if not gaps:
         return rows
-    con.execute(f"DELETE FROM {target} WHERE source_id = $id", {"id": source_id})
+    con.execute(f"DELETE FROM {target.table} WHERE source_id = $id", {"id": target.source_id})
     return None
 
 
@@ -222,9 +238,9 @@ def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, objec
     return int(count)
 
 
-def _count_unreadable(con: duckdb.DuckDBPyConnection, target: str, start: int, rows: int) -> int:
+def _count_unreadable(con: duckdb.DuckDBPyConnection, table: str, start: int, rows: int) -> int:
     sql = (
-        f"SELECT count(*) FROM {target} WHERE rowid BETWEEN $start AND $start + $rows - 1"
+        f"SELECT count(*) FROM {table} WHERE rowid BETWEEN $start AND $start + $rows - 1"
         f" AND starts_with(source_text, '{UNREADABLE}')"
     )
     return _count(con, sql, {"start": start, "rows": rows})
@@ -239,9 +255,7 @@ def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"DELETE FROM {name}")
 
 
-def _add_rejects(
-    con: duckdb.DuckDBPyConnection, target: str, raw: RawTable, source_id: int, start: int, good_rows: int
-) -> int:
+def _add_rejects(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable, start: int, good_rows: int) -> int:
     """Appends the lines that were not split, and moves the numbers of the good rows below them. Returns how
     many."""
     lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
@@ -263,10 +277,10 @@ def _add_rejects(
     if good_rows:
         con.execute(
             f"""
-            UPDATE {target} AS t SET source_line = t.source_line + shifted.shift
+            UPDATE {target.table} AS t SET source_line = t.source_line + shifted.shift
             FROM (
                 SELECT good.position, steps.shift
-                FROM (SELECT rowid AS position FROM {target} WHERE rowid >= $start) AS good
+                FROM (SELECT rowid AS position FROM {target.table} WHERE rowid >= $start) AS good
                 ASOF JOIN (
                     SELECT good_before + $start AS threshold,
                         max(number - $first_line - good_before) + 1 AS shift
@@ -279,13 +293,13 @@ def _add_rejects(
         )
     con.execute(
         f"""
-        INSERT INTO {target} (source_id, source_line, source_text)
+        INSERT INTO {target.table} (source_id, source_line, source_text)
         SELECT $source_id, any_value(number),
             '{UNREADABLE}' || left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
                 || ' [' || string_agg(DISTINCT error_message, '; ' ORDER BY error_message) || ']'
         FROM {REJECTS} JOIN clv_reject_lines USING (line)
         GROUP BY line ORDER BY line
         """,
-        {"source_id": source_id},
+        {"source_id": target.source_id},
     )
     return len(lines)

@@ -51,7 +51,7 @@ def damage_told(label: str) -> Iterator[None]:
         raise SourceError(f"{label}: is truncated or damaged ({error}); get the file again") from error
     except UnicodeDecodeError as error:
         cause = f"byte {error.object[error.start]:#04x} is not valid {error.encoding}"
-        raise SourceError(f"{label}: {cause}; state source.transactions.format.encoding") from error
+        raise SourceError(f"{label}: {cause}; state the source's format.encoding") from error
     except (OSError, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"{label}: cannot be read ({error})") from error
 

@@ -17,11 +17,12 @@ from typing import Any, Literal
 
 import duckdb
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
+from clv_pipeline.sql_text import quote_identifier
 
 BUFFER_BYTES = 32_000_000
 """Of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
@@ -83,13 +84,8 @@ class RawTable:
     """Copies in the work folder that may go after the load."""
 
 
-def identifier(name: str) -> str:
-    """`name` as a quoted SQL identifier, whatever characters it holds."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def open_tables(
-    con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: TransactionSource, work_dir: Path
+    con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: TableSource, work_dir: Path
 ) -> list[RawTable]:
     """One table per file, zip member or sheet, in order. `work_dir` exists and takes the copies.
 
@@ -147,7 +143,7 @@ def _in_place_or_copied(
     return path, parameters, [path] if needs_copy else []
 
 
-def _csv(file: SourceFile, gzipped: bool, source: TransactionSource, copy: Path, origin: dict[str, Any]) -> RawTable:
+def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origin: dict[str, Any]) -> RawTable:
     facts = text_facts(file, gzipped, source.format.encoding)
     delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
     names, blank_lines = header_of(facts.head, delimiter)
@@ -199,7 +195,7 @@ def _json_lines(
     con: duckdb.DuckDBPyConnection,
     file: SourceFile,
     gzipped: bool,
-    source: TransactionSource,
+    source: TableSource,
     copy: Path,
     origin: dict[str, Any],
 ) -> RawTable:
@@ -250,7 +246,7 @@ def parquet(
         result = con.execute("SELECT * FROM read_parquet($path) LIMIT 0", parameters)
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as {format_name} ({error})") from error
-    columns = {name: Column(identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description}
+    columns = {name: Column(quote_identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description}
     return RawTable(
         source_file=file.label,
         scan="read_parquet($path)",

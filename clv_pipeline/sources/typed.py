@@ -2,33 +2,31 @@
 
 Here belongs the meaning of values: trimming, missing customers, dates, numbers, the amount. A value that
 cannot be read becomes NULL, and the row then keeps its original fields in `source_text`; no row is refused
-here.
+here. Attributes are a JSON object: which of them are numbers is found out later, from all rows together.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
 
+from collections.abc import Sequence
 from typing import Any
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import CustomerSource, TableSource
 from clv_pipeline.sources.conventions import Conventions, is_plausible, used
 from clv_pipeline.sources.tables import Column, RawTable
 
-TARGET_COLUMNS = {
-    "source_id": "INTEGER",
-    "source_line": "BIGINT",
-    "customer_id": "VARCHAR",
-    "order_id": "VARCHAR",
-    "ordered_at": "TIMESTAMP",
-    "product_id": "VARCHAR",
-    "quantity": "DECIMAL(18,4)",
-    "unit_price": "DECIMAL(18,4)",
-    "amount": "DECIMAL(18,4)",
-    "country": "VARCHAR",
-    "attributes": "VARCHAR",
-    "source_text": "VARCHAR",
-}
-"""The table that a load makes, in this order."""
+
+def target_columns(kind: type[TableSource]) -> dict[str, str]:
+    """The columns of the raw table that a source of this kind is loaded into, in order, with their SQL types."""
+    types: dict[str | None, str] = {kind.time: "TIMESTAMP", **dict.fromkeys(kind.numbers, "DECIMAL(18,4)")}
+    return {
+        "source_id": "INTEGER",
+        "source_line": "BIGINT",
+        **{name: types.get(name, "VARCHAR") for name in kind.known},
+        **({"attributes": "VARCHAR"} if kind.takes_attributes else {}),
+        "source_text": "VARCHAR",
+    }
+
 
 UNCOMPRESSED = ("customer_id", "order_id", "product_id")
 """The columns that hold most of the text: compressing them takes a sixth of a load and saves half of its disk."""
@@ -41,9 +39,9 @@ SHOWN_CHARACTERS = 2_000
 
 
 def typed_select(
-    table: RawTable, source: TransactionSource, conventions: Conventions, source_id: int
+    table: RawTable, source: TableSource, conventions: Conventions, source_id: int
 ) -> tuple[str, dict[str, Any]]:
-    """(SQL, its parameters): the rows of `table` in the columns of TARGET_COLUMNS, source_line still 0.
+    """(SQL, its parameters): the rows of `table` in the source's `target_columns`, source_line still 0.
 
     Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
     """
@@ -54,21 +52,18 @@ def typed_select(
         **{n: f"raw_{n}" for n in _known(source)},
     }
     numbers = [name for name in source.numbers if name in raw]
-    texts = [name for name in ("customer_id", *source.optional) if name in raw]
+    texts = [name for name in source.known if name in raw and name not in (*numbers, source.time)]
 
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
     typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
-    typed += [f"{_instant(raw['ordered_at'])} AS instant"]
-    unread = " OR ".join(f"{name} IS NULL" for name in ("ordered_at", *numbers))
-    no_number = " OR ".join(f"{name} IS NULL" for name in numbers)
-    amount = "amount" if "amount" in numbers else _PRODUCT
-    if "amount" in numbers and len(numbers) > 1:
-        amount = f"CASE WHEN {no_number} THEN NULL ELSE amount END"
+    times = [source.time] if source.time is not None else []
+    typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
+    unread = " OR ".join(f"{name} IS NULL" for name in (*times, *numbers)) or "false"
     original = ", ".join(f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes)
     pairs = [f"$attribute_{position}, {alias}" for position, alias in enumerate(attributes)]
     trimmed = [
-        f"$attribute_{position}, {_text(raw[ours], aliases[ours]) if raw[ours].kind == 'text' else aliases[ours]}"
+        f"$attribute_{position}, {_attribute(raw[ours], aliases[ours], conventions, source)}"
         for position, ours in enumerate(source.attributes)
     ]
     attribute_object = f"CAST(json_object({', '.join(trimmed)}) AS VARCHAR)" if pairs else "NULL"
@@ -77,9 +72,9 @@ def typed_select(
     output = {
         "source_id": "CAST($source_id AS INTEGER)",
         "source_line": "0",
-        **{name: name for name in (*texts, *numbers, "ordered_at")},
+        **{name: name for name in (*texts, *numbers, *times)},
         "customer_id": _CUSTOMER,
-        "amount": amount,
+        "amount": _amount(numbers),
         "attributes": attribute_object,
         "source_text": f"CASE WHEN {unread} THEN {original_object} END",
     }
@@ -88,15 +83,16 @@ def typed_select(
         output["source_text"] = (
             f"CASE WHEN unreadable IS NOT NULL THEN {shown} WHEN {unread} THEN {original_object} END"
         )
-    columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in TARGET_COLUMNS)
+    columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in target_columns(type(source)))
     # Nested, because an expression that is written twice is evaluated twice.
     sql = f"SELECT {fields}, {table.unreadable} AS unreadable FROM {table.scan}"
     sql = f"SELECT *, {', '.join(typed)} FROM ({sql})"
-    if conventions.date_formats and raw["ordered_at"].kind in ("text", "number"):
-        parsed = "CAST(try_strptime(trim(CAST(raw_ordered_at AS VARCHAR)), $date_formats) AS TIMESTAMP)"
-        either = f"CASE WHEN {is_plausible('instant')} THEN instant ELSE {parsed} END"
-        sql = f"SELECT * REPLACE ({either} AS instant) FROM ({sql})"
-    sql = f"SELECT *, CASE WHEN {is_plausible('instant')} THEN instant END AS ordered_at FROM ({sql})"
+    for name in times:
+        if conventions.date_formats and raw[name].kind in ("text", "number"):
+            parsed = f"CAST(try_strptime(trim(CAST({aliases[name]} AS VARCHAR)), $date_formats) AS TIMESTAMP)"
+            either = f"CASE WHEN {is_plausible('instant')} THEN instant ELSE {parsed} END"
+            sql = f"SELECT * REPLACE ({either} AS instant) FROM ({sql})"
+        sql = f"SELECT *, CASE WHEN {is_plausible('instant')} THEN instant END AS {name} FROM ({sql})"
     sql = f"SELECT {columns} FROM ({sql})"
     parameters = {
         **table.parameters,
@@ -104,13 +100,14 @@ def typed_select(
         "date_formats": conventions.date_formats,
         "group_pattern": _group_pattern(conventions),
         "group_mark": _group_mark(conventions),
+        "number_pattern": _number_pattern(conventions),
         "decimal": conventions.decimal,
         **{f"attribute_{position}": name for position, name in enumerate(source.attributes)},
     }
     return sql, used(parameters, sql)
 
 
-def _known(source: TransactionSource) -> list[str]:
+def _known(source: TableSource) -> list[str]:
     return [ours for ours in source.columns if ours not in source.attributes]
 
 
@@ -131,19 +128,37 @@ _PRODUCT = (
 )
 
 
+def _amount(numbers: Sequence[str]) -> str:
+    if "amount" not in numbers:
+        return _PRODUCT
+    no_number = " OR ".join(f"{name} IS NULL" for name in numbers)
+    return f"CASE WHEN {no_number} THEN NULL ELSE amount END" if len(numbers) > 1 else "amount"
+
+
+def _attribute(column: Column, alias: str, conventions: Conventions, source: TableSource) -> str:
+    if column.kind != "text":
+        return alias
+    text = _text(column, alias)
+    if not isinstance(source, CustomerSource) or conventions.thousands is None:
+        return text
+    # Numbers as people write them become numbers as SQL reads them; whatever else the column holds stays.
+    number = f"replace(regexp_replace({text}, $group_mark, '', 'g'), $decimal, '.')"
+    return f"CASE WHEN regexp_full_match({text}, $number_pattern) THEN {number} ELSE {text} END"
+
+
 def _text(column: Column, alias: str) -> str:
     text = f"nullif(trim(CAST({alias} AS VARCHAR)), '')"
     # Excel has no whole numbers: its order 489435 arrives as 489435.0.
     return f"regexp_replace({text}, '[.]0$', '')" if column.kind == "number" else text
 
 
-def _instant(column: Column) -> str:
+def _instant(column: Column, alias: str) -> str:
     if column.kind == "time":
-        return "TRY_CAST(raw_ordered_at AS TIMESTAMP)"
+        return f"TRY_CAST({alias} AS TIMESTAMP)"
     if column.kind == "zoned":
-        return "timezone('UTC', raw_ordered_at)"
+        return f"timezone('UTC', {alias})"
     # An offset in the text is dropped, not applied: the day of an order is the day in its shop.
-    return "TRY_CAST(CAST(raw_ordered_at AS VARCHAR) AS TIMESTAMP)"
+    return f"TRY_CAST(CAST({alias} AS VARCHAR) AS TIMESTAMP)"
 
 
 def _number(column: Column, alias: str, conventions: Conventions) -> str:
@@ -169,5 +184,16 @@ def _group_mark(conventions: Conventions) -> str:
 
 
 def _group_pattern(conventions: Conventions) -> str:
-    decimal = {".": "[.]"}.get(conventions.decimal, conventions.decimal)
-    return rf"[+-]?[0-9]{{1,3}}({_group_mark(conventions)}[0-9]{{3}})+({decimal}[0-9]+)?"
+    return rf"[+-]?{_grouped(conventions)}({_decimal_mark(conventions)}[0-9]+)?"
+
+
+def _number_pattern(conventions: Conventions) -> str:
+    return rf"[+-]?([0-9]+|{_grouped(conventions)})({_decimal_mark(conventions)}[0-9]+)?"
+
+
+def _grouped(conventions: Conventions) -> str:
+    return rf"[0-9]{{1,3}}({_group_mark(conventions)}[0-9]{{3}})+"
+
+
+def _decimal_mark(conventions: Conventions) -> str:
+    return {".": "[.]"}.get(conventions.decimal, conventions.decimal)

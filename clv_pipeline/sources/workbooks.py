@@ -8,12 +8,12 @@ from pathlib import Path
 
 import fastexcel
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, nearest, one_error
 
 
-def sheets_as_parquet(file: SourceFile, source: TransactionSource, stem: Path) -> list[tuple[SourceFile, Path]]:
+def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
     """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every sheet, or those in
     `format.sheets`.
 
@@ -49,7 +49,8 @@ def sheets_as_parquet(file: SourceFile, source: TransactionSource, stem: Path) -
             # cell.
             unique = [value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)]
             sheet = book.load_sheet(name, header_row=None, skip_rows=1, column_names=unique, schema_sample_rows=None)
-            frame = sheet.to_polars()
+            # What has no name of its own cannot be mapped.
+            frame = sheet.to_polars().select(name for name in unique if name in names)
         except fastexcel.FastExcelError as error:
             raise SourceError(f"{label}: cannot be read ({error})") from error
         path = stem.with_name(f"{stem.name}_{position:03d}.parquet")

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from clv_pipeline.quality import Auditor
+from clv_pipeline.sql_text import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,16 +35,6 @@ outgrow the cache: grouping millions of rows takes a quarter less with four."""
 
 class WarehouseBusyError(RuntimeError):
     """Another process works on the warehouse; the text names it."""
-
-
-def quote_identifier(name: str) -> str:
-    """`name` as an SQL identifier, whatever characters it holds."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_literal(text: str) -> str:
-    """`text` as an SQL string, for the statements that take no parameters (COMMENT ON)."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def staged_name(table: str) -> str:
@@ -78,14 +69,14 @@ class Session:
             "select count(*) from information_schema.tables where table_name = ? and table_schema = 'main'"
             " and table_catalog = current_database()",
             [table],
-        ).fetchone()
-        return found is not None and found[0] > 0
+        ).fetchall()
+        return bool(found[0][0])
 
     def count(self, table: str) -> int:
         """Number of rows of a table."""
-        found = self.execute(f"select count(*) from {quote_identifier(table)}").fetchone()  # noqa: S608
-        assert found is not None  # noqa: S101  (an aggregate always returns a row)
-        return int(found[0])
+        # fetchall, because a result that is not read to its end blocks the next statement.
+        found = self.execute(f"select count(*) from {quote_identifier(table)}").fetchall()  # noqa: S608
+        return int(found[0][0])
 
     def stage_query(self, contract: Contract, query: str) -> None:
         """Build the contract's table or view under its staging name from one SELECT."""

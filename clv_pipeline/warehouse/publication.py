@@ -17,7 +17,8 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, quote_identifier
+from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
 from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 DATABASE = "clv.duckdb"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from clv_pipeline.forecasting.protocol import TrainingData
+from clv_pipeline.forecasting.protocol import PAST_DAYS, TrainingData
+from clv_pipeline_tests.forecasting.examples import daily_totals
 
 CUTOFF = date(1997, 9, 30)
 HOLDOUT_DAYS = 39 * 7
@@ -27,8 +28,8 @@ def purchase_days() -> pl.DataFrame:
 
 
 def customers_frame(days: pl.DataFrame, cutoff: date, horizon_days: int) -> pl.DataFrame:
-    """The customers frame as of a cutoff (orders counted as purchase days)."""
-    history = days.filter(pl.col("day") <= cutoff)
+    """The customers frame as of a cutoff (orders counted as purchase days; products and countries not known)."""
+    history = days.filter(pl.col("day") <= cutoff).sort("customer_id", "day")
     first = pl.col("day").min()
     year_back = cutoff - timedelta(days=365)
 
@@ -36,6 +37,8 @@ def customers_frame(days: pl.DataFrame, cutoff: date, horizon_days: int) -> pl.D
         end = min(start + timedelta(days=horizon_days), cutoff)
         return (pl.col("day") > start) & (pl.col("day") <= end)
 
+    gaps = pl.col("day").diff().dt.total_days()
+    past = {days_back: pl.col("day") > cutoff - timedelta(days=days_back) for days_back in PAST_DAYS}
     recent, last_year = window(cutoff - timedelta(days=horizon_days)), window(year_back)
     return (
         history.group_by("customer_id")
@@ -53,6 +56,14 @@ def customers_frame(days: pl.DataFrame, cutoff: date, horizon_days: int) -> pl.D
             pl.col("spend").filter(recent).sum().alias("spend_last_window"),
             last_year.sum().cast(pl.Int64).alias("purchases_same_window_last_year"),
             pl.col("spend").filter(last_year).sum().alias("spend_same_window_last_year"),
+            *(within.sum().cast(pl.Int64).alias(f"purchases_{d}_days") for d, within in past.items()),
+            *(pl.col("spend").filter(within).sum().alias(f"spend_{d}_days") for d, within in past.items()),
+            gaps.mean().alias("mean_gap_days"),
+            gaps.std().alias("gap_deviation_days"),
+            pl.lit(1.0).first().alias("lines_per_order"),
+            pl.lit(None, pl.Int64).first().alias("products"),
+            first.alias("first_purchase_date"),
+            pl.lit(None, pl.String).first().alias("country"),
         )
         .sort("customer_id")
     )
@@ -89,4 +100,5 @@ def training_data(customers: pl.DataFrame, completed_windows: pl.DataFrame | Non
         counts.sort("frequency", "recency_days", "tenure_days"),
         spend.sort("frequency", "monetary_value"),
         windows,
+        daily_totals(customers),
     )

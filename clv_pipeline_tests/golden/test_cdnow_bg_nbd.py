@@ -47,7 +47,7 @@ def scored(fitted: FittedModel, customers: pl.DataFrame, outcomes: pl.DataFrame)
 
 @pytest.fixture(scope="module")
 def metrics(scored: pl.DataFrame) -> dict[tuple[str, str], float]:
-    return {(t, m): v for t, m, v in evaluate(scored).select("target", "metric", "value").iter_rows()}
+    return {(t, m): v for t, m, v in evaluate(scored).metrics.select("target", "metric", "value").iter_rows()}
 
 
 def test_the_sample_is_the_published_one(customers: pl.DataFrame, outcomes: pl.DataFrame) -> None:
@@ -143,7 +143,9 @@ def test_holdout_transactions_of_the_naive_rules(customers: pl.DataFrame, outcom
     ):
         joined = frame.join(outcomes, on="customer_id").with_columns(pl.lit("rule").alias("model"))
         found = {
-            m: v for t, m, v in evaluate(joined).select("target", "metric", "value").iter_rows() if t == "purchases"
+            m: v
+            for t, m, v in evaluate(joined).metrics.select("target", "metric", "value").iter_rows()
+            if t == "purchases"
         }
         assert frame["expected_purchases"].sum() == pytest.approx(total, abs=0.5)
         assert found["bias"] == pytest.approx(bias, abs=5e-4)
@@ -164,5 +166,5 @@ def test_probability_of_purchase_in_the_holdout(scored: pl.DataFrame, metrics: d
 
 def test_p_alive_does_not_order_buyers(scored: pl.DataFrame) -> None:
     as_if = scored.with_columns(p_purchase=pl.col("p_alive"))
-    auc = evaluate(as_if, replicates=1).filter(pl.col("metric") == "auc")["value"][0]
+    auc = evaluate(as_if, replicates=1).metrics.filter(pl.col("metric") == "auc")["value"][0]
     assert auc == pytest.approx(0.316, abs=5e-4)

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import duckdb
 
 from clv_pipeline.settings import Settings, TransactionSource
-from clv_pipeline.sources import LoadedFile, load_transactions
+from clv_pipeline.sources import LoadedFile, load_records
 
 AMOUNT_COLUMNS = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
 PRICE_COLUMNS = {
@@ -47,7 +47,7 @@ def transactions(columns: dict[str, str] | None = None, **source: Any) -> Transa
 def load(base_dir: Path, columns: dict[str, str] | None = None, **source: Any) -> Loaded:
     """Loads into a database in memory; `path` and so on as in clv.yaml, relative to `base_dir`."""
     with duckdb.connect() as con:
-        files = load_transactions(con, "raw", transactions(columns, **source), base_dir, base_dir / "work folder [1]")
+        files = load_records(con, "raw", transactions(columns, **source), base_dir, base_dir / "work folder [1]")
         result = con.execute("SELECT * FROM raw")
         names = [column[0] for column in result.description]
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.sources import load_transactions
-from clv_pipeline.sources.tables import identifier
-from clv_pipeline.sources.typed import TARGET_COLUMNS
+from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.sources import load_records
+from clv_pipeline.sources.typed import target_columns
+from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline_tests.sources.shop_files import PRICE_COLUMNS, load, transactions, write
 
 HEADER = "customer,date,amount\n"
@@ -42,7 +43,7 @@ def test_a_good_row_is_typed_and_says_where_it_came_from(tmp_path: Path) -> None
             "source_text": None,
         }
     ]
-    assert list(loaded.rows[0]) == ["source_file", *list(TARGET_COLUMNS)[1:]]
+    assert list(loaded.rows[0]) == ["source_file", *list(target_columns(TransactionSource))[1:]]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "  "])
@@ -128,10 +129,10 @@ def test_line_numbers_start_again_in_every_file_and_stay_right_inside_a_transact
     with duckdb.connect() as con:
         name = 'odd "name"'
         con.execute("BEGIN")
-        files = load_transactions(con, name, transactions(path="*.csv"), tmp_path, tmp_path / "work")
+        files = load_records(con, name, transactions(path="*.csv"), tmp_path, tmp_path / "work")
         con.execute("COMMIT")
         rows = con.execute(
-            f"SELECT source_id, source_line, customer_id FROM {identifier(name)} ORDER BY 1, 2"
+            f"SELECT source_id, source_line, customer_id FROM {quote_identifier(name)} ORDER BY 1, 2"
         ).fetchall()
     assert rows == [
         (1, 2, "1"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.sources import SourceError, list_files, load_transactions
+from clv_pipeline.sources import SourceError, list_files, load_records
 from clv_pipeline_tests.sources.shop_files import load, transactions, write
 
 GOOD = "customer,date,amount\n1,2010-05-01,1\n"
@@ -36,7 +36,7 @@ def test_all_headers_are_read_before_the_table_is_touched(tmp_path: Path) -> Non
     with duckdb.connect() as con:
         con.execute("CREATE TABLE raw AS SELECT 42 AS yesterday")
         with pytest.raises(SourceError):
-            load_transactions(con, "raw", transactions(path="*.csv"), tmp_path, tmp_path / "work")
+            load_records(con, "raw", transactions(path="*.csv"), tmp_path, tmp_path / "work")
         assert con.execute("FROM raw").fetchall() == [(42,)]
     assert list((tmp_path / "work").iterdir()) == []
 

@@ -131,6 +131,36 @@ def test_check_says_what_is_wrong_without_a_traceback(tmp_path: Path, text: str,
     assert (result.exit_code, told in result.output, "Traceback" in result.output) == (1, True, False)
 
 
+def test_check_tells_of_demographics_and_events_too(tmp_path: Path) -> None:
+    write(tmp_path, "shop.csv", SHOP)
+    write(tmp_path, "people.csv", "id,age,city\n7,41,Bern\n8,,Genf\n9,old,n/a\n,30,Bern\n")
+    write(tmp_path, "log.csv", "user,at,what\n7,2010-05-01,visit\n7,2010-05-03,click\n77,never,visit\n")
+    assert clv("init", "shop.csv").exit_code == 0
+    text = (tmp_path / "clv.yaml").read_text()
+    proposed = {
+        "  # customers: {path: customers.csv": "  customers: {path: people.csv",
+        "  # events: {path: events/*.csv, columns: {customer_id: user, occurred_at: time, event: type}}": (
+            "  events: {path: log.csv, columns: {customer_id: user, occurred_at: at, event: what}}"
+        ),
+    }
+    for comment, filled in proposed.items():
+        assert comment in text
+        text = text.replace(comment, filled)
+    (tmp_path / "clv.yaml").write_text(text)
+    checked = clv("check")
+    assert checked.exit_code == 0
+    told = " ".join(checked.output.split())
+    for part in (
+        "people.csv: 4 rows (CSV, delimiter ',', utf-8) 4 rows, 1 of them without a customer",
+        "3 customers, 2 of them in the transactions",
+        "age 75.00% filled, 66.67% of it numbers",
+        "city 75.00% filled, 0.00% of it numbers",
+        "log.csv: 3 rows (CSV, delimiter ',', utf-8) 3 rows, 1 of them without a customer or a readable date",
+        "2 customers, 1 of them in the transactions 2 types of event 2010-05-01 to 2010-05-03",
+    ):
+        assert part in told
+
+
 def test_check_of_the_embedded_default(tmp_path: Path) -> None:
     result = clv("check")
     assert (result.exit_code, "69,659 rows, 23,570 customers" in result.output) == (0, True)

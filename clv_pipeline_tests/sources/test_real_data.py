@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import load_transactions
+from clv_pipeline.sources import load_records
 
 ROOT = Path(__file__).parents[2]
 ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"
@@ -19,7 +19,7 @@ ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"
 
 def load_settings(settings: Settings, work_dir: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
-    load_transactions(con, "raw", settings.source.transactions, settings.base_dir, work_dir)
+    load_records(con, "raw", settings.source.transactions, settings.base_dir, work_dir)
     return con
 
 

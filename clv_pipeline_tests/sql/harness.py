@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_models import SqlModel, TableModel, load_models
+from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import quote_identifier, staged_name
+from clv_pipeline.warehouse.duckdb_engine import staged_name
 
 Row = dict[str, Any]
 
@@ -65,9 +66,15 @@ def sale(source_line: int, **changes: Any) -> Row:
     return _SALE | {"source_line": source_line} | changes
 
 
-def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1) -> Row:
+def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1, lines: int = 1) -> Row:
     """One row of customer_days."""
-    return {"customer_id": customer, "purchase_day": day, "revenue": revenue, "orders": orders}
+    return {
+        "customer_id": customer,
+        "purchase_day": day,
+        "revenue": revenue,
+        "orders": orders,
+        "transaction_lines": lines,
+    }
 
 
 def purchases(first: date, last: date, min_size: int = 0) -> st.SearchStrategy[list[Row]]:
@@ -79,13 +86,14 @@ def purchases(first: date, last: date, min_size: int = 0) -> st.SearchStrategy[l
     )
 
 
-def window(cutoff: date, horizon_days: int, is_complete: bool = True) -> Row:
+def window(cutoff: date, horizon_days: int, is_complete: bool = True, is_sampled: bool = False) -> Row:
     """One row of forecast_windows."""
     return {
         "cutoff": cutoff,
         "horizon_days": horizon_days,
         "outcome_ends": cutoff + timedelta(days=horizon_days),
         "is_complete": is_complete,
+        "is_sampled": is_sampled,
     }
 
 

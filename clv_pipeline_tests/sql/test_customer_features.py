@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from clv_pipeline.forecasting.protocol import PAST_DAYS
 from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
 
 CUTOFF = date(2023, 6, 30)
+AFTER = date(2023, 7, 30)
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PAST = purchases(CUTOFF - timedelta(days=500), CUTOFF)
 FUTURE = purchases(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=300))
 
 
-def features(bench: Bench, days: list[Row], *cutoffs: date) -> list[Row]:
+def features(bench: Bench, days: list[Row], *cutoffs: date, details: Sequence[Row] = ()) -> list[Row]:
     bench.given("customer_days", days)
+    bench.given("purchase_day_details", details)
     bench.given("forecast_windows", [window(cutoff, 90) for cutoff in cutoffs])
     return bench.run("customer_features")
+
+
+def detail(customer: str, day: date, new_products: int | None = None, country: str | None = None) -> Row:
+    return {"customer_id": customer, "purchase_day": day, "new_products": new_products, "country": country}
 
 
 def test_the_same_customer_is_described_as_of_every_cutoff(bench: Bench) -> None:
@@ -54,9 +65,71 @@ def test_the_cutoff_is_the_last_day_of_history(bench: Bench) -> None:
 
 def test_a_cutoff_of_several_horizons_gives_one_row_per_customer(bench: Bench) -> None:
     bench.given("customer_days", [purchase("ann", CUTOFF, 10), purchase("ann", date(2023, 1, 1), 5)])
+    bench.given("purchase_day_details", [])
     bench.given("forecast_windows", [window(CUTOFF, horizon) for horizon in (30, 90, 365)])
     rows = bench.run("customer_features")
     assert picked(rows, "customer_id", "cutoff", "frequency", "revenue") == [("ann", CUTOFF, 1, 15)]
+
+
+# Days from the cutoff, and which of the windows of 30, 90, 180 and 365 days they lie in.
+@pytest.mark.parametrize(
+    ("offset", "inside"),
+    [
+        (0, [1, 1, 1, 1]),
+        (-29, [1, 1, 1, 1]),
+        (-30, [0, 1, 1, 1]),
+        (-89, [0, 1, 1, 1]),
+        (-90, [0, 0, 1, 1]),
+        (-179, [0, 0, 1, 1]),
+        (-180, [0, 0, 0, 1]),
+        (-364, [0, 0, 0, 1]),
+        (-365, [0, 0, 0, 0]),
+    ],
+)
+def test_a_past_window_leaves_out_the_day_it_starts_at_and_ends_on_the_cutoff(
+    bench: Bench, offset: int, inside: list[int]
+) -> None:
+    (row,) = features(bench, [purchase("ann", CUTOFF + timedelta(days=offset), 7)], CUTOFF)
+    assert [row[f"purchases_{days}_days"] for days in PAST_DAYS] == inside
+    assert [row[f"spend_{days}_days"] for days in PAST_DAYS] == [7 * count for count in inside]
+
+
+def test_regularity_is_the_mean_and_the_sample_deviation_of_the_gaps(bench: Bench) -> None:
+    days = [date(2023, 1, 1) + timedelta(days=offset) for offset in (0, 10, 14, 30)]
+    cutoffs = days
+    rows = features(bench, [purchase("ann", day) for day in reversed(days)], *cutoffs)
+    assert picked(rows, "mean_gap_days") == [(None,), (10,), (7,), (10,)]
+    deviations = [row["gap_deviation_days"] for row in rows]
+    assert deviations[:2] == [None, None]
+    assert deviations[2:] == pytest.approx([statistics.stdev([10, 4]), statistics.stdev([10, 4, 16])])
+
+
+def test_breadth_counts_lines_per_order_and_products_up_to_the_cutoff(bench: Bench) -> None:
+    early, late = date(2023, 1, 1), date(2023, 6, 1)
+    days = [purchase("ann", early, orders=2, lines=3), purchase("ann", late, lines=5), purchase("bob", early)]
+    details = [detail("ann", early, new_products=2), detail("ann", late, new_products=4)]
+    rows = features(bench, days, early, CUTOFF, details=details)
+    assert picked(rows, "customer_id", "lines_per_order", "products") == [
+        ("ann", 1.5, 2),
+        ("ann", 8 / 3, 6),
+        ("bob", 1, None),
+        ("bob", 1, None),
+    ]
+
+
+def test_the_country_is_the_last_one_known_by_the_cutoff(bench: Bench) -> None:
+    days = [date(2023, 1, 1), date(2023, 2, 1), date(2023, 3, 1), date(2023, 4, 1)]
+    countries = [None, "Spain", None, "France"]
+    details = [detail("ann", day, 1, country) for day, country in zip(days, countries, strict=True)]
+    rows = features(bench, [purchase("ann", day) for day in days], *days, details=details)
+    assert picked(rows, "country") == [(None,), ("Spain",), ("Spain",), ("France",)]
+
+
+def described(days: list[Row]) -> list[Row]:
+    """Details of every purchase day that follow from its revenue."""
+    return [
+        detail(row["customer_id"], row["purchase_day"], int(row["revenue"]), f"country {row['orders']}") for row in days
+    ]
 
 
 @given(past=PAST, future=FUTURE, other_future=FUTURE)
@@ -67,9 +140,49 @@ def test_no_day_after_a_cutoff_changes_what_was_known_as_of_it(
     cutoffs = [CUTOFF - timedelta(days=100), CUTOFF, CUTOFF + timedelta(days=150)]
 
     def known_by_the_cutoff(days: list[Row]) -> list[Row]:
-        return [row for row in features(bench, days, *cutoffs) if row["cutoff"] <= CUTOFF]
+        return [row for row in features(bench, days, *cutoffs, details=described(days)) if row["cutoff"] <= CUTOFF]
 
     assert known_by_the_cutoff(past + future) == known_by_the_cutoff(past + other_future)
+
+
+@given(past=PAST, shuffled=st.randoms(use_true_random=False))
+@QUICK
+def test_the_order_of_rows_does_not_matter(bench: Bench, past: list[Row], shuffled: Random) -> None:
+    in_another_order = shuffled.sample(past, len(past))
+    before = features(bench, past, CUTOFF, details=described(past))
+    assert features(bench, in_another_order, CUTOFF, details=described(in_another_order)) == before
+
+
+def test_a_cutoff_for_training_only_describes_a_sample_that_no_later_customer_changes(bench: Bench) -> None:
+    early = [purchase(f"c{i}", CUTOFF - timedelta(days=i % 50)) for i in range(15_000)]
+    late = [purchase(f"d{i}", AFTER) for i in range(7_000)]
+    forecast = [window(CUTOFF, 30, is_sampled=True), window(AFTER, 30)]
+
+    def at(cutoff: date, days: list[Row]) -> list[Row]:
+        bench.given("customer_days", days)
+        bench.given("purchase_day_details", [])
+        bench.given("forecast_windows", forecast)
+        return [row for row in bench.run("customer_features") if row["cutoff"] == cutoff]
+
+    sampled = at(CUTOFF, early + late)
+    # Of 15,000 customers each is drawn with probability 2/3: 10,000, give or take four standard deviations of 58.
+    assert abs(len(sampled) - 10_000) < 4 * 58
+    assert at(CUTOFF, early) == sampled
+    everybody = at(AFTER, early + late)
+    assert len(everybody) == 22_000
+    drawn = {row["customer_id"] for row in everybody if row["in_sample"]}
+    assert abs(len(drawn) - 10_000) < 4 * 74
+    # Chances shrink as customers come, so who is drawn later was drawn before.
+    assert {customer for customer in drawn if customer.startswith("c")} < {row["customer_id"] for row in sampled}
+
+
+def test_a_shop_of_fewer_customers_than_the_sample_is_described_whole(bench: Bench) -> None:
+    bench.given("customer_days", [purchase(f"c{i}", CUTOFF) for i in range(200)])
+    bench.given("purchase_day_details", [])
+    bench.given("forecast_windows", [window(CUTOFF, 30, is_sampled=True)])
+    rows = bench.run("customer_features")
+    assert len(rows) == 200
+    assert all(row["in_sample"] for row in rows)
 
 
 @given(past=PAST, future=FUTURE)

@@ -15,6 +15,7 @@ CUTOFF = date(2023, 6, 30)
 
 def outcomes(bench: Bench, days: list[Row], forecast: list[Row]) -> list[Row]:
     bench.given("customer_days", days)
+    bench.given("purchase_day_details", [])
     bench.given("forecast_windows", forecast)
     bench.run("customer_features")
     return bench.run("customer_outcomes")

@@ -15,6 +15,7 @@ FUTURE = purchases(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=300))
 
 def windows(bench: Bench, days: list[Row], forecast: list[Row]) -> list[Row]:
     bench.given("customer_days", days)
+    bench.given("purchase_day_details", [])
     bench.given("forecast_windows", forecast)
     bench.run("customer_features")
     return bench.run("customer_windows")
@@ -78,6 +79,19 @@ def test_there_is_a_row_per_known_customer_and_horizon_also_for_those_who_did_no
         ("bob", CUTOFF, 30, 1, 10),
         ("bob", CUTOFF, 90, 1, 10),
     ]
+
+
+def test_a_window_for_training_only_describes_the_sample_also_where_another_holds_everybody(bench: Bench) -> None:
+    known = {"cutoff": CUTOFF, "first_purchase_date": CUTOFF, "last_purchase_date": CUTOFF}
+    bench.given("customer_days", [purchase("ann", CUTOFF), purchase("bob", CUTOFF)])
+    bench.given("forecast_windows", [window(CUTOFF, 30), window(CUTOFF, 90, is_sampled=True)])
+    bench.given(
+        "customer_features",
+        [{"customer_id": "ann", "in_sample": True} | known, {"customer_id": "bob", "in_sample": False} | known],
+    )
+    for table in ("customer_windows", "customer_outcomes"):
+        rows = bench.run(table)
+        assert picked(rows, "customer_id", "horizon_days") == [("ann", 30), ("ann", 90), ("bob", 30)]
 
 
 @given(past=purchases(CUTOFF - timedelta(days=800), CUTOFF), future=FUTURE, other_future=FUTURE)

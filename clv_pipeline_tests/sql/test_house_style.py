@@ -18,6 +18,7 @@ every_table = pytest.mark.parametrize("table", sorted(models()))
 
 UNIQUE_WITHOUT_A_CHECK = {
     "raw_transactions": "source_line numbers the records of a file; a check would group every raw row",
+    "raw_events": "source_line numbers the records of a file; a check would group every event",
     "rejected_transactions": "a selection of raw_transactions whose rows row_ledger counts",
     "cleaned_transactions": "a selection of raw_transactions whose rows row_ledger counts",
     "backtest_forecasts": "its customers are counted against customer_outcomes, whose key is checked",

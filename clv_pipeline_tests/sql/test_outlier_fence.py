@@ -13,7 +13,7 @@ POWERS_OF_TWO = ["1", "2", "4", "8", "16"]
 
 
 def lines(amounts: Sequence[str | None], **columns: str | None) -> list[Row]:
-    return [{"customer_id": "ann", "amount": amount} | columns for amount in amounts]
+    return [{"customer_id": "ann", "ordered_at": "2020-01-01", "amount": amount} | columns for amount in amounts]
 
 
 def fence(bench: Bench, rows: list[Row], outliers: str) -> Row:

@@ -14,6 +14,8 @@ log_amounts as (
         settings.outliers <> 'keep'
         and raw_rows.amount > 0
         and raw_rows.customer_id is not null
+        -- What counts as an outlier must not be learned from the future.
+        and cast(raw_rows.ordered_at as date) <= coalesce(settings.as_of, settings.today)
 ),
 
 quartiles as (

@@ -3,23 +3,93 @@ with
 
 days as (select * from customer_days),
 
+details as (select * from purchase_day_details),
+
 windows as (select * from forecast_windows),
 
-cutoffs as (select distinct cutoff from windows),
+cutoffs as (
+    select
+        cutoff,
+        bool_and(is_sampled) as is_sampled
+    from windows
+    group by cutoff
+),
+
+-- A ticket is drawn from the id alone: a number below 2^64.
+customers as (
+    select
+        customer_id,
+        md5_number_upper(customer_id) as ticket,
+        min(purchase_day) as first_purchase_date
+    from days
+    group by customer_id
+),
+
+-- The tickets that win: those of about 10,000 of the customers known by then, so that what a training window
+-- costs does not grow with customers.
+draws as (
+    select
+        cutoffs.cutoff,
+        cutoffs.is_sampled,
+        10000 * power(2, 64) / count(*) as winning
+    from customers
+    inner join cutoffs on customers.first_purchase_date <= cutoffs.cutoff
+    group by cutoffs.cutoff, cutoffs.is_sampled
+),
+
+described_customers as (
+    select
+        customers.customer_id,
+        draws.cutoff,
+        customers.ticket < draws.winning as in_sample
+    from customers
+    inner join draws on customers.first_purchase_date <= draws.cutoff
+    where not draws.is_sampled or customers.ticket < draws.winning
+),
+
+-- A gap looks back, so it is known on the day that ends it.
+described_days as (
+    select
+        days.*,
+        details.new_products,
+        details.country,
+        date_diff(
+            'day',
+            lag(days.purchase_day) over (partition by days.customer_id order by days.purchase_day),
+            days.purchase_day
+        ) as gap_days
+    from days
+    left join details on days.customer_id = details.customer_id and days.purchase_day = details.purchase_day
+),
 
 histories as (
     select
-        days.customer_id,
-        cutoffs.cutoff,
-        min(days.purchase_day) as first_purchase_date,
-        max(days.purchase_day) as last_purchase_date,
+        customers.customer_id,
+        customers.cutoff,
+        customers.in_sample,
+        min(past.purchase_day) as first_purchase_date,
+        max(past.purchase_day) as last_purchase_date,
         count(*) - 1 as frequency,
-        sum(days.orders) as orders,
-        sum(days.revenue) as revenue,
-        sum(days.revenue) - arg_min(days.revenue, days.purchase_day) as repeat_revenue
-    from days
-    inner join cutoffs on days.purchase_day <= cutoffs.cutoff
-    group by days.customer_id, cutoffs.cutoff
+        sum(past.orders) as orders,
+        sum(past.transaction_lines) as transaction_lines,
+        sum(past.revenue) as revenue,
+        sum(past.revenue) - arg_min(past.revenue, past.purchase_day) as repeat_revenue,
+        sum(past.gap_days) as gap_days,
+        sum(past.gap_days * past.gap_days) as squared_gap_days,
+        sum(past.new_products) as products,
+        arg_max(past.country, past.purchase_day) filter (where past.country is not null) as country,
+        count(*) filter (where past.purchase_day > customers.cutoff - 30) as purchases_30_days,
+        count(*) filter (where past.purchase_day > customers.cutoff - 90) as purchases_90_days,
+        count(*) filter (where past.purchase_day > customers.cutoff - 180) as purchases_180_days,
+        count(*) filter (where past.purchase_day > customers.cutoff - 365) as purchases_365_days,
+        sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 30) as spend_30_days,
+        sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 90) as spend_90_days,
+        sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 180) as spend_180_days,
+        sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 365) as spend_365_days
+    from described_customers as customers
+    inner join described_days as past
+        on customers.customer_id = past.customer_id and customers.cutoff >= past.purchase_day
+    group by customers.customer_id, customers.cutoff, customers.in_sample
 ),
 
 final as (
@@ -39,7 +109,28 @@ final as (
                 when frequency = 0 then 0
                 else cast(repeat_revenue as double) / frequency
             end as decimal(18, 4)
-        ) as monetary_value
+        ) as monetary_value,
+        cast(purchases_30_days as integer) as purchases_30_days,
+        cast(purchases_90_days as integer) as purchases_90_days,
+        cast(purchases_180_days as integer) as purchases_180_days,
+        cast(purchases_365_days as integer) as purchases_365_days,
+        cast(coalesce(spend_30_days, 0) as decimal(18, 4)) as spend_30_days,
+        cast(coalesce(spend_90_days, 0) as decimal(18, 4)) as spend_90_days,
+        cast(coalesce(spend_180_days, 0) as decimal(18, 4)) as spend_180_days,
+        cast(coalesce(spend_365_days, 0) as decimal(18, 4)) as spend_365_days,
+        case when frequency >= 1 then cast(gap_days as double) / frequency end as mean_gap_days,
+        -- From whole sums, so that the digits do not depend on the order in which rows are added.
+        case
+            when frequency >= 2 then
+                sqrt(
+                    cast(frequency * squared_gap_days - gap_days * gap_days as double)
+                    / (frequency * (frequency - 1))
+                )
+        end as gap_deviation_days,
+        cast(transaction_lines as double) / orders as lines_per_order,
+        cast(products as integer) as products,
+        country,
+        in_sample
     from histories
 )
 

@@ -8,36 +8,44 @@ days as (select * from customer_days),
 windows as (select * from forecast_windows),
 
 completed as (
-    select * from windows
-    where is_complete
+    select
+        customers.customer_id,
+        windows.cutoff,
+        windows.horizon_days,
+        windows.outcome_ends
+    from customers
+    inner join windows on customers.cutoff = windows.cutoff
+    where windows.is_complete and (customers.in_sample or not windows.is_sampled)
 ),
 
 activity as (
     select
-        days.customer_id,
+        completed.customer_id,
         completed.cutoff,
         completed.horizon_days,
         count(*) as purchases,
         sum(days.revenue) as spend
-    from days
-    inner join completed
-        on days.purchase_day > completed.cutoff and days.purchase_day <= completed.outcome_ends
-    group by days.customer_id, completed.cutoff, completed.horizon_days
+    from completed
+    inner join days
+        on
+            completed.customer_id = days.customer_id
+            and completed.cutoff < days.purchase_day
+            and completed.outcome_ends >= days.purchase_day
+    group by completed.customer_id, completed.cutoff, completed.horizon_days
 ),
 
 final as (
     select
-        customers.customer_id,
-        customers.cutoff,
+        completed.customer_id,
+        completed.cutoff,
         cast(completed.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases, 0) as integer) as actual_purchases,
         cast(coalesce(activity.spend, 0) as decimal(18, 4)) as actual_spend
-    from customers
-    inner join completed on customers.cutoff = completed.cutoff
+    from completed
     left join activity
         on
-            customers.customer_id = activity.customer_id
-            and customers.cutoff = activity.cutoff
+            completed.customer_id = activity.customer_id
+            and completed.cutoff = activity.cutoff
             and completed.horizon_days = activity.horizon_days
 )
 

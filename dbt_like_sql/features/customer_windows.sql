@@ -10,17 +10,20 @@ windows as (select * from forecast_windows),
 -- Both windows end at or before the cutoff, whatever the horizon.
 past_windows as (
     select
-        cutoff,
-        horizon_days,
-        cutoff - horizon_days as last_starts,
-        cutoff - 365 as year_ago_starts,
-        least(cutoff - 365 + horizon_days, cutoff) as year_ago_ends
-    from windows
+        customers.customer_id,
+        windows.cutoff,
+        windows.horizon_days,
+        windows.cutoff - windows.horizon_days as last_starts,
+        windows.cutoff - 365 as year_ago_starts,
+        least(windows.cutoff - 365 + windows.horizon_days, windows.cutoff) as year_ago_ends
+    from customers
+    inner join windows on customers.cutoff = windows.cutoff
+    where customers.in_sample or not windows.is_sampled
 ),
 
 activity as (
     select
-        days.customer_id,
+        past_windows.customer_id,
         past_windows.cutoff,
         past_windows.horizon_days,
         count(*) filter (where days.purchase_day > past_windows.last_starts) as purchases_last_window,
@@ -35,32 +38,32 @@ activity as (
             days.purchase_day > past_windows.year_ago_starts
             and days.purchase_day <= past_windows.year_ago_ends
         ) as spend_same_window_last_year
-    from days
-    inner join past_windows
+    from past_windows
+    inner join days
         on
-            days.purchase_day <= past_windows.cutoff
+            past_windows.customer_id = days.customer_id
+            and past_windows.cutoff >= days.purchase_day
             and days.purchase_day > least(past_windows.last_starts, past_windows.year_ago_starts)
-    group by days.customer_id, past_windows.cutoff, past_windows.horizon_days
+    group by past_windows.customer_id, past_windows.cutoff, past_windows.horizon_days
 ),
 
 final as (
     select
-        customers.customer_id,
-        customers.cutoff,
-        cast(windows.horizon_days as integer) as horizon_days,
+        past_windows.customer_id,
+        past_windows.cutoff,
+        cast(past_windows.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases_last_window, 0) as integer) as purchases_last_window,
         cast(coalesce(activity.spend_last_window, 0) as decimal(18, 4)) as spend_last_window,
         cast(coalesce(activity.purchases_same_window_last_year, 0) as integer)
             as purchases_same_window_last_year,
         cast(coalesce(activity.spend_same_window_last_year, 0) as decimal(18, 4))
             as spend_same_window_last_year
-    from customers
-    inner join windows on customers.cutoff = windows.cutoff
+    from past_windows
     left join activity
         on
-            customers.customer_id = activity.customer_id
-            and customers.cutoff = activity.cutoff
-            and windows.horizon_days = activity.horizon_days
+            past_windows.customer_id = activity.customer_id
+            and past_windows.cutoff = activity.cutoff
+            and past_windows.horizon_days = activity.horizon_days
 )
 
 select * from final

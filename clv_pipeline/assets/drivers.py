@@ -1,0 +1,68 @@
+"""What moves the champions' forecasts, and what linear models say beside it; part of the model review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import dagster as dg
+
+from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.warehouse import Session
+
+
+def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
+    """clv_drivers; linear_coefficients."""
+
+    def build_drivers(session: Session) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.drivers import find_drivers
+        from clv_pipeline.forecasting.registry import build_models
+        from clv_pipeline.warehouse import model_inputs
+
+        champions = session.read("select horizon_days, model from model_leaderboard where is_champion order by 1")
+        models = {model.name: model for model in build_models(champions["model"].unique().sort().to_list())}
+        drivers = find_drivers(
+            {horizon: models[name] for horizon, name in champions.iter_rows()},
+            session.read("select * from forecast_windows"),
+            training_for=partial(model_inputs.training_data, session),
+            customers_for=partial(model_inputs.customers, session),
+            outcomes_for=partial(model_inputs.outcomes, session),
+        )
+        session.stage_frame(pipeline.contract("clv_drivers"), drivers)
+        return {}
+
+    def build_coefficients(session: Session) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.drivers import linear_coefficients
+
+        coefficients = linear_coefficients(
+            session.read("select model, as_of, parameters from backtest_fits"),
+            session.read("select * from forecast_windows"),
+        )
+        session.stage_frame(pipeline.contract("linear_coefficients"), coefficients)
+        return {}
+
+    return [
+        gated_step(
+            pipeline,
+            ["clv_drivers"],
+            reads=[
+                "model_leaderboard",
+                "forecast_windows",
+                "customer_features",
+                "customer_windows",
+                "customer_outcomes",
+                "customer_days",
+                "customer_attributes",
+                "customer_events",
+            ],
+            kinds={"python"},
+            build=build_drivers,
+        ),
+        gated_step(
+            pipeline,
+            ["linear_coefficients"],
+            reads=["backtest_fits", "forecast_windows"],
+            kinds={"python"},
+            build=build_coefficients,
+        ),
+    ]

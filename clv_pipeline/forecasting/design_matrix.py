@@ -1,0 +1,227 @@
+"""From a customers frame to the numbers that learned models eat: one set of features for all of them.
+
+`training_rows` picks what a horizon is trained on; `DesignMatrix.learn` notes what those rows look like; the fitted
+matrix turns any customers frame into features, row by row. Nothing is read but the customers frame, so that what is
+known as of a cutoff is all that a model can see.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
+from clv_pipeline.forecasting.protocol import (
+    ATTRIBUTE_PREFIX,
+    CUSTOMER_COLUMNS,
+    EVENT_PREFIX,
+    PAST_DAYS,
+    TrainingData,
+    require_columns,
+)
+
+TRAINING_SAMPLE = 30_000
+"""Rows of completed windows that one horizon is trained on at most."""
+
+CLIP = 8.0
+"""Standardised features end here: a customer far beyond all that was seen is treated like the farthest."""
+
+_SEED = 20_240_901
+_OTHER = "other"
+_CATEGORIES = 20  # one column each; rarer ones share the column "other"
+_ROWS_PER_CATEGORY = 20  # fewer say nothing about a category
+_YEAR_DAYS = 365
+_SAME_SEASON_DAYS = 15  # windows that start this close to each other in the year share a season
+
+_AMOUNTS = (
+    "frequency",
+    "recency_days",
+    "tenure_days",
+    "days_since_last",
+    "orders",
+    "revenue",
+    "monetary_value",
+    "purchases_last_window",
+    "spend_last_window",
+    *(f"purchases_{days}_days" for days in PAST_DAYS),
+    *(f"spend_{days}_days" for days in PAST_DAYS),
+    "mean_gap_days",
+    "gap_deviation_days",
+    "lines_per_order",
+    "products",
+)
+_SAME_WINDOW_LAST_YEAR = ("purchases_same_window_last_year", "spend_same_window_last_year")
+
+
+def training_rows(training: TrainingData, horizon_days: int, limit: int = TRAINING_SAMPLE) -> pl.DataFrame:
+    """Completed windows of this horizon, ordered by cutoff and customer; of more than `limit` rows a seeded sample.
+
+    The sample is drawn by a hash of customer and cutoff, so that neither it nor its order depends on how the rows
+    were handed over. Empty (perhaps without columns) when no window of this length has ended.
+    """
+    if training.completed_windows.is_empty():
+        return training.completed_windows
+    rows = training.completed_windows.filter(pl.col("horizon_days") == horizon_days)
+    rows = rows.sort("cutoff", "customer_id")
+    return rows.filter(is_drawn(rows, limit))
+
+
+def is_drawn(rows: pl.DataFrame, limit: int) -> pl.Series:
+    """Which rows a seeded sample of at most `limit` of them takes; the same ones in whatever order they stand."""
+    drawn = pl.concat_str(pl.col("customer_id").cast(pl.String), pl.col("cutoff").cast(pl.String), separator="|")
+    return rows.select(drawn.hash(_SEED).rank("ordinal") <= limit).to_series().alias("is_drawn")
+
+
+@dataclass(frozen=True, eq=False)
+class DesignMatrix:
+    """What was learned of the training rows: which features vary, their means and scales, the known categories.
+
+    `names`: the k features of `raw`. `standardised_names`: the k' columns of `standardised`, which are the same and
+    then "<name> is missing", once per pattern of missing values. `means` and `scales`, shape (k,), are those of the
+    features as `standardised` takes them. `numbers` are the optional numeric columns, `categories` the frequent
+    values of each text column.
+    """
+
+    names: tuple[str, ...]
+    indicators: tuple[str, ...]
+    numbers: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    means: Floats
+    scales: Floats
+
+    @classmethod
+    def learn(cls, rows: pl.DataFrame) -> "DesignMatrix":
+        """Learn from completed windows of one horizon, in the order of `training_rows`.
+
+        Features that do not vary in `rows` are left out, and so are repetitions of an earlier one (with a horizon
+        of 90 days the last 90 days are the last window): nothing can be learned of them. ValueError when `rows`
+        lack a column of the customers frame.
+        """
+        require_columns(rows, CUSTOMER_COLUMNS, "training rows")
+        attributes = cs.starts_with(ATTRIBUTE_PREFIX)
+        texts = rows.select("country", attributes & cs.string())
+        categories = {column: _frequent(texts[column]) for column in texts.columns}
+        numbers = tuple(rows.select(attributes & cs.numeric(), cs.starts_with(EVENT_PREFIX)).columns)
+        features = _features(numbers, categories, with_season=_season_is_known(rows))
+        values = rows.select(_tamed(name, feature) for name, feature in features.items())
+        seen: set[bytes] = set()
+        names, indicators, means, scales = [], [], [], []
+        for name in features:
+            column = values[name].to_numpy()
+            known = np.isfinite(column)
+            mean, spread = (column[known].mean(), column[known].std()) if known.any() else (0.0, 0.0)
+            # Equal numbers have a tiny spread when their mean is rounded.
+            if spread <= 1e-9 * max(1.0, abs(mean)) or column.tobytes() in seen:
+                continue
+            names.append(name)
+            means.append(float(mean))
+            scales.append(float(spread))
+            if not known.all() and known.tobytes() not in seen:
+                indicators.append(name)
+            seen |= {column.tobytes(), known.tobytes()}
+        return cls(tuple(names), tuple(indicators), numbers, categories, np.array(means), np.array(scales))
+
+    @property
+    def standardised_names(self) -> tuple[str, ...]:
+        """Names of the columns of `standardised`."""
+        return (*self.names, *(f"{name} is missing" for name in self.indicators))
+
+    def raw(self, customers: pl.DataFrame) -> Floats:
+        """Features as they are, shape (n, k), for trees; NaN where missing.
+
+        ValueError names a column of the training rows that is absent.
+        """
+        features = self._features_of(customers)
+        return _matrix(customers, [features[name].alias(name) for name in self.names])
+
+    def standardised(self, customers: pl.DataFrame) -> Floats:
+        """Features with mean 0 and scale 1 over the training rows, shape (n, k'), for linear and neural models.
+
+        Counts, money and days are logarithms first; all are within ±CLIP, and 0 where missing. ValueError as `raw`.
+        """
+        features = self._features_of(customers)
+        # Logarithms by polars, arithmetic by numpy: so each value is the same in any batch, to the last bit.
+        values = _matrix(customers, [_tamed(name, features[name]) for name in self.names])
+        scaled = np.nan_to_num(np.clip((values - self.means) / self.scales, -CLIP, CLIP), nan=0.0)
+        return np.hstack([scaled, _matrix(customers, [features[name].is_null() for name in self.indicators])])
+
+    def _features_of(self, customers: pl.DataFrame) -> dict[str, pl.Expr]:
+        require_columns(customers, [*CUSTOMER_COLUMNS, *self.numbers, *self.categories], "customers")
+        return _features(self.numbers, self.categories, with_season=True)
+
+
+def _features(
+    numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]], *, with_season: bool
+) -> dict[str, pl.Expr]:
+    """Every feature as an expression over a customers frame: Float64, null where not known."""
+    idle, gap, known_for = pl.col("days_since_last"), pl.col("mean_gap_days"), pl.col("tenure_days")
+    features = {name: pl.col(name) for name in (*_AMOUNTS, *numbers)}
+    # Zero would say that they stayed away; who came after that window had no chance to buy in it.
+    too_new = known_for < _YEAR_DAYS - pl.col("horizon_days")
+    features |= {name: pl.when(~too_new).then(pl.col(name)) for name in _SAME_WINDOW_LAST_YEAR}
+    features |= {
+        "spend_per_order": pl.col("revenue") / pl.col("orders"),
+        "idle_over_mean_gap": idle / gap,
+        "idle_share_of_tenure": idle / known_for.clip(lower_bound=1),
+        "gap_variation": pl.col("gap_deviation_days") / gap,
+    }
+    for what in ("purchases", "spend"):
+        recent = pl.col(f"{what}_90_days")
+        before = pl.col(f"{what}_180_days") - recent
+        features[f"trend_of_{what}"] = _signed_log(recent) - _signed_log(before)
+    features |= _position_in_year("cohort", pl.col("first_purchase_date"))
+    if with_season:
+        features |= _position_in_year("season", pl.col("cutoff"))
+    for column, frequent in categories.items():
+        category = _category(pl.col(column))
+        features |= {f"{column}={value}": category == value for value in frequent}
+        features[f"{column}={_OTHER}"] = ~category.is_in(frequent)
+    as_floats = {name: feature.cast(pl.Float64) for name, feature in features.items()}
+    return {name: pl.when(value.is_finite()).then(value).alias(name) for name, value in as_floats.items()}
+
+
+def _position_in_year(name: str, day: pl.Expr) -> dict[str, pl.Expr]:
+    angle = day.dt.ordinal_day().cast(pl.Float64) * (2.0 * math.pi / DAYS_PER_YEAR)
+    return {f"{name}_sine": angle.sin(), f"{name}_cosine": angle.cos()}
+
+
+def _tamed(name: str, feature: pl.Expr) -> pl.Expr:
+    """The feature as linear and neural models take it: amounts as logarithms, what is bounded as it is."""
+    bounded = name.startswith((ATTRIBUTE_PREFIX, "trend_", "cohort_", "season_", "idle_share_")) or "=" in name
+    return feature if bounded else _signed_log(feature).alias(name)
+
+
+def _signed_log(amount: pl.Expr) -> pl.Expr:
+    # Netted returns make money negative.
+    return amount.sign() * amount.abs().log1p()
+
+
+def _category(column: pl.Expr) -> pl.Expr:
+    return column.cast(pl.String).fill_null("unknown")
+
+
+def _frequent(column: pl.Series) -> tuple[str, ...]:
+    """The most frequent values, in this order; equally frequent ones by name."""
+    counts = column.to_frame("value").group_by(_category(pl.col("value"))).len()
+    enough = counts.filter(pl.col("len") >= _ROWS_PER_CATEGORY, pl.col("value") != _OTHER)
+    return tuple(enough.sort("len", "value", descending=[True, False])["value"].head(_CATEGORIES))
+
+
+def _season_is_known(rows: pl.DataFrame) -> bool:
+    """Whether the season of the window after these, one horizon after the latest cutoff, was ever trained on.
+
+    If not, a sine wave through the few seasons seen would extrapolate. A window of a year holds every season.
+    """
+    span = rows.select((pl.col("cutoff").max() - pl.col("cutoff").min()).dt.total_days()).item()
+    horizon = rows["horizon_days"].max()
+    year = _YEAR_DAYS - _SAME_SEASON_DAYS
+    return isinstance(horizon, int) and horizon < year <= span + horizon
+
+
+def _matrix(customers: pl.DataFrame, columns: list[pl.Expr]) -> Floats:
+    if not columns:
+        return np.empty((customers.height, 0))
+    return np.ascontiguousarray(customers.select(columns).to_numpy(), dtype=np.float64)

@@ -1,0 +1,60 @@
+"""The model review: when it is due, and what a second one adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from clv_pipeline.automation import review_is_due
+from clv_pipeline.settings import Settings
+from clv_pipeline.sql_models import load_models
+
+
+def published(home: Path, *, without_column: str | None = None) -> Settings:
+    """A publication with the tables of the review, empty but for a leaderboard of what is configured."""
+    raw = {
+        "source": {
+            "transactions": {"path": "x.csv", "columns": {"customer_id": "c", "ordered_at": "d", "amount": "a"}}
+        },
+        "models": ["own_rate", "bg_nbd"],
+        "forecast": {"horizons_days": [30, 90]},
+        "storage": {"home": str(home)},
+    }
+    settings = Settings.from_mapping(raw)
+    folder = settings.published_dir / "current"
+    folder.mkdir(parents=True)
+    with duckdb.connect(str(folder / "clv.duckdb")) as database:
+        for model in load_models().values():
+            if model.contract.layer == "evaluation" and model.contract.published:
+                columns = ", ".join(
+                    f"{column.name} {column.type}" for column in model.contract.columns if column.name != without_column
+                )
+                database.execute(f"create table {model.name} ({columns})")
+        database.execute(
+            "insert into model_leaderboard by name select horizon_days, model"
+            " from (values (30), (90)) as h (horizon_days), (values ('own_rate'), ('bg_nbd')) as m (model)"
+        )
+    return settings
+
+
+def test_a_review_of_what_is_configured_is_not_due_again(tmp_path: Path) -> None:
+    assert not review_is_due(published(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("block", "value"), [("models", ["bg_nbd"]), ("models", ["own_rate", "bg_nbd", "last_window"])]
+)
+def test_a_review_is_due_when_the_models_have_changed(tmp_path: Path, block: str, value: list[str]) -> None:
+    assert review_is_due(published(tmp_path).model_copy(update={block: value}))
+
+
+def test_a_review_is_due_when_a_horizon_is_new(tmp_path: Path) -> None:
+    settings = published(tmp_path)
+    horizons = settings.forecast.model_copy(update={"horizons_days": [30, 90, 180]})
+    assert review_is_due(settings.model_copy(update={"forecast": horizons}))
+
+
+def test_a_review_is_due_when_its_tables_have_got_new_columns(tmp_path: Path) -> None:
+    assert review_is_due(published(tmp_path, without_column="serves_purchase"))

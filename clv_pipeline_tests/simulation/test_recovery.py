@@ -1,0 +1,82 @@
+"""Known parameters come back from simulated shops, and forecasts of them are right in total and calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from clv_pipeline.forecasting.bg_nbd import BgNbd
+from clv_pipeline.forecasting.protocol import FitReport
+from clv_pipeline.simulation import Story, simulate_shop
+from clv_pipeline_tests.forecasting.examples import training_data
+from clv_pipeline_tests.simulation.histories import customers_as_of
+
+CUSTOMERS, HORIZON = 6_000, 180
+STORY = Story()
+SEEDS = (1, 2, 3)
+START, CUTOFF, DAYS = date(2022, 1, 1), date(2023, 12, 31), 730 + HORIZON
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A fit on two years of a simulated shop, and what it says of the half year after, beside what came."""
+
+    report: FitReport
+    forecast: pl.DataFrame
+
+
+@pytest.fixture(scope="module")
+def shops() -> list[Recovered]:
+    return [recovered(seed) for seed in SEEDS]
+
+
+def recovered(seed: int) -> Recovered:
+    shop = simulate_shop(CUSTOMERS, STORY, seed=seed, start=START, days=DAYS, acquisition_days=365)
+    customers = customers_as_of(shop.transactions, CUTOFF, HORIZON)
+    fitted = BgNbd().fit(replace(training_data(customers), cutoff=CUTOFF), [HORIZON])
+    forecast = fitted.forecast(customers, HORIZON).hstack(
+        customers.select("actual_purchases", "actual_spend", "frequency")
+    )
+    is_gone = (pl.col("left_on") <= CUTOFF).fill_null(value=False)
+    return Recovered(fitted.report, forecast.hstack(shop.truth.select(is_alive=~is_gone)))
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+@pytest.mark.parametrize("parameter", ["r", "alpha", "a", "b", "p", "q", "v"])
+def test_the_parameters_come_back_within_two_standard_errors(shops: list[Recovered], seed: int, parameter: str) -> None:
+    report = shops[seed].report
+    assert report.verdict == "ok"
+    error = report.standard_errors[parameter]
+    assert abs(report.parameters[parameter] - getattr(STORY, parameter)) < 2 * error
+    # Two standard errors would not say much if they were large.
+    assert error < 0.15 * getattr(STORY, parameter)
+
+
+def test_the_totals_of_the_holdout_are_forecast_within_a_few_percent(shops: list[Recovered]) -> None:
+    everybody = pl.concat([shop.forecast for shop in shops])
+    totals = everybody.select(pl.col(pl.Float64, pl.Int64).sum()).row(0, named=True)
+    assert totals["expected_purchases"] == pytest.approx(totals["actual_purchases"], rel=0.03)
+    assert totals["expected_spend"] == pytest.approx(totals["actual_spend"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("probability", "happened"),
+    [("p_purchase", pl.col("actual_purchases") > 0), ("p_alive", pl.col("is_alive"))],
+)
+def test_probabilities_are_calibrated_in_every_decile(
+    shops: list[Recovered], probability: str, happened: pl.Expr
+) -> None:
+    everybody = pl.concat([shop.forecast for shop in shops])
+    if probability == "p_alive":
+        # One-time buyers are alive, in truth too, unless they came and left on their first day.
+        once = everybody.filter(pl.col("frequency") == 0)["is_alive"]
+        assert once.sum() > 0.99 * len(once)
+        everybody = everybody.filter(pl.col("frequency") > 0)
+    ordered = everybody.sort(probability).select(forecast=probability, actual=happened.cast(pl.Float64))
+    for decile in np.array_split(ordered.to_numpy(), 10):
+        forecast, actual = decile.mean(axis=0)
+        assert abs(forecast - actual) < 4 * np.sqrt(max(forecast * (1 - forecast), 0.005) / len(decile)) + 0.01

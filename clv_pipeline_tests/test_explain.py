@@ -1,0 +1,218 @@
+"""`clv explain`: factors whose product is what is published, and errors that help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clv_pipeline.cli import main
+from clv_pipeline.explain import IN_RFM, Decomposition, ExplanationError, explain
+from clv_pipeline.settings import Settings
+from clv_pipeline.warehouse import Session
+from clv_pipeline_tests.sql.harness import Bench, Row
+
+TODAY = date(2024, 6, 30)
+ANN = {
+    "customer_id": "ann-1001",
+    "as_of": TODAY,
+    "first_purchase_date": date(2023, 6, 30),
+    "last_purchase_date": date(2024, 6, 20),
+    "tenure_days": 366,
+    "days_since_last": 10,
+    "recency_days": 356,
+    "frequency": 7,
+    "orders": 9,
+    "revenue": "1234.50",
+    "monetary_value": "150.25",
+    "r_score": 5,
+    "f_score": 4,
+    "m_score": 3,
+}
+DRIVERS = {
+    "recent_activity": (0.5, "up"),
+    "days_since_last": (0.25, "down"),
+    "frequency": (0.125, "up"),
+    "country": (0.0, "mixed"),
+}
+
+
+def forecast(customer: str, horizon: int, **more: Any) -> Row:
+    return {
+        "customer_id": customer,
+        "as_of": TODAY,
+        "horizon_days": horizon,
+        "model": "hybrid",
+        "purchase_model": "logistic",
+        "expected_purchases": 2.5,
+        "expected_spend": 300.0,
+        "spend_lower": 0.0,
+        "spend_upper": 700.0,
+        "interval_level": 0.8,
+        "p_purchase": 0.8,
+        "clv": 142.5,
+        "clv_rank": 2,
+        **more,
+    }
+
+
+@pytest.fixture
+def settings(shop_settings: Callable[..., Settings]) -> Settings:
+    """Settings of a shop whose publication has two customers, with forecasts over 90 and 365 days."""
+    settings = shop_settings(forecast={"margin": 0.5})
+    folder = settings.published_dir / "current"
+    folder.mkdir(parents=True)
+    session = Session(duckdb.connect(str(folder / "clv.duckdb")))
+    bench = Bench(session)
+    others = [ANN | {"customer_id": name, "days_since_last": 200, "frequency": 7} for name in ("bob-2002", "cid-3003")]
+    bench.given("rfm", [ANN, *others])
+    bench.given(
+        "segments",
+        [
+            {"customer_id": "ann-1001", "segment": "Champions", "cluster_name": "big", "value_tier": "high"}
+            | {"recommended_action": "Reward"},
+            {"customer_id": "bob-2002", "segment": "Lost"},
+        ],
+    )
+    bench.given(
+        "clv_forecasts",
+        [
+            forecast("ann-1001", 90, expected_spend=77.0),
+            forecast("ann-1001", 365),
+            forecast("bob-2002", 90, expected_purchases=0.0, expected_spend=0.0, clv=0.0, p_purchase=0.0),
+            forecast("bob-2002", 365, expected_purchases=0.4, interval_level=None, spend_lower=None, spend_upper=None),
+        ],
+    )
+    bench.given(
+        "clv_drivers",
+        [
+            {
+                "horizon_days": 365,
+                "feature": feature,
+                "model": "hybrid",
+                "importance": importance,
+                "direction": direction,
+            }
+            for feature, (importance, direction) in DRIVERS.items()
+        ],
+    )
+    bench.given("publication", [{"config_hash": settings.config_hash}])
+    session.close()
+    return settings
+
+
+def numbers_of(line: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\.?\d*", line)]
+
+
+def test_the_factors_multiply_to_the_published_clv(settings: Settings) -> None:
+    lines = explain(settings, "ann-1001")
+    parts = {
+        line[:17].strip(): numbers_of(line[17:])[0] for line in lines if line[:2] in ("  ", "× ", "= ") and line[17:]
+    }
+    assert parts["P(buy)"] * parts["× purchases"] == pytest.approx(2.5)
+    assert parts["P(buy)"] * parts["× purchases"] * parts["× spend"] == pytest.approx(parts["= expected spend"])
+    assert parts["= expected spend"] * parts["× discount"] * parts["× margin"] == pytest.approx(parts["= CLV"])
+    assert (parts["× margin"], parts["× discount"], parts["= CLV"]) == (0.5, 0.95, 142.5)
+
+
+positive = st.floats(0.001, 1e6)
+
+
+@given(st.floats(0.001, 1.0), positive, positive, st.floats(0.0, 1e6), st.floats(0.01, 1.0) | st.none())
+def test_a_decomposition_multiplies_back(
+    p: float, purchases: float, spend: float, clv: float, margin: float | None
+) -> None:
+    row = {"p_purchase": p, "expected_purchases": purchases, "expected_spend": spend, "clv": clv}
+    parts = Decomposition.of(row, margin)
+    assert parts.purchases_if_buying is not None
+    assert parts.spend_per_purchase is not None
+    assert parts.discount is not None
+    assert parts.p_purchase * parts.purchases_if_buying == pytest.approx(purchases)
+    assert purchases * parts.spend_per_purchase == pytest.approx(spend)
+    assert spend * parts.discount * (margin or 1.0) == pytest.approx(clv)
+
+
+def test_it_says_who_the_customer_is_and_where_they_rank(settings: Settings) -> None:
+    text = "\n".join(explain(settings, "ann-1001"))
+    assert "customer ann-1001, as of 2024-06-30" in text
+    assert "first purchase   2023-06-30, 366 days ago" in text
+    assert "purchase days    8 with 9 orders" in text
+    assert "R 5 F 4 M 3 (5 best)" in text
+    assert "segment          Champions; cluster big; value high" in text
+    assert "the next 365 days, by hybrid, P(buy) by logistic" in text
+    assert "rank 2 of 3" in text
+    assert "spend of 0.00 to 700.00, made to hold for 80% of all customers" in text
+
+
+def test_drivers_are_shown_beside_the_median_customer(settings: Settings) -> None:
+    told = {line.split()[0]: line for line in explain(settings, "ann-1001") if line.strip().startswith(tuple(DRIVERS))}
+    # What is not important is left out.
+    assert list(told) == ["recent_activity", "days_since_last", "frequency"]
+    assert told["recent_activity"].endswith("up     in no published table")
+    assert told["days_since_last"].endswith("down   10 against 200: raises the forecast")
+    assert told["frequency"].endswith("up     7 against 7")
+
+
+def test_a_horizon_can_be_chosen_and_may_have_no_drivers(settings: Settings) -> None:
+    text = "\n".join(explain(settings, "ann-1001", 90))
+    assert "the next 90 days" in text
+    assert "77.00" in text
+    assert "what moves the forecasts over 90 days is not known" in text
+
+
+def test_a_customer_of_whom_nothing_is_expected_has_no_quotients(settings: Settings) -> None:
+    told = {line[:17].strip(): line[17:].split()[0] for line in explain(settings, "bob-2002", 90) if line[17:]}
+    assert {told[factor] for factor in ("× purchases", "× spend", "× discount")} == {"–"}
+    assert (told["P(buy)"], told["= expected spend"], told["= CLV"]) == ("0.0000", "0.00", "0.00")
+
+
+def test_models_that_disagree_and_missing_intervals_are_told(settings: Settings) -> None:
+    text = "\n".join(explain(settings, "bob-2002"))
+    assert "the models of purchases and of P(buy) disagree" in text
+    assert "none: no past forecasts to learn one from" in text
+
+
+def test_an_unknown_margin_is_not_guessed(settings: Settings) -> None:
+    changed = settings.model_copy(update={"models": ["bg_nbd"]})
+    text = "\n".join(explain(changed, "ann-1001"))
+    assert "× margin" not in text
+    assert "0.4750  and margin: the settings have changed since" in text
+
+
+def test_an_unknown_customer_is_answered_with_the_nearest_ids(settings: Settings) -> None:
+    with pytest.raises(ExplanationError, match=r"no customer 'Bob-202' is published; the nearest ids are bob-2002, "):
+        explain(settings, "Bob-202")
+
+
+def test_an_unknown_horizon_is_answered_with_the_known_ones(settings: Settings) -> None:
+    with pytest.raises(ExplanationError, match="no forecast over 30 days is published; horizons are 90, 365 days"):
+        explain(settings, "ann-1001", 30)
+
+
+def test_nothing_published_is_said_so(shop_settings: Callable[..., Settings]) -> None:
+    with pytest.raises(ExplanationError, match="nothing is published yet; `clv run` publishes"):
+        explain(shop_settings(), "ann-1001")
+
+
+def test_the_command_prints_and_ends_with_a_status(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: settings)
+    good = CliRunner().invoke(main, ["explain", "ann-1001", "--horizon", "90"])
+    assert (good.exit_code, good.stderr) == (0, "")
+    assert "the next 90 days" in good.stdout
+    bad = CliRunner().invoke(main, ["explain", "nobody"])
+    assert (bad.exit_code, bad.stdout) == (1, "")
+    assert bad.stderr.startswith("no customer 'nobody' is published")
+
+
+def test_every_compared_fact_is_a_driver() -> None:
+    from clv_pipeline.evaluation.drivers import FACTS
+
+    assert IN_RFM.keys() <= FACTS.keys()

@@ -1,0 +1,65 @@
+-- What a purchase day adds to the picture of a customer: products bought for the first time, and the country.
+with
+
+lines as (select * from cleaned_transactions),
+
+days as (select * from customer_days),
+
+-- Once per product and not once per cutoff; by hash, which groups faster than text.
+first_buys as (
+    select
+        lines.customer_id,
+        min(lines.ordered_on) as purchase_day
+    from lines
+    inner join days on lines.customer_id = days.customer_id and lines.ordered_on = days.purchase_day
+    where lines.product_id is not null and lines.amount > 0
+    group by lines.customer_id, hash(lines.product_id)
+),
+
+breadths as (
+    select
+        customer_id,
+        purchase_day,
+        count(*) as new_products
+    from first_buys
+    group by customer_id, purchase_day
+),
+
+country_times as (
+    select
+        customer_id,
+        ordered_on as purchase_day,
+        country,
+        max(ordered_at) as last_at
+    from lines
+    where country is not null
+    group by customer_id, ordered_on, country
+),
+
+-- Of two countries in the same moment the later in the alphabet, so that the order of rows does not matter.
+countries as (
+    select
+        customer_id,
+        purchase_day,
+        country
+    from country_times
+    qualify row_number() over (partition by customer_id, purchase_day order by last_at desc, country desc) = 1
+),
+
+final as (
+    select
+        days.customer_id,
+        days.purchase_day,
+        cast(breadths.new_products as integer) as new_products,
+        countries.country
+    from days
+    left join
+        breadths
+        on days.customer_id = breadths.customer_id and days.purchase_day = breadths.purchase_day
+    left join
+        countries
+        on days.customer_id = countries.customer_id and days.purchase_day = countries.purchase_day
+    where breadths.new_products is not null or countries.country is not null
+)
+
+select * from final
