@@ -25,12 +25,14 @@ class Shop:
     instance: dg.DagsterInstance
 
     def settings(self, **blocks: Any) -> Settings:
-        """clv.yaml for the order files; keywords are further blocks."""
+        """clv.yaml for the order files, with few models and horizons; keywords are further blocks."""
         transactions = {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}}
         return Settings.from_mapping(
             {
                 "source": {"transactions": transactions},
                 "storage": {"home": str(self.folder / "home")},
+                "models": ["own_rate", "last_window", "glm", "bg_nbd"],
+                "forecast": {"horizons_days": [30, 90]},
                 **blocks,
             },
             config_file=self.folder / "clv.yaml",
