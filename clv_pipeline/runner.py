@@ -96,7 +96,7 @@ class _Progress:
         event = entry.dagster_event
         if event is None:
             # What a long step says of itself.
-            if int(entry.level) >= logging.INFO:
+            if entry.level == logging.INFO:
                 self._echo(f"        … {entry.user_message}")
             return
         with self._lock:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from clv_pipeline.config_file import without_credentials
+from clv_pipeline.forecasting.registry import MODELS
 from clv_pipeline.settings import ConfigError, Settings
 
 MINIMAL = """
@@ -61,7 +62,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         "margin": 1.0,
         "interval_level": 0.8,
     }
-    assert settings.models == ["own_rate", "last_window", "same_window_last_year", "linear_regression", "bg_nbd"]
+    assert sorted(settings.models) == sorted(MODELS)
     assert settings.backtest.folds == 3
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
     assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5}

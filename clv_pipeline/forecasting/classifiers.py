@@ -23,6 +23,7 @@ from clv_pipeline.forecasting.learned import (
     Prediction,
     Predictor,
     bought,
+    for_trees,
     no_features,
     one_outcome,
     row_sums,
@@ -155,7 +156,8 @@ class BoostedClassifier(PurchaseClassifier):
         """Fit scikit-learn's HistGradientBoostingClassifier."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        return BoostedScore(design, HistGradientBoostingClassifier(**TREES).fit(design.raw(rows), bought(rows)))
+        trees = HistGradientBoostingClassifier(**TREES).fit(for_trees(design.raw(rows)), bought(rows))
+        return BoostedScore(design, trees)
 
 
 @dataclass(frozen=True, eq=False)

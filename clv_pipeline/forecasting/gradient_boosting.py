@@ -20,6 +20,7 @@ from clv_pipeline.forecasting.learned import (
     Predictor,
     bought,
     few_buyers,
+    for_trees,
     no_features,
     no_money,
     one_outcome,
@@ -65,11 +66,11 @@ class BoostedHurdle(LearnedModel):
             return Means.of(rows, self.targets, obstacle)
         features = design.raw(rows)
         purchases, spend = (
-            HistGradientBoostingRegressor(loss="poisson", **TREES).fit(features[buyers], amount[buyers])
+            HistGradientBoostingRegressor(loss="poisson", **TREES).fit(for_trees(features[buyers]), amount[buyers])
             # What remains below zero where returns are netted is no spend.
             for amount in (floats(rows, "actual_purchases"), np.maximum(floats(rows, "actual_spend"), 0.0))
         )
-        purchase = HistGradientBoostingClassifier(**TREES).fit(features, buyers)
+        purchase = HistGradientBoostingClassifier(**TREES).fit(for_trees(features), buyers)
         return Hurdle(design, purchase, purchases, spend, buyers=int(buyers.sum()))
 
 

@@ -224,3 +224,8 @@ def no_features(design: DesignMatrix) -> str:
 def row_sums(matrix: Floats, weights: Floats) -> Floats:
     """Matrix times vector, each row summed by itself: a matrix product may round a row differently in another batch."""
     return np.asarray(np.einsum("ij,j->i", matrix, weights), dtype=np.float64)
+
+
+def for_trees(features: Floats) -> Floats:
+    """Features with 0 where a column is missing for all rows, which scikit-learn cannot bin for its trees."""
+    return np.where(np.isnan(features).all(axis=0), 0.0, features)

@@ -69,3 +69,13 @@ def test_the_report_names_features_and_buyers() -> None:
     assert "days_since_last" in part["features"]
     assert part["buyers"] == WINDOWS.filter(pl.col("actual_purchases") > 0).height
     assert (part["rows"], part["cutoffs"]) == (1500, 3)
+
+
+def test_a_feature_that_no_buyer_has_is_no_obstacle() -> None:
+    # Only customers without a repeat come back, so that the gaps between purchases are missing for all of them.
+    came = pl.when(pl.col("frequency") == 0).then(2).otherwise(0)
+    rows = WINDOWS.with_columns(actual_purchases=came, actual_spend=came * 10.0)
+    assert rows.filter(pl.col("actual_purchases") > 0)["mean_gap_days"].null_count() > 0
+    predicted = learned(rows).predict(rows)
+    assert predicted.spend is not None
+    assert np.isfinite(predicted.spend).all()
