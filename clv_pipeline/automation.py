@@ -6,6 +6,7 @@ the search for a better model has a rhythm and a budget of its own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import dagster as dg
@@ -30,10 +31,10 @@ model_review = dg.define_asset_job(
 
 
 def review_is_due(settings: Settings) -> bool:
-    """Whether what the last review published does not fit: models, horizons, or tables as they are today.
+    """Whether what the last review published does not fit: models, horizons, or contracts as they are today.
 
     True when nothing is published yet, when the leaderboard is not of the configured models and horizons, or when a
-    table of the review has other columns than its contract (after an upgrade of this package).
+    table of the review was audited under another version of its contract (after an upgrade of this package).
     """
     import duckdb
 
@@ -42,17 +43,12 @@ def review_is_due(settings: Settings) -> bool:
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         return True
-    declared = {
-        (model.name, column.name, column.type)
-        for model in load_models().values()
-        if model.contract.layer == EVALUATION and model.contract.published
-        for column in model.contract.columns
-    }
+    contracts = [model.contract for model in load_models().values()]
+    today = {(c.table, c.hash) for c in contracts if c.layer == EVALUATION and c.published}
     with duckdb.connect(str(database.resolve()), read_only=True) as published:
-        columns = published.execute(
-            "select table_name, column_name, data_type from duckdb_columns() where not internal"
-        ).fetchall()
-        if not declared <= set(columns):
+        listed: list[tuple[str]] = published.execute("select tables from publication").fetchall()
+        audited = {(table["table"], table.get("contract_hash")) for table in json.loads(listed[0][0])}
+        if not today <= audited:
             return True
         reviewed = set(published.execute("select horizon_days, model from model_leaderboard").fetchall())
     return reviewed != {(h, model) for h in settings.forecast.horizons_days for model in settings.models}

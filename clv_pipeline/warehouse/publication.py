@@ -107,7 +107,15 @@ def _write(
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
         }
-        listed = [{"table": name, "rows": rows, "content_hash": h} for name, (rows, h) in tables.items()]
+        listed = [
+            {
+                "table": contract.table,
+                "rows": tables[contract.table][0],
+                "content_hash": tables[contract.table][1],
+                "contract_hash": contract.hash,
+            }
+            for contract in contents
+        ]
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
             " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
