@@ -8,7 +8,7 @@ from functools import partial
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
-from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse import Session, model_inputs
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
@@ -17,7 +17,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     def build_drivers(session: Session) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.drivers import find_drivers
         from clv_pipeline.forecasting.registry import build_models
-        from clv_pipeline.warehouse import model_inputs
 
         champions = session.read("select horizon_days, model from model_leaderboard where is_champion order by 1")
         models = {model.name: model for model in build_models(champions["model"].unique().sort().to_list())}
@@ -45,16 +44,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["clv_drivers"],
-            reads=[
-                "model_leaderboard",
-                "forecast_windows",
-                "customer_features",
-                "customer_windows",
-                "customer_outcomes",
-                "customer_days",
-                "customer_attributes",
-                "customer_events",
-            ],
+            reads=["model_leaderboard", "forecast_windows", *model_inputs.TABLES],
             kinds={"python"},
             build=build_drivers,
         ),

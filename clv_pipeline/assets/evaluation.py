@@ -13,7 +13,7 @@ import dagster as dg
 from clv_pipeline.assets.plots import leaderboard_plots, metric_numbers
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.contracts import Contract
-from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse import Session, model_inputs
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, backtest
         from clv_pipeline.forecasting.registry import build_models
         from clv_pipeline.forecasting.serving import fit_rows
-        from clv_pipeline.warehouse import model_inputs
 
         log = dg.get_dagster_logger()
         contract = pipeline.contract("backtest_forecasts")
@@ -134,15 +133,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["backtest_forecasts", "backtest_fits"],
-            reads=[
-                "forecast_windows",
-                "customer_features",
-                "customer_windows",
-                "customer_outcomes",
-                "customer_days",
-                "customer_attributes",
-                "customer_events",
-            ],
+            reads=["forecast_windows", *model_inputs.TABLES],
             kinds={"python"},
             build=build_backtest,
         ),
@@ -174,7 +165,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
 def _judged_customers(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
     """The customers frame of a window, of at most BACKTEST_CUSTOMERS."""
-    from clv_pipeline.warehouse import model_inputs
 
     customers = model_inputs.customers(session, cutoff, horizon_days)
     if customers.height <= BACKTEST_CUSTOMERS:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import forecast_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
-from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse import Session, model_inputs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals, forecast_totals
         from clv_pipeline.forecasting.registry import build_models
         from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving, serve
-        from clv_pipeline.warehouse import model_inputs
 
         as_of: date = session.read("select as_of from history_span").item()
         board = _leaderboard(session, settings.forecast.horizons_days)
@@ -79,18 +78,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["clv_forecasts", "fitted_models", "forecast_totals"],
-            reads=[
-                "history_span",
-                "customer_features",
-                "customer_windows",
-                "customer_outcomes",
-                "customer_days",
-                "customer_attributes",
-                "customer_events",
-                "rfm",
-                "backtest_forecasts",
-                "model_leaderboard",
-            ],
+            reads=["history_span", "rfm", "backtest_forecasts", "model_leaderboard", *model_inputs.TABLES],
             kinds={"python"},
             build=build_forecasts,
             describe=forecast_plots,

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
     from clv_pipeline.forecasting.protocol import TrainingData
 
+TABLES = (
+    "customer_days",
+    "customer_features",
+    "customer_windows",
+    "customer_outcomes",
+    "customer_attributes",
+    "customer_events",
+)
+"""What the frames of this module are read from: every step that asks for one depends on all of them."""
+
 SPEND_SAMPLE = 100_000
 """Repeat buyers that the spend model is fitted on at most."""
 
