@@ -12,9 +12,7 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import leaderboard_plots, metric_numbers
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
-from clv_pipeline.contracts import Contract
 from clv_pipeline.warehouse import Session, model_inputs
-from clv_pipeline.warehouse.duckdb_engine import staged_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,11 +49,11 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 build_models(settings.models),
                 of_cutoff,
                 training_for=partial(model_inputs.training_data, session),
-                customers_for=partial(_judged_customers, session),
+                customers_for=partial(model_inputs.customers, session, most=BACKTEST_CUSTOMERS),
                 outcomes_for=partial(model_inputs.outcomes, session),
                 annual_discount_rate=settings.forecast.annual_discount_rate,
             )
-            _append(session, contract, tried.forecasts.select(kept))
+            session.append_frame(contract, tried.forecasts.select(kept))
             gaps: dict[tuple[str, date], list[int]] = defaultdict(list)
             for gap in tried.skipped:
                 gaps[gap.model, gap.cutoff].append(gap.horizon_days)
@@ -161,28 +159,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             describe=leaderboard_plots,
         ),
     ]
-
-
-def _judged_customers(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
-    """The customers frame of a window, of at most BACKTEST_CUSTOMERS."""
-
-    customers = model_inputs.customers(session, cutoff, horizon_days)
-    if customers.height <= BACKTEST_CUSTOMERS:
-        return customers
-    sampled = session.read(
-        "select customer_id from customer_features where cutoff = ? order by md5(customer_id), customer_id limit ?",
-        [cutoff, BACKTEST_CUSTOMERS],
-    )
-    return customers.join(sampled, on="customer_id", how="semi", maintain_order="left")
-
-
-def _append(session: Session, contract: Contract, frame: pl.DataFrame) -> None:
-    """Add rows to a table that is staged already."""
-    session.connection.register("incoming_frame", frame)
-    try:
-        session.execute(f"insert into {staged_name(contract.table)} by name from incoming_frame")
-    finally:
-        session.connection.unregister("incoming_frame")
 
 
 def _backtest_forecasts(session: Session, horizon_days: int) -> pl.DataFrame:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -96,9 +97,20 @@ class Session:
             f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
             for column in contract.columns
         )
+        with self._incoming(frame):
+            self.stage_query(contract, f"select {projection} from incoming_frame")  # noqa: S608
+
+    def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
+        """Add rows, by column name, to the contract's table that is staged already."""
+        with self._incoming(frame):
+            self.execute(f"insert into {quote_identifier(staged_name(contract.table))} by name from incoming_frame")
+
+    @contextmanager
+    def _incoming(self, frame: pl.DataFrame) -> Iterator[None]:
+        """Make `frame` readable as the relation incoming_frame."""
         self.connection.register("incoming_frame", frame)
         try:
-            self.stage_query(contract, f"select {projection} from incoming_frame")  # noqa: S608
+            yield
         finally:
             self.connection.unregister("incoming_frame")
 

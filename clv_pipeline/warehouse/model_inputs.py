@@ -53,13 +53,9 @@ inner join customer_windows as w using (customer_id, cutoff)
 """
 
 
-def customers(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
-    """The customers frame of one window, ordered by customer."""
-    frame = session.read(
-        f"{_CUSTOMERS} where f.cutoff = ? and w.horizon_days = ? order by f.customer_id",
-        [cutoff, horizon_days],
-    )
-    return with_optional_columns(session, frame, as_of=cutoff)
+def customers(session: Session, cutoff: date, horizon_days: int, *, most: int | None = None) -> pl.DataFrame:
+    """The customers frame of one window, ordered by customer; of more than `most`, those with the smallest md5."""
+    return _described(session, cutoff, [horizon_days], most)
 
 
 def outcomes(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
@@ -84,12 +80,6 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
         " order by cutoff, horizon_days, customer_id",
         [cutoff, list(horizons_days), WINDOW_ROWS],
     )
-    current = session.read(
-        f"{_CUSTOMERS} where f.cutoff = ? and list_contains(?, w.horizon_days)"
-        " qualify row_number() over (partition by w.horizon_days order by md5(f.customer_id), f.customer_id) <= ?"
-        " order by w.horizon_days, f.customer_id",
-        [cutoff, list(horizons_days), CURRENT_SAMPLE],
-    )
     return TrainingData(
         cutoff=cutoff,
         customer_counts=session.read(
@@ -105,7 +95,7 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
             [cutoff, SPEND_SAMPLE],
         ),
         completed_windows=with_optional_columns(session, windows, as_of=cutoff),
-        current_customers=with_optional_columns(session, current, as_of=cutoff),
+        current_customers=_described(session, cutoff, horizons_days, CURRENT_SAMPLE),
         daily_totals=session.read(
             "with days as (select purchase_day as day, revenue, purchase_day = min(purchase_day) over"
             " (partition by customer_id) as is_first from customer_days where purchase_day <= ?)"
@@ -114,3 +104,14 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
             [cutoff],
         ),
     )
+
+
+def _described(session: Session, cutoff: date, horizons_days: Sequence[int], most: int | None) -> pl.DataFrame:
+    """Customers frames as of `cutoff`, by horizon and customer; with `most`, so many customers per horizon."""
+    sampled = " qualify row_number() over (partition by w.horizon_days order by md5(f.customer_id), f.customer_id) <= ?"
+    frame = session.read(
+        f"{_CUSTOMERS} where f.cutoff = ? and list_contains(?, w.horizon_days)"
+        f"{'' if most is None else sampled} order by w.horizon_days, f.customer_id",
+        [cutoff, list(horizons_days), *([] if most is None else [most])],
+    )
+    return with_optional_columns(session, frame, as_of=cutoff)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -118,3 +119,13 @@ def test_nothing_after_a_cutoff_changes_what_is_learned_or_asked_as_of_it(sessio
     for before, after in zip(known(session), known(other), strict=True):
         assert before.equals(after)
     other.close()
+
+
+def test_of_many_customers_those_with_the_smallest_md5_are_described(session: Session) -> None:
+    everybody = model_inputs.customers(session, CUTOFF, 30)
+    some = model_inputs.customers(session, CUTOFF, 30, most=7)
+    smallest = sorted(
+        everybody["customer_id"], key=lambda name: hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    )[:7]
+    assert some["customer_id"].to_list() == sorted(smallest)
+    assert some.equals(everybody.filter(pl.col("customer_id").is_in(smallest)))
