@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import dagster as dg
+import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
@@ -22,9 +23,11 @@ from clv_pipeline.warehouse import (
     GateError,
     PublicationError,
     Session,
+    StorageError,
     Warehouse,
     WarehouseBusyError,
     admit,
+    storage_error,
 )
 
 OWNERS = ["team:data-engineering"]
@@ -95,7 +98,7 @@ def gated_step(
             for table, metadata in build(session).items():
                 shown[table].update(metadata)
 
-        with expected_failures():
+        with expected_failures(pipeline.warehouse):
             session = pipeline.warehouse.open(f"run {context.run.run_id}")
             admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
         for results in admission.results.values():
@@ -119,12 +122,18 @@ def gated_step(
 
 
 @contextmanager
-def expected_failures() -> Iterator[None]:
+def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError) as error:
+        # A disk may become full while a file is loaded; that is nothing to blame the file for.
+        cause = error.__cause__ if isinstance(error, SourceError) else None
+        raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error
+    except (duckdb.Error, OSError) as error:
+        if (told := storage_error(error, warehouse.path)) is None:
+            raise
+        raise dg.Failure(str(told), allow_retries=False) from error
 
 
 def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

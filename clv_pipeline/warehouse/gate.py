@@ -91,10 +91,11 @@ def admit(
             for contract in contracts:
                 session.replace_live(contract)
                 _record_promotion(session, contract, run_id, rows[contract.table], built_from)
-        session.execute("commit")
     except BaseException:
         session.execute("rollback")
         raise
+    # A commit that fails has rolled back already.
+    session.execute("commit")
     session.drop_staged(contracts)
     return admission
 

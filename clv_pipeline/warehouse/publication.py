@@ -134,10 +134,15 @@ def _make(
     (partial / "parquet").mkdir(parents=True)
     number = 1 + max(map(_number, _versions(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
-    tables = _write(session, contents, description, partial, run_id, config_hash)
-    _verify(partial, tables)
-    for path in (*partial.rglob("*"), partial):
-        _to_disk(path)
+    try:
+        tables = _write(session, contents, description, partial, run_id, config_hash)
+        _verify(partial, tables)
+        for path in (*partial.rglob("*"), partial):
+            _to_disk(path)
+    except BaseException:
+        # It may be what fills the disk.
+        shutil.rmtree(partial)
+        raise
     partial.rename(final)
     _to_disk(final.parent)
     return tables
