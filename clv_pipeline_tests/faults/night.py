@@ -1,8 +1,8 @@
 """A night of the pipeline in a process of its own, which a fault can be prepared for.
 
-The part of the graph from the source files to `rfm` and `row_ledger` runs as Dagster assets, and a publication of these
-two tables ends it. Whatever is heavy is imported here, so that a fork server imports it once for all nights; nothing here
-may start a thread or open DuckDB before the fork.
+The part of the graph from the source files to `rfm` and `row_ledger` runs as Dagster assets, and a publication of
+these two tables ends it. Whatever is heavy is imported here, so that a fork server imports it once for all nights;
+nothing here may start a thread or open DuckDB before the fork.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import dagster as dg
 import great_expectations  # noqa: F401
 import polars  # noqa: F401
 
-import clv_pipeline.assets
 from clv_pipeline.assets import Pipeline, all_assets, serving
+from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.warehouse import Warehouse
@@ -75,7 +75,7 @@ def start_night(folder: Path, prepare: Prepare | None = None) -> ForkServerProce
     return process
 
 
-def end_of(process: ForkServerProcess, folder: Path, seconds: float = 120) -> Night:
+def end_of(process: ForkServerProcess, folder: Path, seconds: float = 600) -> Night:
     """Wait for a night to end."""
     process.join(seconds)
     assert process.exitcode is not None, f"the night has not ended after {seconds} s"
@@ -91,7 +91,7 @@ def spend_night(folder: Path, prepare: Prepare | None = None) -> Night:
 
 def _night(folder: Path, prepare: Prepare | None) -> None:
     # Charts show tables and change none.
-    clv_pipeline.assets.PLOTS.clear()
+    PLOTS.clear()
     if prepare is not None:
         prepare(folder)
     settings = settings_of(folder)
