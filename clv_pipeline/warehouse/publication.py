@@ -18,8 +18,8 @@ import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
-from clv_pipeline.warehouse.gate import reasons_against_publishing
+from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, fingerprint
+from clv_pipeline.warehouse.gate import content_ids, reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
@@ -35,6 +35,8 @@ class Publication:
 
     directory: Path
     tables: dict[str, tuple[int, str]]
+    is_new: bool = True
+    """False where nothing has changed and the version that is served stays."""
 
     @property
     def database(self) -> Path:
@@ -51,8 +53,11 @@ def publish(
     config_hash: str,
     keep: int,
     may_lag: Sequence[str] = (),
+    always: bool = False,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
+
+    Where the version that is served holds these very tables already, it stays.
 
     Args:
         session: the open warehouse.
@@ -62,6 +67,7 @@ def publish(
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
         may_lag: tables that may be older than what they are built from (the model review's).
+        always: make a new version even if nothing has changed.
 
     Raises:
         PublicationError: a table is not fit to be published, or the written files do not read back.
@@ -70,6 +76,8 @@ def publish(
     description = next(contract for contract in contracts if contract.table == "publication")
     if reasons := reasons_against_publishing(session, contents, may_lag=may_lag):
         raise PublicationError("not published, because " + "; ".join(reasons))
+    if not always and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
+        return served
     versions = folder / "versions"
     final = versions / run_id
     if final.exists():
@@ -84,6 +92,26 @@ def publish(
     _point_at(folder, run_id)
     _prune(versions, keep)
     return Publication(final, tables)
+
+
+def _served_unchanged(
+    session: Session, contents: Sequence[Contract], folder: Path, config_hash: str
+) -> Publication | None:
+    """The version that is served, if it is of the live tables as they are and of the same settings."""
+    database = folder / CURRENT / DATABASE
+    if not database.exists():
+        return None
+    with duckdb.connect(str(database.resolve()), read_only=True) as served:
+        ((made_by, tables),) = served.execute("select config_hash, tables from publication").fetchall()
+    listed = {table["table"]: table for table in json.loads(tables)}
+    held = {(name, table.get("content_id"), table["contract_hash"]) for name, table in listed.items()}
+    content = content_ids(session, [contract.table for contract in contents])
+    if made_by != config_hash or held != {(c.table, content[c.table], c.hash) for c in contents}:
+        return None
+    directory = (folder / CURRENT).resolve()
+    return Publication(
+        directory, {name: (table["rows"], table["content_hash"]) for name, table in listed.items()}, is_new=False
+    )
 
 
 def _write(
@@ -107,12 +135,14 @@ def _write(
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
         }
+        content = content_ids(session, list(tables))
         listed = [
             {
                 "table": contract.table,
                 "rows": tables[contract.table][0],
                 "content_hash": tables[contract.table][1],
                 "contract_hash": contract.hash,
+                "content_id": content[contract.table],
             }
             for contract in contents
         ]
@@ -133,16 +163,6 @@ def _write(
     finally:
         session.execute("detach publication_file")
     return tables
-
-
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
-    """Number of rows and a hash of their content that does not depend on their order."""
-    found = connection.execute(
-        f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
-        f" from {relation} as r"
-    ).fetchone()
-    assert found is not None  # noqa: S101  (an aggregate always returns a row)
-    return int(found[0]), str(found[1])
 
 
 def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
