@@ -99,11 +99,11 @@ def audit() -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.runner import audit_live_tables
     from clv_pipeline.settings import Settings
-    from clv_pipeline.warehouse import WarehouseBusyError
+    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
         failed = audit_live_tables(Settings.load(), click.echo)
-    except (ConfigError, WarehouseBusyError) as error:
+    except (ConfigError, StorageError, WarehouseBusyError) as error:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")

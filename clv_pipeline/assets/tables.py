@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import dagster as dg
+import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
@@ -24,10 +25,12 @@ from clv_pipeline.warehouse import (
     GateError,
     PublicationError,
     Session,
+    StorageError,
     Warehouse,
     WarehouseBusyError,
     admit,
     stage_model,
+    storage_error,
     unchanged,
 )
 
@@ -112,7 +115,7 @@ def gated_step(
             for table, metadata in build(session, refresh).items():
                 shown[table].update(metadata)
 
-        with expected_failures():
+        with expected_failures(pipeline.warehouse):
             session = pipeline.warehouse.open(f"run {context.run.run_id}")
             made_by, run_id = pipeline.recipe, context.run.run_id
             admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
@@ -144,12 +147,18 @@ def gated_step(
 
 
 @contextmanager
-def expected_failures() -> Iterator[None]:
+def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError) as error:
+        # A disk may become full while a file is loaded; that is nothing to blame the file for.
+        cause = error.__cause__ if isinstance(error, SourceError) else None
+        raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error
+    except (duckdb.Error, OSError) as error:
+        if (told := storage_error(error, warehouse.path)) is None:
+            raise
+        raise dg.Failure(str(told), allow_retries=False) from error
 
 
 def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

@@ -7,6 +7,7 @@ from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
 from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
+from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
 __all__ = [
     "Admission",
@@ -14,10 +15,12 @@ __all__ = [
     "Publication",
     "PublicationError",
     "Session",
+    "StorageError",
     "Warehouse",
     "WarehouseBusyError",
     "admit",
     "publish",
     "stage_model",
+    "storage_error",
     "unchanged",
 ]

@@ -18,6 +18,7 @@ import duckdb
 
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.warehouse.storage_faults import storage_error
 
 if TYPE_CHECKING:
     import polars as pl
@@ -237,6 +238,7 @@ class Warehouse:
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
+            StorageError: the file is damaged, has a stray log beside it, or may not be opened.
         """
         if self._session is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,8 +252,10 @@ class Warehouse:
                         "threads": THREADS,
                     },
                 )
-            except duckdb.Error:
+            except duckdb.Error as error:
                 self.close()
+                if (told := storage_error(error, self.path)) is not None:
+                    raise told from error
                 raise
             self._session = Session(connection)
             atexit.register(self.close)

@@ -118,10 +118,11 @@ def admit(
             for contract in contracts:
                 if not known.get(contract.table):
                     session.replace_live(contract)
-        session.execute("commit")
     except BaseException:
         session.execute("rollback")
         raise
+    # A commit that fails has rolled back already.
+    session.execute("commit")
     session.drop_staged(contracts)
     return admission
 
