@@ -15,6 +15,8 @@ import duckdb
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.quality import CheckResult
+from clv_pipeline.recipe import recipe
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
@@ -27,7 +29,9 @@ from clv_pipeline.warehouse import (
     Warehouse,
     WarehouseBusyError,
     admit,
+    stage_model,
     storage_error,
+    unchanged,
 )
 
 OWNERS = ["team:data-engineering"]
@@ -35,8 +39,14 @@ OWNERS = ["team:data-engineering"]
 WRITER_POOL = "duckdb_writer"
 """DuckDB has one writer: runs queue for this pool (`dagster.yaml`)."""
 
+REFRESH = "refresh"
+"""Key of the resource by which a run is asked for more than what is new."""
+
+KEPT = "kept"
+"""Metadata of what was not built, because nothing that it is built from has changed."""
+
 Metadata = dict[str, Any]
-Build = Callable[[Session], Mapping[str, Metadata]]
+Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
 """Stages the step's tables; returns what else is worth showing of each."""
 Describe = Callable[[Session], Metadata]
 """Reads a promoted table and returns what is worth showing of it: plots and numbers."""
@@ -55,6 +65,11 @@ class Pipeline:
         """The pipeline of these settings."""
         return cls(settings, Warehouse(settings.warehouse_path), load_models())
 
+    @property
+    def recipe(self) -> str:
+        """Identifies the code and settings that tables are built by."""
+        return recipe(self.settings)
+
     def contract(self, table: str) -> Contract:
         """The contract of a table."""
         return self.models[table].contract
@@ -63,8 +78,8 @@ class Pipeline:
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
     """The asset of a table that one SELECT builds."""
 
-    def build(session: Session) -> Mapping[str, Metadata]:
-        session.stage_query(model.contract, model.sql)
+    def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
+        stage_model(session, model, pipeline.models, recipe=pipeline.recipe, full=refresh.full)
         return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
@@ -90,22 +105,32 @@ def gated_step(
         specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
+        required_resource_keys={REFRESH},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        refresh = context.resources.refresh.asked()
         shown: dict[str, Metadata] = {table: {} for table in tables}
 
         def build_and_keep(session: Session) -> None:
-            for table, metadata in build(session).items():
+            for table, metadata in build(session, refresh).items():
                 shown[table].update(metadata)
 
         with expected_failures(pipeline.warehouse):
             session = pipeline.warehouse.open(f"run {context.run.run_id}")
-            admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
+            made_by, run_id = pipeline.recipe, context.run.run_id
+            admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
+            if admission is None:
+                admission = admit(session, contracts, build_and_keep, reads=reads, run_id=run_id, recipe=made_by)
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
             raise _refusal(admission)
-        if describe is not None:
+        if admission.kept_since is not None:
+            shown = {
+                table: {KEPT: f"nothing that it is built from changed since run {admission.kept_since}"}
+                for table in tables
+            }
+        elif describe is not None:
             shown[tables[0]].update(describe(session))
         for table in tables:
             yield dg.MaterializeResult(

@@ -7,6 +7,7 @@ label each. Nothing is opened here except to hash it.
 import glob
 import hashlib
 import importlib.util
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.errors import SourceError
 
 _PACKAGED = "lifetimes:"
+_SECONDS_TO_SETTLE = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,17 @@ class SourceFile:
         """Size on disk."""
         return self.path.stat().st_size
 
+    def state(self) -> tuple[int, int, int]:
+        """Size and times: different after every writing. Nobody can set the last one, as rsync sets mtime."""
+        found = self.path.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def stamp(self) -> str:
+        """The state as text; '' for a file that was written to in the last seconds, because the next writing may
+        bear the same times."""
+        size, modified, changed = self.state()
+        return f"{size} {modified} {changed}" if time.time() - changed / 1e9 > _SECONDS_TO_SETTLE else ""
+
     def sha256(self) -> str:
         """Hex digest of the bytes on disk (of a compressed file: of the compressed bytes)."""
         with self.path.open("rb") as stream:
@@ -38,11 +51,18 @@ class SourceFile:
 def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
-    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing.
+    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing or may not be looked
+    for.
     """
     found: dict[Path, SourceFile] = {}
     for pattern in source.path:
-        for file in _resolve(pattern.strip(), base_dir, source.key):
+        try:
+            files = _resolve(pattern.strip(), base_dir, source.key)
+        except PermissionError as error:
+            raise SourceError(
+                f"{pattern}: cannot be looked for ({error}); let the user who runs the pipeline read the folder"
+            ) from error
+        for file in files:
             found.setdefault(file.path.resolve(), file)
     return sorted(found.values(), key=lambda file: file.label)
 

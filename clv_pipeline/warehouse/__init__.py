@@ -3,8 +3,9 @@
 The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
 """
 
+from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
-from clv_pipeline.warehouse.gate import Admission, GateError, admit
+from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
 from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
@@ -19,5 +20,7 @@ __all__ = [
     "WarehouseBusyError",
     "admit",
     "publish",
+    "stage_model",
     "storage_error",
+    "unchanged",
 ]

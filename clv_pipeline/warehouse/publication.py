@@ -20,8 +20,8 @@ import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
-from clv_pipeline.warehouse.gate import reasons_against_publishing
+from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, fingerprint
+from clv_pipeline.warehouse.gate import content_ids, reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
@@ -39,6 +39,8 @@ class Publication:
 
     directory: Path
     tables: dict[str, tuple[int, str]]
+    is_new: bool = True
+    """False where nothing has changed and the version that is served stays."""
 
     @property
     def database(self) -> Path:
@@ -55,8 +57,11 @@ def publish(
     config_hash: str,
     keep: int,
     may_lag: Sequence[str] = (),
+    always: bool = False,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
+
+    Where the version that is served holds these very tables already, it stays.
 
     Args:
         session: the open warehouse.
@@ -66,6 +71,7 @@ def publish(
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
         may_lag: tables that may be older than what they are built from (the model review's).
+        always: make a new version even if nothing has changed.
 
     Raises:
         PublicationError: a table is not fit to be published, the files cannot be written or do not read back, or
@@ -78,6 +84,8 @@ def publish(
     final = folder / "versions" / run_id
     with _faults_told(folder):
         sweep_leftovers(folder)
+        if not always and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
+            return served
         if final.exists():
             # The run was killed when this version was complete, and goes on now.
             tables = _hold_against_warehouse(session, contents, final)
@@ -86,6 +94,29 @@ def publish(
         _point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
+
+
+def _served_unchanged(
+    session: Session, contents: Sequence[Contract], folder: Path, config_hash: str
+) -> Publication | None:
+    """The version that is served, if it is of the live tables as they are and of the same settings."""
+    database = folder / CURRENT / DATABASE
+    if not database.exists():
+        return None
+    try:
+        with duckdb.connect(str(database.resolve()), read_only=True) as served:
+            ((made_by, tables),) = served.execute("select config_hash, tables from publication").fetchall()
+    except duckdb.Error:  # what cannot be read is replaced
+        return None
+    listed = {table["table"]: table for table in json.loads(tables)}
+    held = {(name, table.get("content_id"), table.get("contract_hash")) for name, table in listed.items()}
+    content = content_ids(session, [contract.table for contract in contents])
+    if made_by != config_hash or held != {(c.table, content[c.table], c.hash) for c in contents}:
+        return None
+    directory = (folder / CURRENT).resolve()
+    return Publication(
+        directory, {name: (table["rows"], table["content_hash"]) for name, table in listed.items()}, is_new=False
+    )
 
 
 def sweep_leftovers(folder: Path) -> None:
@@ -193,12 +224,14 @@ def _write(
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
         }
+        content = content_ids(session, list(tables))
         listed = [
             {
                 "table": contract.table,
                 "rows": tables[contract.table][0],
                 "content_hash": tables[contract.table][1],
                 "contract_hash": contract.hash,
+                "content_id": content[contract.table],
             }
             for contract in contents
         ]
@@ -219,16 +252,6 @@ def _write(
     finally:
         session.execute("detach publication_file")
     return tables
-
-
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
-    """Number of rows and a hash of their content that does not depend on their order."""
-    found = connection.execute(
-        f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
-        f" from {relation} as r"
-    ).fetchone()
-    assert found is not None  # noqa: S101  (an aggregate always returns a row)
-    return int(found[0]), str(found[1])
 
 
 def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:

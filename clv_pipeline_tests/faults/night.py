@@ -22,6 +22,8 @@ import polars  # noqa: F401
 
 from clv_pipeline.assets import Pipeline, all_assets, serving
 from clv_pipeline.assets.plots import PLOTS
+from clv_pipeline.assets.refresh import RefreshOptions
+from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.warehouse import Warehouse
@@ -101,6 +103,7 @@ def _night(folder: Path, prepare: Prepare | None) -> None:
     try:
         result = dg.materialize(
             [*whole, serving.published_marts(few)],
+            resources={REFRESH: RefreshOptions()},
             selection=dg.AssetSelection.from_string("*published_marts").required_multi_asset_neighbors(),
             instance=dg.DagsterInstance.ephemeral(),
             raise_on_error=False,

@@ -13,7 +13,6 @@ from clv_pipeline_tests.warehouse.test_gate import build
 from clv_pipeline_tests.warehouse.test_publication import fill, put_out
 
 
-@pytest.mark.xfail(strict=True, reason="the last audit is found by its time")
 def test_a_failed_audit_is_not_hidden_by_an_earlier_one_that_bears_a_later_time(
     session: Session, tmp_path: Path, injected: Injected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,7 +25,6 @@ def test_a_failed_audit_is_not_hidden_by_an_earlier_one_that_bears_a_later_time(
         put_out(session, contracts, tmp_path, "first")
 
 
-@pytest.mark.xfail(strict=True, reason="the last audit is found by its time")
 def test_a_passed_audit_counts_although_a_failed_one_bears_a_later_time(
     session: Session, tmp_path: Path, injected: Injected, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.warehouse import StorageError, Warehouse
+from clv_pipeline.warehouse import StorageError, Warehouse, publish
 from clv_pipeline_tests.faults.damage import flip_bytes
 from clv_pipeline_tests.faults.record import Injected
+from clv_pipeline_tests.warehouse.test_publication import fill, read
 
 WRITE_AND_DIE = """
 import duckdb, os, signal, sys
@@ -70,3 +71,22 @@ def test_its_own_log_after_a_kill_is_taken_over(closed: Warehouse, injected: Inj
     injected("stray log beside the warehouse")
     assert killed_writer(closed.path).exists()
     assert closed.open("second night").has_table("of_another_file")
+
+
+def test_a_restored_backup_is_not_taken_for_what_was_published_after_it(
+    warehouse: Warehouse, tmp_path: Path, injected: Injected
+) -> None:
+    injected("warehouse restored from a backup")
+
+    def night(number: int) -> object:
+        session = warehouse.open(f"night {number}")
+        contracts = fill(session, number, run=f"night {number}")
+        publish(session, contracts, tmp_path, run_id=f"night {number}", config_hash="", keep=3)
+        warehouse.close()
+        return read(tmp_path, "select id from things")
+
+    assert night(1) == [(1,)]
+    backup = warehouse.path.read_bytes()
+    assert night(2) == [(2,)]
+    warehouse.path.write_bytes(backup)
+    assert night(3) == [(3,)]

@@ -14,7 +14,7 @@ import pytest
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Publication, PublicationError, Session, admit, publish
-from clv_pipeline.warehouse.publication import fingerprint
+from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.warehouse.test_gate import contract
 
 PUBLICATION = load_models()["publication"].contract
@@ -42,7 +42,7 @@ def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
 
 
 def put_out(session: Session, contracts: list[Contract], folder: Path, run: str, keep: int = 3) -> Publication:
-    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep)
+    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep, always=True)
 
 
 def read(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -64,6 +64,7 @@ def test_a_publication_holds_tables_comments_parquet_and_its_own_description(ses
     assert (run, as_of, config_hash) == ("first", "2020-01-31", "c0ffee")
     [things] = json.loads(str(listed))
     assert things.pop("contract_hash")
+    assert things.pop("content_id")
     assert things == {"table": "things", "rows": 3, "content_hash": made.tables["things"][1]}
     assert pl.read_parquet(made.directory / "parquet" / "things.parquet")["id"].to_list() == [1, 2, 3]
     assert not list(made.directory.glob("*.wal"))
