@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance ui lint lock bench accuracy clean
+.PHONY: run test acceptance ui lint lock bench accuracy reliability clean
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -31,6 +31,9 @@ bench: .venv/ready
 
 accuracy: .venv/ready
 	$(BIN)/python -m benchmarks.accuracy
+
+reliability: .venv/ready
+	$(BIN)/python -m benchmarks.reliability
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 .venv/ready: requirements.lock pyproject.toml

@@ -10,7 +10,6 @@ Run: ONLINE_RETAIL_II=path/to/online_retail_II.csv.gz python -m benchmarks.accur
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
 from collections.abc import Mapping
 from importlib import resources
@@ -20,6 +19,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from benchmarks.generated_blocks import replace_block
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.runner import run_nightly
 from clv_pipeline.settings import Settings
@@ -134,14 +134,6 @@ def _with_interval(row: Mapping[str, Any] | None, style: str) -> str:
     if row["lower"] is None:
         return format(row["value"], style)
     return f"{row['value']:{style}} ({row['lower']:{style}} to {row['upper']:{style}})"
-
-
-def replace_block(text: str, name: str, block: str) -> str:
-    """`text` with the generated block `name` replaced. ValueError when there is none."""
-    pattern = re.compile(rf"(<!-- {name} -->\n)(?:(?!<!-- end -->).*\n)*(<!-- end -->)")
-    if not pattern.search(text):
-        raise ValueError(f"{DOCUMENT} has no block <!-- {name} --> … <!-- end -->")
-    return pattern.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text)
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.accuracy import DOCUMENT, replace_block
+from benchmarks.accuracy import DOCUMENT
+from benchmarks.generated_blocks import replace_block
 
 TEXT = "before\n<!-- one -->\n<!-- end -->\nbetween\n<!-- two -->\nold\nlines\n<!-- end -->\nafter\n"
 

@@ -1,4 +1,4 @@
-"""SIGKILL at a chosen moment of a night: before the n-th operation of a phase, or some milliseconds into it.
+"""SIGKILL or a full disk at a chosen moment of a night: at the n-th operation of a phase.
 
 An operation is an SQL statement or a change to a file or folder.
 
@@ -10,11 +10,14 @@ everything else builds.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,7 +32,7 @@ FILE_OPERATIONS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink
 
 @dataclass(frozen=True)
 class Strike:
-    """When the process ends: at the `number`-th operation of `phase`, counted from 1."""
+    """The process ends at the `number`-th operation of `phase`, counted from 1."""
 
     phase: str
     number: int
@@ -42,22 +45,38 @@ class Strike:
 
     def __call__(self, folder: Path) -> None:
         """Prepare this process for it."""
-        watch(_Striker(self))
+        at_operation(self.phase, self.number, self._strike)
 
-
-class _Striker:
-    def __init__(self, strike: Strike) -> None:
-        self.strike = strike
-        self.seen: Counter[str] = Counter()
-
-    def __call__(self, phase: str, what: str) -> None:
-        self.seen[phase] += 1
-        if (phase, self.seen[phase]) != (self.strike.phase, self.strike.number):
-            return
-        if self.strike.delay_ms is None:
+    def _strike(self) -> None:
+        if self.delay_ms is None:
             end_this_process()
         else:
-            threading.Timer(self.strike.delay_ms / 1000, end_this_process).start()
+            threading.Timer(self.delay_ms / 1000, end_this_process).start()
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """From the `number`-th operation of `phase` on, no file of the process grows: writing fails as on a full disk."""
+
+    phase: str
+    number: int
+
+    def __call__(self, folder: Path) -> None:
+        """Prepare this process for it."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        at_operation(self.phase, self.number, partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1_000, -1)))
+
+
+def at_operation(phase: str, number: int, happening: Callable[[], object]) -> None:
+    """Let something happen right before the `number`-th operation of `phase`."""
+    seen: Counter[str] = Counter()
+
+    def tell(told: str, what: str) -> None:
+        seen[told] += 1
+        if (told, seen[told]) == (phase, number):
+            happening()
+
+    watch(tell)
 
 
 def end_this_process() -> None:
@@ -76,7 +95,7 @@ def operations(folder: Path) -> Counter[str]:
     return Counter(line.split()[0] for line in (folder / "operations.txt").read_text().splitlines())
 
 
-def watch(tell: Any) -> None:
+def watch(tell: Callable[[str, str], object]) -> None:
     """Call `tell(phase, what)` right before every SQL statement and every change of a file by the pipeline."""
     in_transaction = False
 
