@@ -1,4 +1,4 @@
-"""The `clv` command: init, check, run, audit, explain. Each imports what it needs, so that `clv --help` is instant.
+"""The `clv` command: init, check, run, audit, publish, explain. Each imports what it needs: `clv --help` is instant.
 
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
@@ -105,6 +105,23 @@ def audit() -> None:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")
+
+
+@main.command()
+@click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
+def publish(version: str | None) -> None:
+    """List the kept versions, newest first; with --to, serve another one of them again."""
+    from clv_pipeline.runner import serve_version, version_lines
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import PublicationError, WarehouseBusyError
+
+    try:
+        settings = Settings.load()
+        if version is not None:
+            serve_version(settings, version)
+        click.echo("\n".join(version_lines(settings)))
+    except (ConfigError, PublicationError, WarehouseBusyError) as error:
+        _stop(str(error))
 
 
 @main.command()

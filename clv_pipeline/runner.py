@@ -166,6 +166,38 @@ def audit_live_tables(settings: Settings, echo: Echo) -> int:
     return failed
 
 
+def serve_version(settings: Settings, version: str) -> None:
+    """Point what BI tools read at a kept version, while no run is at work.
+
+    Raises:
+        PublicationError: there is no such version, or it does not read back.
+        WarehouseBusyError: a run is at work; it would publish over it.
+    """
+    from clv_pipeline.warehouse import Warehouse, point_back
+
+    with Warehouse(settings.warehouse_path).keep_out("clv publish"):
+        point_back(settings.published_dir, version)
+
+
+def version_lines(settings: Settings) -> list[str]:
+    """The kept versions as lines to print, newest first, the served one starred."""
+    from clv_pipeline.warehouse.publication import current_version, kept_versions
+
+    versions = kept_versions(settings.published_dir)
+    if not versions:
+        return [f"nothing is published in {_relative(settings.published_dir)} yet; `clv run` publishes"]
+    current = current_version(settings.published_dir)
+    lines = [f"  {'version':<36}  {'published (UTC)':<16}  {'as of':<10}  {'rows':>12}"]
+    for name, version in versions.items():
+        told = (
+            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {sum(n for n, _ in version.tables.values()):>12,}"
+            if version
+            else "cannot be read"
+        )
+        lines.append(f"{'*' if name == current else ' '} {name:<36}  {told}")
+    return [*lines, "", "* is served; `clv publish --to VERSION` serves another one"]
+
+
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the five numbers that matter, as lines to print."""
     import duckdb

@@ -5,7 +5,7 @@ The warehouse file is private to the pipeline; what others read is a publication
 
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
 from clv_pipeline.warehouse.gate import Admission, GateError, admit
-from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
+from clv_pipeline.warehouse.publication import Publication, PublicationError, point_back, publish
 
 __all__ = [
     "Admission",
@@ -16,5 +16,6 @@ __all__ = [
     "Warehouse",
     "WarehouseBusyError",
     "admit",
+    "point_back",
     "publish",
 ]

@@ -179,6 +179,17 @@ class Warehouse:
             atexit.register(self.close)
         return self._session
 
+    @contextmanager
+    def keep_out(self, holder: str) -> Iterator[None]:
+        """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._acquire(holder):
+            yield
+
     def close(self) -> None:
         """Write everything to the file and let the next process in."""
         if self._session is not None:

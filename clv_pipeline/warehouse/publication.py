@@ -1,7 +1,8 @@
 """Publications: immutable copies of the published tables, and the symlink that says which one BI tools read.
 
 A publication is written beside the others, verified by reading all of it back, and only then pointed at.
-Readers of the previous one keep their files until the last `keep` versions have moved on.
+Readers of the previous one keep their files until the last `keep` versions have moved on. Until then it can be
+pointed back to.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,8 @@ from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
+ROLLBACKS = "rollbacks.log"
+"""A line per `point_back`: when, from which version, to which."""
 
 
 class PublicationError(RuntimeError):
@@ -40,6 +43,18 @@ class Publication:
     def database(self) -> Path:
         """The DuckDB file of this version."""
         return self.directory / DATABASE
+
+
+@dataclass(frozen=True)
+class Version:
+    """A kept version, as its own table `publication` describes it."""
+
+    run_id: str
+    published_at: datetime
+    """UTC, without timezone."""
+    as_of: date
+    tables: dict[str, tuple[int, str]]
+    """Rows and content hash of every table."""
 
 
 def publish(
@@ -177,3 +192,59 @@ def _prune(versions: Path, keep: int) -> None:
     )
     for old in by_age[keep:]:
         shutil.rmtree(old)
+
+
+def kept_versions(folder: Path) -> dict[str, Version | None]:
+    """The versions below `folder/versions` by name, newest first; None for one that cannot be read, those come last."""
+    described: dict[str, Version | None] = {}
+    for directory in sorted((folder / "versions").glob("[!.]*")):
+        try:
+            described[directory.name] = _describe(directory)
+        except PublicationError:
+            described[directory.name] = None
+    return dict(
+        sorted(described.items(), key=lambda item: item[1].published_at if item[1] else datetime.min, reverse=True)
+    )
+
+
+def current_version(folder: Path) -> str | None:
+    """The name of the version that `folder/current` points to; None before the first publication."""
+    link = folder / CURRENT
+    return link.readlink().name if link.is_symlink() else None
+
+
+def point_back(folder: Path, name: str) -> Version:
+    """Verify a kept version against its own hashes, flip `folder/current` to it and note that in ROLLBACKS.
+
+    Call it while no run can publish. The next publication is a new version as usual.
+
+    Raises:
+        PublicationError: there is no such version, or it does not read back; what is served stays as it was.
+    """
+    known = kept_versions(folder)
+    if name not in known:
+        raise PublicationError(f"no version {name}; known are {', '.join(known) or 'none yet'}")
+    directory = folder / "versions" / name
+    version = _describe(directory)
+    try:
+        _verify(directory, version.tables)
+    except duckdb.Error as error:
+        raise PublicationError(f"{directory} does not read back: {error}") from error
+    before = current_version(folder)
+    _point_at(folder, name)
+    with (folder / ROLLBACKS).open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: current was {before}, is now {name}\n")
+    return version
+
+
+def _describe(directory: Path) -> Version:
+    """What a version says of itself. Raises PublicationError when it cannot be read."""
+    try:
+        with duckdb.connect(str(directory / DATABASE), read_only=True) as file:
+            [(run_id, published_at, as_of, tables)] = file.execute(
+                "select run_id, published_at, as_of, tables from publication"
+            ).fetchall()
+        listed = {table["table"]: (table["rows"], table["content_hash"]) for table in json.loads(tables)}
+    except (duckdb.Error, ValueError) as error:
+        raise PublicationError(f"{directory / DATABASE} cannot be read: {error}") from error
+    return Version(run_id, published_at, as_of, listed)
