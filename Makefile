@@ -42,7 +42,7 @@ accuracy: .venv/ready
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural \
+	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural --extra postgres \
 	    --output-file requirements.lock pyproject.toml
 
 clean:
