@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -189,11 +190,12 @@ class Deployment:
     def run(self, *command: str) -> str:
         """The output of a command that ends well, as `docker compose exec code-server …` would run it."""
         try:
-            done = subprocess.run(self.command([*command]), capture_output=True, text=True, check=True, **self.place)
+            done = subprocess.run(self.command([*command]), capture_output=True, **self.place)
+            done.check_returncode()
         except subprocess.CalledProcessError as error:
-            error.add_note(error.stderr)
+            error.add_note(error.stderr.decode())
             raise
-        return done.stdout
+        return str(done.stdout, "utf-8")
 
     @property
     def place(self) -> dict[str, Any]:
@@ -307,6 +309,17 @@ def test_a_run_launched_in_the_webserver_ends_green_and_is_kept_in_postgres(depl
         assert reader.execute("select run_id from publication").fetchall() == [(run_id,)]
     assert f"* {run_id}" in deployment.run("clv", "publish")
     assert not list((deployment.folder / "dagster_home").rglob("*.db")), "SQLite storage beside PostgreSQL"
+
+
+SCHEDULES = "select selector_id, status from instigators"
+
+
+def test_the_schedule_is_switched_on_as_the_runbook_says(deployment: Deployment) -> None:
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text(encoding="utf-8")
+    [command] = [line for line in text.splitlines() if "dagster schedule start" in line]
+    assert deployment.sql(SCHEDULES) == []
+    deployment.run(*shlex.split(command.partition("exec daemon ")[2]))
+    assert [status for _, status in deployment.sql(SCHEDULES)] == ["RUNNING"]
 
 
 def test_preparing_the_instance_again_changes_nothing(deployment: Deployment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -145,7 +146,7 @@ def clv(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """`clv publish` on that home."""
     monkeypatch.setenv("CLV_HOME", str(home))
     monkeypatch.delenv("CLV_CONFIG", raising=False)
-    monkeypatch.chdir(home)
+    monkeypatch.chdir(home.parent)
     return lambda *words: CliRunner().invoke(main, ["publish", *words])
 
 
@@ -178,3 +179,21 @@ def test_beside_a_run_the_command_is_refused_and_told_who_works(clv: Callable[..
 def test_a_damaged_warehouse_does_not_stand_in_the_way_of_a_rollback(clv: Callable[..., Result], home: Path) -> None:
     damage(home / "warehouse" / "clv.duckdb", at=0.0)
     assert stars(clv("--to", "first").stdout) == ["first"]
+
+
+def test_the_runbook_s_backup_keeps_runs_out_and_brings_everything_back(
+    clv: Callable[..., Result], home: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "clv-backup.tar.gz"
+    tar = ["tar", "--create", "--gzip", "--file", str(archive), "--directory", str(tmp_path), "home"]
+    backup = ["flock", "--nonblock", str(home / "warehouse" / "clv.lock"), *tar]
+    with Warehouse(home / "warehouse" / "clv.duckdb").keep_out("run 4711"):
+        assert subprocess.run(backup, check=False).returncode == 1
+    assert not archive.exists()
+    subprocess.run(backup, check=True)
+    shutil.rmtree(home)
+    subprocess.run(["tar", "--extract", "--gzip", "--file", str(archive), "--directory", str(tmp_path)], check=True)
+    assert stars(clv().stdout) == ["third"]
+    assert stars(clv("--to", "first").stdout) == ["first"]
+    with duckdb.connect(str(home / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
+        assert warehouse.execute("select id from things").fetchall() == [(3,)]
