@@ -170,7 +170,8 @@ class Deployment:
             "DAGSTER_HOME": str(self.folder / "dagster_home"),
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "CLV_HOME": str(self.home),
-            "HOME": str(self.folder),
+            # As in the image, where there is none and none can be made.
+            "HOME": "/dev/null/home",
             **composed,
         }
 
