@@ -137,7 +137,7 @@ def test_a_damaged_version_is_refused_and_the_served_one_stays(published: Path, 
 def test_a_version_that_cannot_be_read_is_listed_as_such(published: Path) -> None:
     lose_the_database(published / "versions" / "third")
     versions = kept_versions(published)
-    assert list(versions) == ["second", "first", "third"]
+    assert list(versions) == ["third", "second", "first"]
     assert versions["third"] is None
 
 
