@@ -20,7 +20,7 @@ import duckdb
 from clv_pipeline.source_settings import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, used
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.load import LoadedFile, conventions_of, load_records
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import UNREADABLE
@@ -76,7 +76,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
                     "give one kind of file at a time"
                 )
         dates = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_DATE) > 0.5}
-        numbers = {name for name in first.columns if _share(con, first, name, LOOKS_LIKE_NUMBER) > 0.5}
+        numbers = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_MONEY) > 0.5}
         columns: dict[str, str] = {}
         for ours, names in SYNONYMS.items():
             allowed = {"ordered_at": dates}.get(ours, numbers if ours in TransactionSource.numbers else None)
@@ -111,13 +111,20 @@ _LOOKS_LIKE_DATE = (
 )
 
 
+_CURRENCY = r"([A-Z]{0,2}\p{Sc}|[A-Z]{3})?[ \x{a0}\x{202f}]?"
+_LOOKS_LIKE_MONEY = rf"[(+−-]?{_CURRENCY}[(]?({LOOKS_LIKE_NUMBER}){_CURRENCY}[)−-]?"
+
+
 def _share(con: duckdb.DuckDBPyConnection, table: RawTable, name: str, pattern: str) -> float:
     """The share of the filled values in the head of a column that match the pattern."""
     query = (
         "SELECT coalesce(avg(CAST(regexp_full_match(v, $pattern) AS INTEGER)), 0) FROM (SELECT "
         f"trim(CAST({table.columns[name].expression} AS VARCHAR)) AS v FROM {table.scan} LIMIT 1000) WHERE v <> ''"
     )
-    (share,) = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0.0,)
+    try:
+        (share,) = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0.0,)
+    except duckdb.Error as error:
+        raise SourceError(f"{table.source_file}: cannot be read ({first_line(error)}); get the file again") from error
     return float(share)
 
 

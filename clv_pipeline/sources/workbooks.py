@@ -10,12 +10,12 @@ import fastexcel
 
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError, nearest, one_error
+from clv_pipeline.sources.errors import SourceError, first_line, nearest, one_error
 
 
 def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
-    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every sheet, or those in
-    `format.sheets`.
+    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every visible sheet, or
+    those in `format.sheets`.
 
     The first row of a sheet is its header; the other rows are typed per column, as text where a column
     mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a missing
@@ -24,8 +24,11 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
     try:
         book = fastexcel.read_excel(file.path)
     except fastexcel.FastExcelError as error:
-        raise SourceError(f"{file.label}: cannot be read as a workbook ({error}); save it again as .xlsx") from error
-    chosen = source.format.sheets or book.sheet_names
+        raise SourceError(
+            f"{file.label}: cannot be read as a workbook ({first_line(error)}); save it again as .xlsx"
+        ) from error
+    # What a person does not see in the workbook would be counted twice, or be no orders at all.
+    chosen = source.format.sheets or [name for name in book.sheet_names if _is_visible(book, name)]
     missing = [name for name in chosen if name not in book.sheet_names]
     if missing:
         raise one_error(
@@ -52,10 +55,14 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             # What has no name of its own cannot be mapped.
             frame = sheet.to_polars().select(name for name in unique if name in names)
         except fastexcel.FastExcelError as error:
-            raise SourceError(f"{label}: cannot be read ({error})") from error
+            raise SourceError(f"{label}: cannot be read ({first_line(error)})") from error
         path = stem.with_name(f"{stem.name}_{position:03d}.parquet")
         frame.write_parquet(path)
         found.append((SourceFile(label, file.path), path))
     if not found:
         raise SourceError(f"{file.label}: no sheet holds anything")
     return found
+
+
+def _is_visible(book: fastexcel.ExcelReader, name: str) -> bool:
+    return bool(book.load_sheet(name, header_row=None, n_rows=0).visible == "visible")
