@@ -153,9 +153,9 @@ def _disagreements(raw: RawTable, source: TableSource) -> list[str]:
     found = listed(raw.columns)
     if not set(source.columns.values()) & set(raw.columns):
         return [
-            f"{raw.source_file}: holds none of the columns of {source.key}.columns ({listed(source.columns.values())}); "
-            f"found: {found}. The header should be the first line; correct it, the mapping, or the delimiter or "
-            f"encoding in {source.key}.format"
+            f"{raw.source_file}: holds none of the columns of {source.key}.columns "
+            f"({listed(source.columns.values())}); found: {found}. The header should be the first line; correct it, "
+            f"the mapping, or the delimiter or encoding in {source.key}.format"
         ]
     problems = []
     for ours, theirs in source.columns.items():

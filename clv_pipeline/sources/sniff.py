@@ -36,8 +36,9 @@ class TextFacts:
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     """Reads the whole stream once: an odd byte may be in the last line.
 
-    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8 or most odd
-    characters are (the lines of the others are damaged, and will be refused), else windows-1252. Raises what the stream raises on truncated or damaged compression.
+    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8, or if
+    most odd characters are (the lines of the others are damaged and will be refused), else windows-1252. Raises what
+    the stream raises on truncated or damaged compression.
     """
     head = b""
     returns = line_feeds = pairs = 0

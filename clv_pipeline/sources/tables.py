@@ -122,7 +122,8 @@ def open_tables(
 
 
 # Compression is stated, never guessed: DuckDB takes a ? in a file name for the start of a URL's query and then reads
-# the compressed bytes as text. Folders named like amount=5 would replace what the file holds in that column. Lines that cannot be split are kept aside instead of failing the scan.
+# the compressed bytes as text. A folder called amount=5 would replace what the file holds in that column. Lines that
+# cannot be split are kept aside instead of failing the scan.
 _SCAN_OPTIONS = (
     "auto_detect = false, hive_partitioning = false, compression = $compression, buffer_size = $buffer, "
     "store_rejects = true, "
@@ -220,8 +221,8 @@ def _json_lines(
         raise SourceError(f"{file.label}: cannot be read as JSON lines ({first_line(error)})") from error
     if not keys:
         raise SourceError(
-            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys; write one object "
-            "per line, not an array and not indented"
+            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys; write one "
+            "object per line, not an array and not indented"
         )
     columns = {}
     for position, (key,) in enumerate(keys):

@@ -27,8 +27,7 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
         raise SourceError(
             f"{file.label}: cannot be read as a workbook ({first_line(error)}); save it again as .xlsx"
         ) from error
-    # What a person does not see in the workbook would be counted twice, or be no orders at all.
-    chosen = source.format.sheets or [name for name in book.sheet_names if _is_visible(book, name)]
+    chosen = source.format.sheets or book.sheet_names
     missing = [name for name in chosen if name not in book.sheet_names]
     if missing:
         raise one_error(
@@ -41,8 +40,11 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
     for position, name in enumerate(chosen):
         label = f"{file.label}#{name}"
         try:
-            header = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string").to_polars()
-            if header.is_empty():
+            first = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string")
+            # What nobody sees in the workbook is a copy or a list of choices; its orders are read if asked for.
+            is_unasked = first.visible != "visible" and source.format.sheets is None
+            header = first.to_polars()
+            if header.is_empty() or is_unasked:
                 continue
             names = [str(value).strip() if value is not None else "" for value in header.row(0)]
             twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
@@ -60,9 +62,5 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
         frame.write_parquet(path)
         found.append((SourceFile(label, file.path), path))
     if not found:
-        raise SourceError(f"{file.label}: no sheet holds anything")
+        raise SourceError(f"{file.label}: no visible sheet holds anything")
     return found
-
-
-def _is_visible(book: fastexcel.ExcelReader, name: str) -> bool:
-    return bool(book.load_sheet(name, header_row=None, n_rows=0).visible == "visible")

@@ -1,9 +1,8 @@
-"""Files in; cleaned rows, rejected rows with their reasons, and the books out: loading and cleaning, without the graph."""
+"""Files in; kept rows, rejected rows with their reasons, and the books out: load and cleaning without the graph."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -35,14 +34,14 @@ class Books:
     raw_amount: Decimal
 
     @property
-    def rows(self) -> list[tuple[str, str, Decimal]]:
-        """(customer, day or time, amount) of the kept rows, in the order of files and lines."""
-        return [(row["customer_id"], _short(row["ordered_at"]), row["amount"]) for row in self.kept]
+    def told(self) -> list[str]:
+        """`customer day amount` of the kept rows, with a time of day where there is one, in the order of the lines."""
+        return [f"{row['customer_id']} {_short(row['ordered_at'])} {_plain(row['amount'])}" for row in self.kept]
 
     @property
-    def reasons(self) -> dict[str, int]:
-        """How many rows were rejected for each reason."""
-        return dict(Counter(row["reason"] for row in self.rejected))
+    def reasons(self) -> dict[int, str]:
+        """Line: reason, of the rejected rows."""
+        return {row["source_line"]: row["reason"] for row in self.rejected}
 
     def assert_balanced(self) -> None:
         """Kept and rejected make up the raw rows, in number and in money; every rejected row has its reason."""
@@ -54,11 +53,20 @@ class Books:
         assert len(set(places)) == len(places)
 
 
-def settings_for(
-    columns: Mapping[str, str], file_format: Mapping[str, Any], cleaning: Mapping[str, Any], path: str = "*.*"
-) -> Settings:
-    """Validated settings for files that lie together in one folder."""
-    block = {"path": path, "columns": dict(columns), "format": dict(file_format)}
+def write_files(folder: Path, files: Mapping[str, bytes | Callable[[Path], None]]) -> None:
+    """Writes each file's bytes below `folder`, or lets its writer do so."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content(path)
+
+
+def settings_for(columns: Mapping[str, str], file_format: Mapping[str, Any], cleaning: Mapping[str, Any]) -> Settings:
+    """Validated settings for all files below a folder; without `columns`, the three of the catalogue."""
+    block = {"path": "**/*.*", "columns": dict(columns) or COLUMNS, "format": dict(file_format)}
     return Settings.from_mapping({"source": {"transactions": block}, "cleaning": dict(cleaning)})
 
 
@@ -92,3 +100,7 @@ def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
 
 def _short(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}" if moment.time() == datetime.min.time() else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
