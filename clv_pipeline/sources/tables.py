@@ -253,7 +253,7 @@ def parquet(
         result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)
         scanned = [(name, str(type_)) for name, type_, *_ in result.description]
         tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names of damaged files may be no text
         raise SourceError(f"{file.label}: cannot be read as {format_name} ({first_line(error)})") from error
     # DuckDB calls a second `amount`, or an `Amount` beside it, amount_1: the file's own names are in its schema.
     names = _top_level(tree)

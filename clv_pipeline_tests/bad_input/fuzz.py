@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -81,20 +82,19 @@ def damage(rng: random.Random, data: bytes) -> bytes:
     lines = data.split(b"\n")
     swapped = [b",".join(reversed(line.split(b","))) if rng.random() < 0.3 else line for line in lines]
     rng.shuffle(lines)
-    return rng.choice(
-        [
-            lambda: data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :],
-            lambda: data[:at],
-            lambda: data[:at] + data[to:],
-            lambda: data[:at] + data[at:to] + data[at:],
-            lambda: data[:at] + token + data[at:],
-            lambda: data[:at] + token * rng.randrange(1, 50) + data[to:],
-            lambda: data[:at] + rng.randbytes(rng.randrange(1, 30)) + data[at:],
-            lambda: data + data[at:],
-            lambda: b"\n".join(lines),
-            lambda: b"\n".join(swapped),
-        ]
-    )()
+    damages: list[Callable[[], bytes]] = [
+        lambda: data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :],
+        lambda: data[:at],
+        lambda: data[:at] + data[to:],
+        lambda: data[:at] + data[at:to] + data[at:],
+        lambda: data[:at] + token + data[at:],
+        lambda: data[:at] + token * rng.randrange(1, 50) + data[to:],
+        lambda: data[:at] + rng.randbytes(rng.randrange(1, 30)) + data[at:],
+        lambda: data + data[at:],
+        lambda: b"\n".join(lines),
+        lambda: b"\n".join(swapped),
+    ]
+    return rng.choice(damages)()
 
 
 def assert_nothing_is_lost(con: duckdb.DuckDBPyConnection, folder: Path, seed: int) -> bool:

@@ -46,7 +46,7 @@ def test_the_catalogue_is_as_large_as_promised() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("case", CASES[::12])
+@pytest.mark.parametrize("case", CASES[::40])
 def test_init_and_check_survive_it(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample; the acceptance tests do it with every case."""
     assert_init_and_check_survive(case, tmp_path, monkeypatch)
