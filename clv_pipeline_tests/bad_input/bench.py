@@ -18,8 +18,6 @@ from clv_pipeline.sql_models import SqlModel
 from clv_pipeline_tests.sql.harness import models
 
 TODAY = date(2024, 6, 30)
-CLEANING = ("outlier_fence", "rejected_transactions", "cleaned_transactions", "row_ledger")
-
 COLUMNS = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
 
 
@@ -74,22 +72,29 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     """Loads the files of `folder` into `con` and runs the cleaning models. Raises SourceError."""
     source = settings.source.transactions
     loaded = load_records(con, "raw_transactions", source, folder, folder / "work")
-    frames = {"source_files": source_file_frame(loaded), "parameters": parameter_frame(settings, TODAY)}
+    frames = {"source_files": source_file_frame(loaded), "parameters": parameter_frame(settings)}
     for name, frame in frames.items():
         con.register("incoming", frame)
         con.execute(f"CREATE OR REPLACE TABLE {name} AS FROM incoming")
         con.unregister("incoming")
-    for name in CLEANING:
-        model = models()[name]
-        assert isinstance(model, SqlModel)
-        con.execute(f"CREATE OR REPLACE TABLE {name} AS {model.sql}")
+    # The day is the same for all cases, and so is the fence, because outliers are kept.
+    con.execute("CREATE TABLE IF NOT EXISTS run_day AS SELECT $today AS today, NULL::DATE AS as_of", {"today": TODAY})
+    con.execute(f"CREATE TABLE IF NOT EXISTS outlier_fence AS {_query_of('outlier_fence')}")
+    for name in ("rejected_transactions", "cleaned_transactions"):
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")
     raw = con.execute("SELECT count(*), coalesce(sum(amount), 0) FROM raw_transactions").fetchall()[0]
     return Books(
         _rows(con, "FROM cleaned_transactions ORDER BY source_id, source_line"),
         _rows(con, "FROM rejected_transactions ORDER BY source_id, source_line"),
-        _rows(con, "FROM row_ledger ORDER BY ALL"),
+        _rows(con, _query_of("row_ledger")),
         *raw,
     )
+
+
+def _query_of(name: str) -> str:
+    model = models()[name]
+    assert isinstance(model, SqlModel)
+    return model.sql
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
