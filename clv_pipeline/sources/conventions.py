@@ -11,11 +11,12 @@ file alone may hold nothing but ambiguous dates. What the head of the files leav
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 
@@ -128,8 +129,18 @@ def sample(
         f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} {head}) "
         f"WHERE v <> '' AND ({condition}) ORDER BY v LIMIT {SAMPLE_ROWS}"
     )
-    parameters = used({**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}, query)
-    return [value for (value,) in con.execute(query, parameters).fetchall()]
+    parameters = {**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}
+    return [value for (value,) in _ask(con, table, query, parameters)]
+
+
+def _ask(
+    con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: dict[str, object]
+) -> list[tuple[Any, ...]]:
+    try:
+        return con.execute(query, used(parameters, query)).fetchall()
+    except duckdb.Error as error:
+        where = "get the file again, or state another format of the source"
+        raise SourceError(f"{table.source_file}: cannot be sampled ({first_line(error)}); {where}") from error
 
 
 def used(parameters: dict[str, object], query: str) -> dict[str, object]:
@@ -245,7 +256,7 @@ def _largest_parts(
             "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
             f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
         )
-        row = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0, 0)
+        row = _ask(con, table, query, {**table.parameters, "pattern": pattern})[0]
         largest = [max(known, found or 0) for known, found in zip(largest, row, strict=True)]
     return largest[0], largest[1]
 

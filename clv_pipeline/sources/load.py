@@ -171,12 +171,12 @@ def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
 
 def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
     """How dates and numbers are written in `tables`. Raises SourceError where that is not certain."""
+    conventions = decide(con, tables, source)
     try:
-        conventions = decide(con, tables, source)
         con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
-    except duckdb.Error as error:
-        where = f"get the file again, or state other {source.key}.format.date_formats, delimiter or encoding"
-        raise SourceError(f"{tables[0].source_file}: cannot be sampled ({first_line(error)}); {where}") from error
+    except duckdb.InvalidInputException as error:
+        where = f"state other {source.key}.format.date_formats"
+        raise SourceError(f"{tables[0].source_file}: cannot be read ({first_line(error)}); {where}") from error
     return conventions
 
 

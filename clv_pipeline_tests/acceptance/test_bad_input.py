@@ -10,14 +10,23 @@ import pytest
 from clv_pipeline_tests.bad_input.catalogue import CATALOGUE, Case
 from clv_pipeline_tests.bad_input.commands import assert_init_and_check_survive
 from clv_pipeline_tests.bad_input.fuzz import assert_nothing_is_lost
+from clv_pipeline_tests.bad_input.nights import assert_second_night_is_like_a_full_load
 
-CASES = [pytest.param(case, id=f"{group}: {case.name}") for group, cases in CATALOGUE.items() for case in cases]
+CASES = {f"{group}: {case.name}": case for group, cases in CATALOGUE.items() for case in cases}
+WITHOUT_SETTINGS = {name: case for name, case in CASES.items() if not (case.columns or case.format)}
 
 
 @pytest.mark.acceptance
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_init_and_check_survive_every_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_init_and_check_survive(case, tmp_path, monkeypatch)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("case", WITHOUT_SETTINGS.values(), ids=WITHOUT_SETTINGS)
+def test_every_case_in_the_second_night_ends_as_a_full_load_would(case: Case, tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        assert_second_night_is_like_a_full_load(con, case, tmp_path)
 
 
 @pytest.mark.acceptance

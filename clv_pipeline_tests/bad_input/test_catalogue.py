@@ -12,6 +12,7 @@ from clv_pipeline.sources import SourceError
 from clv_pipeline_tests.bad_input.bench import clean, settings_for, write_files
 from clv_pipeline_tests.bad_input.catalogue import CATALOGUE, Case
 from clv_pipeline_tests.bad_input.commands import assert_init_and_check_survive
+from clv_pipeline_tests.bad_input.nights import assert_second_night_is_like_a_full_load
 
 CASES = [pytest.param(case, id=f"{group}: {case.name}") for group, cases in CATALOGUE.items() for case in cases]
 
@@ -38,6 +39,15 @@ def test_bad_input_ends_as_the_catalogue_says(case: Case, con: duckdb.DuckDBPyCo
         books = clean(con, tmp_path, settings)
         books.assert_balanced()
         assert (books.told, books.reasons) == (list(case.kept), dict(case.rejected))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CATALOGUE["drift"] if "night2.csv" in case.files], ids=lambda c: c.name
+)
+def test_what_changes_between_two_nights_ends_as_a_full_load_would(
+    case: Case, con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    assert_second_night_is_like_a_full_load(con, case, tmp_path)
 
 
 def test_the_catalogue_is_as_large_as_promised() -> None:
