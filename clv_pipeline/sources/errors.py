@@ -20,6 +20,20 @@ def one_error(problems: Sequence[str]) -> SourceError:
     return SourceError("\n".join(shown))
 
 
+def first_line(error: Exception) -> str:
+    """What a third party says, without the lines below it: those show statements, paths of copies and data."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first twenty names, quoted and of forty characters at most; `none` if there are none."""
+    known = list(names)
+    shown = [repr(name if len(name) <= 40 else name[:40] + "…") for name in known[:20]]
+    if len(known) > len(shown):
+        shown.append(f"… and {len(known) - len(shown)} more")
+    return ", ".join(shown) or "none"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the known name that is most like `name`, or nothing."""
     by_lower = {candidate.lower(): candidate for candidate in known}
