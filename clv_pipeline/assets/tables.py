@@ -109,9 +109,9 @@ def gated_step(
                 asset_key=table,
                 metadata={
                     "dagster/row_count": admission.rows[table],
-                    "build seconds": admission.build_seconds,
-                    "audit seconds": admission.audit_seconds,
                     **shown[table],
+                    "build seconds": round(admission.build_seconds, 3),
+                    "audit seconds": round(admission.audit_seconds, 3),
                 },
             )
 
@@ -138,7 +138,8 @@ def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.
     return dg.AssetSpec(
         key=contract.table,
         deps=list(reads),
-        description=f"{contract.description}\n\n**Grain:** {contract.grain}.",
+        # No Markdown: the catalog lists descriptions as they are.
+        description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
         owners=OWNERS,
         kinds={"duckdb", *kinds},
