@@ -62,7 +62,7 @@ def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = N
 
     def build(session: Session) -> Mapping[str, Metadata]:
         session.stage_query(model.contract, model.sql)
-        return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
+        return {model.name: _lineage_metadata(pipeline, model)}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
 
@@ -186,10 +186,19 @@ def _refusal(admission: Admission) -> dg.Failure:
     )
 
 
-def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
-            for column, sources in column_lineage(model, pipeline.models).items()
-        }
-    )
+def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> Metadata:
+    """Where every column comes from: for Dagster+, which draws it, and as a text, because the open UI does not."""
+    lineage = column_lineage(model, pipeline.models)
+    lines = [
+        f"- `{column}`: {', '.join(f'`{table}.{name}`' for table, name in sources) or 'no column'}"
+        for column, sources in lineage.items()
+    ]
+    return {
+        "columns come from": dg.MetadataValue.md("\n".join(lines)),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
+                for column, sources in lineage.items()
+            }
+        ),
+    }

@@ -68,8 +68,8 @@ class Visitor:
         """Keep what is visible now, as `name.png`."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = self.pictures / f"{name}.png"
-        # Data that is still on its way would be drawn as spinners.
-        self.page.wait_for_timeout(2_000)
+        # States and colours come a moment after the words.
+        self.page.wait_for_timeout(3_000)
         self.page.screenshot(path=path)
         return path
 

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline_tests.graph.conftest import Shop
 
 
@@ -60,6 +61,27 @@ def test_a_good_night_promotes_and_publishes_everything(shop: Shop) -> None:
         assert client.execute(
             "select count(*) from duckdb_columns() where comment is null and not internal"
         ).fetchone() == (0,)
+
+
+def test_every_table_shows_its_rows_and_no_more_than_fits_on_a_screen(shop: Shop) -> None:
+    shown = {}
+    for asset in all_assets(Pipeline.of(shop.settings())):
+        for key in asset.keys - {dg.AssetKey("published_marts")}:
+            event = shop.instance.get_latest_materialization_event(key)
+            assert event is not None
+            assert event.asset_materialization is not None
+            shown[key.to_user_string()] = event.asset_materialization.metadata
+    assert all("dagster/row_count" in metadata for metadata in shown.values())
+    assert {table: len(metadata) for table, metadata in shown.items() if len(metadata) > 12} == {}
+    totals = shown["clv_forecasts"]["totals"]
+    assert isinstance(totals, dg.TableMetadataValue)
+    assert [row.data["horizon_days"] for row in totals.records] == [30, 90]
+    assert all(row.data["expected_spend"] and row.data["expected_buyers"] for row in totals.records)
+    spend = shown["evaluation_metrics"]["spend at the latest cutoff"]
+    assert isinstance(spend, dg.TableMetadataValue)
+    assert {(row.data["horizon_days"], row.data["model"]) for row in spend.records} == {
+        (horizon, model) for horizon in (30, 90) for model in ("own_rate", "last_window", "glm", "bg_nbd")
+    }
 
 
 def test_half_unreadable_files_turn_the_contract_red_and_leave_the_publication(shop: Shop) -> None:
