@@ -126,24 +126,28 @@ def gated_step(
         if not admission.admitted:
             raise _refusal(admission)
         if admission.kept_since is not None:
-            shown = {
-                table: {KEPT: f"nothing that it is built from changed since run {admission.kept_since}"}
-                for table in tables
-            }
+            kept = f"nothing that it is built from changed since run {admission.kept_since}"
+            shown = {table: {**_last_shown(context.instance, table), KEPT: kept} for table in tables}
         elif describe is not None:
             shown[tables[0]].update(describe(session))
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=table,
                 metadata={
-                    "dagster/row_count": admission.rows[table],
                     **shown[table],
+                    "dagster/row_count": admission.rows[table],
                     "build seconds": round(admission.build_seconds, 3),
                     "audit seconds": round(admission.audit_seconds, 3),
                 },
             )
 
     return step
+
+
+def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
+    """Plots and numbers of the last materialization, without which the page of a table that was kept had none."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(table))
+    return {} if event is None or event.asset_materialization is None else dict(event.asset_materialization.metadata)
 
 
 @contextmanager
