@@ -64,6 +64,11 @@ class Visitor:
         with self._evidence(f"clicking {what}"):
             what.click()
 
+    def writes(self, where: Locator, text: str) -> None:
+        """Fill in a field."""
+        with self._evidence(f"writing {text} into {where}"):
+            where.fill(text)
+
     def picture(self, name: str) -> Path:
         """Keep what is visible now, as `name.png`."""
         self.pictures.mkdir(parents=True, exist_ok=True)
