@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance ui lint lock bench accuracy clean
+.PHONY: run test acceptance screenshots ui lint lock bench accuracy clean
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -17,6 +17,10 @@ test: lint
 
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -m acceptance --timeout 1200
+
+# The pictures of the documentation, taken by the acceptance test of the UI in headless Chromium.
+screenshots: .venv/ready
+	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance/test_ui.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

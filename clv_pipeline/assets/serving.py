@@ -19,7 +19,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
         description=(
             "An immutable copy of every published table as a DuckDB file and as Parquet, verified by reading it"
             " back; `published/current` then points to it. Refuses while any table has not passed its gate.\n\n"
-            "**Grain:** one version per run."
+            "Grain: one version per run."
         ),
         group_name="serving",
         owners=OWNERS,

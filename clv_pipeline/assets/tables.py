@@ -80,7 +80,7 @@ def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = N
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
         stage_model(session, model, pipeline.models, recipe=pipeline.recipe, full=refresh.full)
-        return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
+        return {model.name: _lineage_metadata(pipeline, model)}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
 
@@ -126,24 +126,28 @@ def gated_step(
         if not admission.admitted:
             raise _refusal(admission)
         if admission.kept_since is not None:
-            shown = {
-                table: {KEPT: f"nothing that it is built from changed since run {admission.kept_since}"}
-                for table in tables
-            }
+            kept = f"nothing that it is built from changed since run {admission.kept_since}"
+            shown = {table: {**_last_shown(context.instance, table), KEPT: kept} for table in tables}
         elif describe is not None:
             shown[tables[0]].update(describe(session))
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=table,
                 metadata={
-                    "dagster/row_count": admission.rows[table],
-                    "build seconds": admission.build_seconds,
-                    "audit seconds": admission.audit_seconds,
                     **shown[table],
+                    "dagster/row_count": admission.rows[table],
+                    "build seconds": round(admission.build_seconds, 3),
+                    "audit seconds": round(admission.audit_seconds, 3),
                 },
             )
 
     return step
+
+
+def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
+    """Plots and numbers of the last materialization, without which the page of a table that was kept had none."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(table))
+    return {} if event is None or event.asset_materialization is None else dict(event.asset_materialization.metadata)
 
 
 @contextmanager
@@ -172,7 +176,8 @@ def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.
     return dg.AssetSpec(
         key=contract.table,
         deps=list(reads),
-        description=f"{contract.description}\n\n**Grain:** {contract.grain}.",
+        # No Markdown: the catalog lists descriptions as they are.
+        description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
         owners=OWNERS,
         kinds={"duckdb", *kinds},
@@ -219,10 +224,19 @@ def _refusal(admission: Admission) -> dg.Failure:
     )
 
 
-def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
-            for column, sources in column_lineage(model, pipeline.models).items()
-        }
-    )
+def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> Metadata:
+    """Where every column comes from: for Dagster+, which draws it, and as a text, because the open UI does not."""
+    lineage = column_lineage(model, pipeline.models)
+    lines = [
+        f"- `{column}`: {', '.join(f'`{table}.{name}`' for table, name in sources) or 'no column'}"
+        for column, sources in lineage.items()
+    ]
+    return {
+        "columns come from": dg.MetadataValue.md("\n".join(lines)),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
+                for column, sources in lineage.items()
+            }
+        ),
+    }
