@@ -29,16 +29,20 @@ class Outcome:
     published: bool
 
 
-def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, echo: Echo) -> Outcome:
+def run_nightly(
+    settings: Settings, *, select: str | None, full_refresh: bool, wait_minutes: float = 0, echo: Echo
+) -> Outcome:
     """Materialize what is due, with one line per table.
 
     Args:
         settings: what to run.
         select: a Dagster asset selection such as `rfm+`; None for what is due.
         full_refresh: rebuild every table, the model review included, whether due or not.
+        wait_minutes: how long to wait while another process works on the warehouse; 0 to be refused at once.
         echo: prints a line.
 
     Raises:
+        WarehouseBusyError: another process works on the warehouse; no run was made.
         ValueError: the selection is not one, or selects nothing.
     """
     import dagster as dg
@@ -47,6 +51,7 @@ def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, e
     from clv_pipeline.assets import Pipeline, all_assets
     from clv_pipeline.automation import due_tonight, nightly_refresh
     from clv_pipeline.instance import prepare_instance
+    from clv_pipeline.monitoring import WAREHOUSE_TAG
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
@@ -57,6 +62,8 @@ def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, e
     definitions = dg.Definitions(assets=assets, jobs=[nightly_refresh], executor=dg.in_process_executor)
     prepare_instance(settings)
     run_id = make_new_run_id()
+    # Before there is a run: a refusal is no failed run, and alerts nobody.
+    pipeline.warehouse.open(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:
         with dg.DagsterInstance.get() as instance:
             instance.add_event_listener(run_id, _Progress(len(keys), echo))
@@ -65,6 +72,7 @@ def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, e
                 run_id=run_id,
                 asset_selection=keys,
                 raise_on_error=False,
+                tags={WAREHOUSE_TAG: str(settings.warehouse_path)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
     finally:
@@ -139,17 +147,18 @@ def _cause(failure: object) -> str:
     return str(error.message).strip() if error is not None else "no message"
 
 
-def audit_live_tables(settings: Settings, echo: Echo) -> int:
+def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Echo) -> int:
     """Audit every promoted table where it stands, print a line per check that failed and one per table.
 
-    Returns the number of failed ERROR checks. Raises WarehouseBusyError.
+    Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
+    warehouse, and still does after `wait_minutes`.
     """
     from clv_pipeline.assets import Pipeline
 
     pipeline = Pipeline.of(settings)
     failed = 0
     try:
-        session = pipeline.warehouse.open("clv audit")
+        session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=echo)
         for table, model in pipeline.models.items():
             # The table `publication` exists in publications only.
             if not session.has_table(table):

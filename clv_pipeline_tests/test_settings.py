@@ -65,7 +65,8 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert sorted(settings.models) == sorted(MODELS)
     assert settings.backtest.folds == 3
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
-    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5}
+    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5, "wait_minutes": 60}
+    assert not settings.alerts.configured
 
 
 def test_the_file_is_the_argument_else_the_environment_else_here_else_embedded(

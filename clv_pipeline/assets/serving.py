@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import OWNERS, WRITER_POOL, Pipeline, expected_failures
+from clv_pipeline.assets.tables import OWNERS, WRITER_POOL, Pipeline, expected_failures, open_warehouse
 
 EVALUATION = "evaluation"
 """The group of the model review, which keeps a slower rhythm than the nightly refresh."""
@@ -31,7 +31,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
 
         with expected_failures():
             publication = publish(
-                pipeline.warehouse.open(f"run {context.run.run_id}"),
+                open_warehouse(pipeline, context),
                 contracts,
                 pipeline.settings.published_dir,
                 run_id=context.run.run_id,

@@ -96,7 +96,7 @@ def gated_step(
                 shown[table].update(metadata)
 
         with expected_failures():
-            session = pipeline.warehouse.open(f"run {context.run.run_id}")
+            session = open_warehouse(pipeline, context)
             admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
         for results in admission.results.values():
             yield from map(_check_result, results)
@@ -116,6 +116,17 @@ def gated_step(
             )
 
     return step
+
+
+def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
+    """The session of this run; where `clv run` is at work, its end is waited for.
+
+    Raises:
+        WarehouseBusyError: it took longer than `storage.wait_minutes`.
+    """
+    return pipeline.warehouse.open(
+        f"run {context.run.run_id}", wait_minutes=pipeline.settings.storage.wait_minutes, tell=context.log.info
+    )
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
 """
 
-from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
+from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse
 from clv_pipeline.warehouse.gate import Admission, GateError, admit
+from clv_pipeline.warehouse.lock import WarehouseBusyError
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
 
 __all__ = [
