@@ -93,7 +93,8 @@ def without_contents(text: str, names: Collection[str]) -> str:
         return match[0] if match[2] in names or match[2].startswith("%") else f"{match[1]}…{match[1]}"
 
     text = re.sub(r"\((?!mapped to |did you mean |relative paths ).*\)", "(…)", text, flags=re.DOTALL)
-    return re.sub(r"""(['"])(.*?)\1""", masked, text, flags=re.DOTALL)
+    # As Python quotes, with escapes; an apostrophe within a word opens nothing, an open quote ends with the text.
+    return re.sub(r"""(?<!\w)(['"])((?:\\.|(?!\1).)*)(?:\1|$)""", masked, text, flags=re.DOTALL)
 
 
 def bounded(text: str) -> str:

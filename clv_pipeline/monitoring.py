@@ -110,7 +110,8 @@ def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Setting
     problems = [*map(_red_check, red), *(_failed_step(event, names) for event in failed)]
     return Alert(
         run_id=run.run_id,
-        job=run.job_name,
+        # Dagster's name for what somebody materialized by hand begins with underscores.
+        job="an ad-hoc run" if run.job_name.startswith("__") else run.job_name,
         problems=tuple(problems or [_crash(events)]),
         published=any(event.asset_key == _PUBLICATION for event in events if event.is_step_materialization),
         link=f"{settings.alerts.ui_url.rstrip('/')}/runs/{run.run_id}",
@@ -131,7 +132,7 @@ def _red_check(event: dg.DagsterEvent) -> Problem:
         asset=evaluation.asset_key.to_user_string(),
         check=evaluation.check_name,
         observed=f"{COULD_NOT_RUN} (the run's page says why)" if broken else bounded(observed),
-        expected=bounded(f"{(evaluation.description or '').partition(' Seen: ')[0]} {metadata['expected']}"),
+        expected=bounded(f"{(evaluation.description or '').partition(' Seen: ')[0]} ({metadata['expected']})"),
         what_to_do=_CONTRACT,
     )
 
