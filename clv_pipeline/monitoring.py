@@ -29,7 +29,8 @@ DEAD_AFTER_SECONDS = 600
 """A run takes the warehouse's lock when its first step starts, which is seconds after the run does."""
 
 _PUBLICATION = dg.AssetKey("published_marts")
-_RUNS_PER_TICK = 20
+# A tick that takes longer than three minutes is given up.
+_RUNS_PER_TICK = 5
 _CONTRACT = "mend the input or, if the promise is wrong, the contract in dbt_like_sql/; then run again"
 _SOURCE = "mend the file or the source's settings in clv.yaml; `clv check` shows more; then run again"
 _STATED = "do what the text says, then run again"

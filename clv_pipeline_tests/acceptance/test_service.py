@@ -108,6 +108,7 @@ def test_runs_from_the_ui_and_the_shell_at_once_come_one_after_the_other_or_are_
     earlier = set(service.runs())
     first = service.launch()
     eventually("the first run is at work", lambda: first in service.holder())
+    worker = process_at_work(service)
     refused = [service.start("refused_run", "clv", "run"), service.start("refused_audit", "clv", "audit")]
     waiting = [
         service.start("waiting_run", "clv", "run", "--select", "parameters", "--wait", "10"),
@@ -115,9 +116,8 @@ def test_runs_from_the_ui_and_the_shell_at_once_come_one_after_the_other_or_are_
     ]
     second = service.launch("parameters")
     assert [process.wait(timeout=600) for process in refused] == [1, 1]
-    process_id = service.holder().removeprefix("process ").partition(",")[0]
     for name in ("refused_run", "refused_audit"):
-        assert f"in use by process {process_id}, run {first}" in service.said(name)
+        assert f"in use by process {worker}, run {first}" in service.said(name)
     assert [process.wait(timeout=600) for process in waiting] == [0, 0]
     runs = service.finished()
     assert (runs[first], runs[second]) == ("SUCCESS", "SUCCESS")
@@ -165,6 +165,25 @@ def test_a_killed_run_does_not_block_the_next_ones(service: Service) -> None:
         "the dead run is told",
         lambda: [m for m in service.webhook.messages if m["alert"]["run_id"] == killed[0] and "killed" in m["text"]],
     )
+
+
+def test_a_crashed_worker_is_told(service: Service) -> None:
+    launched = service.launch()
+    eventually("the run is at work", lambda: launched in service.holder())
+    os.kill(int(process_at_work(service)), signal.SIGKILL)
+    assert service.finished()[launched] == "FAILURE"
+
+    def told() -> list[str]:
+        return [m["text"] for m in service.webhook.messages if m["alert"]["run_id"] == launched]
+
+    [text] = eventually("it is told", told)
+    assert "unexpectedly exited" in text
+    assert "run again" in text
+
+
+def process_at_work(service: Service) -> str:
+    """The id of the process that holds the warehouse."""
+    return service.holder().removeprefix("process ").partition(",")[0]
 
 
 def settings_of(service: Service) -> Settings:

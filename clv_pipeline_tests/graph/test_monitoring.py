@@ -39,7 +39,7 @@ def settings_with(shop: Shop, monkeypatch: pytest.MonkeyPatch, url: str, mailbox
 def failed_run(instance: dg.DagsterInstance, **tags: str) -> str:
     run = create_run_for_test(instance, job_name="nightly_refresh", tags=tags)
     instance.report_run_failed(run, "gone")
-    return run.run_id
+    return str(run.run_id)
 
 
 def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None) -> str | None:
