@@ -64,7 +64,7 @@ def _run_failure_alerts(settings: Settings) -> dg.SensorDefinition:
         told = tell_failures(context.instance, settings, [record.run_id for record in failures], _location(context))
         if failures:
             context.update_cursor(str(failures[-1].storage_id))
-        return dg.SkipReason(f"{told} failed runs were told")
+        return dg.SkipReason(f"failed runs told: {told}")
 
     return run_failure_alerts
 
