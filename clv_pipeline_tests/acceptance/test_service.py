@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,7 +17,7 @@ from clv_pipeline.assets.tables import WRITER_POOL
 from clv_pipeline.monitoring import fail_dead_runs
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.acceptance.service import Service, eventually
+from clv_pipeline_tests.acceptance.service import LOCATION, Service, eventually
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
@@ -45,22 +46,14 @@ def test_processes_that_prepare_an_empty_instance_at_once_leave_it_sound(service
 
 
 def test_the_schedule_ticks_and_its_run_ends_well(service: Service) -> None:
-    service.switch_schedule(on=True)
-    eventually("a scheduled run has succeeded", lambda: "SUCCESS" in service.runs().values())
-    ticks = service.ask(
-        "query ($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) { ... on Schedule "
-        "{ scheduleState { ticks(limit: 20) { status runIds } } } } }",
-        selector={
-            "repositoryLocationName": "clv_pipeline.definitions",
-            "repositoryName": "__repository__",
-            "scheduleName": "nightly_refresh_schedule",
-        },
-    )["scheduleOrError"]["scheduleState"]["ticks"]
-    launched = {run_id for tick in ticks if tick["status"] == "SUCCESS" for run_id in tick["runIds"]}
+    run_ids = scheduled_runs(service)
+    assert {service.finished()[run_id] for run_id in run_ids} == {"SUCCESS"}
+    launched = {run_id for tick in schedule_ticks(service) if tick["status"] == "SUCCESS" for run_id in tick["runIds"]}
+    assert launched == run_ids
     with service.instance() as instance:
-        ended_well = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
-    assert {run.run_id for run in ended_well} <= launched
-    assert {run.tags["dagster/schedule_name"] for run in ended_well} == {"nightly_refresh_schedule"}
+        found = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
+    assert {run.run_id for run in found} == run_ids
+    assert {run.tags["dagster/schedule_name"] for run in found} == {"nightly_refresh_schedule"}
     with connect(str((service.folder / "home/published/current/clv.duckdb").resolve()), read_only=True) as served:
         published = served.execute("select run_id from publication").fetchall()[0][0]
     assert published in launched
@@ -70,9 +63,8 @@ def test_a_scheduled_run_that_fails_its_contract_alerts_everybody_exactly_once(s
     good = service.orders.read_bytes()
     header = good.decode().splitlines()[0]
     service.orders.write_text(header + "\n" + "17850,1,never,P1,1,1\n" * 500, encoding="utf-8")
-    eventually("a scheduled run has failed", lambda: "FAILURE" in service.runs().values())
-    service.switch_schedule(on=False)
-    failed = {run_id for run_id, status in service.finished().items() if status == "FAILURE"}
+    failed = scheduled_runs(service)
+    assert {service.finished()[run_id] for run_id in failed} == {"FAILURE"}
     service.orders.write_bytes(good)
 
     def told() -> bool:
@@ -92,6 +84,27 @@ def test_a_scheduled_run_that_fails_its_contract_alerts_everybody_exactly_once(s
         assert "17850" not in str(message)
         assert message["alert"]["published"] is False
         assert "What is published is as it was." in message["text"]
+
+
+def scheduled_runs(service: Service) -> set[str]:
+    """Switch the schedule on until it has started a run; returns the runs it has started."""
+    earlier = set(service.runs())
+    service.switch_schedule(on=True)
+    eventually("a tick has started a run", lambda: set(service.runs()) - earlier)
+    service.switch_schedule(on=False)
+    eventually("its tick is over", lambda: all(t["status"] != "STARTED" for t in schedule_ticks(service)))
+    return set(service.runs()) - earlier
+
+
+def schedule_ticks(service: Service) -> list[dict[str, Any]]:
+    """The ticks of the nightly schedule, as the UI shows them."""
+    state = service.ask(
+        "query ($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) { ... on Schedule "
+        "{ scheduleState { ticks(limit: 20) { status runIds } } } } }",
+        selector={**LOCATION, "scheduleName": "nightly_refresh_schedule"},
+    )["scheduleOrError"]["scheduleState"]
+    ticks: list[dict[str, Any]] = state["ticks"]
+    return ticks
 
 
 def sensor_ticks(service: Service) -> int:
