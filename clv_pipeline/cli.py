@@ -85,10 +85,12 @@ _wait = click.option(
 
 @main.command()
 @click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
-@click.option("--full-refresh", is_flag=True, help="Rebuild every table, the model review included.")
+@click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
+@click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait
-def run(select: str | None, full_refresh: bool, wait_minutes: float) -> None:
+def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import publication_summary, run_nightly
     from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import WarehouseBusyError
@@ -96,7 +98,11 @@ def run(select: str | None, full_refresh: bool, wait_minutes: float) -> None:
     try:
         settings = Settings.load()
         outcome = run_nightly(
-            settings, select=select, full_refresh=full_refresh, wait_minutes=wait_minutes, echo=click.echo
+            settings,
+            select=select,
+            refresh=Refresh.of(full_refresh, days),
+            wait_minutes=wait_minutes,
+            echo=click.echo,
         )
     except (ConfigError, ValueError, WarehouseBusyError) as error:
         _stop(str(error))
@@ -112,11 +118,11 @@ def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.runner import audit_live_tables
     from clv_pipeline.settings import Settings
-    from clv_pipeline.warehouse import WarehouseBusyError
+    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
         failed = audit_live_tables(Settings.load(), wait_minutes=wait_minutes, echo=click.echo)
-    except (ConfigError, WarehouseBusyError) as error:
+    except (ConfigError, StorageError, WarehouseBusyError) as error:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")

@@ -240,9 +240,16 @@ class Settings(Block):
 
     @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what shapes the numbers: not where they are stored, nor database credentials, nor alerts."""
-        content = self.model_dump(mode="json", exclude={"alerts"})
-        del content["storage"]["home"], content["storage"]["wait_minutes"]
+        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials."""
+        return self._hash_without({"storage": {"home", "wait_minutes"}, "alerts": True})
+
+    @property
+    def recipe_hash(self) -> str:
+        """sha256 (hex) of what the tables depend on: not when they are built, where they are kept, or who is told."""
+        return self._hash_without({"storage": True, "schedule": True, "alerts": True})
+
+    def _hash_without(self, excluded: Mapping[str, Any]) -> str:
+        content = self.model_dump(mode="json", exclude=dict(excluded))
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])

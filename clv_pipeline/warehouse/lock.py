@@ -28,7 +28,7 @@ class WriterLock:
         self._file: IO[str] | None = None
 
     def acquire(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
-        """Take the lock and write `holder` into it, for others to read.
+        """Take the lock, unless this has it already, and write `holder` into it for others to read.
 
         Args:
             holder: what this process is doing, such as `run 1234`.
@@ -38,6 +38,8 @@ class WriterLock:
         Raises:
             WarehouseBusyError: another process still has it.
         """
+        if self._file is not None:
+            return
         deadline = time.monotonic() + 60 * wait_minutes
         told = False
         while (file := _try_lock(self.path)) is None:

@@ -145,10 +145,12 @@ class Service:
             self._schedule = answer["scheduleState"]["id"]
             assert answer["scheduleState"]["status"] == "RUNNING"
         else:
-            self.ask(
-                "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
+            answer = self.ask(
+                "mutation ($id: String!) { stopRunningSchedule(id: $id) "
+                "{ ... on ScheduleStateResult { scheduleState { status } } ... on PythonError { message } } }",
                 id=self._schedule,
-            )
+            )["stopRunningSchedule"]
+            assert answer == {"scheduleState": {"status": "STOPPED"}}, answer
 
     def launch(self, *assets: str) -> str:
         """Start a run as the button in the UI does; returns its id. Without assets, the whole graph."""

@@ -190,7 +190,7 @@ def test_a_crashed_worker_is_told(service: Service) -> None:
         return [m["text"] for m in service.webhook.messages if m["alert"]["run_id"] == launched]
 
     [text] = eventually("it is told", told)
-    assert "unexpectedly exited" in text
+    assert "SIGKILL" in text
     assert "run again" in text
 
 
