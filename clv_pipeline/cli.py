@@ -73,20 +73,38 @@ def check(config: Path | None) -> None:
     click.echo(survey_text(settings, found))
 
 
+_wait = click.option(
+    "--wait",
+    "wait_minutes",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="MINUTES",
+    help="While another run works on the warehouse, wait for it; by default this one is refused.",
+)
+
+
 @main.command()
 @click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
-def run(select: str | None, full_refresh: bool, days: str | None) -> None:
+@_wait
+def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import publication_summary, run_nightly
     from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
         settings = Settings.load()
-        outcome = run_nightly(settings, select=select, refresh=Refresh.of(full_refresh, days), echo=click.echo)
-    except (ConfigError, ValueError) as error:
+        outcome = run_nightly(
+            settings,
+            select=select,
+            refresh=Refresh.of(full_refresh, days),
+            wait_minutes=wait_minutes,
+            echo=click.echo,
+        )
+    except (ConfigError, ValueError, WarehouseBusyError) as error:
         _stop(str(error))
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
@@ -95,14 +113,15 @@ def run(select: str | None, full_refresh: bool, days: str | None) -> None:
 
 
 @main.command()
-def audit() -> None:
+@_wait
+def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.runner import audit_live_tables
     from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
-        failed = audit_live_tables(Settings.load(), click.echo)
+        failed = audit_live_tables(Settings.load(), wait_minutes=wait_minutes, echo=click.echo)
     except (ConfigError, StorageError, WarehouseBusyError) as error:
         _stop(str(error))
     if failed:

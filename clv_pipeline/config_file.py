@@ -140,11 +140,11 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
         if not blocks:
             return []
         model = blocks[0]
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _shown(location: tuple[int | str, ...], value: Any) -> str:
-    """A found value as an error may show it: no database URL, and no block, because it could hold one."""
-    if isinstance(value, dict | BaseModel) or "url" in location:
+    """A found value as an error may show it: no secret, no database URL, and no block, because it could hold one."""
+    if isinstance(value, dict | BaseModel) or {"url", "webhook", "password"} & set(location):
         return ""
     return repr(without_credentials(value) if isinstance(value, str) else value)

@@ -1,6 +1,7 @@
 """What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
 
-Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`.
+Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`,
+those of `alerts:` in `alert_settings.py`.
 Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
 in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
 """
@@ -18,10 +19,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
+from clv_pipeline.alert_settings import SECRETS, Alerts
 from clv_pipeline.config_file import ConfigError, expand_variables, explain, parse_yaml, without_credentials
 from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
 
 __all__ = [
+    "Alerts",
     "Backtest",
     "Cleaning",
     "ConfigError",
@@ -135,6 +138,8 @@ class Storage(Block):
     home: str = Field(default="data", min_length=1)
     """A folder; relative to the current one. `CLV_HOME` overrides it."""
     keep_versions: int = Field(default=5, ge=1)
+    wait_minutes: float = Field(default=60, ge=0)
+    """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
 
 
 class Settings(Block):
@@ -154,6 +159,7 @@ class Settings(Block):
     backtest: Backtest = Backtest()
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
+    alerts: Alerts = Alerts()
 
     _config_file: Path | None = PrivateAttr(default=None)
     # Captured once, so that a later change of folder does not move the warehouse.
@@ -196,6 +202,7 @@ class Settings(Block):
         Environment variables are expanded and CLV_HOME is honoured. Raises ConfigError.
         """
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
+        _refuse_written_secrets(raw, origin)
         expanded = expand_variables(dict(raw), origin)
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
@@ -233,13 +240,13 @@ class Settings(Block):
 
     @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
-        return self._hash_without({"storage": {"home"}})
+        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials."""
+        return self._hash_without({"storage": {"home", "wait_minutes"}, "alerts": True})
 
     @property
     def recipe_hash(self) -> str:
-        """sha256 (hex) of what the tables depend on: not when they are built, nor where they are kept."""
-        return self._hash_without({"storage": True, "schedule": True})
+        """sha256 (hex) of what the tables depend on: not when they are built, where they are kept, or who is told."""
+        return self._hash_without({"storage": True, "schedule": True, "alerts": True})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))
@@ -248,3 +255,17 @@ class Settings(Block):
                 source["url"] = without_credentials(source["url"])
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _refuse_written_secrets(raw: Mapping[str, Any], origin: str) -> None:
+    """Raises ConfigError for a secret that stands in the file itself; it belongs into the environment."""
+    for path in SECRETS:
+        value: Any = raw
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and value and not re.fullmatch(r"\$\{\w+(:-)?\}", value):
+            variable = "_".join(["CLV", *path]).upper().replace("ALERTS", "ALERT")
+            raise ConfigError(
+                f"{origin}:\n  {'.'.join(path)}: is a secret and should not be written into a file;"
+                f" set the environment variable {variable} and write ${{{variable}}}"
+            )

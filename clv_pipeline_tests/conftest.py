@@ -10,6 +10,7 @@ import pytest
 
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
 
 SHOP_COLUMNS = {
     "customer_id": "Customer",
@@ -51,3 +52,19 @@ def shop_settings(tmp_path: Path) -> Callable[..., Settings]:
         )
 
     return build
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A receiver of webhooks."""
+    webhook = Webhook()
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server."""
+    mailbox = Mailbox()
+    yield mailbox
+    mailbox.close()

@@ -116,7 +116,7 @@ def gated_step(
                 shown[table].update(metadata)
 
         with expected_failures(pipeline.warehouse):
-            session = pipeline.warehouse.open(f"run {context.run.run_id}")
+            session = open_warehouse(pipeline, context)
             made_by, run_id = pipeline.recipe, context.run.run_id
             admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
             if admission is None:
@@ -148,6 +148,17 @@ def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
     """Plots and numbers of the last materialization, without which the page of a table that was kept had none."""
     event = instance.get_latest_materialization_event(dg.AssetKey(table))
     return {} if event is None or event.asset_materialization is None else dict(event.asset_materialization.metadata)
+
+
+def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
+    """The session of this run; where `clv run` is at work, its end is waited for.
+
+    Raises:
+        WarehouseBusyError: it took longer than `storage.wait_minutes`.
+    """
+    return pipeline.warehouse.open(
+        f"run {context.run.run_id}", wait_minutes=pipeline.settings.storage.wait_minutes, tell=context.log.info
+    )
 
 
 @contextmanager

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+COULD_NOT_RUN = "the check could not run: "
+"""How `CheckResult.observed` begins where an expectation raised; what follows is the engine's own text."""
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One check on one table: what was seen, what was promised."""
@@ -134,7 +138,7 @@ def _result(contract: Contract, stated: Expectation, result: Any) -> CheckResult
         check=stated.name,
         passed=bool(result.success) and broken is None,
         severity=stated.severity,
-        observed=f"the check could not run: {broken}" if broken else _observed(result.result),
+        observed=f"{COULD_NOT_RUN}{broken}" if broken else _observed(result.result),
         expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
         description=stated.description,
     )
