@@ -27,6 +27,7 @@ __all__ = [
     "ConfigError",
     "FileFormat",
     "Forecast",
+    "Gates",
     "Schedule",
     "Settings",
     "Source",
@@ -76,6 +77,31 @@ class Forecast(Block):
         if len(set(value)) != len(value):
             raise ValueError("should name each horizon once")
         return sorted(value)
+
+
+Severity = Literal["error", "warn", "off"]
+"""What an odd value does: stops the refresh, shows as a warning, or nothing."""
+
+
+class Gates(Block):
+    """What happens when a new day does not bring what such days usually bring (`volume_gates`)."""
+
+    rows: Severity = "error"
+    hours: Severity = "error"
+    """The first row of the day is late, or the last one early: the file was cut."""
+    line_amount: Severity = "error"
+    """The median money of a row: prices in cents, or in another currency."""
+    customers: Severity = "warn"
+    revenue: Severity = "warn"
+    without_customer: Severity = "warn"
+    rejected: Severity = "warn"
+    missing_days: Severity = "warn"
+    """A day without rows that usually has some. A holiday looks the same."""
+    silence: Severity = "warn"
+    silent_days: int = Field(default=2, ge=0)
+    """So many whole days without anything new are no silence; longer ones that occurred are none either."""
+    accepted_days: list[date] = Field(default=[])
+    """Days that really were like that, or will be: nothing on them is an alarm."""
 
 
 class Backtest(Block):
@@ -152,6 +178,7 @@ class Settings(Block):
         min_length=1,
     )
     backtest: Backtest = Backtest()
+    gates: Gates = Gates()
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
 

@@ -81,10 +81,11 @@ def gated_step(
     `describe` is asked about the first table, once it is live.
     """
     contracts = [pipeline.contract(table) for table in tables]
+    waits_for = sorted({table for contract in contracts for table in contract.waits_for})
 
     @dg.multi_asset(
         name=tables[0],
-        specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
+        specs=[_asset_spec(pipeline.models[table], [*reads, *waits_for], kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
     )
@@ -97,7 +98,9 @@ def gated_step(
 
         with expected_failures():
             session = pipeline.warehouse.open(f"run {context.run.run_id}")
-            admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
+            admission = admit(
+                session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id, waits_for=waits_for
+            )
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
@@ -127,7 +130,7 @@ def expected_failures() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
+def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
     contract = model.contract
     schema = dg.TableSchema(
         columns=[dg.TableColumn(c.name, c.type, description=c.description) for c in contract.columns]
@@ -137,7 +140,7 @@ def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{model.sql}\n```")
     return dg.AssetSpec(
         key=contract.table,
-        deps=list(reads),
+        deps=list(deps),
         description=f"{contract.description}\n\n**Grain:** {contract.grain}.",
         group_name=contract.layer,
         owners=OWNERS,

@@ -53,6 +53,7 @@ def admit(
     *,
     reads: Sequence[str],
     run_id: str,
+    waits_for: Sequence[str] = (),
 ) -> Admission:
     """Let `build` stage the contracts' tables, audit them, and promote them if no ERROR check fails.
 
@@ -62,13 +63,14 @@ def admit(
         build: stages every one of them; what it raises leaves the live tables as they are.
         reads: names of the tables it reads, recorded with their versions.
         run_id: recorded.
+        waits_for: names of tables that it does not read, but whose failed audit holds it back.
 
     Raises:
-        GateError: the last audit of a table that it reads has failed.
+        GateError: the last audit of a table that it reads or waits for has failed.
     """
     ensure_records(session)
     tables = [contract.table for contract in contracts]
-    refuse_failed_inputs(session, reads)
+    refuse_failed_inputs(session, [*reads, *waits_for])
     session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
