@@ -25,7 +25,8 @@ class Measure:
     """How one measure of a day is held against others.
 
     A day is odd when it is further off than `slack` and than `strays` times the median deviation of recent days. Both
-    are in the unit that is compared: of a `ratio` the natural logarithm, so 0.5 allows 0.6 to 1.65 times the expected.
+    are in the unit that is compared. Of a `ratio` that is the natural logarithm: 0.5 allows 0.6 to 1.65 times the
+    expected, 0.7 half to double.
     """
 
     measure: str
@@ -43,7 +44,7 @@ MEASURES = (
     Measure("rows", "rows", "rows kept", "ratio", 0.5, 4),
     Measure("customers", "customers", "customers", "ratio", 0.5, 6),
     Measure("revenue", "revenue", "revenue", "ratio", 0.5, 5),
-    Measure("line_amount", "line_amount", "median money of a row", "ratio", 0.5, 5, digits=2),
+    Measure("line_amount", "line_amount", "median money of a row", "ratio", 0.7, 5, digits=2),
     # Shares move in jumps where many sales are anonymous, so much is tolerated; less of them is never wrong.
     Measure("without_customer", "without_customer", "share without customer", "difference", 0.2, 6, False, digits=2),
     Measure("rejected", "rejected", "share rejected", "difference", 0.2, 6, False, digits=2),

@@ -1,5 +1,5 @@
--- Do new days bring what such days usually bring? Two things may be expected of a day: what its weekday
--- brought in the last 8 weeks (the median), and that moved to the level of the last 6 days. A day is odd where
+-- Whether new days bring what such days usually bring. Two things may be expected of a day: what its weekday
+-- brought in the last 8 weeks (the median), and that moved to the level of the last 6 days. It is odd where
 -- it lies beyond both by more than days usually stray: neither a December nor a growing shop is odd.
 with
 
@@ -223,11 +223,11 @@ final as (
             else severity
         end as severity,
         verdict in ('too low', 'too high') and excused_because is null and severity <> 'off' as is_alarm,
-        strftime(ordered_on, '%A %Y-%m-%d: ') || label || ' ' || format('{:,.{}f}', observed, digits)
+        strftime(ordered_on, '%A %Y-%m-%d: ') || label || ' ' || printf('%,.*f', digits, observed)
         || ', expected ' || concat_ws(
             ' and ',
-            'at least ' || format('{:,.{}f}', lower, digits),
-            'at most ' || format('{:,.{}f}', upper, digits)
+            'at least ' || printf('%,.*f', digits, lower),
+            'at most ' || printf('%,.*f', digits, upper)
         ) as finding
     from compared
 )
