@@ -261,8 +261,15 @@ class Settings(Block):
     @property
     def config_hash(self) -> str:
         """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
-        content = self.model_dump(mode="json")
-        del content["storage"]["home"]
+        return self._hash_without({"storage": {"home"}})
+
+    @property
+    def recipe_hash(self) -> str:
+        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, or what stops them."""
+        return self._hash_without({"storage": True, "schedule": True, "gates": True})
+
+    def _hash_without(self, excluded: Mapping[str, Any]) -> str:
+        content = self.model_dump(mode="json", exclude=dict(excluded))
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Gates
 from clv_pipeline.warehouse import Session
 
@@ -66,7 +67,7 @@ _NOTHING_PASSED = (
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
     """gate_settings with passed_volumes."""
 
-    def build(session: Session) -> Mapping[str, Metadata]:
+    def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         session.stage_frame(pipeline.contract("gate_settings"), gate_settings_frame(pipeline.settings.gates))
         # volume_gates is no dependency in the graph: a table cannot wait for what waits for it.
         passed = _PASSED if session.has_table("volume_gates") else _NOTHING_PASSED

@@ -65,7 +65,7 @@ def gates(
     bench.given("daily_volumes", history)
     bench.given("gate_settings", gate_settings_frame(Gates(**settings)).to_dicts())
     bench.given("passed_volumes", list(passed))
-    bench.given_parameters(today=today)
+    bench.given("run_day", [{"today": today}])
     return bench.run("volume_gates")
 
 

@@ -9,7 +9,7 @@ settings as (select * from gate_settings),
 
 passed as (select * from passed_volumes),
 
-run as (select * from parameters),
+run as (select * from run_day),
 
 measured as (
     select
