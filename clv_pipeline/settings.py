@@ -30,6 +30,7 @@ __all__ = [
     "ConfigError",
     "FileFormat",
     "Forecast",
+    "Gates",
     "Schedule",
     "Settings",
     "Source",
@@ -79,6 +80,31 @@ class Forecast(Block):
         if len(set(value)) != len(value):
             raise ValueError("should name each horizon once")
         return sorted(value)
+
+
+Severity = Literal["error", "warn", "off"]
+"""What an odd value does: stops the refresh, shows as a warning, or nothing."""
+
+
+class Gates(Block):
+    """What happens when a new day does not bring what such days usually bring (`volume_gates`)."""
+
+    rows: Severity = "error"
+    hours: Severity = "error"
+    """The first row of the day is late, or the last one early: the file was cut."""
+    line_amount: Severity = "error"
+    """The median money of a row: prices in cents, or in another currency."""
+    customers: Severity = "warn"
+    revenue: Severity = "warn"
+    without_customer: Severity = "warn"
+    rejected: Severity = "warn"
+    missing_days: Severity = "warn"
+    """A day without rows that usually has some. A holiday looks the same."""
+    silence: Severity = "warn"
+    silent_days: int = Field(default=2, ge=0)
+    """So many whole days without anything new are no silence; longer ones that occurred are none either."""
+    accepted_days: list[date] = Field(default=[])
+    """Days that really were like that, or will be: nothing on them is an alarm."""
 
 
 class Backtest(Block):
@@ -157,6 +183,7 @@ class Settings(Block):
         min_length=1,
     )
     backtest: Backtest = Backtest()
+    gates: Gates = Gates()
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
     alerts: Alerts = Alerts()
@@ -245,8 +272,9 @@ class Settings(Block):
 
     @property
     def recipe_hash(self) -> str:
-        """sha256 (hex) of what the tables depend on: not when they are built, where they are kept, or who is told."""
-        return self._hash_without({"storage": True, "schedule": True, "alerts": True})
+        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, or who
+        is told."""
+        return self._hash_without({"storage": True, "schedule": True, "alerts": True, "gates": True})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))

@@ -19,9 +19,9 @@ HEAVY = {
 ALLOWED = {
     "contracts": {"contracts"},
     "sql_models": {"sql_models", "contracts"},
-    "quality": {"quality", "contracts"},
+    "quality": {"quality", "contracts", "sql_text"},
     "sources": {"sources", "source_settings", "settings", "config_file", "sql_text"},
-    "warehouse": {"warehouse", "quality", "contracts", "forecasting", "sql_text"},
+    "warehouse": {"warehouse", "quality", "contracts", "forecasting", "sql_models", "sql_text"},
     "segmentation": {"segmentation"},
     "forecasting": {"forecasting"},
     "evaluation": {"evaluation", "forecasting"},

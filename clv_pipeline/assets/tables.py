@@ -99,10 +99,11 @@ def gated_step(
     `describe` is asked about the first table, once it is live.
     """
     contracts = [pipeline.contract(table) for table in tables]
+    waits_for = sorted({table for contract in contracts for table in contract.waits_for})
 
     @dg.multi_asset(
         name=tables[0],
-        specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
+        specs=[_asset_spec(pipeline.models[table], [*reads, *waits_for], kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
         required_resource_keys={REFRESH},
@@ -176,7 +177,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
         raise dg.Failure(str(told), allow_retries=False) from error
 
 
-def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
+def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
     contract = model.contract
     schema = dg.TableSchema(
         columns=[dg.TableColumn(c.name, c.type, description=c.description) for c in contract.columns]
@@ -186,7 +187,7 @@ def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{model.sql}\n```")
     return dg.AssetSpec(
         key=contract.table,
-        deps=list(reads),
+        deps=list(deps),
         # No Markdown: the catalog lists descriptions as they are.
         description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
