@@ -22,7 +22,7 @@ from clv_pipeline_tests.sql.harness import Bench, sale
 AS_OF = date(2023, 3, 31)
 EARLIER = AS_OF - timedelta(days=60)
 """A cutoff of the backtest."""
-BLOCKS = {
+BLOCKS: dict[str, Any] = {
     "source": {
         "transactions": {"path": "orders.csv", "columns": {name: name for name in (*COLUMNS, "country")}},
         "customers": {"path": "people.csv", "columns": {"customer_id": "customer_id"}},
