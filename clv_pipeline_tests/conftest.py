@@ -11,6 +11,7 @@ import pytest
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
+from clv_pipeline_tests.faults.record import Injected
 
 SHOP_COLUMNS = {
     "customer_id": "Customer",
@@ -68,3 +69,14 @@ def mailbox() -> Iterator[Mailbox]:
     mailbox = Mailbox()
     yield mailbox
     mailbox.close()
+
+
+@pytest.fixture
+def injected(record_property: Callable[[str, object], None]) -> Injected:
+    """Notes which fault a test injects, for docs/RELIABILITY.md."""
+
+    def note(fault: str, times: int = 1) -> None:
+        record_property("fault", fault)
+        record_property("times", times)
+
+    return note

@@ -24,7 +24,7 @@ from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import SourceError, first_line, listed, nearest, one_error
 from clv_pipeline.sources.open_quotes import refuse_swallowed_lines
-from clv_pipeline.sources.prepare import blank_lines_before, damage_told
+from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (
     REJECT_SCANS,
     REJECTS,
@@ -109,12 +109,14 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def held_still(files: Sequence[SourceFile]) -> Iterator[None]:
-    """Raises SourceError if one of `files` is written to in the meantime: half of it may have been read."""
+    """Raises SourceError if one of `files` is written to or removed in the meantime: half of it may have been read."""
     before = [file.state() for file in files]
-    yield
-    for file, state in zip(files, before, strict=True):
-        with damage_told(file.label):
-            now = file.state()
+    try:
+        yield
+        after = [file.state() for file in files]
+    except FileNotFoundError as error:
+        raise SourceError(f"{error.filename}: was removed while it was read; run again") from error
+    for file, state, now in zip(files, before, after, strict=True):
         if now != state:
             raise SourceError(
                 f"{file.label}: was written to while it was read; run again when it is complete"

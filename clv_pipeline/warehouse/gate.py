@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,6 @@ SMALL_ROWS = 1_000
 _RECORDS = """
 create schema if not exists gate;
 create sequence if not exists gate.numbers;
-create table if not exists gate.warehouse as select uuid() as id;
 create table if not exists gate.audits (
     audited_at timestamp not null, run_id varchar not null, table_name varchar not null,
     passed boolean not null, failed_checks varchar not null
@@ -41,6 +41,7 @@ create table if not exists gate.promotions (
 );
 alter table gate.promotions add column if not exists version bigint default 0;
 alter table gate.promotions add column if not exists recipe varchar default '';
+alter table gate.promotions add column if not exists content_id varchar default '';
 """
 
 
@@ -181,9 +182,12 @@ def versions_of(session: Session, tables: Sequence[str]) -> Mapping[str, int]:
 
 
 def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
-    """What identifies the content of live tables, also among the warehouses that there have been."""
-    ((warehouse,),) = session.execute("select id from gate.warehouse").fetchall()
-    return {table: f"{warehouse}/{version}" for table, version in _versions(session, tables).items()}
+    """What identifies the content of live tables.
+
+    Unlike a version it is never given twice, not even by a warehouse that was restored from a backup or began anew.
+    """
+    promoted = _promotions(session)
+    return {table: promoted[table].content_id for table in tables if table in promoted}
 
 
 def ensure_records(session: Session) -> None:
@@ -280,15 +284,16 @@ class _Promotion:
     built_from: dict[str, int]
     version: int
     recipe: str
+    content_id: str
 
 
 def _promotions(session: Session) -> dict[str, _Promotion]:
     rows = session.execute(
-        "select table_name, run_id, contract_hash, rows, built_from, version, recipe from gate.promotions"
+        "select table_name, run_id, contract_hash, rows, built_from, version, recipe, content_id from gate.promotions"
     ).fetchall()
     return {
-        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe)
-        for table, run_id, contract_hash, count, built_from, version, recipe in rows
+        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe, content_id)
+        for table, run_id, contract_hash, count, built_from, version, recipe, content_id in rows
     }
 
 
@@ -357,8 +362,8 @@ def _record_promotions(
         before = promoted.get(contract.table)
         session.execute(
             "insert or replace into gate.promotions"
-            " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+            " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe, content_id)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 contract.table,
                 run_id,
@@ -368,6 +373,7 @@ def _record_promotions(
                 json.dumps(built_from),
                 before.version if before is not None and not admission.changed else version,
                 recipe,
+                before.content_id if before is not None and not admission.changed else uuid.uuid4().hex,
             ],
         )
     return int(version)
