@@ -47,7 +47,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
         {"source": {"transactions": {"path": csv.name, "columns": {name: name for name in COLUMNS}}}}
     )
     models = load_models()
-    warehouse = Warehouse(home / "clv.duckdb")
+    warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent])
     watch = Stopwatch()
 
     def stage(table: str, session: Session) -> None:

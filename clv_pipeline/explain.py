@@ -68,14 +68,13 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
     Raises:
         ExplanationError: nothing is published, or nothing about this customer or horizon.
     """
-    import duckdb
-
+    from clv_pipeline.connections import open_read_only
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         raise ExplanationError(f"{database} does not exist: nothing is published yet; `clv run` publishes")
-    with duckdb.connect(str(database.resolve()), read_only=True) as published:
+    with open_read_only(database) as published:
         customer = _customer(published, customer_id)
         forecast = _forecast(published, customer_id, horizon_days)
         [publication] = _rows(published, "select config_hash from publication")

@@ -15,7 +15,7 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import SourceError
+from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
 from clv_pipeline.warehouse import (
     Admission,
@@ -50,7 +50,8 @@ class Pipeline:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings."""
-        return cls(settings, Warehouse(settings.warehouse_path), load_models())
+        directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
+        return cls(settings, Warehouse(settings.warehouse_path, directories), load_models())
 
     def contract(self, table: str) -> Contract:
         """The contract of a table."""

@@ -11,5 +11,6 @@ the warehouse's layout.
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.load import LoadedFile, create_table, load_records
+from clv_pipeline.sources.reach import readable_folders
 
-__all__ = ["LoadedFile", "SourceError", "SourceFile", "create_table", "list_files", "load_records"]
+__all__ = ["LoadedFile", "SourceError", "SourceFile", "create_table", "list_files", "load_records", "readable_folders"]

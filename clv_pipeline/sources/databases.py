@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import duckdb
 
 from clv_pipeline.config_file import without_credentials
+from clv_pipeline.connections import open_read_only
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.tables import Column, RawTable
 
@@ -92,7 +93,7 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
 
 def _from_duckdb(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path) -> list[str]:
     path = base_dir / url.removeprefix("duckdb:///")
-    with duckdb.connect(str(path), read_only=True) as other:
+    with open_read_only(path, [path.resolve().parent]) as other:
         result = other.sql(query)
         names = result.columns
         _create_stage(con, len(names))

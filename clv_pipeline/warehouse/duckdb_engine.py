@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
+from clv_pipeline.connections import RESTRICTED, restrict
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
 
@@ -141,11 +144,12 @@ class Warehouse:
     """The pipeline's private database file, opened at most once per process and kept to its end.
 
     DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
-    gets a sentence and not a traceback.
+    gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directories: Sequence[Path] = ()) -> None:
         self.path = path
+        self.directories = directories
         self._session: Session | None = None
         self._lock: IO[str] | None = None
 
@@ -161,33 +165,76 @@ class Warehouse:
             WarehouseBusyError: another process holds the warehouse.
         """
         if self._session is None:
+            private_files()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = self._acquire(holder)
+            atexit.register(self.close)
             try:
-                connection = duckdb.connect(
-                    str(self.path),
-                    config={
-                        "temp_directory": str(self.path.parent / "spill"),
-                        "storage_compatibility_version": STORAGE_VERSION,
-                        "threads": THREADS,
-                    },
-                )
+                self._session = self._connect()
             except duckdb.Error:
                 self.close()
                 raise
-            self._session = Session(connection)
-            atexit.register(self.close)
         return self._session
+
+    def _connect(self) -> Session:
+        connection = duckdb.connect(
+            str(self.path),
+            config={
+                "temp_directory": str(self.path.parent / "spill"),
+                "storage_compatibility_version": STORAGE_VERSION,
+                "threads": THREADS,
+                **RESTRICTED,
+            },
+        )
+        restrict(connection, [self.path.parent, *self.directories])
+        return Session(connection)
+
+    def rewrite(self) -> None:
+        """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
+
+        Deleted rows leave their bytes in the free blocks of a database file; a copy has none of them. Whoever is
+        stopped meanwhile has the old file. Sessions from before are closed.
+
+        Raises:
+            RuntimeError: the copy does not hold what the warehouse holds.
+        """
+        assert self._session is not None  # noqa: S101  (only the holder of the lock rewrites)
+        fresh = self.path.with_suffix(".fresh")
+        for leftover in (fresh, fresh.with_suffix(".fresh.wal")):
+            leftover.unlink(missing_ok=True)
+        session = self._session
+        tables = session.execute(
+            "select database_name, schema_name, table_name from duckdb_tables()"
+            " where database_name = current_database() and not temporary"
+        ).fetchall()
+        session.execute(f"attach ? as fresh (storage_version '{STORAGE_VERSION}')", [str(fresh)])
+        session.execute(f"copy from database {quote_identifier(self.path.stem)} to fresh")
+        for own, schema, table in tables:
+            name = f"{quote_identifier(schema)}.{quote_identifier(table)}"
+            [(before, after)] = session.execute(
+                f"select (select count(*) from {quote_identifier(own)}.{name}), (select count(*) from fresh.{name})"  # noqa: S608
+            ).fetchall()
+            if before != after:
+                raise RuntimeError(f"{fresh}: holds {after} of {before} rows of {name}; {self.path} is as it was")
+        session.execute("checkpoint fresh")
+        session.execute("detach fresh")
+        session.close()
+        self._session = None
+        os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
+        for folder in (self.work_dir, self.path.parent / "spill"):
+            if folder.exists():
+                shutil.rmtree(folder)
+        self._session = self._connect()
 
     def close(self) -> None:
         """Write everything to the file and let the next process in."""
         if self._session is not None:
             self._session.close()
             self._session = None
-            atexit.unregister(self.close)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        atexit.unregister(self.close)
 
     def _acquire(self, holder: str) -> IO[str]:
         path = self.path.with_suffix(".lock")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from clv_pipeline.connections import open_read_only, open_scratch
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
@@ -149,11 +150,11 @@ def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Read everything back: DuckDB notices a damaged block only when it scans it."""
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as written:
+    with open_read_only(folder / DATABASE) as written:
         for table, expected in tables.items():
             if (found := fingerprint(written, quote_identifier(table))) != expected:
                 raise PublicationError(f"{table} reads back as {found}, was written as {expected}")
-    with duckdb.connect() as reader:
+    with open_scratch(None, [folder]) as reader:
         for table, (rows, _) in tables.items():
             path = folder / "parquet" / f"{table}.parquet"
             found_rows = reader.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
