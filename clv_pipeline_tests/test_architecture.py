@@ -25,7 +25,7 @@ ALLOWED = {
         "warehouse",
         "connections",
         "file_modes",
-        "privacy",
+        "keyed_hash",
         "quality",
         "contracts",
         "forecasting",

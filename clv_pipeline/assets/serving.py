@@ -37,6 +37,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 run_id=context.run.run_id,
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
+                pseudonyms=pipeline.settings.pseudonyms,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
             )
         return dg.MaterializeResult(

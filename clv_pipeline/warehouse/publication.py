@@ -18,12 +18,14 @@ import duckdb
 
 from clv_pipeline.connections import open_read_only, open_scratch
 from clv_pipeline.contracts import Contract
+from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
 from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
+CUSTOMER = "customer_id"
 
 
 class PublicationError(RuntimeError):
@@ -52,6 +54,7 @@ def publish(
     config_hash: str,
     keep: int,
     may_lag: Sequence[str] = (),
+    pseudonyms: KeyedHash | None = None,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
 
@@ -63,6 +66,7 @@ def publish(
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
         may_lag: tables that may be older than what they are built from (the model review's).
+        pseudonyms: what stands for every customer_id; None to publish the ids.
 
     Raises:
         PublicationError: a table is not fit to be published, or the written files do not read back.
@@ -79,10 +83,10 @@ def publish(
     for leftover in versions.glob(".*.partial"):
         shutil.rmtree(leftover)
     (partial / "parquet").mkdir(parents=True)
-    tables = _write(session, contents, description, partial, run_id, config_hash)
-    _verify(partial, tables)
+    tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
+    verify(partial, tables)
     partial.rename(final)
-    _point_at(folder, run_id)
+    point_at(folder, run_id)
     _prune(versions, keep)
     return Publication(final, tables)
 
@@ -94,6 +98,7 @@ def _write(
     folder: Path,
     run_id: str,
     config_hash: str,
+    pseudonyms: KeyedHash | None,
 ) -> dict[str, tuple[int, str]]:
     """Copy the tables, ordered by key, into the new database and into Parquet."""
     session.execute(f"attach ? as publication_file (storage_version '{STORAGE_VERSION}')", [str(folder / DATABASE)])
@@ -101,8 +106,13 @@ def _write(
         for contract in contents:
             table = quote_identifier(contract.table)
             key = ", ".join(map(quote_identifier, contract.key))
-            session.execute(
-                f"create table publication_file.main.{table} as select * from {table} order by {key}"  # noqa: S608
+            rows, parameters = table, {}
+            if pseudonyms is not None and any(column.name == CUSTOMER for column in contract.columns):
+                rows = f"(select * replace ({pseudonyms.expression(CUSTOMER)} as {CUSTOMER}) from {table})"  # noqa: S608
+                parameters = pseudonyms.parameters
+            session.connection.execute(
+                f"create table publication_file.main.{table} as select * from {rows} order by {key}",  # noqa: S608
+                parameters,
             )
         tables = {
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
@@ -120,8 +130,11 @@ def _write(
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
             " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
-            " cast(? as varchar) as tables from history_span",
-            [run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)],
+            " cast(? as varchar) as tables, cast(? as varchar) as pseudonym_key from history_span",
+            [
+                *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
+                None if pseudonyms is None else pseudonyms.fingerprint,
+            ],
         )
         for contract in (*contents, description):
             relation = f"publication_file.main.{quote_identifier(contract.table)}"
@@ -146,7 +159,7 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[i
     return int(found[0]), str(found[1])
 
 
-def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
+def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Read everything back: DuckDB notices a damaged block only when it scans it."""
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
@@ -162,7 +175,7 @@ def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
                 raise PublicationError(f"{path} holds {found_rows} rows, expected {rows}")
 
 
-def _point_at(folder: Path, version: str) -> None:
+def point_at(folder: Path, version: str) -> None:
     """Flip the symlink in one step; readers see the old version or the new one, never none."""
     link = folder / f".{CURRENT}.new"
     link.unlink(missing_ok=True)
