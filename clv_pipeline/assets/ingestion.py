@@ -49,6 +49,7 @@ def _loading_step(
     """The step that loads one source; without one, both tables are there and empty, and the graph is the same."""
 
     def build(session: Session) -> Mapping[str, Metadata]:
+        from clv_pipeline.privacy import Register, suppress
         from clv_pipeline.sources import create_table, load_records
 
         files: list[LoadedFile] = []
@@ -62,9 +63,12 @@ def _loading_step(
                 pipeline.settings.base_dir,
                 pipeline.warehouse.work_dir,
             )
+        forgotten = suppress(session.connection, staged_name(table), Register(pipeline.settings.privacy_dir))
         session.stage_frame(pipeline.contract(files_table), source_file_frame(files))
         records = [dg.TableRecord(asdict(file)) for file in files[:SHOWN_FILES]]
         shown: Metadata = {"unreadable rows": sum(file.unreadable_rows for file in files)}
+        if forgotten:
+            shown["rows of forgotten customers"] = forgotten
         if source is None:
             shown = {"source": f"{kind.key} is not configured"}
         return {table: shown, files_table: {"files": dg.MetadataValue.table(records)} if records else {}}
