@@ -4,6 +4,7 @@ import dagster as dg
 
 from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline.automation import model_review, nightly_refresh, schedules
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.settings import Settings
 
 
@@ -21,5 +22,6 @@ def build_defs(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads."""
+    """What `workspace.yaml` loads. Runs start by loading it, before they write anything."""
+    private_files()
     return build_defs(Settings.load())

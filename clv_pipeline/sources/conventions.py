@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import duckdb
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.errors import SourceError, shape
 from clv_pipeline.sources.tables import RawTable
 
 SAMPLE_ROWS = 1_000
@@ -143,8 +143,9 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
             parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
             formats.add(separator.join(parts) + _clock_format(match))
     if not formats and not any(sample(con, table, theirs, is_iso, _DATE_KINDS) for table in tables):
+        shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {theirs!r}: {_two(values)}; "
+            f"{tables[0].source_file}: no date format is known for the column {theirs!r}, with values like {shapes}; "
             f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another"
         )
     # Two-digit years first: %Y would read 10 as the year 10.

@@ -5,6 +5,7 @@ wrapped where they are raised, with `from`, so that the cause stays visible to w
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -25,3 +26,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
+
+
+def shape(value: str) -> str:
+    """A value as an error may show it: letters as a, digits as 9. Errors end up in event logs and alerts, and under a
+    wrong mapping any value may be somebody's."""
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
+
+
+def shown_name(name: str) -> str:
+    """A column name, quoted, as an error may show it: in full, unless it looks like a value (no header line)."""
+    looks_like_a_value = "@" in name or sum(map(str.isdigit, name)) > sum(map(str.isalpha, name))
+    return repr(shape(name) if looks_like_a_value else name)

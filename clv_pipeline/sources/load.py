@@ -19,7 +19,7 @@ from clv_pipeline.source_settings import CustomerSource, TableSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
-from clv_pipeline.sources.errors import SourceError, nearest, one_error
+from clv_pipeline.sources.errors import SourceError, nearest, one_error, shown_name
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (
     REJECT_SCANS,
@@ -152,7 +152,7 @@ def _disagreements(raw: RawTable, source: TableSource) -> list[str]:
     problems = []
     for ours, theirs in source.columns.items():
         if theirs not in raw.columns:
-            found = ", ".join(repr(name) for name in raw.columns) or "none"
+            found = ", ".join(map(shown_name, raw.columns)) or "none"
             problems.append(
                 f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing"
                 f"{nearest(theirs, raw.columns)}; columns found: {found}. "

@@ -165,7 +165,7 @@ def test_a_zip_member_that_leads_out_of_the_archive_is_refused(tmp_path: Path, n
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"customer,date,amount\n" + b"0" * 110_000_000)
-    with pytest.raises(SourceError, match=r"a.zip: 'a.csv' unpacks \d+-fold"):
+    with pytest.raises(SourceError, match=r"a.zip: unpacks \d+-fold"):
         load(tmp_path, path="a.zip")
 
 
