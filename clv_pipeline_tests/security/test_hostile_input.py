@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clv_pipeline.sources import SourceError
+from clv_pipeline.sources import SourceError, prepare
 from clv_pipeline_tests.sources.shop_files import load, write
 
 CSV = "customer,date,amount\n1,2010-05-01,1\n"
@@ -61,23 +61,32 @@ def test_a_hostile_cell_arrives_as_it_is_whether_it_can_be_read_or_not(tmp_path:
     assert json.loads(loaded.column("source_text")[1]) == {"customer_id": "2", "ordered_at": cell, "amount": cell}
 
 
+@pytest.fixture
+def small_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ratio applies above 1 MB already, so that a bomb need not be large."""
+    monkeypatch.setattr(prepare, "_RATIO_APPLIES_ABOVE", 1_000_000)
+
+
+@pytest.mark.usefixtures("small_bombs")
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(CSV.encode() + b"0" * 110_000_000))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(CSV.encode() + b"0" * 2_000_000))
     with pytest.raises(SourceError, match=r"a\.csv\.gz: unpacks \d+-fold and may be a bomb"):
         load(tmp_path, path="a.csv.gz")
 
 
+@pytest.mark.usefixtures("small_bombs")
 def test_a_workbook_that_is_a_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.xlsx", "w", zipfile.ZIP_DEFLATED) as book:
-        book.writestr("xl/worksheets/sheet1.xml", b"0" * 110_000_000)
+        book.writestr("xl/worksheets/sheet1.xml", b"0" * 2_000_000)
     with pytest.raises(SourceError, match=r"a\.xlsx: unpacks \d+-fold and may be a bomb"):
         load(tmp_path, path="a.xlsx")
 
 
+@pytest.mark.usefixtures("small_bombs")
 def test_many_members_that_share_the_same_bytes_are_a_bomb_together(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.csv", CSV.encode() + b"0" * 10_000_000)
+        archive.writestr("a.csv", CSV.encode() + b"0" * 500_000)
     packed = path.read_bytes()
     # The directory entry, forty times: every copy points at the one member.
     end = packed.rindex(b"PK\5\6")
