@@ -16,7 +16,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 acceptance: .venv/ready
-	$(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance
+	$(BIN)/python -m pytest -m acceptance --timeout 1200
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -26,6 +26,7 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.raw_to_rfm
+	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.fit_and_score
 
 accuracy: .venv/ready

@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.runner import run_nightly
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse.publication import CURRENT, DATABASE
@@ -64,7 +65,7 @@ def measure(configuration: Mapping[str, Any], config_file: Path | None, home: Pa
     """Run the whole graph of this configuration in `home` and return the published database."""
     storage = {"home": str(home), "keep_versions": 1}
     settings = Settings.from_mapping({**configuration, "storage": storage}, config_file=config_file)
-    outcome = run_nightly(settings, select=None, full_refresh=True, echo=print)
+    outcome = run_nightly(settings, select=None, refresh=Refresh(full=True), echo=print)
     if not outcome.published:
         raise SystemExit("the run failed; see above")
     return (settings.published_dir / CURRENT / DATABASE).resolve()

@@ -9,6 +9,7 @@ Run: python -m benchmarks.pipeline --csv benchmarks/work/transactions.csv --out 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -17,62 +18,84 @@ from typing import Any
 import polars as pl
 
 from benchmarks.measurement import Stopwatch, arguments, report, save
-from clv_pipeline.assets.ingestion import parameter_frame, source_file_frame
+from clv_pipeline.assets.ingestion import parameter_frame, stage_run_day, stage_source
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import load_records
-from clv_pipeline.sql_models import SqlModel, load_models
-from clv_pipeline.warehouse import Session, Warehouse, admit
-from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.sql_models import SqlModel, TableModel, load_models
+from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, unchanged
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 
+NIGHTLY = Refresh()
+
 STEPS = (
     ("parameters",),
+    ("run_day",),
     ("raw_transactions", "source_files"),
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
     ("customer_days",),
+    ("row_ledger",),
     ("history_span",),
     ("rfm",),
 )
-"""What lies between the CSV and rfm, in the order of the graph."""
+"""What lies between the CSV and rfm, in the order of the graph, and the books."""
+
+
+def night(
+    warehouse: Warehouse,
+    settings: Settings,
+    models: Mapping[str, TableModel],
+    *,
+    today: date,
+    refresh: Refresh = NIGHTLY,
+    recipe: str = "benchmark",
+) -> dict[str, Admission]:
+    """One run of STEPS; what came of each step, by its first table. The warehouse stays open."""
+
+    def stage(table: str, session: Session) -> None:
+        model = models[table]
+        if isinstance(model, SqlModel):
+            stage_model(session, model, models, recipe=recipe, full=refresh.full)
+        elif table == "parameters":
+            session.stage_frame(model.contract, parameter_frame(settings))
+        elif table == "run_day":
+            stage_run_day(session, model.contract, settings, today)
+        else:
+            contracts = model.contract, models["source_files"].contract
+            source, base_dir, work_dir = settings.source.transactions, settings.base_dir, warehouse.work_dir
+            stage_source(session, contracts, source, base_dir, work_dir, refresh=refresh, recipe=recipe)
+
+    session = warehouse.open("benchmark")
+    admissions = {}
+    for tables in STEPS:
+        contracts = [models[table].contract for table in tables]
+        model = models[tables[0]]
+        reads = model.dependencies if isinstance(model, SqlModel) else []
+        kept = None if refresh.full else unchanged(session, contracts, reads, recipe)
+        admissions[tables[0]] = kept or admit(
+            session, contracts, partial(stage, tables[0]), reads=reads, run_id="benchmark", recipe=recipe
+        )
+    return admissions
+
+
+def settings_for(files: str, base_dir: Path) -> Settings:
+    """clv.yaml for generated files."""
+    transactions = {"path": files, "columns": {name: name for name in COLUMNS}}
+    return Settings.from_mapping({"source": {"transactions": transactions}}, config_file=base_dir / "clv.yaml")
 
 
 def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     """The benchmark's report, and frequency, recency (days) and revenue per customer_id; `home` is left behind."""
     import great_expectations  # noqa: F401
 
-    settings = Settings.from_mapping(
-        {"source": {"transactions": {"path": csv.name, "columns": {name: name for name in COLUMNS}}}}
-    )
     models = load_models()
     warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent])
     watch = Stopwatch()
-
-    def stage(table: str, session: Session) -> None:
-        model = models[table]
-        if isinstance(model, SqlModel):
-            session.stage_query(model.contract, model.sql)
-        elif table == "parameters":
-            session.stage_frame(model.contract, parameter_frame(settings, date.today()))
-        else:
-            source = settings.source.transactions
-            files = load_records(session.connection, staged_name(table), source, csv.parent, warehouse.work_dir)
-            session.stage_frame(models["source_files"].contract, source_file_frame(files))
-
     with watch.stage("everything"):
+        admissions = night(warehouse, settings_for(csv.name, csv.parent), models, today=date.today())
         session = warehouse.open("benchmark")
-        admissions = {
-            tables[0]: admit(
-                session,
-                [models[table].contract for table in tables],
-                partial(stage, tables[0]),
-                reads=[],
-                run_id="benchmark",
-            )
-            for tables in STEPS
-        }
         customers = session.read("select customer_id, frequency, recency_days, revenue from rfm order by 1")
         warehouse.close()
     refused = [str(failure) for admission in admissions.values() for failure in admission.failures]

@@ -75,15 +75,17 @@ def check(config: Path | None) -> None:
 
 @main.command()
 @click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
-@click.option("--full-refresh", is_flag=True, help="Rebuild every table, the model review included.")
-def run(select: str | None, full_refresh: bool) -> None:
+@click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
+@click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
+def run(select: str | None, full_refresh: bool, days: str | None) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import publication_summary, run_nightly
     from clv_pipeline.settings import Settings
 
     try:
         settings = Settings.load()
-        outcome = run_nightly(settings, select=select, full_refresh=full_refresh, echo=click.echo)
+        outcome = run_nightly(settings, select=select, refresh=Refresh.of(full_refresh, days), echo=click.echo)
     except (ConfigError, ValueError) as error:
         _stop(str(error))
     if not outcome.success:
@@ -97,11 +99,11 @@ def audit() -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.runner import audit_live_tables
     from clv_pipeline.settings import Settings
-    from clv_pipeline.warehouse import WarehouseBusyError
+    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
         failed = audit_live_tables(Settings.load(), click.echo)
-    except (ConfigError, WarehouseBusyError) as error:
+    except (ConfigError, StorageError, WarehouseBusyError) as error:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")

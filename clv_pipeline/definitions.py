@@ -3,6 +3,8 @@
 import dagster as dg
 
 from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.assets.refresh import RefreshOptions
+from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.automation import model_review, nightly_refresh, schedules
 from clv_pipeline.file_modes import private_files
 from clv_pipeline.settings import Settings
@@ -15,6 +17,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
         assets=assets,
         jobs=[nightly_refresh, model_review],
         schedules=schedules(settings, assets),
+        resources={REFRESH: RefreshOptions.configure_at_launch()},
         # DuckDB has one writer, and a process per step would cost seconds each.
         executor=dg.in_process_executor,
     )

@@ -10,13 +10,12 @@ running it again. Files are rewritten and not only deleted from: a database keep
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +25,9 @@ from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session, Warehouse
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
-from clv_pipeline.warehouse.gate import ensure_records
-from clv_pipeline.warehouse.publication import CURRENT, DATABASE, fingerprint, point_at, verify
+from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
+from clv_pipeline.warehouse.gate import record_changes
+from clv_pipeline.warehouse.publication import DATABASE, kept_versions, supersede, sweep_leftovers
 
 if TYPE_CHECKING:
     import duckdb
@@ -151,7 +150,7 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
             _book_as_rejected(session)
         changed = {table for table, count in rows.items() if count}
         if changed:
-            _make_new_versions(session, changed | {"rejected_transactions", "cleaned_transactions"}, run_id)
+            record_changes(session, sorted(changed | {"rejected_transactions", "cleaned_transactions"}), run_id)
         session.execute("commit")
     except BaseException:
         session.execute("rollback")
@@ -188,17 +187,6 @@ def _book_as_rejected(session: Session) -> None:
     )
 
 
-def _make_new_versions(session: Session, tables: Iterable[str], run_id: str) -> None:
-    """Record that the tables have changed, so that what is built from them counts as out of date."""
-    ensure_records(session)
-    for table in tables:
-        if session.has_table(table):
-            session.execute(
-                "update gate.promotions set run_id = ?, promoted_at = ?, rows = ? where table_name = ?",
-                [run_id, datetime.now(UTC).replace(tzinfo=None), session.count(table), table],
-            )
-
-
 # --- publications ---
 
 
@@ -210,6 +198,7 @@ class _Publications:
         self._key = settings.pseudonym_key
         self._customers = customers
         self._register = register
+        self._erased_rows = 0
 
     def known(self) -> set[str]:
         """Those of the customers whom any version holds, under their id or their pseudonym."""
@@ -235,32 +224,22 @@ class _Publications:
         return found
 
     def erase(self) -> tuple[int, int]:
-        """Put a successor in the place of every version that holds one of the customers.
-
-        Whoever reads a version keeps it until they close it. Returns the rows erased and the versions replaced.
-        """
-        for leftover in (self._folder / "versions").glob(".*.partial"):
-            shutil.rmtree(leftover)
-        rows = replaced = 0
+        """Replace every version that holds one of the customers. Returns the rows erased and the versions replaced."""
+        sweep_leftovers(self._folder)
+        replaced = 0
         waiting = self._versions()
         while waiting:
             version = waiting.pop()
-            name, _, number = version.name.partition("~")
-            successor = version.with_name(f"{name}~{int(number or 0) + 1}")
-            # One that is there already is whole: it was renamed into place before an erasure was stopped.
-            if not successor.exists():
-                erased = self._write_without(version, successor)
-                if not erased:
-                    continue
-                rows, replaced = rows + erased, replaced + 1
-            if (self._folder / CURRENT).resolve() == version.resolve():
-                point_at(self._folder, successor.name)
-            shutil.rmtree(version)
-            waiting = [*(other for other in waiting if other != successor), successor]
-        return rows, replaced
+            successor = supersede(self._folder, version, partial(self._write_without, version))
+            if successor is not None:
+                replaced += 1
+                # If it was there from an erasure that was stopped, it may hold one of today's customers.
+                waiting = [*(other for other in waiting if other != successor), successor]
+        return self._erased_rows, replaced
 
     def _versions(self) -> list[Path]:
-        return sorted(path for path in (self._folder / "versions").glob("*") if not path.name.startswith("."))
+        versions = self._folder / "versions"
+        return sorted(kept_versions(versions)) if versions.exists() else []
 
     @contextmanager
     def _opened(self, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -287,19 +266,15 @@ class _Publications:
         [(found,)] = connection.execute(f"select count(*) from {FOUND}").fetchall()
         return int(found)
 
-    def _write_without(self, version: Path, successor: Path) -> int:
-        """Write the successor and return the rows that it lacks; where nobody is found, write nothing and return 0."""
-        partial = version.with_name(f".{successor.name}.partial")
+    def _write_without(self, version: Path, folder: Path) -> dict[str, tuple[int, str]] | None:
+        """Write the version without the customers into `folder`; None where it holds nobody of them."""
         with self._opened(version) as connection:
             if not self._find(connection):
-                return 0
-            shutil.copytree(version, partial, ignore=shutil.ignore_patterns(DATABASE))
-            erased, described = _copy_without_found(connection, partial)
-        verify(partial, {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in described})
-        # The oldest versions are dropped first, and this one is as old as the one it replaces.
-        os.utime(partial, ns=(version.stat().st_atime_ns, version.stat().st_mtime_ns))
-        partial.rename(successor)
-        return erased
+                return None
+            shutil.copytree(version, folder, ignore=shutil.ignore_patterns(DATABASE))
+            erased, described = _copy_without_found(connection, folder)
+        self._erased_rows += erased
+        return {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in described}
 
 
 def _pseudonym_key(connection: duckdb.DuckDBPyConnection) -> str | None:

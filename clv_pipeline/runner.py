@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class Outcome:
     published: bool
 
 
-def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, echo: Echo) -> Outcome:
+def run_nightly(settings: Settings, *, select: str | None, refresh: Refresh, echo: Echo) -> Outcome:
     """Materialize what is due, with one line per table.
 
     Args:
         settings: what to run.
         select: a Dagster asset selection such as `rfm+`; None for what is due.
-        full_refresh: rebuild every table, the model review included, whether due or not.
+        refresh: what to build although nothing has changed; a full one includes the model review.
         echo: prints a line.
 
     Raises:
@@ -45,16 +46,23 @@ def run_nightly(settings: Settings, *, select: str | None, full_refresh: bool, e
     from dagster._core.utils import make_new_run_id
 
     from clv_pipeline.assets import Pipeline, all_assets
+    from clv_pipeline.assets.refresh import RefreshOptions
+    from clv_pipeline.assets.tables import REFRESH
     from clv_pipeline.automation import due_tonight, nightly_refresh
     from clv_pipeline.instance import prepare_instance
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
-    selection = _selection(select) if select else dg.AssetSelection.all() if full_refresh else due_tonight(settings)
+    selection = _selection(select) if select else dg.AssetSelection.all() if refresh.full else due_tonight(settings)
     keys = sorted(selection.resolve(assets))
     if not keys:
         raise ValueError(f"--select {select}: selects no table")
-    definitions = dg.Definitions(assets=assets, jobs=[nightly_refresh], executor=dg.in_process_executor)
+    definitions = dg.Definitions(
+        assets=assets,
+        jobs=[nightly_refresh],
+        resources={REFRESH: RefreshOptions.asking(refresh)},
+        executor=dg.in_process_executor,
+    )
     prepare_instance(settings)
     run_id = make_new_run_id()
     try:
@@ -89,7 +97,7 @@ class _Progress:
         self._tables = tables
         self._done = 0
         self._echo = echo
-        self._materialized: dict[str | None, list[tuple[str, int | None]]] = {}
+        self._materialized: dict[str | None, list[tuple[str, int | None, bool]]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, entry: dg.EventLogEntry) -> None:
@@ -117,15 +125,19 @@ class _Progress:
             self._echo(f"        {word} {table}.{check.check_name}: {check.description}")
 
     def _note_materialization(self, step: str | None, data: Any) -> None:
-        rows = data.materialization.metadata.get("dagster/row_count")
+        from clv_pipeline.assets.tables import KEPT
+
+        metadata = data.materialization.metadata
+        rows = metadata.get("dagster/row_count")
         table = data.materialization.asset_key.to_user_string()
-        self._materialized.setdefault(step, []).append((table, rows.value if rows else None))
+        self._materialized.setdefault(step, []).append((table, rows.value if rows else None, KEPT in metadata))
 
     def _tell_success(self, step: str | None, data: Any) -> None:
-        for table, rows in self._materialized.get(step, []):
+        for table, rows, kept in self._materialized.get(step, []):
             self._done += 1
             told = f"{rows:>12,} rows" if rows is not None else " " * 17
-            self._echo(f"[{self._done:>2}/{self._tables}] {table:<24}{told}  {data.duration_ms / 1000:6.1f} s")
+            seconds = "    unchanged" if kept else f"  {data.duration_ms / 1000:6.1f} s"
+            self._echo(f"[{self._done:>2}/{self._tables}] {table:<24}{told}{seconds}")
 
 
 def _cause(failure: object) -> str:

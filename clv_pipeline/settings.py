@@ -279,13 +279,23 @@ class Settings(Block):
 
     @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
-        content = self.model_dump(mode="json")
-        del content["storage"]["home"]
+        """sha256 (hex) of what is configured, without where it is stored and without database credentials.
+
+        Another key for pseudonyms is another configuration.
+        """
+        return self._hash_without({"storage": {"home"}})
+
+    @property
+    def recipe_hash(self) -> str:
+        """sha256 (hex) of what the tables depend on: not when they are built, nor where they are kept."""
+        return self._hash_without({"storage": True, "schedule": True, "privacy": True})
+
+    def _hash_without(self, excluded: Mapping[str, Any]) -> str:
+        content = self.model_dump(mode="json", exclude=dict(excluded))
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])
-        if self.pseudonyms is not None:
+        if self.pseudonyms is not None and "privacy" in content:
             content["privacy"]["key"] = self.pseudonyms.fingerprint
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -79,6 +79,10 @@ class TableSource(Block):
     query: str | None = None
     columns: dict[str, str]
     format: FileFormat = FileFormat()
+    removed_files: Literal["keep", "remove"] = "keep"
+    """What happens to the rows of a file that is no longer there."""
+    lookback_days: int | None = Field(default=None, ge=0)
+    """Of a query: how many days before the newest known record are asked for again; without it, everything is."""
 
     key: ClassVar[str]
     """Where it stands in `clv.yaml`; errors say so."""
@@ -146,6 +150,8 @@ class TableSource(Block):
             raise ValueError(f"should have either path, or url with query; found {'both' if self.path else 'neither'}")
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
+        if self.lookback_days is not None and (self.url is None or self.time is None):
+            raise ValueError("lookback_days goes with url and query, and with records that have a date")
         if not all(text.strip() for text in self.path):
             raise ValueError("path should name a file or a glob; found an empty one")
         return self

@@ -8,13 +8,14 @@ from functools import partial
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """clv_drivers; linear_coefficients."""
 
-    def build_drivers(session: Session) -> Mapping[str, Metadata]:
+    def build_drivers(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.drivers import find_drivers
         from clv_pipeline.forecasting.registry import build_models
 
@@ -30,7 +31,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("clv_drivers"), drivers)
         return {}
 
-    def build_coefficients(session: Session) -> Mapping[str, Metadata]:
+    def build_coefficients(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.drivers import linear_coefficients
 
         coefficients = linear_coefficients(

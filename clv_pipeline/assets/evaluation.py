@@ -12,6 +12,7 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import leaderboard_plots, metric_numbers
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """backtest_forecasts with backtest_fits; evaluation_metrics with score_replicates; calibration; the leaderboard."""
     settings = pipeline.settings
 
-    def build_backtest(session: Session) -> Mapping[str, Metadata]:
+    def build_backtest(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, backtest
@@ -63,7 +64,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("backtest_fits"), all_fits)
         return {"backtest_forecasts": {"fits": all_fits.height, "skipped": skipped}}
 
-    def build_metrics(session: Session) -> Mapping[str, Metadata]:
+    def build_metrics(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.champion import best_calibrated
@@ -87,7 +88,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("score_replicates"), pl.concat(replicates))
         return {}
 
-    def build_calibration(session: Session) -> Mapping[str, Metadata]:
+    def build_calibration(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.metrics import calibration
@@ -97,7 +98,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("calibration"), pl.concat(deciles))
         return {}
 
-    def build_leaderboard(session: Session) -> Mapping[str, Metadata]:
+    def build_leaderboard(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.backtest import Skipped

@@ -11,6 +11,7 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import forecast_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """forecast_windows; clv_forecasts with fitted_models and forecast_totals."""
     settings = pipeline.settings
 
-    def build_windows(session: Session) -> Mapping[str, Metadata]:
+    def build_windows(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.backtest import plan_windows
 
         first_day, as_of = session.read("select first_day, as_of from history_span").row(0)
@@ -46,7 +47,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         }
         return {"forecast_windows": shown}
 
-    def build_forecasts(session: Session) -> Mapping[str, Metadata]:
+    def build_forecasts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals, forecast_totals
         from clv_pipeline.forecasting.registry import build_models
         from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving, serve

@@ -5,38 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.contracts import Contract
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
 from clv_pipeline.source_settings import CustomerSource, EventSource, TableSource, TransactionSource
+from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
+from clv_pipeline.warehouse.gate import built_by
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from clv_pipeline.sources import LoadedFile
+    from clv_pipeline.sources import Load, LoadedFile
+
+REPLACED = "gate.replaced_sources"
+"""Which live rows make way in a load of changes: all of a source, or those since a day."""
 
 SHOWN_FILES = 100
 """Files that the metadata in the UI lists at most; the table has them all."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """parameters; the raw table of every source with the table of its files, empty where none is configured."""
+    """parameters and run_day; the raw table of every source with the table of its files, empty where none is
+    configured."""
     settings = pipeline.settings
 
-    def build_parameters(session: Session) -> Mapping[str, Metadata]:
-        frame = parameter_frame(settings, datetime.now(ZoneInfo(settings.schedule.timezone)).date())
+    def build_parameters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        frame = parameter_frame(settings)
         session.stage_frame(pipeline.contract("parameters"), frame)
         return {"parameters": {name: str(value) for name, value in frame.row(0, named=True).items()}}
+
+    def build_run_day(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        today = datetime.now(ZoneInfo(settings.schedule.timezone)).date()
+        stage_run_day(session, pipeline.contract("run_day"), settings, today)
+        return {"run_day": {"today": str(today)}}
 
     source = settings.source
     return [
         gated_step(pipeline, ["parameters"], reads=[], kinds={"python"}, build=build_parameters),
+        gated_step(pipeline, ["run_day"], reads=[], kinds={"python"}, build=build_run_day),
         _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
         _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),
         _loading_step(pipeline, "raw_events", "event_files", EventSource, source.events),
@@ -47,33 +62,104 @@ def _loading_step(
     pipeline: Pipeline, table: str, files_table: str, kind: type[TableSource], source: TableSource | None
 ) -> dg.AssetsDefinition:
     """The step that loads one source; without one, both tables are there and empty, and the graph is the same."""
+    contracts = pipeline.contract(table), pipeline.contract(files_table)
 
-    def build(session: Session) -> Mapping[str, Metadata]:
+    def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.privacy import Register, suppress
-        from clv_pipeline.sources import create_table, load_records
 
-        files: list[LoadedFile] = []
         if source is None:
-            create_table(session.connection, staged_name(table), kind)
-        else:
-            files = load_records(
-                session.connection,
-                staged_name(table),
-                source,
-                pipeline.settings.base_dir,
-                pipeline.warehouse.work_dir,
-            )
-        forgotten = suppress(session.connection, staged_name(table), Register(pipeline.settings.privacy_dir))
-        session.stage_frame(pipeline.contract(files_table), source_file_frame(files))
-        records = [dg.TableRecord(asdict(file)) for file in files[:SHOWN_FILES]]
-        shown: Metadata = {"unreadable rows": sum(file.unreadable_rows for file in files)}
-        if forgotten:
-            shown["rows of forgotten customers"] = forgotten
-        if source is None:
-            shown = {"source": f"{kind.key} is not configured"}
-        return {table: shown, files_table: {"files": dg.MetadataValue.table(records)} if records else {}}
+            stage_no_source(session, contracts, kind)
+            return {table: {"source": f"{kind.key} is not configured"}}
+        load = stage_source(
+            session,
+            contracts,
+            source,
+            pipeline.settings.base_dir,
+            pipeline.warehouse.work_dir,
+            refresh=refresh,
+            recipe=pipeline.recipe,
+        )
+        new_rows = staged_name(table) if load.is_whole else added_name(table)
+        forgotten = suppress(session.connection, new_rows, Register(pipeline.settings.privacy_dir))
+        told = f"{len(load.read)} of {len(load.files)} files read"
+        for label in load.gone:
+            rows = "kept" if source.removed_files == "keep" else "removed"
+            dg.get_dagster_logger().info(f"{label} is no longer there; its rows are {rows}")
+        records = [dg.TableRecord(asdict(file)) for file in load.files[:SHOWN_FILES]]
+        return {
+            table: {
+                "load": told,
+                "unreadable rows": sum(file.unreadable_rows for file in load.files),
+                "files that are gone": len(load.gone),
+                "rows of forgotten customers": forgotten,
+            },
+            files_table: {"files": dg.MetadataValue.table(records)},
+        }
 
     return gated_step(pipeline, [table, files_table], reads=[], kinds={"python"}, build=build)
+
+
+def stage_no_source(session: Session, contracts: tuple[Contract, Contract], kind: type[TableSource]) -> None:
+    """Stage an empty raw table and an empty table of its files."""
+    from clv_pipeline.sources import create_table
+
+    create_table(session.connection, staged_name(contracts[0].table), kind)
+    session.stage_frame(contracts[1], source_file_frame([]))
+
+
+def stage_source(
+    session: Session,
+    contracts: tuple[Contract, Contract],
+    source: TableSource,
+    base_dir: Path,
+    work_dir: Path,
+    *,
+    refresh: Refresh,
+    recipe: str,
+) -> Load:
+    """Stage what is new of a source: the raw table, whole or as changes, and the table of its files.
+
+    Args:
+        session: the open warehouse.
+        contracts: of the raw table and of the table of its files.
+        source: what is configured.
+        base_dir: where relative paths start.
+        work_dir: takes temporary copies.
+        refresh: what is read although it has not changed.
+        recipe: what the live tables were built by another recipe of is read again.
+
+    Raises SourceError for whatever is wrong with the source.
+    """
+    from clv_pipeline.sources import LoadedFile, load_changes
+
+    raw, files = contracts
+    known: list[LoadedFile] = []
+    if not refresh.full and built_by(session, raw.table, recipe):
+        rows = session.read(f"select * from {quote_identifier(files.table)} order by source_id")  # noqa: S608
+        known = [LoadedFile(**row) for row in rows.iter_rows(named=True)]
+    load = load_changes(
+        session.connection,
+        added_name(raw.table),
+        source,
+        base_dir,
+        work_dir,
+        live=raw.table,
+        known=known,
+        days=refresh.days,
+    )
+    session.stage_frame(files, source_file_frame(load.files))
+    if load.is_whole:
+        session.stage_added(raw)
+    else:
+        session.execute(f"create or replace table {REPLACED} (replaced_id integer, since date)")
+        for part in load.replaced:
+            session.execute(f"insert into {REPLACED} values (?, ?)", [part.source_id, part.since])  # noqa: S608
+        since = f"r.since is null or {source.time} >= r.since" if source.time is not None else "true"
+        session.stage_changes(
+            raw,
+            f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))",  # noqa: S608
+        )
+    return load
 
 
 def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
@@ -88,22 +174,42 @@ def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
         "bytes": pl.Int64,
         "sha256": pl.String,
         "format": pl.String,
+        "path": pl.String,
+        "stamp": pl.String,
+        "conventions": pl.String,
+        "present": pl.Boolean,
     }
     return pl.DataFrame([asdict(file) for file in files], schema=schema)
 
 
-def parameter_frame(settings: Settings, today: date) -> pl.DataFrame:
-    """The one row of `parameters`; `today` is the day of the run in the schedule's timezone."""
+def stage_run_day(session: Session, contract: Contract, settings: Settings, today: date) -> None:
+    """Stage the one row of `run_day`; `today` is the day of the run in the schedule's timezone.
+
+    What changes are the days that were in the future at the last run and are not any more (or the other way round,
+    when a clock is set back).
+    """
     import polars as pl
 
     configured = settings.forecast.as_of
     as_of = {"latest": None, "today": today}.get(configured) if isinstance(configured, str) else configured
+    session.stage_frame(contract, pl.DataFrame({"today": [today], "as_of": [as_of]}))
+    if session.has_table(contract.table):
+        staged = staged_name(contract.table)
+        session.changed_days = (
+            f"with days as (select today from {contract.table} union all select today from {staged}),"  # noqa: S608
+            " span as (select min(today) + 1 as first_day, max(today) as last_day from days)"
+            " select cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as day from span"
+        )
+
+
+def parameter_frame(settings: Settings) -> pl.DataFrame:
+    """The one row of `parameters`."""
+    import polars as pl
+
     row = {
-        "today": today,
-        "as_of": as_of,
         "deduplicate": settings.cleaning.deduplicate,
         "returns": settings.cleaning.returns,
         "outliers": settings.cleaning.outliers,
         "exclude_products": settings.cleaning.exclude_products,
     }
-    return pl.DataFrame([row], schema_overrides={"exclude_products": pl.List(pl.String), "as_of": pl.Date})
+    return pl.DataFrame([row], schema_overrides={"exclude_products": pl.List(pl.String)})

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """customer_clusters with cluster_profiles."""
 
-    def build(session: Session) -> Mapping[str, Metadata]:
+    def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.segmentation.clusters import cluster_customers
 
         customers = session.read(

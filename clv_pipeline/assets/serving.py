@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import OWNERS, WRITER_POOL, Pipeline, expected_failures
+from clv_pipeline.assets.tables import KEPT, OWNERS, REFRESH, WRITER_POOL, Pipeline, expected_failures
 
 EVALUATION = "evaluation"
 """The group of the model review, which keeps a slower rhythm than the nightly refresh."""
@@ -25,11 +25,12 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"duckdb", "parquet"},
         pool=WRITER_POOL,
+        required_resource_keys={REFRESH},
     )
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from clv_pipeline.warehouse import publish
 
-        with expected_failures():
+        with expected_failures(pipeline.warehouse):
             publication = publish(
                 pipeline.warehouse.open(f"run {context.run.run_id}"),
                 contracts,
@@ -38,10 +39,12 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
                 pseudonyms=pipeline.settings.pseudonyms,
+                always=context.resources.refresh.asked().full,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
             )
         return dg.MaterializeResult(
             metadata={
+                **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
                 "database": dg.MetadataValue.path(publication.database),
                 "tables": dg.MetadataValue.table(
                     [

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import dagster as dg
+import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.privacy import RegisterError
 from clv_pipeline.quality import CheckResult
+from clv_pipeline.recipe import recipe
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
@@ -22,9 +26,13 @@ from clv_pipeline.warehouse import (
     GateError,
     PublicationError,
     Session,
+    StorageError,
     Warehouse,
     WarehouseBusyError,
     admit,
+    stage_model,
+    storage_error,
+    unchanged,
 )
 
 OWNERS = ["team:data-engineering"]
@@ -32,8 +40,14 @@ OWNERS = ["team:data-engineering"]
 WRITER_POOL = "duckdb_writer"
 """DuckDB has one writer: runs queue for this pool (`dagster.yaml`)."""
 
+REFRESH = "refresh"
+"""Key of the resource by which a run is asked for more than what is new."""
+
+KEPT = "kept"
+"""Metadata of what was not built, because nothing that it is built from has changed."""
+
 Metadata = dict[str, Any]
-Build = Callable[[Session], Mapping[str, Metadata]]
+Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
 """Stages the step's tables; returns what else is worth showing of each."""
 Describe = Callable[[Session], Metadata]
 """Reads a promoted table and returns what is worth showing of it: plots and numbers."""
@@ -53,6 +67,11 @@ class Pipeline:
         directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
         return cls(settings, Warehouse(settings.warehouse_path, directories), load_models())
 
+    @property
+    def recipe(self) -> str:
+        """Identifies the code and settings that tables are built by."""
+        return recipe(self.settings)
+
     def contract(self, table: str) -> Contract:
         """The contract of a table."""
         return self.models[table].contract
@@ -61,8 +80,8 @@ class Pipeline:
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
     """The asset of a table that one SELECT builds."""
 
-    def build(session: Session) -> Mapping[str, Metadata]:
-        session.stage_query(model.contract, model.sql)
+    def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
+        stage_model(session, model, pipeline.models, recipe=pipeline.recipe, full=refresh.full)
         return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
@@ -88,22 +107,32 @@ def gated_step(
         specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
+        required_resource_keys={REFRESH},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        refresh = context.resources.refresh.asked()
         shown: dict[str, Metadata] = {table: {} for table in tables}
 
         def build_and_keep(session: Session) -> None:
-            for table, metadata in build(session).items():
+            for table, metadata in build(session, refresh).items():
                 shown[table].update(metadata)
 
-        with expected_failures():
+        with expected_failures(pipeline.warehouse):
             session = pipeline.warehouse.open(f"run {context.run.run_id}")
-            admission = admit(session, contracts, build_and_keep, reads=reads, run_id=context.run.run_id)
+            made_by, run_id = pipeline.recipe, context.run.run_id
+            admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
+            if admission is None:
+                admission = admit(session, contracts, build_and_keep, reads=reads, run_id=run_id, recipe=made_by)
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
             raise _refusal(admission)
-        if describe is not None:
+        if admission.kept_since is not None:
+            shown = {
+                table: {KEPT: f"nothing that it is built from changed since run {admission.kept_since}"}
+                for table in tables
+            }
+        elif describe is not None:
             shown[tables[0]].update(describe(session))
         for table in tables:
             yield dg.MaterializeResult(
@@ -120,12 +149,18 @@ def gated_step(
 
 
 @contextmanager
-def expected_failures() -> Iterator[None]:
+def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError, RegisterError) as error:
+        # A disk may become full while a file is loaded; that is nothing to blame the file for.
+        cause = error.__cause__ if isinstance(error, SourceError) else None
+        raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error
+    except (duckdb.Error, OSError) as error:
+        if (told := storage_error(error, warehouse.path)) is None:
+            raise
+        raise dg.Failure(str(told), allow_retries=False) from error
 
 
 def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

@@ -17,6 +17,7 @@ import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.contracts import Contract
+from clv_pipeline.refresh import Refresh
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
 
@@ -57,12 +58,12 @@ _SCORES = ("expected_spend", "p_purchase")
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """forecast_history with customer_snapshots; drift."""
 
-    def build_history(session: Session) -> Mapping[str, Metadata]:
+    def build_history(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         stage_forecast_history(session, pipeline.contract("forecast_history"))
         stage_customer_snapshots(session, pipeline.contract("customer_snapshots"))
         return {}
 
-    def build_drift(session: Session) -> Mapping[str, Metadata]:
+    def build_drift(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         session.stage_frame(pipeline.contract("drift"), drift_since_last_run(session))
         return {}
 

@@ -44,6 +44,9 @@ class Contract(_Strict):
 
     `key` identifies a row; exports are ordered by it. `published` tables are the ones BI tools read. A `view`
     is audited like a table and costs nothing to store; it suits a selection of an audited table.
+
+    A table with a `day_column` is made day by day: the rows of a day depend on the rows of that day only, in
+    every table it reads that has a `day_column` too. When some days change, only those are built again.
     """
 
     table: str
@@ -53,6 +56,7 @@ class Contract(_Strict):
     key: list[str] = Field(min_length=1)
     published: bool = False
     materialized: Literal["table", "view"] = "table"
+    day_column: str | None = None
     columns: list[Column] = Field(min_length=1)
     expectations: list[Expectation] = Field(min_length=1)
 
@@ -65,8 +69,9 @@ class Contract(_Strict):
                 raise ValueError(f"{what} named twice: {', '.join(doubled)}")
         if SCHEMA_CHECK in checks:
             raise ValueError(f"{SCHEMA_CHECK} is made from `columns`; give the expectation another name")
-        if unknown := [name for name in self.key if name not in names]:
-            raise ValueError(f"key column not among the columns: {', '.join(unknown)}")
+        for what, stated in (("key", self.key), ("day", [self.day_column] if self.day_column else [])):
+            if unknown := [name for name in stated if name not in names]:
+                raise ValueError(f"{what} column not among the columns: {', '.join(unknown)}")
         return self
 
     @property

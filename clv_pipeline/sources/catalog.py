@@ -6,12 +6,15 @@ label each. Nothing is opened here except to hash it.
 
 import glob
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_strays
+
+_SECONDS_TO_SETTLE = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,17 @@ class SourceFile:
     def bytes(self) -> int:
         """Size on disk."""
         return self.path.stat().st_size
+
+    def state(self) -> tuple[int, int, int]:
+        """Size and times: different after every writing. Nobody can set the last one, as rsync sets mtime."""
+        found = self.path.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def stamp(self) -> str:
+        """The state as text; '' for a file that was written to in the last seconds, because the next writing may
+        bear the same times."""
+        size, modified, changed = self.state()
+        return f"{size} {modified} {changed}" if time.time() - changed / 1e9 > _SECONDS_TO_SETTLE else ""
 
     def sha256(self) -> str:
         """Hex digest of the bytes on disk (of a compressed file: of the compressed bytes)."""

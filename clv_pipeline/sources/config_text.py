@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 
 from clv_pipeline.settings import Settings
+from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
-from clv_pipeline.sources.load import LoadedFile
 
 PLACEHOLDER = "?"
 """Stands for a column that could not be guessed; no check passes before it is replaced."""

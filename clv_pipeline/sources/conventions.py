@@ -54,6 +54,35 @@ def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: T
     return Conventions(dates, decimal or ".", thousands)
 
 
+def still_hold(
+    con: duckdb.DuckDBPyConnection, conventions: Conventions, tables: Sequence[RawTable], source: TableSource
+) -> bool:
+    """Whether `tables` are written as the files were that `conventions` were decided from.
+
+    False is no error: then all files have to be judged together once more.
+    """
+    configured = source.format
+    if configured.date_formats is None and source.time is not None:
+        theirs = source.columns[source.time]
+        condition = f"NOT {_IS_ISO} AND try_strptime(v, $formats) IS NULL"
+        if any(
+            _plain_format(value) or _DAY_MONTH.match(value)
+            for table in tables
+            for value in sample(con, table, theirs, condition, _DATE_KINDS, conventions.date_formats or ["%Y"])
+        ):
+            return False
+    if configured.decimal is None and configured.thousands is None:
+        try:
+            evidence = _decimal(con, tables, source)
+        except SourceError:  # ambiguous by itself; the other files may tell
+            return False
+        # Where no number had a separator so far, the first one decides.
+        return evidence is None or (conventions.thousands is not None and evidence == conventions.decimal)
+    return True
+
+
+_IS_ISO = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
+
 _DATE_KINDS = ("text", "number")
 """20100501 is a date also where a file has it as a number."""
 
@@ -64,8 +93,10 @@ def sample(
     theirs: str,
     condition: str,
     kinds: Sequence[str] = ("text",),
+    formats: Sequence[str] = (),
 ) -> list[str]:
-    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`.
+    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`, which may
+    name `$formats`.
 
     Empty for a column of none of the `kinds`.
     """
@@ -76,7 +107,7 @@ def sample(
         f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} "
         f"LIMIT {SAMPLE_ROWS}) WHERE v <> '' AND ({condition}) ORDER BY v"
     )
-    parameters = used({**table.parameters, "buffer": SAMPLE_BUFFER_BYTES}, query)
+    parameters = used({**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}, query)
     return [value for (value,) in con.execute(query, parameters).fetchall()]
 
 
@@ -129,8 +160,7 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
     if source.time is None:
         return []
     theirs = source.columns[source.time]
-    is_iso = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
-    values = sorted({value for table in tables for value in sample(con, table, theirs, f"NOT {is_iso}", _DATE_KINDS)})
+    values = sorted({value for table in tables for value in sample(con, table, theirs, f"NOT {_IS_ISO}", _DATE_KINDS)})
     if not values:
         return []
     formats = {found for value in values if (found := _plain_format(value))}
@@ -142,7 +172,7 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
             year = "%Y" if len(match["year"]) == 4 else "%y"
             parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
             formats.add(separator.join(parts) + _clock_format(match))
-    if not formats and not any(sample(con, table, theirs, is_iso, _DATE_KINDS) for table in tables):
+    if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
         shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
             f"{tables[0].source_file}: no date format is known for the column {theirs!r}, with values like {shapes}; "

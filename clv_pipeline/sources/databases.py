@@ -8,6 +8,8 @@ and in no error.
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
 
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +20,7 @@ from clv_pipeline.config_file import SECRET_PARAMETER, without_credentials
 from clv_pipeline.connections import open_read_only
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.tables import Column, RawTable
+from clv_pipeline.sql_text import quote_identifier
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,20 +30,34 @@ CHUNK_ROWS = 100_000
 _STAGE = "clv_query_result"
 
 
-def query_table(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path) -> RawTable:
-    """The rows of `query`, staged in a temporary table of `con`; labelled `<url without
-    credentials>#query`.
+@dataclass(frozen=True)
+class Since:
+    """Only rows from a day on: the database compares `column` of the query with it."""
+
+    column: str
+    day: date
+
+
+def query_label(url: str) -> str:
+    """What the rows of a query are labelled: `<url without credentials>#query`."""
+    return f"{without_credentials(url)}#query"
+
+
+def query_table(
+    con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None = None
+) -> RawTable:
+    """The rows of `query`, staged in a temporary table of `con`.
 
     A relative file in a sqlite or duckdb URL starts at `base_dir`. Raises SourceError with the database's
     own words, but never with a password.
     """
-    label = f"{without_credentials(url)}#query"
+    label = query_label(url)
     forget_query(con)
     try:
         names = (
-            _from_duckdb(con, url, query, base_dir)
+            _from_duckdb(con, url, query, base_dir, since)
             if url.startswith("duckdb:")
-            else _from_any(con, url, query, base_dir)
+            else _from_any(con, url, query, base_dir, since)
         )
     except SourceError:
         raise
@@ -65,7 +82,7 @@ def forget_query(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"DROP TABLE IF EXISTS {_STAGE}")
 
 
-def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path) -> list[str]:
+def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None) -> list[str]:
     import polars as pl
     import sqlalchemy
 
@@ -77,7 +94,16 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
         parsed = parsed.set(database=str(path))
     engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool)
     with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
-        result = connection.exec_driver_sql(query)
+        if since is None:
+            result = connection.exec_driver_sql(query)
+        else:
+            rows: Any = (
+                sqlalchemy.text(query.replace(":", r"\:")).columns(sqlalchemy.column(since.column)).subquery("q")
+            )
+            # SQLite has no dates: theirs is text, and so must ours be.
+            day = since.day.isoformat() if parsed.get_backend_name() == "sqlite" else since.day
+            condition = rows.c[since.column] >= sqlalchemy.literal(day)
+            result = connection.execute(sqlalchemy.select(sqlalchemy.text("*")).select_from(rows).where(condition))
         names = list(result.keys())
         columns = [f"c{position}" for position in range(len(names))]
         _create_stage(con, len(names))
@@ -91,10 +117,16 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
     return names
 
 
-def _from_duckdb(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path) -> list[str]:
+def _from_duckdb(
+    con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None
+) -> list[str]:
     path = base_dir / url.removeprefix("duckdb:///")
     with open_read_only(path, [path.resolve().parent]) as other:
-        result = other.sql(query)
+        if since is None:
+            result = other.sql(query)
+        else:
+            newer = f"SELECT * FROM ({query}) AS q WHERE {quote_identifier(since.column)} >= CAST($day AS TIMESTAMP)"
+            result = other.sql(newer, params={"day": since.day})
         names = result.columns
         _create_stage(con, len(names))
         for batch in result.to_arrow_reader(CHUNK_ROWS):

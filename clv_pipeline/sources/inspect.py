@@ -20,9 +20,10 @@ import duckdb
 from clv_pipeline.connections import open_scratch
 from clv_pipeline.source_settings import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.sources.catalog import list_files
+from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, used
 from clv_pipeline.sources.errors import SourceError
-from clv_pipeline.sources.load import LoadedFile, conventions_of, load_records
+from clv_pipeline.sources.load import conventions_of, load_records
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import UNREADABLE

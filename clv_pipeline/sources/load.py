@@ -2,25 +2,28 @@
 
 Here belongs the order of events: find the files, hold every header against the mapping, decide the
 conventions, and only then write. Lines that cannot be split into fields become rows too, with their text
-and the reason.
+and the reason. Which files have to be read is `incremental`'s business.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
 
+import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.catalog import list_files
+from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import SourceError, nearest, one_error, shown_name
-from clv_pipeline.sources.prepare import blank_lines_before
+from clv_pipeline.sources.prepare import blank_lines_before, damage_told
 from clv_pipeline.sources.tables import (
     REJECT_SCANS,
     REJECTS,
@@ -32,24 +35,6 @@ from clv_pipeline.sources.tables import (
 )
 from clv_pipeline.sources.typed import SHOWN_CHARACTERS, UNCOMPRESSED, UNREADABLE, target_columns, typed_select
 from clv_pipeline.sql_text import quote_identifier
-
-
-@dataclass(frozen=True)
-class LoadedFile:
-    """What one file, zip member, sheet or query gave."""
-
-    source_id: int
-    """Its number in this load, from 1: what the rows carry instead of the name, which is long and the same."""
-    source_file: str
-    rows: int
-    """Rows in the table, the unreadable ones included."""
-    unreadable_rows: int
-    bytes: int | None
-    """Of the whole file, also for one member or sheet of it; None for a query."""
-    sha256: str | None
-    """Of the same bytes."""
-    format: str
-    """For people: kind, delimiter, encoding, dates, decimals."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +74,24 @@ def load_records(
 
     Raises SourceError for whatever is wrong with the source.
     """
+    with prepared(con, work_dir) as copies:
+        files = [] if source.url is not None else list_files(source, base_dir)
+        with held_still(files):
+            tables = open_source(con, source, files, base_dir, copies)
+            loaded = load_tables(con, table, source, tables, conventions_of(con, tables, source), first_id=1)
+    if not any(file.rows for file in loaded):
+        raise no_record(loaded[0].source_file)
+    return loaded
+
+
+def no_record(label: str) -> SourceError:
+    """What is wrong where `label`, and every other file, is there and empty."""
+    return SourceError(f"{label}: holds no record below its header, and so does every other file")
+
+
+@contextmanager
+def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
+    """An empty folder for copies, removed at the end, and a connection that keeps the order of lines."""
     copies = work_dir / "sources"
     if copies.exists():  # of a load that was killed
         shutil.rmtree(copies)
@@ -97,32 +100,68 @@ def load_records(
     if con.execute("SELECT current_setting('preserve_insertion_order')").fetchone() != (True,):
         con.execute("SET preserve_insertion_order = true")
     try:
-        tables = open_source(con, source, base_dir, copies)
-        if isinstance(source, CustomerSource) and not source.attributes:
-            source, tables = _with_every_column(source, tables)
-        conventions = conventions_of(con, tables, source)
-        create_table(con, table, type(source))
-        loaded: list[LoadedFile] = []
-        for raw in tables:
-            target = Target(quote_identifier(table), source, conventions, source_id=len(loaded) + 1)
-            loaded.append(_load_one(con, target, raw))
-            for path in raw.temporary:
-                path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
-        forget_query(con)
+        yield copies
     finally:
+        forget_query(con)
         shutil.rmtree(copies)
-    if not any(file.rows for file in loaded):
-        raise SourceError(f"{tables[0].source_file}: holds no record below its header, and so does every other file")
+
+
+@contextmanager
+def held_still(files: Sequence[SourceFile]) -> Iterator[None]:
+    """Raises SourceError if one of `files` is written to in the meantime: half of it may have been read."""
+    before = [file.state() for file in files]
+    yield
+    for file, state in zip(files, before, strict=True):
+        with damage_told(file.label):
+            now = file.state()
+        if now != state:
+            raise SourceError(
+                f"{file.label}: was written to while it was read; run again when it is complete"
+                " (best written under another name and renamed at the end)"
+            )
+
+
+def load_tables(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    tables: Sequence[RawTable],
+    conventions: Conventions,
+    first_id: int,
+) -> list[LoadedFile]:
+    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`.
+
+    An attribute for every column, where a customer source maps only the customer.
+    """
+    if isinstance(source, CustomerSource) and not source.attributes:
+        source, tables = _with_every_column(source, tables)
+    create_table(con, table, type(source))
+    loaded: list[LoadedFile] = []
+    for source_id, raw in enumerate(tables, start=first_id):
+        loaded.append(_load_one(con, Target(quote_identifier(table), source, conventions, source_id), raw))
+        for path in raw.temporary:
+            path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
     return loaded
 
 
-def open_source(con: duckdb.DuckDBPyConnection, source: TableSource, base_dir: Path, work_dir: Path) -> list[RawTable]:
-    """The raw tables of `source`, their headers in agreement with the mapping. Raises SourceError
-    otherwise."""
+def open_source(
+    con: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    files: Sequence[SourceFile],
+    base_dir: Path,
+    work_dir: Path,
+) -> list[RawTable]:
+    """The raw tables of `files`, or of the source's query, their headers in agreement with the mapping.
+
+    Raises SourceError otherwise.
+    """
     if source.url is not None and source.query is not None:
-        tables = [query_table(con, source.url, source.query, base_dir)]
-    else:
-        tables = open_tables(con, list_files(source, base_dir), source, work_dir)
+        return agreeing([query_table(con, source.url, source.query, base_dir)], source)
+    return agreeing(open_tables(con, files, source, work_dir), source)
+
+
+def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
+    """`tables`. Raises SourceError unless all of them have the mapped columns."""
     problems = [problem for raw in tables for problem in _disagreements(raw, source)]
     if problems:
         raise one_error(problems)
@@ -188,9 +227,12 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
         source_file=raw.source_file,
         rows=rows,
         unreadable_rows=unreadable,
-        bytes=raw.bytes,
+        bytes=raw.file.bytes if raw.file is not None else None,
         sha256=raw.sha256.result() if raw.sha256 is not None else None,
         format=raw.format + dates + decimal,
+        path=raw.file.label if raw.file is not None else raw.source_file,
+        stamp=raw.file.stamp() if raw.file is not None else "",
+        conventions=json.dumps(asdict(conventions)),
     )
 
 

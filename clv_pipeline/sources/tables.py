@@ -76,7 +76,8 @@ class RawTable:
     """Text may hold numbers as people write them, with a decimal comma or thousands separators."""
     repeated: frozenset[str] = frozenset()
     """Names that the header holds more than once."""
-    bytes: int | None = None
+    file: SourceFile | None = None
+    """The file on disk: of a member or sheet, the archive or workbook; None for a query."""
     sha256: Future[str] | None = None
     """Of the whole file; may still be being computed."""
     scanned_path: Path | None = None
@@ -104,7 +105,7 @@ def open_tables(
             member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
             copy = own_dir / f"copy_{position:05d}"
             temporary = [member.path] if kind == "zip" else []
-            origin = {"bytes": file.bytes, "sha256": sha256, "temporary": temporary}
+            origin = {"file": file, "sha256": sha256, "temporary": temporary}
             if member_kind == "csv":
                 tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
             elif member_kind == "jsonl":

@@ -24,15 +24,16 @@ def column_lineage(model: SqlModel, models: Mapping[str, TableModel]) -> ColumnL
     schema = {
         name: {column.name: column.type for column in models[name].contract.columns} for name in model.dependencies
     }
+    try:
+        # One call for all columns qualifies the query once; untrimmed, because only tables and columns are read.
+        nodes = lineage(None, model.parsed, schema=schema, dialect=DIALECT, trim_selects=False)
+    except SqlglotError as error:
+        raise ContractError(f"{model.name}: its columns cannot be traced: {error}") from error
     traced: ColumnLineage = {}
     for column in model.contract.columns:
-        try:
-            node = lineage(column.name, model.parsed, schema=schema, dialect=DIALECT)
-        except SqlglotError as error:
-            raise ContractError(f"{model.name}.{column.name} cannot be traced: {error}") from error
         sources = {
             (leaf.source.name, leaf.name.rsplit(".", 1)[-1])
-            for leaf in node.walk()
+            for leaf in nodes[column.name].walk()
             if isinstance(leaf.source, exp.Table)
         }
         traced[column.name] = sorted(sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,16 @@ class SqlModel(TableModel):
         """Names of the tables it reads, sorted."""
         own = {cte.alias for cte in self.parsed.find_all(exp.CTE)}
         return sorted({table.name for table in self.parsed.find_all(exp.Table)} - own)
+
+    def reading(self, instead: Mapping[str, str]) -> str:
+        """The same query with other tables in the place of some that it reads (theirs: instead)."""
+
+        def other(node: exp.Expression) -> exp.Expression:
+            if isinstance(node, exp.Table) and node.name in instead:
+                return exp.to_table(instead[node.name], alias=node.alias_or_name, dialect=DIALECT)
+            return node
+
+        return self.parsed.transform(other).sql(dialect=DIALECT)
 
     @cached_property
     def code_version(self) -> str:

@@ -3,9 +3,11 @@
 The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
 """
 
+from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse, WarehouseBusyError
-from clv_pipeline.warehouse.gate import Admission, GateError, admit
+from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
+from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
 __all__ = [
     "Admission",
@@ -13,8 +15,12 @@ __all__ = [
     "Publication",
     "PublicationError",
     "Session",
+    "StorageError",
     "Warehouse",
     "WarehouseBusyError",
     "admit",
     "publish",
+    "stage_model",
+    "storage_error",
+    "unchanged",
 ]

@@ -10,7 +10,7 @@ import atexit
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from clv_pipeline.connections import RESTRICTED, restrict
 from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.warehouse.storage_faults import storage_error
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,12 +47,46 @@ def staged_name(table: str) -> str:
     return f"{table}__staged"
 
 
+def added_name(table: str) -> str:
+    """The name of the table that holds the rows which `table` gains, where only changes are staged."""
+    return f"{table}__added"
+
+
+NO_DAY = "date '0001-01-01'"
+"""SQL: stands for the day of rows without one."""
+
+
+def day_of(contract: Contract) -> str:
+    """SQL for the day of a row of the contract's table."""
+    if contract.day_column is None:
+        return NO_DAY
+    return f"coalesce(cast({quote_identifier(contract.day_column)} as date), {NO_DAY})"
+
+
+def fingerprint(
+    connection: duckdb.DuckDBPyConnection, relation: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
+    """Number of rows and a hash of their content that does not depend on their order."""
+    found = connection.execute(
+        f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
+        f" from {relation} as r",
+        parameters or {},
+    ).fetchone()
+    assert found is not None  # noqa: S101  (an aggregate always returns a row)
+    return int(found[0]), str(found[1])
+
+
 class Session:
-    """An open warehouse. Tables are written by staging and promoting, never in place."""
+    """An open warehouse. A table is written by staging it whole, or its changes, and promoting; never in place."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self.auditor = Auditor(connection)
+        self._replaced: dict[str, str] = {}
+        """Of the tables whose changes are staged: which live rows go."""
+        self.changed_days: str | None = None
+        """A query for the days (column `day`) on which what is staged differs from what is live, where they are known:
+        set by whoever stages it. None: every day may differ."""
 
     def close(self) -> None:
         """Close the connection and what shares it."""
@@ -103,6 +138,39 @@ class Session:
         with self._incoming(frame):
             self.stage_query(contract, f"select {projection} from incoming_frame")  # noqa: S608
 
+    def stage_added(self, contract: Contract) -> None:
+        """Make the rows in `added_name(table)` the whole staged table."""
+        added, staged = quote_identifier(added_name(contract.table)), quote_identifier(staged_name(contract.table))
+        self.execute(f"alter table {added} rename to {staged}")
+
+    def stage_changes(self, contract: Contract, replaced: str) -> None:
+        """Stage the live table as it will be: without the rows `replaced`, with those of `added_name(table)`.
+
+        Only a view is made; the rows themselves are moved when the table is promoted.
+
+        Args:
+            contract: of the table, which is live; the rows that it gains are in `added_name(table)` already.
+            replaced: SQL condition on the table's columns that is true of the live rows that go.
+        """
+        live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
+        rows = f"select * from {live} where not coalesce({replaced}, false) union all by name select * from {added}"  # noqa: S608
+        self.execute(f"create view {quote_identifier(staged_name(contract.table))} as {rows}")
+        self._replaced[contract.table] = replaced
+        self.changed_days = (
+            f"select distinct {day_of(contract)} as day"  # noqa: S608
+            f" from ({self.staged_changes(contract)})"
+        )
+
+    def staged_changes(self, contract: Contract) -> str | None:
+        """A query for the rows that the contract's table loses and gains; None where it is staged whole."""
+        if contract.table not in self._replaced:
+            return None
+        live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
+        return (
+            f"select * from {live} where {self._replaced[contract.table]}"  # noqa: S608
+            f" union all by name select * from {added}"
+        )
+
     def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
         """Add rows, by column name, to the contract's table that is staged already."""
         with self._incoming(frame):
@@ -119,15 +187,29 @@ class Session:
 
     def drop_staged(self, contracts: Iterable[Contract]) -> None:
         """Sweep what was staged and not promoted."""
+        self.changed_days = None
         for contract in contracts:
-            self.execute(f"drop {contract.materialized} if exists {quote_identifier(staged_name(contract.table))}")
+            self._replaced.pop(contract.table, None)
+            for name in (staged_name(contract.table), added_name(contract.table)):
+                # A name may be a view one night and a table the next.
+                kinds = self.execute(
+                    "select lower(table_type) from information_schema.tables where table_name = ?"
+                    " and table_schema = 'main' and table_catalog = current_database()",
+                    [name],
+                ).fetchall()
+                for (kind,) in kinds:
+                    self.execute(f"drop {'view' if kind == 'view' else 'table'} {quote_identifier(name)}")
 
     def replace_live(self, contract: Contract) -> None:
-        """Put the staged table in the place of the live one, with its comments. Call it in a transaction."""
+        """Put what is staged in the place of the live table, with its comments. Call it in a transaction."""
         live, staged = quote_identifier(contract.table), quote_identifier(staged_name(contract.table))
-        kind = contract.materialized
-        self.execute(f"drop {kind} if exists {live}")
-        self.execute(f"alter {kind} {staged} rename to {live}")
+        if (replaced := self._replaced.get(contract.table)) is not None:
+            self.execute(f"delete from {live} where {replaced}")  # noqa: S608
+            self.execute(f"insert into {live} by name from {quote_identifier(added_name(contract.table))}")
+        else:
+            kind = contract.materialized
+            self.execute(f"drop {kind} if exists {live}")
+            self.execute(f"alter {kind} {staged} rename to {live}")
         self.comment(live, contract)
 
     def comment(self, relation: str, contract: Contract) -> None:
@@ -163,6 +245,7 @@ class Warehouse:
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
+            StorageError: the file is damaged, has a stray log beside it, or may not be opened.
         """
         if self._session is None:
             private_files()
@@ -171,8 +254,10 @@ class Warehouse:
             atexit.register(self.close)
             try:
                 self._session = self._connect()
-            except duckdb.Error:
+            except duckdb.Error as error:
                 self.close()
+                if (told := storage_error(error, self.path)) is not None:
+                    raise told from error
                 raise
         return self._session
 

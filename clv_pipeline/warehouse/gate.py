@@ -1,32 +1,46 @@
 """Write → audit → promote: the only way a table becomes live.
 
 Tables that one step builds are admitted together or not at all. What happened is recorded in the schema
-`gate` of the warehouse: every audit, and for every live table the audit that let it in and the versions of
-the tables it was built from. Publication reads these records.
+`gate` of the warehouse: every audit, and for every live table the audit that let it in, what it was built
+from, and by which recipe (code and settings). Publication reads these records, and so does the next run: a
+step whose inputs and recipe are the same keeps its tables, and what does not change its table needs no audit.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.warehouse.duckdb_engine import Session, staged_name
+from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.warehouse.changed_days import ensure_log, log_changes
+from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint, staged_name
 
+SMALL_ROWS = 1_000
+"""Tables up to this size are compared with their predecessors: where nothing differs, nothing is built from them."""
+
+# Columns that came later are added, so that a warehouse of an earlier version is read, not refused. What was promoted
+# or audited before them has version or number 0.
 _RECORDS = """
 create schema if not exists gate;
+create sequence if not exists gate.numbers;
+create table if not exists gate.warehouse as select uuid() as id;
 create table if not exists gate.audits (
     audited_at timestamp not null, run_id varchar not null, table_name varchar not null,
     passed boolean not null, failed_checks varchar not null
 );
+alter table gate.audits add column if not exists number bigint default 0;
+alter table gate.audits add column if not exists checks json default '[]';
 create table if not exists gate.promotions (
     table_name varchar primary key, run_id varchar not null, promoted_at timestamp not null,
     contract_hash varchar not null, rows bigint not null, built_from json not null
 );
+alter table gate.promotions add column if not exists version bigint default 0;
+alter table gate.promotions add column if not exists recipe varchar default '';
 """
 
 
@@ -39,6 +53,10 @@ class Admission:
     rows: dict[str, int]
     build_seconds: float
     audit_seconds: float
+    changed: bool = True
+    """False where the step's tables are what they were: what is built from them need not be built anew."""
+    kept_since: str | None = None
+    """The run that built the tables, where their inputs and recipe are unchanged and nothing was built now."""
 
     @property
     def failures(self) -> list[CheckResult]:
@@ -53,55 +71,125 @@ def admit(
     *,
     reads: Sequence[str],
     run_id: str,
+    recipe: str = "",
 ) -> Admission:
     """Let `build` stage the contracts' tables, audit them, and promote them if no ERROR check fails.
+
+    A table that is staged as it is already is neither audited nor promoted again: its last audit stands.
 
     Args:
         session: the open warehouse.
         contracts: of the tables that `build` stages.
-        build: stages every one of them; what it raises leaves the live tables as they are.
+        build: stages every one of them, whole or as changes; what it raises leaves the live tables as they are.
         reads: names of the tables it reads, recorded with their versions.
         run_id: recorded.
+        recipe: recorded: identifies code and settings.
 
     Raises:
         GateError: the last audit of a table that it reads has failed.
     """
     ensure_records(session)
-    tables = [contract.table for contract in contracts]
     refuse_failed_inputs(session, reads)
     session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
     build(session)
     built = time.perf_counter()
-    results = {contract.table: session.auditor.audit(contract, staged_name(contract.table)) for contract in contracts}
+    known = {c.table: _last_results(session, c) for c in contracts if _stages_nothing_new(session, c)}
+    results = {c.table: known.get(c.table) or session.auditor.audit(c, staged_name(c.table)) for c in contracts}
     audited = time.perf_counter()
-    rows = {table: session.count(staged_name(table)) for table in tables}
+    rows = {contract.table: session.count(staged_name(contract.table)) for contract in contracts}
     admission = Admission(
         admitted=not any(result.blocks for checks in results.values() for result in checks),
         results=results,
         rows=rows,
         build_seconds=built - started,
         audit_seconds=audited - built,
+        changed=_changes_anything(session, contracts, known),
     )
     session.execute("begin transaction")
     try:
-        _record_audits(session, admission, run_id)
+        _record_audits(session, admission, run_id, [table for table, found in known.items() if found])
         if admission.admitted:
+            version = _record_promotions(session, admission, contracts, run_id, recipe, built_from)
             for contract in contracts:
-                session.replace_live(contract)
-                _record_promotion(session, contract, run_id, rows[contract.table], built_from)
-        session.execute("commit")
+                if admission.changed:
+                    log_changes(session, contract.table, version, session.changed_days)
+            for contract in contracts:
+                if not known.get(contract.table):
+                    session.replace_live(contract)
     except BaseException:
         session.execute("rollback")
         raise
+    # A commit that fails has rolled back already.
+    session.execute("commit")
     session.drop_staged(contracts)
     return admission
+
+
+def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[str], recipe: str) -> Admission | None:
+    """The standing admission of a step whose inputs, recipe and contracts are what they were when it was promoted.
+
+    None where it has to be built: something differs, or its last audit failed. A step that reads no table is
+    always built: what it depends on is outside of the warehouse.
+
+    Raises:
+        GateError: the last audit of a table that it reads has failed.
+    """
+    ensure_records(session)
+    refuse_failed_inputs(session, reads)
+    tables = [contract.table for contract in contracts]
+    promoted = _promotions(session)
+    if not reads or any(table not in promoted or not session.has_table(table) for table in tables):
+        return None
+    inputs = _versions(session, reads)
+    for contract in contracts:
+        record = promoted[contract.table]
+        if (record.recipe, record.contract_hash, record.built_from) != (recipe, contract.hash, inputs):
+            return None
+    results = {contract.table: _last_results(session, contract) for contract in contracts}
+    if not all(results.values()):
+        return None
+    return Admission(
+        admitted=True,
+        results={table: found for table, found in results.items() if found},
+        rows={table: promoted[table].rows for table in tables},
+        build_seconds=0.0,
+        audit_seconds=0.0,
+        changed=False,
+        kept_since=promoted[tables[0]].run_id,
+    )
+
+
+def built_by(session: Session, table: str, recipe: str) -> bool:
+    """Whether `table` is live and was built by this recipe: only then may changes be applied to it."""
+    ensure_records(session)
+    record = _promotions(session).get(table)
+    return record is not None and record.recipe == recipe and session.has_table(table)
+
+
+def inputs_of(session: Session, table: str) -> Mapping[str, int]:
+    """The versions of the tables that the live `table` was built from; empty where it is not live."""
+    record = _promotions(session).get(table)
+    return record.built_from if record is not None else {}
+
+
+def versions_of(session: Session, tables: Sequence[str]) -> Mapping[str, int]:
+    """The versions of the live tables among `tables`. A version changes with the content of a table."""
+    ensure_records(session)
+    return _versions(session, tables)
+
+
+def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
+    """What identifies the content of live tables, also among the warehouses that there have been."""
+    ((warehouse,),) = session.execute("select id from gate.warehouse").fetchall()
+    return {table: f"{warehouse}/{version}" for table, version in _versions(session, tables).items()}
 
 
 def ensure_records(session: Session) -> None:
     """Create the schema `gate` where it is missing."""
     session.execute(_RECORDS)
+    ensure_log(session)
 
 
 class GateError(RuntimeError):
@@ -119,17 +207,34 @@ def refuse_failed_inputs(session: Session, reads: Sequence[str]) -> None:
         raise GateError("not built, because " + "; ".join(reasons))
 
 
+_LAST_AUDITS = (
+    "select * from gate.audits"
+    # By number, because clocks go backwards.
+    " qualify row_number() over (partition by table_name order by number desc, audited_at desc) = 1"
+)
+
+
 def _failed_audits(session: Session) -> dict[str, str]:
     """Of every table whose last audit failed: what happened and what to do."""
     rows = session.execute(
-        "select table_name, run_id, failed_checks from gate.audits"
-        " qualify row_number() over (partition by table_name order by audited_at desc) = 1 and not passed"
-        " order by table_name"
+        f"select table_name, run_id, failed_checks from ({_LAST_AUDITS}) where not passed order by table_name"  # noqa: S608
     ).fetchall()
     return {
         table: f"the last audit of {table} failed in run {run_id} ({checks}); mend its input and run again"
         for table, run_id, checks in rows
     }
+
+
+def _last_results(session: Session, contract: Contract) -> list[CheckResult]:
+    """What the last audit of the live table found; empty unless it passed, under the contract as it is today."""
+    promoted = _promotions(session).get(contract.table)
+    if promoted is None or promoted.contract_hash != contract.hash:
+        return []
+    rows = session.execute(
+        f"select checks from ({_LAST_AUDITS}) where passed and table_name = ?",  # noqa: S608
+        [contract.table],
+    ).fetchall()
+    return [CheckResult(**result) for (checks,) in rows for result in json.loads(checks)]
 
 
 def reasons_against_publishing(
@@ -143,59 +248,137 @@ def reasons_against_publishing(
     """
     ensure_records(session)
     reasons = []
-    promoted = {
-        row[0]: row[1:]
-        for row in session.execute(
-            "select table_name, contract_hash, run_id, built_from from gate.promotions"
-        ).fetchall()
-    }
+    promoted = _promotions(session)
     for contract in contracts:
         if contract.table not in promoted or not session.has_table(contract.table):
             reasons.append(f"{contract.table} was never promoted by a passed audit; materialize it")
-        elif promoted[contract.table][0] != contract.hash:
+        elif promoted[contract.table].contract_hash != contract.hash:
             reasons.append(f"{contract.table} was audited under another version of its contract; materialize it again")
     reasons.extend(_failed_audits(session).values())
-    for table, (_, _, built_from) in sorted(promoted.items()):
+    for table, record in sorted(promoted.items()):
         if table in may_lag:
             continue
         stale = [
             name
-            for name, version in json.loads(built_from).items()
-            if name not in may_lag and promoted.get(name, (None, None))[1] != version
+            for name, version in record.built_from.items()
+            if name not in may_lag and (name not in promoted or promoted[name].version != version)
         ]
         if stale:
             reasons.append(f"{table} is older than {', '.join(stale)}, which it is built from; materialize it again")
     return reasons
 
 
-def _versions(session: Session, tables: Sequence[str]) -> Mapping[str, str]:
-    """The run that made each of the live tables."""
-    return dict(
-        session.execute(
-            "select table_name, run_id from gate.promotions where list_contains(?, table_name)",
-            [list(tables)],
-        ).fetchall()
-    )
+@dataclass(frozen=True)
+class _Promotion:
+    run_id: str
+    contract_hash: str
+    rows: int
+    built_from: dict[str, int]
+    version: int
+    recipe: str
 
 
-def _record_audits(session: Session, admission: Admission, run_id: str) -> None:
+def _promotions(session: Session) -> dict[str, _Promotion]:
+    rows = session.execute(
+        "select table_name, run_id, contract_hash, rows, built_from, version, recipe from gate.promotions"
+    ).fetchall()
+    return {
+        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe)
+        for table, run_id, contract_hash, count, built_from, version, recipe in rows
+    }
+
+
+def _versions(session: Session, tables: Sequence[str]) -> dict[str, int]:
+    promoted = _promotions(session)
+    return {table: promoted[table].version for table in sorted(tables) if table in promoted}
+
+
+def _stages_nothing_new(session: Session, contract: Contract) -> bool:
+    """Whether what is staged is what is live: no changes, or a small table with the same content."""
+    if (changes := session.staged_changes(contract)) is not None:
+        return session.execute(f"select not exists ({changes})").fetchall() == [(True,)]
+    if contract.materialized == "view" or not session.has_table(contract.table):
+        return False
+    staged = staged_name(contract.table)
+    if max(session.count(staged), session.count(contract.table)) > SMALL_ROWS:
+        return False
+    prints = {fingerprint(session.connection, quote_identifier(name)) for name in (staged, contract.table)}
+    return len(prints) == 1
+
+
+def _changes_anything(session: Session, contracts: Sequence[Contract], same: Container[str]) -> bool:
+    """Whether what reads the step's tables has to be built anew.
+
+    Where the changed days are known, they decide for all tables of the step: the others only describe them, as the
+    files of a load do.
+    """
+    if session.changed_days is None or any(not session.has_table(contract.table) for contract in contracts):
+        return any(contract.table not in same for contract in contracts)
+    return session.execute(f"select exists ({session.changed_days})").fetchall() == [(True,)]
+
+
+def _record_audits(session: Session, admission: Admission, run_id: str, not_made: Container[str]) -> None:
     now = _utc_now()
     for table, results in admission.results.items():
+        if admission.admitted and table in not_made:
+            continue
         failed = [result.check for result in results if result.blocks]
         # Tables of one step stand or fall together, so one failure is everybody's.
         session.execute(
-            "insert into gate.audits values (?, ?, ?, ?, ?)",
-            [now, run_id, table, admission.admitted, ", ".join(failed) or "another table of the step"],
+            "insert into gate.audits (audited_at, run_id, table_name, passed, failed_checks, number, checks)"
+            " values (?, ?, ?, ?, ?, nextval('gate.numbers'), ?)",
+            [
+                now,
+                run_id,
+                table,
+                admission.admitted,
+                ", ".join(failed) or "another table of the step",
+                json.dumps([asdict(result) for result in results]),
+            ],
         )
 
 
-def _record_promotion(
-    session: Session, contract: Contract, run_id: str, rows: int, built_from: Mapping[str, str]
-) -> None:
-    session.execute(
-        "insert or replace into gate.promotions values (?, ?, ?, ?, ?, ?)",
-        [contract.table, run_id, _utc_now(), contract.hash, rows, json.dumps(built_from)],
-    )
+def _record_promotions(
+    session: Session,
+    admission: Admission,
+    contracts: Sequence[Contract],
+    run_id: str,
+    recipe: str,
+    built_from: Mapping[str, int],
+) -> int:
+    """Record that the step's tables are live, and return the version that they have where they changed."""
+    promoted = _promotions(session)
+    ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    for contract in contracts:
+        before = promoted.get(contract.table)
+        session.execute(
+            "insert or replace into gate.promotions"
+            " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                contract.table,
+                run_id,
+                _utc_now(),
+                contract.hash,
+                admission.rows[contract.table],
+                json.dumps(built_from),
+                before.version if before is not None and not admission.changed else version,
+                recipe,
+            ],
+        )
+    return int(version)
+
+
+def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None:
+    """Record that live tables were changed where they stand: what is built from them has to be built anew, whole."""
+    ensure_records(session)
+    ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    for table in (table for table in tables if table in _promotions(session)):
+        session.execute(
+            "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ? where table_name = ?",
+            [run_id, _utc_now(), session.count(table), version, table],
+        )
+        log_changes(session, table, version, None)
 
 
 def _utc_now() -> datetime:

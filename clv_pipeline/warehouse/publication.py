@@ -1,7 +1,8 @@
 """Publications: immutable copies of the published tables, and the symlink that says which one BI tools read.
 
-A publication is written beside the others, verified by reading all of it back, and only then pointed at.
-Readers of the previous one keep their files until the last `keep` versions have moved on.
+A publication is written beside the others, verified by reading all of it back, brought to the disk, and only then
+pointed at: whatever ends the process or the machine, what is served is the previous version or the new one. Readers of
+the previous one keep their files until the last `keep` versions have moved on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +22,14 @@ from clv_pipeline.connections import open_read_only, open_scratch
 from clv_pipeline.contracts import Contract
 from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session
-from clv_pipeline.warehouse.gate import reasons_against_publishing
+from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, fingerprint
+from clv_pipeline.warehouse.gate import content_ids, reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
 CUSTOMER = "customer_id"
+NUMBER = "number"
+"""A file in every version: its place in the order of publication, which neither clocks nor copying change."""
 
 
 class PublicationError(RuntimeError):
@@ -38,6 +42,8 @@ class Publication:
 
     directory: Path
     tables: dict[str, tuple[int, str]]
+    is_new: bool = True
+    """False where nothing has changed and the version that is served stays."""
 
     @property
     def database(self) -> Path:
@@ -55,40 +61,194 @@ def publish(
     keep: int,
     may_lag: Sequence[str] = (),
     pseudonyms: KeyedHash | None = None,
+    always: bool = False,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
+
+    Where the version that is served holds these very tables already, it stays.
 
     Args:
         session: the open warehouse.
         contracts: of the tables to publish, `publication` among them: the description of the version itself.
         folder: `storage.home/published`.
-        run_id: names the version.
+        run_id: names the version. A run that was killed when its version was complete may publish it again.
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
         may_lag: tables that may be older than what they are built from (the model review's).
         pseudonyms: what stands for every customer_id; None to publish the ids.
+        always: make a new version even if nothing has changed.
 
     Raises:
-        PublicationError: a table is not fit to be published, or the written files do not read back.
+        PublicationError: a table is not fit to be published, the files cannot be written or do not read back, or
+            the version exists with other content.
     """
     contents = [contract for contract in contracts if contract.table != "publication"]
     description = next(contract for contract in contracts if contract.table == "publication")
     if reasons := reasons_against_publishing(session, contents, may_lag=may_lag):
         raise PublicationError("not published, because " + "; ".join(reasons))
-    versions = folder / "versions"
-    final = versions / run_id
-    if final.exists():
-        raise PublicationError(f"version {final} exists already; a publication is never changed")
-    partial = versions / f".{run_id}.partial"
-    for leftover in versions.glob(".*.partial"):
-        shutil.rmtree(leftover)
-    (partial / "parquet").mkdir(parents=True)
-    tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
-    verify(partial, tables)
-    partial.rename(final)
-    point_at(folder, run_id)
-    _prune(versions, keep)
+    final = folder / "versions" / run_id
+    with _faults_told(folder):
+        sweep_leftovers(folder)
+        if not always and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
+            return served
+        if final.exists():
+            # The run was killed when this version was complete, and goes on now.
+            tables = _hold_against_warehouse(session, contents, final, pseudonyms)
+        else:
+            tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms)
+        _point_at(folder, run_id)
+        _prune(final, keep)
     return Publication(final, tables)
+
+
+def _served_unchanged(
+    session: Session, contents: Sequence[Contract], folder: Path, config_hash: str
+) -> Publication | None:
+    """The version that is served, if it is of the live tables as they are and of the same settings."""
+    database = folder / CURRENT / DATABASE
+    if not database.exists():
+        return None
+    try:
+        with open_read_only(database) as served:
+            ((made_by, tables),) = served.execute("select config_hash, tables from publication").fetchall()
+    except duckdb.Error:  # what cannot be read is replaced
+        return None
+    listed = {table["table"]: table for table in json.loads(tables)}
+    held = {(name, table.get("content_id"), table.get("contract_hash")) for name, table in listed.items()}
+    content = content_ids(session, [contract.table for contract in contents])
+    if made_by != config_hash or held != {(c.table, content[c.table], c.hash) for c in contents}:
+        return None
+    directory = (folder / CURRENT).resolve()
+    return Publication(
+        directory, {name: (table["rows"], table["content_hash"]) for name, table in listed.items()}, is_new=False
+    )
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what a publication that was killed left below `folder`. Call it while no other one can run."""
+    for leftover in (folder / "versions").glob(".*.partial"):
+        shutil.rmtree(leftover)
+    (folder / f".{CURRENT}.new").unlink(missing_ok=True)
+
+
+@contextmanager
+def _faults_told(folder: Path) -> Iterator[None]:
+    """Turns a full disk and missing permissions into a PublicationError."""
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        raise PublicationError(
+            f"not published: {error}. Free some space or mend the permissions of {folder}, then run again;"
+            " what is served is whole"
+        ) from error
+
+
+def _hold_against_warehouse(
+    session: Session, contents: Sequence[Contract], version: Path, pseudonyms: KeyedHash | None
+) -> dict[str, tuple[int, str]]:
+    tables = {c.table: fingerprint(session.connection, *_published_rows(c, pseudonyms)) for c in contents}
+    try:
+        _verify(version, tables)
+    except PublicationError as error:
+        raise PublicationError(
+            f"version {version} exists already and holds something else ({error}); a publication is never changed,"
+            " start a new run"
+        ) from error
+    return tables
+
+
+def _make(
+    session: Session,
+    contents: Sequence[Contract],
+    description: Contract,
+    final: Path,
+    run_id: str,
+    config_hash: str,
+    pseudonyms: KeyedHash | None,
+) -> dict[str, tuple[int, str]]:
+    """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
+    partial = _partial(final)
+    (partial / "parquet").mkdir(parents=True)
+    number = 1 + max(map(_number, kept_versions(final.parent)), default=0)
+    (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
+    try:
+        tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
+        _complete(partial, final, tables)
+    except BaseException:
+        # It may be what fills the disk.
+        if partial.exists():
+            shutil.rmtree(partial)
+        raise
+    return tables
+
+
+def supersede(folder: Path, version: Path, write: Callable[[Path], dict[str, tuple[int, str]] | None]) -> Path | None:
+    """Put a successor in the place of a kept version: a new folder, its name ending in ~1, ~2, and so on.
+
+    Whoever reads the version keeps it until they close it. If this is stopped, calling it again ends it.
+
+    Args:
+        folder: `storage.home/published`.
+        version: one of its versions.
+        write: makes the folder it is given and writes everything into it; returns rows and content hash of every
+            table, or None, having made nothing, where the version may stay.
+    """
+    name, _, times = version.name.partition("~")
+    successor = version.with_name(f"{name}~{int(times or 0) + 1}")
+    # One that is there already is whole, because it was renamed into place.
+    if not successor.exists():
+        partial = _partial(successor)
+        tables = write(partial)
+        if tables is None:
+            return None
+        _complete(partial, successor, tables)
+    if (folder / CURRENT).resolve() == version.resolve():
+        _point_at(folder, successor.name)
+    shutil.rmtree(version.rename(_partial(version)))
+    return successor
+
+
+def _complete(partial: Path, final: Path, tables: dict[str, tuple[int, str]]) -> None:
+    """Verify what was written, bring it to the disk, and give it its name."""
+    _verify(partial, tables)
+    for path in (*partial.rglob("*"), partial):
+        _to_disk(path)
+    partial.rename(final)
+    _to_disk(final.parent)
+
+
+def kept_versions(folder: Path) -> list[Path]:
+    """The versions in `storage.home/published/versions`, in no order."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def _partial(version: Path) -> Path:
+    """What a version is called while it is written or removed."""
+    return version.with_name(f".{version.name}.partial")
+
+
+def _number(version: Path) -> int:
+    """0 for a version that was made before they were numbered."""
+    path = version / NUMBER
+    return int(path.read_text(encoding="utf-8")) if path.exists() else 0
+
+
+def _to_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, from the system's cache to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _published_rows(contract: Contract, pseudonyms: KeyedHash | None) -> tuple[str, dict[str, bytes]]:
+    """SQL for the rows of a table as they are published, and what it needs bound."""
+    table = quote_identifier(contract.table)
+    if pseudonyms is None or all(column.name != CUSTOMER for column in contract.columns):
+        return table, {}
+    replaced = f"{pseudonyms.expression(CUSTOMER)} as {CUSTOMER}"
+    return f"(select * replace ({replaced}) from {table})", pseudonyms.parameters  # noqa: S608
 
 
 def _write(
@@ -105,11 +265,8 @@ def _write(
     try:
         for contract in contents:
             table = quote_identifier(contract.table)
+            rows, parameters = _published_rows(contract, pseudonyms)
             key = ", ".join(map(quote_identifier, contract.key))
-            rows, parameters = table, {}
-            if pseudonyms is not None and any(column.name == CUSTOMER for column in contract.columns):
-                rows = f"(select * replace ({pseudonyms.expression(CUSTOMER)} as {CUSTOMER}) from {table})"  # noqa: S608
-                parameters = pseudonyms.parameters
             session.connection.execute(
                 f"create table publication_file.main.{table} as select * from {rows} order by {key}",  # noqa: S608
                 parameters,
@@ -118,12 +275,14 @@ def _write(
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
         }
+        content = content_ids(session, list(tables))
         listed = [
             {
                 "table": contract.table,
                 "rows": tables[contract.table][0],
                 "content_hash": tables[contract.table][1],
                 "contract_hash": contract.hash,
+                "content_id": content[contract.table],
             }
             for contract in contents
         ]
@@ -149,17 +308,7 @@ def _write(
     return tables
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
-    """Number of rows and a hash of their content that does not depend on their order."""
-    found = connection.execute(
-        f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
-        f" from {relation} as r"
-    ).fetchone()
-    assert found is not None  # noqa: S101  (an aggregate always returns a row)
-    return int(found[0]), str(found[1])
-
-
-def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
+def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Read everything back: DuckDB notices a damaged block only when it scans it."""
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
@@ -175,19 +324,17 @@ def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
                 raise PublicationError(f"{path} holds {found_rows} rows, expected {rows}")
 
 
-def point_at(folder: Path, version: str) -> None:
+def _point_at(folder: Path, version: str) -> None:
     """Flip the symlink in one step; readers see the old version or the new one, never none."""
     link = folder / f".{CURRENT}.new"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("versions") / version, target_is_directory=True)
     os.replace(link, folder / CURRENT)  # noqa: PTH105  (Path.replace would follow nothing, but says less)
+    _to_disk(folder)
 
 
-def _prune(versions: Path, keep: int) -> None:
-    by_age = sorted(
-        (path for path in versions.iterdir() if not path.name.startswith(".")),
-        key=lambda path: path.stat().st_mtime_ns,
-        reverse=True,
-    )
-    for old in by_age[keep:]:
-        shutil.rmtree(old)
+def _prune(newest: Path, keep: int) -> None:
+    others = sorted((path for path in kept_versions(newest.parent) if path != newest), key=_number, reverse=True)
+    for old in others[keep - 1 :]:
+        # Under another name first: half a version must not look like one.
+        shutil.rmtree(old.rename(_partial(old)))

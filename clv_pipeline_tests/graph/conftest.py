@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks.generate import generate
 from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.assets.refresh import RefreshOptions
+from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.settings import Settings
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
@@ -45,7 +47,9 @@ class Shop:
         generate(rows, seed=seed).write_csv(path, datetime_format="%Y-%m-%d %H:%M:%S")
         return path
 
-    def materialize(self, selection: str | None = None, **blocks: Any) -> dg.ExecuteInProcessResult:
+    def materialize(
+        self, selection: str | None = None, refresh: RefreshOptions | None = None, **blocks: Any
+    ) -> dg.ExecuteInProcessResult:
         """Run the graph, or the selected part of it, in this process."""
         pipeline = Pipeline.of(self.settings(**blocks))
         chosen = dg.AssetSelection.from_string(selection or "*").required_multi_asset_neighbors()
@@ -53,6 +57,7 @@ class Shop:
             return dg.materialize(
                 all_assets(pipeline),
                 selection=chosen,
+                resources={REFRESH: refresh or RefreshOptions()},
                 instance=self.instance,
                 raise_on_error=False,
             )

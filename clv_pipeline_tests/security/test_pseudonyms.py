@@ -56,7 +56,14 @@ def put_out(session: Session, folder: Path, run: str, pseudonyms: KeyedHash | No
         stage = partial(Session.stage_query, contract=promised, query=query)
         assert admit(session, [promised], stage, reads=[], run_id=run).admitted
     made = publish(
-        session, [PEOPLE, PUBLICATION], folder, run_id=run, config_hash="c0ffee", keep=9, pseudonyms=pseudonyms
+        session,
+        [PEOPLE, PUBLICATION],
+        folder,
+        run_id=run,
+        # The key is part of what is configured.
+        config_hash="ids" if pseudonyms is None else pseudonyms.fingerprint,
+        keep=9,
+        pseudonyms=pseudonyms,
     )
     assert not [path for path in made.directory.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     with duckdb.connect(str(made.database), read_only=True) as client:

@@ -12,6 +12,8 @@ import pytest
 from dagster._serdes import serialize_value
 
 from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.assets.refresh import RefreshOptions
+from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.settings import ConfigError, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +84,7 @@ def test_no_secret_is_in_any_event_of_a_run_that_fails(
             result = dg.materialize(
                 all_assets(pipeline),
                 selection=dg.AssetSelection.assets("raw_transactions").required_multi_asset_neighbors(),
+                resources={REFRESH: RefreshOptions()},
                 instance=instance,
                 raise_on_error=False,
             )

@@ -23,10 +23,9 @@ Row = dict[str, Any]
 TODAY = date(2024, 6, 30)
 
 FILES = {1: "jan.csv", 2: "feb.csv", 3: "mar.csv"}
-"""Source files by source_id, in the order of the load and not of their names."""
+"""Source files by source_id, in the order of their arrival and not of their names."""
 
 _PARAMETERS: Row = {
-    "today": TODAY,
     "deduplicate": True,
     "returns": "drop",
     "outliers": "keep",
@@ -137,7 +136,8 @@ class Bench:
         )
 
     def given_parameters(self, **changes: Any) -> None:
-        """The table `parameters` with its defaults here, except for `changes`."""
+        """The table `parameters` with its defaults here, except for `changes`; and the day of the run."""
+        self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])
         self.given("parameters", [_PARAMETERS | changes])
 
     def run(self, name: str) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Publication, PublicationError, Session, admit, publish
-from clv_pipeline.warehouse.publication import fingerprint
+from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.warehouse.test_gate import contract
 
 PUBLICATION = load_models()["publication"].contract
@@ -102,19 +103,51 @@ def test_a_refused_publication_leaves_the_current_one_byte_for_byte(session: Ses
 
 
 def test_a_version_is_never_changed(session: Session, tmp_path: Path) -> None:
-    contracts = fill(session, 1)
-    put_out(session, contracts, tmp_path, "first")
-    with pytest.raises(PublicationError, match="never changed"):
-        put_out(session, contracts, tmp_path, "first")
+    made = put_out(session, fill(session, 1), tmp_path, "first")
+    before = made.database.read_bytes()
+    with pytest.raises(PublicationError, match="never changed, start a new run"):
+        put_out(session, fill(session, 2, run="again"), tmp_path, "first")
+    assert made.database.read_bytes() == before
+
+
+def test_a_run_that_was_killed_before_the_flip_goes_on_with_its_version(session: Session, tmp_path: Path) -> None:
+    put_out(session, fill(session, 1), tmp_path, "first")
+    contracts = fill(session, 2, run="again")
+    second = put_out(session, contracts, tmp_path, "second")
+    before = second.database.read_bytes()
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("versions/first")
+    assert put_out(session, contracts, tmp_path, "second") == second
+    assert (tmp_path / "current").resolve() == second.directory
+    assert second.database.read_bytes() == before
 
 
 def test_the_last_versions_are_kept_and_leftovers_swept(session: Session, tmp_path: Path) -> None:
     contracts = fill(session, 1)
-    leftover = tmp_path / "versions" / ".killed.partial"
-    leftover.mkdir(parents=True)
+    (tmp_path / "versions" / ".killed.partial" / "parquet").mkdir(parents=True)
+    (tmp_path / ".current.new").symlink_to("versions/killed")
     for run in ("first", "second", "third"):
         put_out(session, contracts, tmp_path, run, keep=2)
     assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["second", "third"]
+    assert sorted(path.name for path in tmp_path.glob(".*")) == []
+
+
+def test_the_order_of_publication_decides_what_is_kept_and_not_the_clock(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    put_out(session, contracts, tmp_path, "first", keep=2)
+    second = put_out(session, contracts, tmp_path, "second", keep=2)
+    os.utime(tmp_path / "versions" / "first", (4e9, 4e9))  # the clock was far ahead
+    third = put_out(session, contracts, tmp_path, "third", keep=2)
+    assert sorted((tmp_path / "versions").iterdir()) == [second.directory, third.directory]
+    assert (tmp_path / "current").resolve() == third.directory
+
+
+def test_a_version_from_before_versions_were_numbered_goes_first(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    (put_out(session, contracts, tmp_path, "second").directory / "number").unlink()
+    first = put_out(session, contracts, tmp_path, "first", keep=2)
+    third = put_out(session, contracts, tmp_path, "third", keep=2)
+    assert sorted((tmp_path / "versions").iterdir()) == [first.directory, third.directory]
 
 
 def test_a_reader_keeps_its_version_while_the_next_is_published(session: Session, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ with
 
 days as (select * from customer_days),
 
-settings as (select * from parameters),
+run_days as (select * from run_day),
 
 span as (
     select
@@ -16,9 +16,9 @@ final as (
     select
         span.first_day,
         span.last_day,
-        coalesce(settings.as_of, span.last_day) as as_of
+        coalesce(run_days.as_of, span.last_day) as as_of
     from span
-    cross join settings
+    cross join run_days
 )
 
 select * from final

@@ -6,16 +6,19 @@ raw_rows as (select * from raw_transactions),
 
 settings as (select * from parameters),
 
+run_days as (select * from run_day),
+
 log_amounts as (
     select ln(cast(raw_rows.amount as double)) as log_amount
     from raw_rows
     cross join settings
+    cross join run_days
     where
         settings.outliers <> 'keep'
         and raw_rows.amount > 0
         and raw_rows.customer_id is not null
         -- What counts as an outlier must not be learned from the future.
-        and cast(raw_rows.ordered_at as date) <= coalesce(settings.as_of, settings.today)
+        and cast(raw_rows.ordered_at as date) <= coalesce(run_days.as_of, run_days.today)
 ),
 
 quartiles as (

@@ -8,6 +8,8 @@ files as (select * from source_files),
 
 settings as (select * from parameters),
 
+run_days as (select * from run_day),
+
 fence as (select * from outlier_fence),
 
 screened as not materialized (
@@ -19,7 +21,7 @@ screened as not materialized (
             when raw_rows.customer_id is null then 'no customer'
             when raw_rows.ordered_at is null then 'unparsable date'
             when raw_rows.amount is null then 'unparsable number'
-            when cast(raw_rows.ordered_at as date) > settings.today then 'future date'
+            when cast(raw_rows.ordered_at as date) > run_days.today then 'future date'
             when raw_rows.quantity = 0 then 'non-positive quantity'
             when settings.returns = 'drop' and raw_rows.quantity < 0
                 then case
@@ -40,6 +42,7 @@ screened as not materialized (
         ) as fingerprint
     from raw_rows
     cross join settings
+    cross join run_days
     cross join fence
 ),
 
@@ -61,15 +64,17 @@ suspects as (
 ),
 
 duplicates as (
-    select * replace ('exact duplicate' as reason)
+    select suspects.* replace ('exact duplicate' as reason)
     from suspects
-    where reason is null
+    inner join files on suspects.source_id = files.source_id
+    where suspects.reason is null
+    -- By the name of the file, because its number depends on when it arrived.
     qualify
         row_number() over (
             partition by
-                customer_id, order_id, ordered_at, product_id, quantity, unit_price, amount, country,
-                attributes
-            order by source_id, source_line
+                suspects.customer_id, suspects.order_id, suspects.ordered_at, suspects.product_id, suspects.quantity,
+                suspects.unit_price, suspects.amount, suspects.country, suspects.attributes
+            order by files.source_file, suspects.source_line
         ) > 1
 ),
 

@@ -1,0 +1,30 @@
+"""What a run can be asked for in the launchpad, beside what has changed anyway."""
+
+import dagster as dg
+from pydantic import Field
+
+from clv_pipeline.refresh import Refresh
+
+
+class RefreshOptions(dg.ConfigurableResource[None]):
+    """Under `resources: refresh: config:` in the launchpad; the defaults are the nightly run."""
+
+    full_refresh: bool = Field(default=False, description="Read every source file again and build every table whole.")
+    days: str = Field(
+        default="",
+        description="Read again what holds transactions of these days and build them again, such as"
+        " 2011-02-01..2011-02-28.",
+    )
+
+    @classmethod
+    def asking(cls, refresh: Refresh) -> "RefreshOptions":
+        """Options that ask for this."""
+        days = "..".join(day.isoformat() for day in refresh.days or ())
+        return cls(full_refresh=refresh.full, days=days)
+
+    def asked(self) -> Refresh:
+        """As the steps take it."""
+        try:
+            return Refresh.of(self.full_refresh, self.days)
+        except ValueError as error:
+            raise dg.Failure(f"resources.refresh.config.{error}", allow_retries=False) from error

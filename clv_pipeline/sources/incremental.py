@@ -1,0 +1,235 @@
+"""Loading only what is new: of files, those that are new or have changed; of a query, the rows since a day.
+
+The result is what reading everything would give. That is why new files are first held against the conventions that
+the others were read by: where they do not agree, all files are judged together again.
+"""
+
+# Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from clv_pipeline.source_settings import CustomerSource, TableSource
+from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.changes import Changes, LoadedFile, compare
+from clv_pipeline.sources.conventions import Conventions, still_hold
+from clv_pipeline.sources.databases import Since, query_table
+from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.load import (
+    agreeing,
+    conventions_of,
+    create_table,
+    held_still,
+    load_tables,
+    no_record,
+    open_source,
+    prepared,
+)
+from clv_pipeline.sources.tables import RawTable
+from clv_pipeline.sql_text import quote_identifier
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Live rows that make way: all of a source, or those since a day (of a query)."""
+
+    source_id: int
+    since: date | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load of changes found."""
+
+    files: list[LoadedFile]
+    """Of the whole source, as it is after the load."""
+    read: list[str]
+    """Labels of the files that were read."""
+    gone: list[str]
+    """Labels of the files that are no longer there."""
+    replaced: list[Replaced]
+    is_whole: bool
+    """Whether the new table holds the records of the whole source, so that nothing of the live one stays."""
+
+
+def load_changes(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    base_dir: Path,
+    work_dir: Path,
+    *,
+    live: str,
+    known: Sequence[LoadedFile],
+    days: tuple[date, date] | None = None,
+) -> Load:
+    """Creates or replaces `table` with the records that are new since the last load, as `load_records` would.
+
+    Args:
+        con: a connection that sees the live table too.
+        table: takes the new records.
+        source: what is configured.
+        base_dir: where relative paths start.
+        work_dir: takes temporary copies.
+        live: the table that the last load went into; not looked at where nothing is known.
+        known: the files of the last load; none: everything is new.
+        days: first and last day; what holds records of these days is read again in any case.
+
+    Raises SourceError for whatever is wrong with the source.
+    """
+    with prepared(con, work_dir) as copies:
+        load = (
+            _load_query(con, table, source, base_dir, live, known, days)
+            if source.url is not None
+            else _load_files(con, table, source, base_dir, copies, live, known, days)
+        )
+    if not any(file.rows for file in load.files):
+        raise no_record(load.files[0].source_file)
+    return load
+
+
+def _load_files(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    base_dir: Path,
+    copies: Path,
+    live: str,
+    known: Sequence[LoadedFile],
+    days: tuple[date, date] | None,
+) -> Load:
+    files = list_files(source, base_dir)
+    again = _files_holding(con, live, source, known, days) if days is not None else set()
+    changes = compare(files, known, again, keep_removed=source.removed_files == "keep")
+    gone = changes.gone
+    if not changes.read:
+        create_table(con, table, type(source))
+        return Load(changes.kept, [], gone, [Replaced(file.source_id) for file in changes.replaced], is_whole=False)
+    with held_still(files):
+        tables, conventions, changes = _judged(con, source, files, changes, known, base_dir, copies)
+        read = load_tables(con, table, source, tables, conventions, first_id=_next_id(known))
+    return Load(
+        files=[*changes.kept, *read],
+        read=[file.source_file for file in read],
+        gone=gone,
+        replaced=[Replaced(file.source_id) for file in changes.replaced],
+        is_whole=not changes.kept,
+    )
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    files: Sequence[SourceFile],
+    changes: Changes,
+    known: Sequence[LoadedFile],
+    base_dir: Path,
+    copies: Path,
+) -> tuple[list[RawTable], Conventions, Changes]:
+    """The tables to load and how to read them: of all files, where the new ones change how any file is read."""
+    remembered = Conventions(**json.loads(known[0].conventions)) if known else None
+    # Any file may bring another attribute of customers, so demographics are read together.
+    apart = remembered is not None and not isinstance(source, CustomerSource)
+    if apart and remembered is not None:
+        tables = open_source(con, source, changes.read, base_dir, copies / "new")
+        if still_hold(con, remembered, tables, source):
+            return tables, remembered, changes
+    tables = open_source(con, source, files, base_dir, copies / "all")
+    conventions = conventions_of(con, tables, source)
+    if apart and conventions == remembered:
+        read = {file.label for file in changes.read}
+        return [raw for raw in tables if raw.file is not None and raw.file.label in read], conventions, changes
+    return tables, conventions, changes.reading_all(files)
+
+
+def _load_query(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    base_dir: Path,
+    live: str,
+    known: Sequence[LoadedFile],
+    days: tuple[date, date] | None,
+) -> Load:
+    """The rows of a query: where a lookback is configured, those since the newest known record less the lookback."""
+    assert source.url is not None and source.query is not None  # noqa: S101, PT018  (the settings see to it)
+    before = known[0] if known else None
+    since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None
+    if before is None or since is None or source.time is None:
+        tables = open_source(con, source, [], base_dir, base_dir)
+        read = load_tables(con, table, source, tables, conventions_of(con, tables, source), _next_id(known))
+        return Load(read, [file.source_file for file in read], [], [], is_whole=True)
+    raw = query_table(con, source.url, source.query, base_dir, Since(source.columns[source.time], since))
+    remembered = Conventions(**json.loads(before.conventions))
+    if not still_hold(con, remembered, agreeing([raw], source), source):
+        return _load_query(con, table, source, base_dir, live, [], None)
+    live_table, new_table = quote_identifier(live), quote_identifier(table)
+    ((kept_rows, last_line),) = con.execute(
+        f"SELECT count(*), coalesce(max(source_line), 0) FROM {live_table}"
+        f" WHERE NOT coalesce({source.time} >= $since, false)",
+        {"since": since},
+    ).fetchall()
+    [part] = load_tables(
+        con, table, source, [replace(raw, first_line=last_line + 1)], remembered, first_id=before.source_id
+    )
+    older = f"SELECT count(*) FROM {new_table} WHERE {source.time} < $since OR {source.time} IS NULL"
+    if con.execute(older, {"since": since}).fetchall() != [(0,)]:
+        raise SourceError(
+            f"{part.source_file}: was asked for rows since {since} and gave older ones: its column"
+            f" {source.columns[source.time]!r} does not compare as a date; make it one in {source.key}.query, or"
+            " remove lookback_days"
+        )
+    if _holds_the_same(con, live, table, source.time, since):
+        con.execute(f"DELETE FROM {new_table}")
+        return Load([before], [part.source_file], [], [], is_whole=False)
+    now = replace(part, rows=kept_rows + part.rows)
+    return Load([now], [part.source_file], [], [Replaced(before.source_id, since)], is_whole=False)
+
+
+def _since(
+    con: duckdb.DuckDBPyConnection, source: TableSource, live: str, days: tuple[date, date] | None
+) -> date | None:
+    """The first day that is asked for again; None where no record has a date yet."""
+    ((newest,),) = con.execute(f"SELECT CAST(max({source.time}) AS DATE) FROM {quote_identifier(live)}").fetchall()
+    if newest is None:
+        return None
+    # A date in the future is a mistake and must not hide the days before it.
+    since: date = min(newest, date.today()) - timedelta(days=source.lookback_days or 0)
+    return min(since, days[0]) if days is not None else since
+
+
+def _holds_the_same(con: duckdb.DuckDBPyConnection, live: str, table: str, time: str, since: date) -> bool:
+    """Whether the live rows since a day are those of `table`, whatever their numbers."""
+    old = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(live)} WHERE {time} >= CAST($since AS DATE)"
+    new = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(table)}"
+    differs = f"SELECT EXISTS (({old}) EXCEPT ALL ({new})) OR EXISTS (({new}) EXCEPT ALL ({old}))"
+    return con.execute(differs, {"since": since}).fetchall() == [(False,)]
+
+
+def _files_holding(
+    con: duckdb.DuckDBPyConnection,
+    live: str,
+    source: TableSource,
+    known: Sequence[LoadedFile],
+    days: tuple[date, date],
+) -> set[str]:
+    """Labels of the files that hold records of these days."""
+    if source.time is None or not known:
+        return set()
+    rows = con.execute(
+        f"SELECT DISTINCT source_id FROM {quote_identifier(live)}"
+        f" WHERE {source.time} >= $first AND {source.time} < CAST($last AS DATE) + 1",
+        {"first": days[0], "last": days[1]},
+    ).fetchall()
+    holding = {source_id for (source_id,) in rows}
+    return {file.path for file in known if file.source_id in holding}
+
+
+def _next_id(known: Sequence[LoadedFile]) -> int:
+    return max((file.source_id for file in known), default=0) + 1

@@ -1,0 +1,66 @@
+"""Building a SQL table: whole, or only the days on which one of its inputs changed.
+
+A model that is made day by day (`day_column` in its contract) is the same query either way: for a few days it
+reads copies of its inputs that hold these days alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clv_pipeline.sql_models import SqlModel, TableModel
+from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, copy_affected, find_affected_days
+from clv_pipeline.warehouse.duckdb_engine import Session, added_name, day_of
+from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
+
+WORTH_IT = 0.3
+"""Above this share of all days, building everything is no dearer than replacing days."""
+
+
+def stage_model(
+    session: Session, model: SqlModel, models: Mapping[str, TableModel], *, recipe: str, full: bool
+) -> None:
+    """Stage the model's table: only the affected days, where it is made day by day and it is known which they are.
+
+    Args:
+        session: the open warehouse.
+        model: what to build.
+        models: of all tables, by name.
+        recipe: the table's own (code and settings); a table of another recipe is built whole.
+        full: build everything in any case.
+    """
+    contract = model.contract
+    few_days = (
+        contract.day_column is not None
+        and not full
+        and built_by(session, contract.table, recipe)
+        and find_affected_days(session, inputs_of(session, contract.table), versions_of(session, model.dependencies))
+        and _affected_share(session) <= WORTH_IT
+    )
+    if not few_days:
+        session.stage_query(contract, model.sql)
+    elif contract.materialized == "view":
+        session.stage_query(contract, model.sql)
+        session.changed_days = f"select day from {AFFECTED_DAYS}"  # noqa: S608  (a constant)
+    else:
+        daily = [name for name in model.dependencies if models[name].contract.day_column is not None]
+        copies = {name: f"{name}__affected" for name in daily}
+        for name, copy in copies.items():
+            copy_affected(session, models[name].contract, copy)
+        added = quote_identifier(added_name(contract.table))
+        session.execute(f"create table {added} as {model.reading(copies)}")
+        for copy in copies.values():
+            session.execute(f"drop table {quote_identifier(copy)}")
+        session.stage_changes(contract, f"{day_of(contract)} in (select day from {AFFECTED_DAYS})")  # noqa: S608
+
+
+def _affected_share(session: Session) -> float:
+    """Affected days per day of history."""
+    if not session.has_table("customer_days"):
+        return 1.0
+    ((affected, days),) = session.execute(
+        f"select (select count(*) from {AFFECTED_DAYS}),"  # noqa: S608
+        " (select coalesce(date_diff('day', min(purchase_day), max(purchase_day)), 0) + 1 from customer_days)"
+    ).fetchall()
+    return float(affected / days)

@@ -1,0 +1,45 @@
+"""What DuckDB says of a damaged file, a stray log, a full disk and missing permissions, and what to do then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+_DAMAGED = ("Corrupt database file", "not a valid DuckDB database file")
+_STRAY_LOG = ("replaying WAL file", "This WAL was created for")
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded", "Could not write file")
+
+
+class StorageError(RuntimeError):
+    """The warehouse cannot be read or written; the text says what to do. What is served is not concerned."""
+
+
+def storage_error(error: BaseException | None, warehouse: Path) -> StorageError | None:
+    """What to tell of `error` where it is about the file `warehouse` or its disk; None where it is not."""
+    if not isinstance(error, duckdb.Error | OSError):
+        return None
+    text = str(error)
+    if any(words in text for words in _DAMAGED):
+        return StorageError(
+            f"{warehouse} is damaged ({text}). Put a backup in its place, or move it away and run"
+            " `clv run --full-refresh`: everything is built again from the source, only the history of past forecasts"
+            " and champions begins anew. What is served stays as it is."
+        )
+    if any(words in text for words in _STRAY_LOG):
+        return StorageError(
+            f"{warehouse}.wal is not the log of {warehouse.name} ({text}). If one of them was restored or copied here,"
+            " put its own companion beside it; otherwise move the .wal away: the warehouse is then as it was when it"
+            " was last closed. Run again afterwards."
+        )
+    if any(words in text for words in _FULL):
+        return StorageError(
+            f"the disk is full, or a quota is reached ({text}). Free some space and run again; tables and publications"
+            " are as they were."
+        )
+    if "Permission denied" in text and str(warehouse.parent) in text:
+        return StorageError(
+            f"the warehouse cannot be opened ({text}). Give the user who runs the pipeline the right to read and write"
+            f" {warehouse.parent} and what is in it."
+        )
+    return None

@@ -1,0 +1,124 @@
+"""A night of the pipeline in a process of its own, which a fault can be prepared for.
+
+The part of the graph from the source files to `rfm` and `row_ledger` runs as Dagster assets, and a publication of
+these two tables ends it. Whatever is heavy is imported here, so that a fork server imports it once for all nights;
+nothing here may start a thread or open DuckDB before the fork.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import dagster as dg
+
+# Not named below: imported once in the fork server instead of in every night.
+import great_expectations  # noqa: F401
+import polars  # noqa: F401
+
+import clv_pipeline.assets
+from clv_pipeline.assets import Pipeline, all_assets, serving
+from clv_pipeline.assets.refresh import RefreshOptions
+from clv_pipeline.assets.tables import REFRESH
+from clv_pipeline.settings import Settings
+from clv_pipeline.sql_models import SqlModel, load_models
+
+MODELS = {
+    # Every table is audited, but by one expectation: the search for faults is in how tables come and go.
+    name: replace(model, contract=model.contract.model_copy(update={"expectations": model.contract.expectations[:1]}))
+    for name, model in load_models().items()
+}
+CODE_VERSIONS = [model.code_version for model in MODELS.values() if isinstance(model, SqlModel)]
+"""Asked for here, because a query is parsed once and remembers."""
+PUBLISHED = ("rfm", "row_ledger", "publication")
+COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
+
+Prepare = Callable[[Path], None]
+"""Runs first in the night's process and is given its folder: limits it, or sets up what kills it."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """How a night ended. A night that was killed has no report, and neither succeeded nor failed."""
+
+    exit_code: int
+    success: bool
+    failure: str
+
+    @property
+    def killed(self) -> bool:
+        """Whether its process was ended by SIGKILL."""
+        return self.exit_code == -9
+
+
+def settings_of(folder: Path) -> Settings:
+    """Order files in `folder/orders`, everything else in `folder/home`."""
+    return Settings.from_mapping(
+        {
+            "source": {"transactions": {"path": "orders/*", "columns": {name: name for name in COLUMNS}}},
+            "storage": {"home": str(folder / "home"), "keep_versions": 3},
+        },
+        config_file=folder / "clv.yaml",
+    )
+
+
+def start_night(folder: Path, prepare: Prepare | None = None) -> ForkServerProcess:
+    """Start a night in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    (folder / "report.json").unlink(missing_ok=True)
+    process = context.Process(target=_night, args=(folder, prepare))
+    process.start()
+    return process
+
+
+def end_of(process: ForkServerProcess, folder: Path, seconds: float = 120) -> Night:
+    """Wait for a night to end."""
+    process.join(seconds)
+    assert process.exitcode is not None, f"the night has not ended after {seconds} s"
+    report = folder / "report.json"
+    told = json.loads(report.read_text()) if report.exists() else {"success": False, "failure": ""}
+    return Night(process.exitcode, **told)
+
+
+def spend_night(folder: Path, prepare: Prepare | None = None) -> Night:
+    """A whole night, from start to end."""
+    return end_of(start_night(folder, prepare), folder)
+
+
+def _night(folder: Path, prepare: Prepare | None) -> None:
+    # Charts show tables and change none.
+    clv_pipeline.assets.PLOTS.clear()
+    if prepare is not None:
+        prepare(folder)
+    settings = settings_of(folder)
+    pipeline = replace(Pipeline.of(settings), models=MODELS)
+    few = replace(pipeline, models={name: MODELS[name] for name in PUBLISHED})
+    whole = [asset for asset in all_assets(pipeline) if dg.AssetKey("published_marts") not in asset.keys]
+    try:
+        result = dg.materialize(
+            [*whole, serving.published_marts(few)],
+            resources={REFRESH: RefreshOptions()},
+            selection=dg.AssetSelection.from_string("*published_marts").required_multi_asset_neighbors(),
+            instance=dg.DagsterInstance.ephemeral(),
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    finally:
+        pipeline.warehouse.close()
+    (folder / "report.json").write_text(json.dumps({"success": result.success, "failure": _failure(result)}))
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    """What the user reads about the first failed step."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return data.user_failure_data.description
+            return f"unexpected: {data.error}"
+    return ""
