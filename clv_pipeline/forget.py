@@ -17,20 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from clv_pipeline.connections import open_scratch
 from clv_pipeline.privacy import FORGOTTEN, FOUND, Register, find_forgotten, suppress
 from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline.warehouse import Session, Warehouse, storage_error
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
 from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.publication import DATABASE, kept_versions, supersede, sweep_leftovers
-
-if TYPE_CHECKING:
-    import duckdb
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""
@@ -68,6 +67,7 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         WarehouseBusyError: a run is going on; it is named.
         ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
         RegisterError: the register's salt is missing.
+        StorageError: the warehouse is damaged or the disk full; running it again goes on.
     """
     run_id = str(uuid.uuid4())
     register = Register(settings.privacy_dir)
@@ -90,13 +90,17 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         published_rows, replaced = publications.erase()
         rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
         warehouse.rewrite()
+    except (duckdb.Error, OSError) as error:
+        if (told := storage_error(error, settings.warehouse_path)) is not None:
+            raise told from error
+        raise
     finally:
         warehouse.close()
     if strange := publications.strange():
         raise ForgetError(
-            f"erased from the warehouse, but not from {', '.join(map(str, strange))}: customers have pseudonyms there"
-            f" under another key. Set {PSEUDONYM_KEY} to that key and run the command again, or remove the folders once"
-            " a newer publication is served"
+            f"erased from the warehouse, but not from {', '.join(map(str, strange))}: it cannot be read, or customers"
+            f" have pseudonyms there under another key. Set {PSEUDONYM_KEY} to that key and run the command again, or"
+            " remove the folders once a newer publication is served"
         )
     register.finish(run_id, rows)
     return Erasure(run_id, rows, replaced, [entry["requested_at"] for entry in register.unfinished()])
@@ -214,9 +218,9 @@ class _Publications:
         return found
 
     def strange(self) -> list[Path]:
-        """Versions with pseudonyms under another key than today's, so that nobody can be found in them."""
+        """Versions in which nobody can be found: damaged ones, and those with pseudonyms under another key."""
         own = None if self._key is None else self._key.fingerprint
-        found = []
+        found = [self._folder / "versions" / name for name, told in kept_versions(self._folder).items() if told is None]
         for version in self._versions():
             with self._opened(version) as published:
                 if _pseudonym_key(published) not in (None, own):
@@ -238,8 +242,7 @@ class _Publications:
         return self._erased_rows, replaced
 
     def _versions(self) -> list[Path]:
-        versions = self._folder / "versions"
-        return sorted(kept_versions(versions)) if versions.exists() else []
+        return [self._folder / "versions" / name for name, found in kept_versions(self._folder).items() if found]
 
     @contextmanager
     def _opened(self, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -10,6 +10,8 @@ import pytest
 
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
+from clv_pipeline_tests.faults.record import Injected
 
 SHOP_COLUMNS = {
     "customer_id": "Customer",
@@ -51,3 +53,30 @@ def shop_settings(tmp_path: Path) -> Callable[..., Settings]:
         )
 
     return build
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A receiver of webhooks."""
+    webhook = Webhook()
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server."""
+    mailbox = Mailbox()
+    yield mailbox
+    mailbox.close()
+
+
+@pytest.fixture
+def injected(record_property: Callable[[str, object], None]) -> Injected:
+    """Notes which fault a test injects, for docs/RELIABILITY.md."""
+
+    def note(fault: str, times: int = 1) -> None:
+        record_property("fault", fault)
+        record_property("times", times)
+
+    return note

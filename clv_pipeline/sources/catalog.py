@@ -50,12 +50,18 @@ class SourceFile:
 def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
-    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing, or a
-    link that leads out of the folders that are named.
+    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing or may not be looked
+    for, and for a link that leads out of the folders that are named.
     """
     found: dict[Path, SourceFile] = {}
     for pattern in source.path:
-        for file in _resolve(pattern.strip(), base_dir, source.key):
+        try:
+            files = _resolve(pattern.strip(), base_dir, source.key)
+        except PermissionError as error:
+            raise SourceError(
+                f"{pattern}: cannot be looked for ({error}); let the user who runs the pipeline read the folder"
+            ) from error
+        for file in files:
             found.setdefault(file.path.resolve(), file)
     refuse_strays(found.values(), source, base_dir)
     return sorted(found.values(), key=lambda file: file.label)

@@ -21,6 +21,20 @@ def one_error(problems: Sequence[str]) -> SourceError:
     return SourceError("\n".join(shown))
 
 
+def first_line(error: Exception) -> str:
+    """What a third party says, without the lines below it: those show statements, paths of copies and data."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first twenty names, quoted and of forty characters at most; `none` if there are none."""
+    known = list(names)
+    shown = [repr(_shown_name(name if len(name) <= 40 else name[:40] + "…")) for name in known[:20]]
+    if len(known) > len(shown):
+        shown.append(f"… and {len(known) - len(shown)} more")
+    return ", ".join(shown) or "none"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the known name that is most like `name`, or nothing."""
     by_lower = {candidate.lower(): candidate for candidate in known}
@@ -34,7 +48,7 @@ def shape(value: str) -> str:
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
 
 
-def shown_name(name: str) -> str:
-    """A column name, quoted, as an error may show it: in full, unless it looks like a value (no header line)."""
+def _shown_name(name: str) -> str:
+    """A column name as an error may show it: in full, unless it looks like a value, as in a file without a header."""
     looks_like_a_value = "@" in name or sum(map(str.isdigit, name)) > sum(map(str.isalpha, name))
-    return repr(shape(name) if looks_like_a_value else name)
+    return shape(name) if looks_like_a_value else name

@@ -24,6 +24,9 @@ TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".
 KINDS = {**TEXT_KINDS, ".parquet": "parquet", ".xlsx": "xlsx"}
 """File endings and the kind of reader each needs; text kinds may be gzipped too."""
 
+_OTHER_KINDS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip or .xlsx", b"PAR1": ".parquet"}
+"""How files begin that are no text, and what their names should end in."""
+
 _MAX_RATIO = 200
 _RATIO_APPLIES_ABOVE = 100 * CHUNK
 """What unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb: tables of text are
@@ -96,15 +99,30 @@ class _Bounded:
         refuse_bomb(self._file.label, self._file.bytes, self._given)
         return chunk
 
+    def seek(self, offset: int) -> None:
+        """Go to `offset` and count from there."""
+        self._stream.seek(offset)
+        self._given = offset
+
 
 def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None) -> TextFacts:
-    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one,
-    and for a bomb."""
+    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one, for what is no
+    text, and for a bomb."""
     with damage_told(file.label), _uncompressed(file.path, gzipped) as stream:
+        beginning = stream.read(4)
+        stream.seek(0)
+        ending = next((ending for mark, ending in _OTHER_KINDS.items() if beginning.startswith(mark)), None)
+        if ending is not None:
+            raise SourceError(f"{file.label}: is no text but a {ending} file; name it so")
         # Every text file is read to its end here, before anything else reads it.
         facts = examine(cast(BinaryIO, _Bounded(stream, file)), configured_encoding)
     if not facts.head.strip():
         raise SourceError(f"{file.label}: is empty; remove it or write at least its header")
+    if "\0" in facts.head.lstrip().partition("\n")[0]:
+        raise SourceError(
+            f"{file.label}: its first line holds NUL characters; get the file again if it is damaged, "
+            "or state the source's format.encoding, for example utf-16-le"
+        )
     return facts
 
 
@@ -145,6 +163,12 @@ def blank_lines_before(path: Path, positions: Sequence[int]) -> list[int]:
                 count += lines.count(b"\n") + lines.count(b"\r\n")
             counts.append(count)
     return counts
+
+
+def lines_in(path: Path) -> int:
+    """How many lines that are not blank the text file at `path` has; ones inside quotes count too."""
+    with _uncompressed(path, path.suffix.lower() == ".gz") as stream:
+        return sum(1 for line in stream if line.strip())
 
 
 def _tabs_for_spaces(lines: str) -> str:

@@ -7,13 +7,13 @@ is staged under a private name, put in the place of its predecessor, and read.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -21,6 +21,7 @@ from clv_pipeline.connections import RESTRICTED, restrict
 from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
 from clv_pipeline.warehouse.storage_faults import storage_error
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ is written a third faster in this one."""
 THREADS = max(4, os.cpu_count() or 1)
 """Of DuckDB, which cuts its hash tables into more pieces for more threads. On two cores, the pieces of two threads
 outgrow the cache: grouping millions of rows takes a quarter less with four."""
-
-
-class WarehouseBusyError(RuntimeError):
-    """Another process works on the warehouse; the text names it."""
 
 
 def staged_name(table: str) -> str:
@@ -232,47 +229,55 @@ class Warehouse:
     def __init__(self, path: Path, directories: Sequence[Path] = ()) -> None:
         self.path = path
         self.directories = directories
+        self.lock = WriterLock(path.with_suffix(".lock"))
         self._session: Session | None = None
-        self._lock: IO[str] | None = None
 
     @property
     def work_dir(self) -> Path:
         """A folder for files that live no longer than a step; a load empties it."""
         return self.path.parent / "work"
 
-    def open(self, holder: str) -> Session:
-        """The open session, or a new one; `holder` names the run in the lock.
+    def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
+        """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        private_files()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
+
+    def open(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> Session:
+        """The open session, or a new one. `holder`, `wait_minutes` and `tell` are those of `WriterLock.acquire`.
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the file is damaged, has a stray log beside it, or may not be opened.
         """
         if self._session is None:
-            private_files()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._acquire(holder)
+            self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
             atexit.register(self.close)
             try:
-                self._session = self._connect()
-            except duckdb.Error as error:
+                self._session = Session(self._connect())
+            except (duckdb.Error, WarehouseBusyError) as error:
                 self.close()
                 if (told := storage_error(error, self.path)) is not None:
                     raise told from error
                 raise
         return self._session
 
-    def _connect(self) -> Session:
-        connection = duckdb.connect(
-            str(self.path),
-            config={
-                "temp_directory": str(self.path.parent / "spill"),
-                "storage_compatibility_version": STORAGE_VERSION,
-                "threads": THREADS,
-                **RESTRICTED,
-            },
-        )
-        restrict(connection, [self.path.parent, *self.directories])
-        return Session(connection)
+    @contextmanager
+    def keep_out(self, holder: str) -> Iterator[None]:
+        """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        self.reserve(holder)
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def rewrite(self) -> None:
         """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
@@ -309,31 +314,34 @@ class Warehouse:
         for folder in (self.work_dir, self.path.parent / "spill"):
             if folder.exists():
                 shutil.rmtree(folder)
-        self._session = self._connect()
+        self._session = Session(self._connect())
 
     def close(self) -> None:
         """Write everything to the file and let the next process in."""
         if self._session is not None:
             self._session.close()
             self._session = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.lock.release()
         atexit.unregister(self.close)
 
-    def _acquire(self, holder: str) -> IO[str]:
-        path = self.path.with_suffix(".lock")
-        lock = path.open("a+", encoding="utf-8")
+    def _connect(self) -> duckdb.DuckDBPyConnection:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            other = lock.read().strip() or "a process that has not said its name"
-            lock.close()
-            raise WarehouseBusyError(
-                f"{self.path} is in use by {other}. Wait for it to end, or stop it, and start again."
-            ) from error
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, {holder}")
-        lock.flush()
-        return lock
+            connection = duckdb.connect(
+                str(self.path),
+                config={
+                    "temp_directory": str(self.path.parent / "spill"),
+                    "storage_compatibility_version": STORAGE_VERSION,
+                    "threads": THREADS,
+                    **RESTRICTED,
+                },
+            )
+        except duckdb.IOException as error:
+            # A DuckDB shell that somebody left open knows nothing of our lock, but DuckDB sees it.
+            if found := re.search(r"Conflicting lock is held in (.+?)\. ", str(error)):
+                raise WarehouseBusyError(
+                    f"{self.path} is open in {found[1]}, which is not a run of this pipeline. Close it and start"
+                    " again; to look at data, open published/current/clv.duckdb."
+                ) from error
+            raise
+        restrict(connection, [self.path.parent, *self.directories])
+        return connection

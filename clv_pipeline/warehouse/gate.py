@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,6 @@ SMALL_ROWS = 1_000
 _RECORDS = """
 create schema if not exists gate;
 create sequence if not exists gate.numbers;
-create table if not exists gate.warehouse as select uuid() as id;
 create table if not exists gate.audits (
     audited_at timestamp not null, run_id varchar not null, table_name varchar not null,
     passed boolean not null, failed_checks varchar not null
@@ -41,6 +41,7 @@ create table if not exists gate.promotions (
 );
 alter table gate.promotions add column if not exists version bigint default 0;
 alter table gate.promotions add column if not exists recipe varchar default '';
+alter table gate.promotions add column if not exists content_id varchar default '';
 """
 
 
@@ -86,10 +87,10 @@ def admit(
         recipe: recorded: identifies code and settings.
 
     Raises:
-        GateError: the last audit of a table that it reads has failed.
+        GateError: the last audit of a table that it reads or waits for has failed.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, reads)
+    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
     session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
@@ -134,10 +135,10 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     always built: what it depends on is outside of the warehouse.
 
     Raises:
-        GateError: the last audit of a table that it reads has failed.
+        GateError: the last audit of a table that it reads or waits for has failed.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, reads)
+    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
     tables = [contract.table for contract in contracts]
     promoted = _promotions(session)
     if not reads or any(table not in promoted or not session.has_table(table) for table in tables):
@@ -181,9 +182,12 @@ def versions_of(session: Session, tables: Sequence[str]) -> Mapping[str, int]:
 
 
 def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
-    """What identifies the content of live tables, also among the warehouses that there have been."""
-    ((warehouse,),) = session.execute("select id from gate.warehouse").fetchall()
-    return {table: f"{warehouse}/{version}" for table, version in _versions(session, tables).items()}
+    """What identifies the content of live tables.
+
+    Unlike a version it is never given twice, not even by a warehouse that was restored from a backup or began anew.
+    """
+    promoted = _promotions(session)
+    return {table: promoted[table].content_id for table in tables if table in promoted}
 
 
 def ensure_records(session: Session) -> None:
@@ -205,6 +209,10 @@ def refuse_failed_inputs(session: Session, reads: Sequence[str]) -> None:
     failed = _failed_audits(session)
     if reasons := [failed[table] for table in reads if table in failed]:
         raise GateError("not built, because " + "; ".join(reasons))
+
+
+def _waits_for(contracts: Sequence[Contract]) -> list[str]:
+    return [table for contract in contracts for table in contract.waits_for]
 
 
 _LAST_AUDITS = (
@@ -276,15 +284,16 @@ class _Promotion:
     built_from: dict[str, int]
     version: int
     recipe: str
+    content_id: str
 
 
 def _promotions(session: Session) -> dict[str, _Promotion]:
     rows = session.execute(
-        "select table_name, run_id, contract_hash, rows, built_from, version, recipe from gate.promotions"
+        "select table_name, run_id, contract_hash, rows, built_from, version, recipe, content_id from gate.promotions"
     ).fetchall()
     return {
-        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe)
-        for table, run_id, contract_hash, count, built_from, version, recipe in rows
+        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe, content_id)
+        for table, run_id, contract_hash, count, built_from, version, recipe, content_id in rows
     }
 
 
@@ -353,8 +362,8 @@ def _record_promotions(
         before = promoted.get(contract.table)
         session.execute(
             "insert or replace into gate.promotions"
-            " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+            " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe, content_id)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 contract.table,
                 run_id,
@@ -364,6 +373,7 @@ def _record_promotions(
                 json.dumps(built_from),
                 before.version if before is not None and not admission.changed else version,
                 recipe,
+                before.content_id if before is not None and not admission.changed else uuid.uuid4().hex,
             ],
         )
     return int(version)

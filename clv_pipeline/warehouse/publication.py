@@ -2,7 +2,7 @@
 
 A publication is written beside the others, verified by reading all of it back, brought to the disk, and only then
 pointed at: whatever ends the process or the machine, what is served is the previous version or the new one. Readers of
-the previous one keep their files until the last `keep` versions have moved on.
+the previous one keep their files until the last `keep` versions have moved on; so long it can be pointed back to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -30,6 +30,8 @@ CURRENT = "current"
 CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
+ROLLBACKS = "rollbacks.log"
+"""A line per `point_back`: when, from which version, to which."""
 
 
 class PublicationError(RuntimeError):
@@ -49,6 +51,18 @@ class Publication:
     def database(self) -> Path:
         """The DuckDB file of this version."""
         return self.directory / DATABASE
+
+
+@dataclass(frozen=True)
+class Version:
+    """A kept version, as its own table `publication` describes it."""
+
+    run_id: str
+    published_at: datetime
+    """UTC, without timezone."""
+    as_of: date
+    tables: dict[str, tuple[int, str]]
+    """Rows and content hash of every table."""
 
 
 def publish(
@@ -169,7 +183,7 @@ def _make(
     """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
     partial = _partial(final)
     (partial / "parquet").mkdir(parents=True)
-    number = 1 + max(map(_number, kept_versions(final.parent)), default=0)
+    number = 1 + max(map(_number, _versions(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
         tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
@@ -217,8 +231,7 @@ def _complete(partial: Path, final: Path, tables: dict[str, tuple[int, str]]) ->
     _to_disk(final.parent)
 
 
-def kept_versions(folder: Path) -> list[Path]:
-    """The versions in `storage.home/published/versions`, in no order."""
+def _versions(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
@@ -334,7 +347,62 @@ def _point_at(folder: Path, version: str) -> None:
 
 
 def _prune(newest: Path, keep: int) -> None:
-    others = sorted((path for path in kept_versions(newest.parent) if path != newest), key=_number, reverse=True)
+    others = sorted((path for path in _versions(newest.parent) if path != newest), key=_number, reverse=True)
     for old in others[keep - 1 :]:
         # Under another name first: half a version must not look like one.
         shutil.rmtree(old.rename(_partial(old)))
+
+
+def kept_versions(folder: Path) -> dict[str, Version | None]:
+    """The versions below `folder/versions` by name, newest first; None for one that cannot be read."""
+    versions = folder / "versions"
+    described: dict[str, Version | None] = {}
+    for directory in sorted(_versions(versions), key=_number, reverse=True) if versions.exists() else []:
+        try:
+            described[directory.name] = _describe(directory)
+        except PublicationError:
+            described[directory.name] = None
+    return described
+
+
+def current_version(folder: Path) -> str | None:
+    """The name of the version that `folder/current` points to; None before the first publication."""
+    link = folder / CURRENT
+    return link.readlink().name if link.is_symlink() else None
+
+
+def point_back(folder: Path, name: str) -> Version:
+    """Verify a kept version against its own hashes, flip `folder/current` to it and note that in ROLLBACKS.
+
+    Call it while no run can publish. The next publication is a new version as usual.
+
+    Raises:
+        PublicationError: there is no such version, or it does not read back; what is served stays as it was.
+    """
+    known = kept_versions(folder)
+    if name not in known:
+        raise PublicationError(f"no version {name}; known are {', '.join(known) or 'none yet'}")
+    directory = folder / "versions" / name
+    version = _describe(directory)
+    try:
+        _verify(directory, version.tables)
+    except duckdb.Error as error:
+        raise PublicationError(f"{directory} does not read back: {error}") from error
+    before = current_version(folder)
+    _point_at(folder, name)
+    with (folder / ROLLBACKS).open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: current was {before}, is now {name}\n")
+    return version
+
+
+def _describe(directory: Path) -> Version:
+    """What a version says of itself. Raises PublicationError when it cannot be read."""
+    try:
+        with open_read_only(directory / DATABASE) as file:
+            [(run_id, published_at, as_of, tables)] = file.execute(
+                "select run_id, published_at, as_of, tables from publication"
+            ).fetchall()
+        listed = {table["table"]: (table["rows"], table["content_hash"]) for table in json.loads(tables)}
+    except (duckdb.Error, ValueError) as error:
+        raise PublicationError(f"{directory / DATABASE} cannot be read: {error}") from error
+    return Version(run_id, published_at, as_of, listed)

@@ -20,8 +20,8 @@ import dagster as dg
 import great_expectations  # noqa: F401
 import polars  # noqa: F401
 
-import clv_pipeline.assets
 from clv_pipeline.assets import Pipeline, all_assets, serving
+from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.settings import Settings
@@ -76,7 +76,7 @@ def start_night(folder: Path, prepare: Prepare | None = None) -> ForkServerProce
     return process
 
 
-def end_of(process: ForkServerProcess, folder: Path, seconds: float = 120) -> Night:
+def end_of(process: ForkServerProcess, folder: Path, seconds: float = 600) -> Night:
     """Wait for a night to end."""
     process.join(seconds)
     assert process.exitcode is not None, f"the night has not ended after {seconds} s"
@@ -92,7 +92,7 @@ def spend_night(folder: Path, prepare: Prepare | None = None) -> Night:
 
 def _night(folder: Path, prepare: Prepare | None) -> None:
     # Charts show tables and change none.
-    clv_pipeline.assets.PLOTS.clear()
+    PLOTS.clear()
     if prepare is not None:
         prepare(folder)
     settings = settings_of(folder)

@@ -1,4 +1,6 @@
-"""SIGKILL at a chosen moment of a night: before the n-th statement or file operation of a phase, or some time into it.
+"""SIGKILL at a chosen moment of a night: before the n-th operation of a phase, or some milliseconds into it.
+
+An operation is an SQL statement or a change to a file or folder.
 
 A phase is told by who asks: what `sources` runs is the load, what `quality` runs the audit, what publication.py runs
 publishes, its flip of the symlink is the flip; of the rest, what runs inside a transaction of the gate promotes, and
@@ -14,6 +16,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import duckdb
@@ -53,16 +56,17 @@ class _Striker:
             return
         if self.strike.delay_ms is None:
             end_this_process()
-        threading.Timer(self.strike.delay_ms / 1000, end_this_process).start()
+        else:
+            threading.Timer(self.strike.delay_ms / 1000, end_this_process).start()
 
 
 def end_this_process() -> None:
-    """As the out-of-memory killer or a power cut does: nothing more of this process runs."""
+    """As the out-of-memory killer does: nothing more of this process runs."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def take_notes(folder: Path) -> None:
-    """Prepare a night that is not struck to list its operations in `folder/operations.txt`, a line each."""
+    """Prepare a night to list its operations in `folder/operations.txt`, a line `phase what` each."""
     notes = (folder / "operations.txt").open("w", buffering=1)
     watch(lambda phase, what: print(phase, " ".join(what.split())[:100], file=notes))
 
@@ -135,7 +139,7 @@ def watch(tell: Any) -> None:
 def _phase(in_transaction: bool) -> str | None:
     """Of the operation at hand; None where the pipeline has not asked for it."""
     ours = False
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         _, inside, module = frame.f_code.co_filename.rpartition(PACKAGE)
         if inside:
@@ -146,5 +150,5 @@ def _phase(in_transaction: bool) -> str | None:
                 return "audit"
             if module.startswith("sources"):
                 return "load"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return ("promote" if in_transaction else "build") if ours else None

@@ -75,7 +75,7 @@ class Nights:
         self, warehouse: Warehouse | None = None, today: date = TODAY, refresh: Refresh | None = None, **source: Any
     ) -> dict[str, Admission]:
         warehouse = warehouse or self.warehouse
-        warehouse.open("test").auditor.audit = no_audit  # type: ignore[method-assign]
+        warehouse.open("test").auditor.audit = no_audit  # type: ignore[method-assign,assignment]
         source = {"removed_files": "remove", **source}
         return night(warehouse, self.settings(**source), MODELS, today=today, refresh=refresh or Refresh())
 
