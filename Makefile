@@ -12,8 +12,9 @@ ui: .venv/ready
 	DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.instance) DAGSTER_DISABLE_TELEMETRY=1 \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
+# Two at a time, file by file: what a file prepares once is prepared once.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -m acceptance --timeout 1200

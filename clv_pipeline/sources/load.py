@@ -78,7 +78,7 @@ def load_records(
     with prepared(con, work_dir) as copies:
         files = [] if source.url is not None else list_files(source, base_dir)
         with held_still(files):
-            tables = open_source(con, source, files, base_dir, copies)
+            source, tables = open_source(con, source, files, base_dir, copies)
             loaded = load_tables(con, table, source, tables, conventions_of(con, tables, source), first_id=1)
     if not any(file.rows for file in loaded):
         raise no_record(loaded[0].source_file)
@@ -132,12 +132,7 @@ def load_tables(
     conventions: Conventions,
     first_id: int,
 ) -> list[LoadedFile]:
-    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`.
-
-    An attribute for every column, where a customer source maps only the customer.
-    """
-    if isinstance(source, CustomerSource) and not source.attributes:
-        source, tables = _with_every_column(source, tables)
+    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`."""
     create_table(con, table, type(source))
     loaded: list[LoadedFile] = []
     for source_id, raw in enumerate(tables, start=first_id):
@@ -153,14 +148,21 @@ def open_source(
     files: Sequence[SourceFile],
     base_dir: Path,
     work_dir: Path,
-) -> list[RawTable]:
+) -> tuple[TableSource, list[RawTable]]:
     """The raw tables of `files`, or of the source's query, their headers in agreement with the mapping.
 
-    Raises SourceError otherwise.
+    Of a customer source that maps only the customer, the source comes back with every column as an attribute.
+    Raises SourceError where a mapped column is missing.
     """
-    if source.url is not None and source.query is not None:
-        return agreeing([query_table(con, source.url, source.query, base_dir)], source)
-    return agreeing(open_tables(con, files, source, work_dir), source)
+    tables = (
+        [query_table(con, source.url, source.query, base_dir)]
+        if source.url is not None and source.query is not None
+        else open_tables(con, files, source, work_dir)
+    )
+    tables = agreeing(tables, source)
+    if isinstance(source, CustomerSource) and not source.attributes:
+        return _with_every_column(source, tables)
+    return source, tables
 
 
 def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
