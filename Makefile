@@ -3,20 +3,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance ui lint lock bench accuracy reliability clean
+.PHONY: run test acceptance screenshots ui lint lock bench accuracy reliability clean
 
 run: .venv/ready
 	$(BIN)/clv run
 
 ui: .venv/ready
-	DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.instance) DAGSTER_DISABLE_TELEMETRY=1 \
+	umask 077; DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.instance) DAGSTER_DISABLE_TELEMETRY=1 \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
+# Two at a time, file by file: what a file prepares once is prepared once.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -m acceptance --timeout 1200
+
+# The pictures of the documentation, taken by the acceptance test of the UI in headless Chromium.
+screenshots: .venv/ready
+	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance/test_ui.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -46,7 +51,7 @@ reliability: .venv/ready
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural \
+	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural --extra postgres \
 	    --output-file requirements.lock pyproject.toml
 
 clean:

@@ -31,7 +31,7 @@ def write_daily_files(folder: Path, rows: int, days: int) -> list[Path]:
     transactions = generate(rows)
     part = pl.int_range(pl.len()) * days // pl.len()
     paths = []
-    for number, lines in enumerate(transactions.partition_by(part.alias("part"), include_key=False)):
+    for number, lines in enumerate(transactions.with_columns(part=part).partition_by("part", include_key=False)):
         paths.append(folder / f"day_{number:03}.csv")
         lines.write_csv(paths[-1], datetime_format="%Y-%m-%d %H:%M:%S")
     return paths
@@ -51,7 +51,7 @@ def main() -> None:
         *_, newest = write_daily_files(folder / "orders", options.rows, options.files)
         waiting = newest.rename(folder / newest.name)
         settings, models = settings_for("orders/*.csv", folder), load_models()
-        warehouse = Warehouse(folder / "home" / "clv.duckdb")
+        warehouse = Warehouse(folder / "home" / "clv.duckdb", [folder])
 
         def measure(refresh: Refresh) -> tuple[float, float]:
             """Seconds of the engine and of the audits."""

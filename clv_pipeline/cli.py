@@ -1,4 +1,4 @@
-"""The `clv` command: init, check, run, audit, explain. Each imports what it needs, so that `clv --help` is instant.
+"""The `clv` command. Each subcommand imports what it needs, so that `clv --help` is instant.
 
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
@@ -73,20 +73,38 @@ def check(config: Path | None) -> None:
     click.echo(survey_text(settings, found))
 
 
+_wait = click.option(
+    "--wait",
+    "wait_minutes",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="MINUTES",
+    help="While another run works on the warehouse, wait for it; by default this one is refused.",
+)
+
+
 @main.command()
 @click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
-def run(select: str | None, full_refresh: bool, days: str | None) -> None:
+@_wait
+def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import publication_summary, run_nightly
     from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
         settings = Settings.load()
-        outcome = run_nightly(settings, select=select, refresh=Refresh.of(full_refresh, days), echo=click.echo)
-    except (ConfigError, ValueError) as error:
+        outcome = run_nightly(
+            settings,
+            select=select,
+            refresh=Refresh.of(full_refresh, days),
+            wait_minutes=wait_minutes,
+            echo=click.echo,
+        )
+    except (ConfigError, ValueError, WarehouseBusyError) as error:
         _stop(str(error))
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
@@ -95,18 +113,36 @@ def run(select: str | None, full_refresh: bool, days: str | None) -> None:
 
 
 @main.command()
-def audit() -> None:
+@_wait
+def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.runner import audit_live_tables
     from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
-        failed = audit_live_tables(Settings.load(), click.echo)
+        failed = audit_live_tables(Settings.load(), wait_minutes=wait_minutes, echo=click.echo)
     except (ConfigError, StorageError, WarehouseBusyError) as error:
         _stop(str(error))
     if failed:
         _stop(f"\n{failed} checks failed")
+
+
+@main.command()
+@click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
+def publish(version: str | None) -> None:
+    """List the kept versions, newest first; with --to, serve another one of them again."""
+    from clv_pipeline.runner import serve_version, version_lines
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import PublicationError, WarehouseBusyError
+
+    try:
+        settings = Settings.load()
+        if version is not None:
+            serve_version(settings, version)
+        click.echo("\n".join(version_lines(settings)))
+    except (ConfigError, PublicationError, WarehouseBusyError) as error:
+        _stop(str(error))
 
 
 @main.command()
@@ -122,6 +158,28 @@ def explain(customer_id: str, horizon: int | None) -> None:
     except (ConfigError, ExplanationError) as error:
         _stop(str(error))
     click.echo("\n".join(lines))
+
+
+@main.command()
+@click.argument("customer_ids", nargs=-1, required=True)
+def forget(customer_ids: tuple[str, ...]) -> None:
+    """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
+    from clv_pipeline.forget import NOT_ERASED, ForgetError, forget
+    from clv_pipeline.privacy import RegisterError
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
+
+    try:
+        erasure = forget(Settings.load(), customer_ids)
+    except (ConfigError, ForgetError, RegisterError, StorageError, WarehouseBusyError) as error:
+        _stop(str(error))
+    for table, rows in erasure.rows.items():
+        click.echo(f"{table:<24}{rows:>12,} rows")
+    click.echo(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
+    for requested_at in erasure.unfinished:
+        click.echo(f"the erasure requested at {requested_at} was stopped; run clv forget again with its customers")
+    for line in NOT_ERASED:
+        click.echo(line)
 
 
 def _stop(message: str) -> NoReturn:

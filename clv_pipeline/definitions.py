@@ -6,16 +6,19 @@ from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.automation import model_review, nightly_refresh, schedules
+from clv_pipeline.file_modes import private_files
+from clv_pipeline.monitoring import sensors
 from clv_pipeline.settings import Settings
 
 
 def build_defs(settings: Settings) -> dg.Definitions:
-    """Assets, checks, jobs and schedules of these settings: the one assembly, and the seam for tests."""
+    """Assets, checks, jobs, schedules and sensors of these settings: the one assembly, and the seam for tests."""
     assets = all_assets(Pipeline.of(settings))
     return dg.Definitions(
         assets=assets,
         jobs=[nightly_refresh, model_review],
         schedules=schedules(settings, assets),
+        sensors=sensors(settings),
         resources={REFRESH: RefreshOptions.configure_at_launch()},
         # DuckDB has one writer, and a process per step would cost seconds each.
         executor=dg.in_process_executor,
@@ -24,5 +27,6 @@ def build_defs(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads."""
+    """What `workspace.yaml` loads. Runs start by loading it, before they write anything."""
+    private_files()
     return build_defs(Settings.load())

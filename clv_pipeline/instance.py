@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
 
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.settings import Settings
 
 _CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
@@ -19,10 +21,9 @@ def prepare_instance(settings: Settings) -> Path:
 
     Sets the environment variable for this process, which is where Dagster looks.
     """
+    private_files()
     folder = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(_CONFIGURATION, folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
@@ -30,9 +31,14 @@ def prepare_instance(settings: Settings) -> Path:
 
     from clv_pipeline.assets.tables import WRITER_POOL
 
-    with DagsterInstance.get() as instance:
-        # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
-        instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
+    # Several processes that start on an empty folder at once would break each other's new databases.
+    with (folder / ".prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "dagster.yaml").exists():
+            shutil.copyfile(_CONFIGURATION, folder / "dagster.yaml")
+        with DagsterInstance.get() as instance:
+            # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
+            instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
     return folder
 
 

@@ -30,16 +30,20 @@ class Outcome:
     published: bool
 
 
-def run_nightly(settings: Settings, *, select: str | None, refresh: Refresh, echo: Echo) -> Outcome:
+def run_nightly(
+    settings: Settings, *, select: str | None, refresh: Refresh, wait_minutes: float = 0, echo: Echo
+) -> Outcome:
     """Materialize what is due, with one line per table.
 
     Args:
         settings: what to run.
         select: a Dagster asset selection such as `rfm+`; None for what is due.
         refresh: what to build although nothing has changed; a full one includes the model review.
+        wait_minutes: how long to wait while another process works on the warehouse; 0 to be refused at once.
         echo: prints a line.
 
     Raises:
+        WarehouseBusyError: another process works on the warehouse; no run was made.
         ValueError: the selection is not one, or selects nothing.
     """
     import dagster as dg
@@ -50,6 +54,7 @@ def run_nightly(settings: Settings, *, select: str | None, refresh: Refresh, ech
     from clv_pipeline.assets.tables import REFRESH
     from clv_pipeline.automation import due_tonight, nightly_refresh
     from clv_pipeline.instance import prepare_instance
+    from clv_pipeline.monitoring import WAREHOUSE_TAG
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
@@ -65,6 +70,8 @@ def run_nightly(settings: Settings, *, select: str | None, refresh: Refresh, ech
     )
     prepare_instance(settings)
     run_id = make_new_run_id()
+    # Before there is a run: a refusal is no failed run, and alerts nobody.
+    pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:
         with dg.DagsterInstance.get() as instance:
             instance.add_event_listener(run_id, _Progress(len(keys), echo))
@@ -73,6 +80,7 @@ def run_nightly(settings: Settings, *, select: str | None, refresh: Refresh, ech
                 run_id=run_id,
                 asset_selection=keys,
                 raise_on_error=False,
+                tags={WAREHOUSE_TAG: str(settings.warehouse_path)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
     finally:
@@ -151,17 +159,18 @@ def _cause(failure: object) -> str:
     return str(error.message).strip() if error is not None else "no message"
 
 
-def audit_live_tables(settings: Settings, echo: Echo) -> int:
+def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Echo) -> int:
     """Audit every promoted table where it stands, print a line per check that failed and one per table.
 
-    Returns the number of failed ERROR checks. Raises WarehouseBusyError.
+    Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
+    warehouse, and still does after `wait_minutes`.
     """
     from clv_pipeline.assets import Pipeline
 
     pipeline = Pipeline.of(settings)
     failed = 0
     try:
-        session = pipeline.warehouse.open("clv audit")
+        session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=echo)
         for table, model in pipeline.models.items():
             # The table `publication` exists in publications only.
             if not session.has_table(table):
@@ -178,14 +187,45 @@ def audit_live_tables(settings: Settings, echo: Echo) -> int:
     return failed
 
 
+def serve_version(settings: Settings, version: str) -> None:
+    """Point what BI tools read at a kept version, while no run is at work.
+
+    Raises:
+        PublicationError: there is no such version, or it does not read back.
+        WarehouseBusyError: a run is at work; it would publish over it.
+    """
+    from clv_pipeline.warehouse import Warehouse, point_back
+
+    with Warehouse(settings.warehouse_path).keep_out("clv publish"):
+        point_back(settings.published_dir, version)
+
+
+def version_lines(settings: Settings) -> list[str]:
+    """The kept versions as lines to print, newest first, the served one starred."""
+    from clv_pipeline.warehouse.publication import current_version, kept_versions
+
+    versions = kept_versions(settings.published_dir)
+    if not versions:
+        return [f"nothing is published in {_relative(settings.published_dir)} yet; `clv run` publishes"]
+    current = current_version(settings.published_dir)
+    lines = [f"  {'version':<36}  {'published (UTC)':<16}  {'as of':<10}  {'rows':>12}"]
+    for name, version in versions.items():
+        told = (
+            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {sum(n for n, _ in version.tables.values()):>12,}"
+            if version
+            else "cannot be read"
+        )
+        lines.append(f"{'*' if name == current else ' '} {name:<36}  {told}")
+    return [*lines, "", "* is served; `clv publish --to VERSION` serves another one"]
+
+
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the five numbers that matter, as lines to print."""
-    import duckdb
-
+    from clv_pipeline.connections import open_read_only
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
     current = settings.published_dir / CURRENT
-    with duckdb.connect(str((current / DATABASE).resolve()), read_only=True) as published:
+    with open_read_only(current / DATABASE) as published:
 
         def one(query: str) -> tuple[object, ...]:
             row = published.execute(query).fetchone()

@@ -1,6 +1,7 @@
 """What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
 
-Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`.
+Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`,
+those of `alerts:` in `alert_settings.py`.
 Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
 in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
 """
@@ -18,15 +19,26 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from clv_pipeline.config_file import ConfigError, expand_variables, explain, parse_yaml, without_credentials
+from clv_pipeline.alert_settings import SECRETS, Alerts
+from clv_pipeline.config_file import (
+    ConfigError,
+    expand_variables,
+    explain,
+    parse_yaml,
+    refuse_passwords_in_urls,
+    without_credentials,
+)
+from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
 
 __all__ = [
+    "Alerts",
     "Backtest",
     "Cleaning",
     "ConfigError",
     "FileFormat",
     "Forecast",
+    "Gates",
     "Schedule",
     "Settings",
     "Source",
@@ -76,6 +88,31 @@ class Forecast(Block):
         if len(set(value)) != len(value):
             raise ValueError("should name each horizon once")
         return sorted(value)
+
+
+Severity = Literal["error", "warn", "ignore"]
+"""What an odd value does: stops the refresh, shows as a warning, or nothing."""
+
+
+class Gates(Block):
+    """What happens when a new day does not bring what such days usually bring (`volume_gates`)."""
+
+    rows: Severity = "error"
+    hours: Severity = "error"
+    """The first row of the day is late, or the last one early: the file was cut."""
+    line_amount: Severity = "error"
+    """The median money of a row: prices in cents, or in another currency."""
+    customers: Severity = "warn"
+    revenue: Severity = "warn"
+    without_customer: Severity = "warn"
+    rejected: Severity = "warn"
+    missing_days: Severity = "warn"
+    """A day without rows that usually has some. A holiday looks the same."""
+    silence: Severity = "warn"
+    silent_days: int = Field(default=2, ge=0)
+    """So many whole days without anything new are no silence; longer ones that occurred are none either."""
+    accepted_days: list[date] = Field(default=[])
+    """Days that really were like that, or will be: nothing on them is an alarm."""
 
 
 class Backtest(Block):
@@ -135,6 +172,19 @@ class Storage(Block):
     home: str = Field(default="data", min_length=1)
     """A folder; relative to the current one. `CLV_HOME` overrides it."""
     keep_versions: int = Field(default=5, ge=1)
+    wait_minutes: float = Field(default=60, ge=0)
+    """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
+
+
+PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
+"""The environment variable that holds the key of the pseudonyms."""
+
+
+class Privacy(Block):
+    """What publications say of persons."""
+
+    pseudonyms: bool = False
+    """Publish HMAC-SHA256 of customer ids, under the key in CLV_PSEUDONYM_KEY, instead of the ids."""
 
 
 class Settings(Block):
@@ -152,12 +202,17 @@ class Settings(Block):
         min_length=1,
     )
     backtest: Backtest = Backtest()
+    gates: Gates = Gates()
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
+    privacy: Privacy = Privacy()
+    alerts: Alerts = Alerts()
 
     _config_file: Path | None = PrivateAttr(default=None)
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
+    # Never in a dump, a representation or a hash.
+    _pseudonym_key: KeyedHash | None = PrivateAttr(default=None)
 
     @field_validator("models")
     @classmethod
@@ -196,6 +251,8 @@ class Settings(Block):
         Environment variables are expanded and CLV_HOME is honoured. Raises ConfigError.
         """
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
+        _refuse_written_secrets(raw, origin)
+        refuse_passwords_in_urls(dict(raw), origin)
         expanded = expand_variables(dict(raw), origin)
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
@@ -204,6 +261,14 @@ class Settings(Block):
         except ValidationError as error:
             raise ConfigError("\n".join([f"{origin}:", *explain(cls, error)])) from error
         settings._config_file = config_file.resolve() if config_file else None
+        key = os.environ.get(PSEUDONYM_KEY, "")
+        if settings.privacy.pseudonyms and len(key) < 32:
+            found = "is not set" if not key else f"has {len(key)} characters"
+            raise ConfigError(
+                f"{origin}:\n  privacy.pseudonyms: the environment variable {PSEUDONYM_KEY} {found}; it should hold at "
+                "least 32, for example from `openssl rand -hex 32`, the same on every run"
+            )
+        settings._pseudonym_key = KeyedHash(key.encode(), digits=32) if key else None
         return settings
 
     @property
@@ -232,19 +297,54 @@ class Settings(Block):
         return self.home / "published"
 
     @property
+    def privacy_dir(self) -> Path:
+        """The folder that holds the list of forgotten customers."""
+        return self.home / "privacy"
+
+    @property
+    def pseudonym_key(self) -> KeyedHash | None:
+        """The key in CLV_PSEUDONYM_KEY, or None, whether or not publications are to be made with it."""
+        return self._pseudonym_key
+
+    @property
+    def pseudonyms(self) -> KeyedHash | None:
+        """What publications are to be made with: None means that they hold the ids themselves."""
+        return self._pseudonym_key if self.privacy.pseudonyms else None
+
+    @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what is configured, without where it is stored and without database credentials."""
-        return self._hash_without({"storage": {"home"}})
+        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials.
+
+        Another key for pseudonyms is another configuration.
+        """
+        return self._hash_without({"storage": {"home", "wait_minutes"}, "alerts": True})
 
     @property
     def recipe_hash(self) -> str:
-        """sha256 (hex) of what the tables depend on: not when they are built, nor where they are kept."""
-        return self._hash_without({"storage": True, "schedule": True})
+        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
+        is told, or under what names customers are published."""
+        return self._hash_without({"storage": True, "schedule": True, "alerts": True, "gates": True, "privacy": True})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])
+        if self.pseudonyms is not None and "privacy" in content:
+            content["privacy"]["key"] = self.pseudonyms.fingerprint
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _refuse_written_secrets(raw: Mapping[str, Any], origin: str) -> None:
+    """Raises ConfigError for a secret that stands in the file itself; it belongs into the environment."""
+    for path in SECRETS:
+        value: Any = raw
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and value and not re.fullmatch(r"\$\{\w+(:-)?\}", value):
+            variable = "_".join(["CLV", *path]).upper().replace("ALERTS", "ALERT")
+            raise ConfigError(
+                f"{origin}:\n  {'.'.join(path)}: is a secret and should not be written into a file;"
+                f" set the environment variable {variable} and write ${{{variable}}}"
+            )

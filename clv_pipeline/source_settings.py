@@ -32,7 +32,7 @@ class FileFormat(Block):
     date_formats: list[str] | None = Field(default=None, min_length=1)
     """strptime formats, tried in this order after ISO 8601."""
     sheets: list[str] | None = Field(default=None, min_length=1)
-    """Sheets of a workbook to read; without it, all of them."""
+    """Sheets of a workbook to read; without it, all visible ones."""
 
     @field_validator("delimiter")
     @classmethod
@@ -47,6 +47,7 @@ class FileFormat(Block):
     @classmethod
     def _known_encoding(cls, value: str | None) -> str | None:
         try:
+            "".encode(value or "utf-8")  # refuses what is a codec but no encoding of text, such as rot13
             return codecs.lookup(value).name if value is not None else None
         except LookupError as error:
             raise ValueError("should be an encoding such as utf-8, latin-1, windows-1252 or utf-16") from error
@@ -90,6 +91,8 @@ class TableSource(Block):
     """Our columns, in the order of the raw table."""
     required: ClassVar[tuple[str, ...]]
     numbers: ClassVar[tuple[str, ...]] = ()
+    money: ClassVar[tuple[str, ...]] = ()
+    """Those of the numbers that may be written with a currency."""
     time: ClassVar[str | None] = None
     """The one of our columns that holds dates."""
     takes_attributes: ClassVar[bool] = True
@@ -117,6 +120,14 @@ class TableSource(Block):
         if "url" in data:
             raise ValueError("should have either path or url; found both")
         return {**{key: value for key, value in data.items() if key != "path"}, "url": data["path"]}
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_scheme(cls, value: str | None) -> str | None:
+        # What comes before :// is all that labels and errors may show besides the host: without it, it may be a secret.
+        if value is not None and "://" not in value:
+            raise ValueError("should be a database URL such as postgresql://host/shop")
+        return value
 
     @field_validator("columns")
     @classmethod
@@ -165,6 +176,7 @@ class TransactionSource(TableSource):
     )
     required = ("customer_id", "ordered_at")
     numbers = ("quantity", "unit_price", "amount")
+    money = ("unit_price", "amount")
     time = "ordered_at"
     needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
 

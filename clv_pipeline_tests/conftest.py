@@ -10,6 +10,7 @@ import pytest
 
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
 from clv_pipeline_tests.faults.record import Injected
 
 SHOP_COLUMNS = {
@@ -25,7 +26,7 @@ SHOP_COLUMNS = {
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     """A warehouse in a folder of its own, closed at the end."""
-    warehouse = Warehouse(tmp_path / "warehouse" / "clv.duckdb")
+    warehouse = Warehouse(tmp_path / "warehouse" / "clv.duckdb", [tmp_path])
     yield warehouse
     warehouse.close()
 
@@ -52,6 +53,22 @@ def shop_settings(tmp_path: Path) -> Callable[..., Settings]:
         )
 
     return build
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A receiver of webhooks."""
+    webhook = Webhook()
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server."""
+    mailbox = Mailbox()
+    yield mailbox
+    mailbox.close()
 
 
 @pytest.fixture

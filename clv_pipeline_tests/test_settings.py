@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -65,7 +66,8 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert sorted(settings.models) == sorted(MODELS)
     assert settings.backtest.folds == 3
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
-    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5}
+    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5, "wait_minutes": 60}
+    assert not settings.alerts.configured
 
 
 def test_the_file_is_the_argument_else_the_environment_else_here_else_embedded(
@@ -311,10 +313,14 @@ def test_credentials_are_taken_out_of_urls(url: str, shown: str) -> None:
         "uri: postgresql://me:hunter2@host/db",
     ],
 )
-def test_errors_and_representations_never_show_a_password(tmp_path: Path, lines: str) -> None:
+def test_errors_and_representations_never_show_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str
+) -> None:
     assert "hunter2" not in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines))
-    good = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:hunter2@host/db\n    query: SELECT 1")
+    monkeypatch.setenv("PW", "hunter2")
+    good = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:${PW}@host/db\n    query: SELECT 1")
     assert "hunter2" not in repr(load(tmp_path, good))
+    assert "hunter2" not in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines.replace("hunter2", "${PW}")))
 
 
 def test_importing_settings_loads_nothing_heavy() -> None:
@@ -333,3 +339,76 @@ def test_backtest_cutoffs_are_days_each_named_once(tmp_path: Path) -> None:
     assert settings.backtest.cutoffs == [date(2011, 3, 9), date(2011, 6, 9)]
     twice = error_of(tmp_path, with_block(backtest={"cutoffs": ["2011-03-09", "2011-03-09"]}))
     assert "backtest.cutoffs: should name each day once" in twice
+
+
+def test_gates_have_severities_and_accepted_days(tmp_path: Path) -> None:
+    gates = load(
+        tmp_path, with_block(gates={"rows": "warn", "accepted_days": ["2011-12-26", date(2011, 12, 27)]})
+    ).gates
+    assert (gates.rows, gates.hours, gates.revenue) == ("warn", "error", "warn")
+    assert gates.accepted_days == [date(2011, 12, 26), date(2011, 12, 27)]
+    wrong = error_of(tmp_path, with_block(gates={"rows": "loud", "accepted_days": ["Christmas"]}))
+    assert re.search("gates.rows: should be .*'error', 'warn' or 'ignore'", wrong)
+    assert "gates.accepted_days" in wrong
+
+
+def test_an_accepted_day_builds_no_table_anew(tmp_path: Path) -> None:
+    accepted = load(tmp_path, with_block(gates={"accepted_days": ["2011-12-26"]}))
+    assert accepted.recipe_hash == load(tmp_path, MINIMAL).recipe_hash
+
+
+EMAIL = {"to": "data@example.com", "from": "clv@example.com", "host": "mail.example.com"}
+
+
+def test_alerts_take_their_secrets_from_the_environment_and_never_show_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLV_ALERT_WEBHOOK", "https://chat.example.com/SECRET")
+    monkeypatch.setenv("CLV_ALERT_EMAIL_PASSWORD", "SECRET")
+    email = {**EMAIL, "username": "clv", "password": "${CLV_ALERT_EMAIL_PASSWORD}"}
+    settings = load(tmp_path, with_block(alerts={"webhook": "${CLV_ALERT_WEBHOOK}", "email": email}))
+    assert settings.alerts.configured
+    assert settings.alerts.webhook is not None
+    assert settings.alerts.webhook.get_secret_value() == "https://chat.example.com/SECRET"
+    assert settings.alerts.email is not None
+    assert (settings.alerts.email.to, settings.alerts.email.encryption) == (["data@example.com"], "starttls")
+    assert "SECRET" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_who_is_told_does_not_change_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "https://chat.example.com/SECRET")
+    told = load(tmp_path, with_block(alerts={"webhook": "${HOOK}"}, storage={"wait_minutes": 5}))
+    assert told.config_hash == load(tmp_path, MINIMAL).config_hash
+
+
+def test_an_empty_webhook_is_none(tmp_path: Path) -> None:
+    assert not load(tmp_path, with_block(alerts={"webhook": "${CLV_ALERT_WEBHOOK:-}"})).alerts.configured
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ({"webhook": "https://chat.example.com/SECRET"}, "alerts.webhook: is a secret .* write \\${CLV_ALERT_WEBHOOK}"),
+        ({"webhook": "${X:-https://chat.example.com/SECRET}"}, "alerts.webhook: is a secret"),
+        ({"email": {**EMAIL, "username": "u", "password": "SECRET"}}, "alerts.email.password: is a secret"),
+        ({"webhook": "${NOT_AN_ADDRESS}"}, "alerts.webhook: should be an address that starts with https://"),
+        ({"email": {**EMAIL, "to": []}}, "alerts.email.to: .* at least 1 item"),
+        ({"email": {**EMAIL, "to": ["nobody"]}}, "alerts.email.to: should be an address"),
+        ({"email": {**EMAIL, "from": "a@b\nBcc: c@d"}}, "alerts.email.from: should be an address"),
+        ({"email": {**EMAIL, "username": "u"}}, "alerts.email: username and password go together"),
+        (
+            {"email": {**EMAIL, "username": "u", "password": "${NOT_AN_ADDRESS}", "encryption": "none"}},
+            "alerts.email: encryption: none would send the password in the clear",
+        ),
+        ({"email": {**EMAIL, "sender": "x@y"}}, "alerts.email.sender: unknown key .*known here: to, from, host"),
+        ({"email": {**EMAIL, "port": 0}}, "alerts.email.port"),
+        ({"ui_url": "dagster.example.com"}, "alerts.ui_url"),
+    ],
+)
+def test_mistakes_in_alerts_are_told_without_the_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alerts: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setenv("NOT_AN_ADDRESS", "hooks SECRET")
+    text = error_of(tmp_path, with_block(alerts=alerts))
+    assert re.search(said, text)
+    assert "SECRET" not in text

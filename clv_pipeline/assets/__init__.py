@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from clv_pipeline.assets import drivers, evaluation, forecasting, ingestion, segmentation, serving, tracking
+from clv_pipeline.assets import drivers, evaluation, forecasting, gating, ingestion, segmentation, serving, tracking
 from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.tables import Pipeline, sql_table
 from clv_pipeline.sql_models import SqlModel
@@ -26,6 +26,7 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     return [
         *sql_tables,
         *ingestion.tables(pipeline),
+        gating.tables(pipeline),
         *segmentation.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),

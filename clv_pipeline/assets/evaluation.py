@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.assets.plots import leaderboard_plots, metric_numbers
+from clv_pipeline.assets.plots import leaderboard_plots, metric_table
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
@@ -142,7 +142,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["backtest_forecasts"],
             kinds={"python"},
             build=build_metrics,
-            describe=metric_numbers,
+            describe=metric_table,
         ),
         gated_step(
             pipeline,

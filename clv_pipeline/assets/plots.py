@@ -6,7 +6,7 @@ Everything is aggregated; no customer is named, because all who can open the UI 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,6 +14,7 @@ from clv_pipeline.assets.tables import Describe, Metadata
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:
+    import polars as pl
     from altair.typing import ChartType
 
 
@@ -22,6 +23,15 @@ def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
 
     encoded = base64.b64encode(to_png(chart)).decode()
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
+
+
+def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    """The rows as the UI shows them: four digits after the point, days as text."""
+    import polars as pl
+    from polars import selectors
+
+    shown = rows.with_columns(selectors.float().round(4), selectors.date().cast(pl.String))
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in shown.iter_rows(named=True)])
 
 
 def revenue_plot(session: Session) -> Metadata:
@@ -61,8 +71,8 @@ def ledger_numbers(session: Session) -> Metadata:
     )
     rows: dict[str, int] = dict(outcomes.select("outcome", "rows").iter_rows())
     return {
-        "outcomes": dg.MetadataValue.table([dg.TableRecord(row) for row in outcomes.to_dicts()]),
-        "share of rows kept": rows["kept"] / sum(rows.values()),
+        "outcomes": _table(outcomes),
+        "share of rows kept": round(rows["kept"] / sum(rows.values()), 4),
     }
 
 
@@ -75,32 +85,32 @@ def forecast_plots(session: Session) -> Metadata:
         " where horizon_days = (select max(horizon_days) from clv_forecasts) order by expected_spend"
     )
     totals = session.read(
-        "select horizon_days, sum(expected_spend) as spend, sum(p_purchase) as buyers from clv_forecasts"
-        " group by 1 order by 1"
+        "select horizon_days, expected_spend, spend_lower, spend_upper, expected_buyers from forecast_totals"
+        " join (select horizon_days, sum(p_purchase) as expected_buyers from clv_forecasts group by 1)"
+        " using (horizon_days) order by 1"
     )
-    numbers: dict[str, Any] = {}
-    for horizon, spend, buyers in totals.iter_rows():
-        numbers[f"expected spend in {horizon} days"] = float(spend)
-        numbers[f"expected buyers in {horizon} days"] = float(buyers)
-    intervals = session.read(
-        "select horizon_days, spend_lower, spend_upper from forecast_totals where spend_lower is not null order by 1"
-    )
-    for horizon, lower, upper in intervals.iter_rows():
-        numbers[f"expected spend in {horizon} days, lower"] = float(lower)
-        numbers[f"expected spend in {horizon} days, upper"] = float(upper)
-    return {"plot": _picture(forecast_distribution(longest), "expected spend per customer"), **numbers}
-
-
-def metric_numbers(session: Session) -> Metadata:
-    """How far off in sum and how well ranked every model was, at its latest cutoffs."""
-    metrics = session.read(
-        "select horizon_days, model, metric, value from evaluation_metrics"
-        " where target = 'spend' and metric in ('mae', 'bias', 'normalized_gini', 'r2') and value is not null"
-        " qualify cutoff = max(cutoff) over (partition by horizon_days, model) order by all"
-    )
+    numbers: Metadata = {}
+    for total in totals.iter_rows(named=True):
+        # Numbers by themselves are drawn over the runs; the table has the intervals, too.
+        numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
+        numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
-        f"{model} {metric} at {horizon} days": float(value) for horizon, model, metric, value in metrics.iter_rows()
+        "plot": _picture(forecast_distribution(longest), "expected spend per customer"),
+        "totals": _table(totals),
+        **numbers,
     }
+
+
+def metric_table(session: Session) -> Metadata:
+    """How far off in sum and how well ranked the spend of every model was, at its latest cutoff."""
+    metrics = session.read(
+        "pivot (select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
+        " and metric in ('mae', 'bias', 'normalized_gini', 'r2')"
+        " qualify cutoff = max(cutoff) over (partition by horizon_days, model))"
+        " on metric in ('mae', 'bias', 'normalized_gini', 'r2') using any_value(value) order by horizon_days, model"
+    )
+    # Without a complete window there is nothing to judge.
+    return {} if metrics.is_empty() else {"spend at the latest cutoff": _table(metrics)}
 
 
 def leaderboard_plots(session: Session) -> Metadata:
@@ -114,10 +124,8 @@ def leaderboard_plots(session: Session) -> Metadata:
         " using (horizon_days, model)"
         " qualify cutoff = max(cutoff) over (partition by horizon_days) order by all"
     )
-    reasons = board.select(
-        "horizon_days", "model", "rank", "is_champion", "serves_purchase", "score", "brier", "why"
-    ).to_dicts()
-    shown: Metadata = {"leaderboard": dg.MetadataValue.table([dg.TableRecord(row) for row in reasons])}
+    reasons = board.select("horizon_days", "model", "rank", "is_champion", "serves_purchase", "score", "brier", "why")
+    shown: Metadata = {"leaderboard": _table(reasons)}
     if board["score"].is_not_null().any():
         title = "score: normalized MAE + (1 − normalized Gini) + |bias|"
         shown["plot"] = _picture(leaderboard(board, score_title=title, lower_is_better=True), "model scores")
@@ -125,6 +133,10 @@ def leaderboard_plots(session: Session) -> Metadata:
         shown["calibration plot"] = _picture(
             calibration_by_decile(deciles), "predicted against actual spend by decile of the champions"
         )
+    for champion in board.filter("is_champion").iter_rows(named=True):
+        for measure in ("bias", "normalized_gini"):
+            if champion[measure] is not None:
+                shown[f"champion's {measure} at {champion['horizon_days']} days"] = round(champion[measure], 4)
     return shown
 
 

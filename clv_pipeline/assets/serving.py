@@ -4,7 +4,15 @@ from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import KEPT, OWNERS, REFRESH, WRITER_POOL, Pipeline, expected_failures
+from clv_pipeline.assets.tables import (
+    KEPT,
+    OWNERS,
+    REFRESH,
+    WRITER_POOL,
+    Pipeline,
+    expected_failures,
+    open_warehouse,
+)
 
 EVALUATION = "evaluation"
 """The group of the model review, which keeps a slower rhythm than the nightly refresh."""
@@ -19,7 +27,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
         description=(
             "An immutable copy of every published table as a DuckDB file and as Parquet, verified by reading it"
             " back; `published/current` then points to it. Refuses while any table has not passed its gate.\n\n"
-            "**Grain:** one version per run."
+            "Grain: one version per run."
         ),
         group_name="serving",
         owners=OWNERS,
@@ -32,12 +40,13 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
 
         with expected_failures(pipeline.warehouse):
             publication = publish(
-                pipeline.warehouse.open(f"run {context.run.run_id}"),
+                open_warehouse(pipeline, context),
                 contracts,
                 pipeline.settings.published_dir,
                 run_id=context.run.run_id,
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
+                pseudonyms=pipeline.settings.pseudonyms,
                 always=context.resources.refresh.asked().full,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
             )

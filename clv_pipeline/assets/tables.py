@@ -14,11 +14,12 @@ import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.privacy import RegisterError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import SourceError
+from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
 from clv_pipeline.warehouse import (
     Admission,
@@ -63,7 +64,8 @@ class Pipeline:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings."""
-        return cls(settings, Warehouse(settings.warehouse_path), load_models())
+        directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
+        return cls(settings, Warehouse(settings.warehouse_path, directories), load_models())
 
     @property
     def recipe(self) -> str:
@@ -80,7 +82,7 @@ def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = N
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
         stage_model(session, model, pipeline.models, recipe=pipeline.recipe, full=refresh.full)
-        return {model.name: {"dagster/column_lineage": _lineage_metadata(pipeline, model)}}
+        return {model.name: _lineage_metadata(pipeline, model)}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
 
@@ -99,10 +101,11 @@ def gated_step(
     `describe` is asked about the first table, once it is live.
     """
     contracts = [pipeline.contract(table) for table in tables]
+    waits_for = sorted({table for contract in contracts for table in contract.waits_for})
 
     @dg.multi_asset(
         name=tables[0],
-        specs=[_asset_spec(pipeline.models[table], reads, kinds) for table in tables],
+        specs=[_asset_spec(pipeline.models[table], [*reads, *waits_for], kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
         required_resource_keys={REFRESH},
@@ -116,7 +119,7 @@ def gated_step(
                 shown[table].update(metadata)
 
         with expected_failures(pipeline.warehouse):
-            session = pipeline.warehouse.open(f"run {context.run.run_id}")
+            session = open_warehouse(pipeline, context)
             made_by, run_id = pipeline.recipe, context.run.run_id
             admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
             if admission is None:
@@ -126,24 +129,39 @@ def gated_step(
         if not admission.admitted:
             raise _refusal(admission)
         if admission.kept_since is not None:
-            shown = {
-                table: {KEPT: f"nothing that it is built from changed since run {admission.kept_since}"}
-                for table in tables
-            }
+            kept = f"nothing that it is built from changed since run {admission.kept_since}"
+            shown = {table: {**_last_shown(context.instance, table), KEPT: kept} for table in tables}
         elif describe is not None:
             shown[tables[0]].update(describe(session))
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=table,
                 metadata={
-                    "dagster/row_count": admission.rows[table],
-                    "build seconds": admission.build_seconds,
-                    "audit seconds": admission.audit_seconds,
                     **shown[table],
+                    "dagster/row_count": admission.rows[table],
+                    "build seconds": round(admission.build_seconds, 3),
+                    "audit seconds": round(admission.audit_seconds, 3),
                 },
             )
 
     return step
+
+
+def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
+    """Plots and numbers of the last materialization, without which the page of a table that was kept had none."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(table))
+    return {} if event is None or event.asset_materialization is None else dict(event.asset_materialization.metadata)
+
+
+def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
+    """The session of this run; where `clv run` is at work, its end is waited for.
+
+    Raises:
+        WarehouseBusyError: it took longer than `storage.wait_minutes`.
+    """
+    return pipeline.warehouse.open(
+        f"run {context.run.run_id}", wait_minutes=pipeline.settings.storage.wait_minutes, tell=context.log.info
+    )
 
 
 @contextmanager
@@ -151,7 +169,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError) as error:
+    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError, RegisterError) as error:
         # A disk may become full while a file is loaded; that is nothing to blame the file for.
         cause = error.__cause__ if isinstance(error, SourceError) else None
         raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error
@@ -161,7 +179,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
         raise dg.Failure(str(told), allow_retries=False) from error
 
 
-def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
+def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
     contract = model.contract
     schema = dg.TableSchema(
         columns=[dg.TableColumn(c.name, c.type, description=c.description) for c in contract.columns]
@@ -171,8 +189,9 @@ def _asset_spec(model: TableModel, reads: Sequence[str], kinds: set[str]) -> dg.
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{model.sql}\n```")
     return dg.AssetSpec(
         key=contract.table,
-        deps=list(reads),
-        description=f"{contract.description}\n\n**Grain:** {contract.grain}.",
+        deps=list(deps),
+        # No Markdown: the catalog lists descriptions as they are.
+        description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
         owners=OWNERS,
         kinds={"duckdb", *kinds},
@@ -219,10 +238,19 @@ def _refusal(admission: Admission) -> dg.Failure:
     )
 
 
-def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
-            for column, sources in column_lineage(model, pipeline.models).items()
-        }
-    )
+def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> Metadata:
+    """Where every column comes from: for Dagster+, which draws it, and as a text, because the open UI does not."""
+    lineage = column_lineage(model, pipeline.models)
+    lines = [
+        f"- `{column}`: {', '.join(f'`{table}.{name}`' for table, name in sources) or 'no column'}"
+        for column, sources in lineage.items()
+    ]
+    return {
+        "columns come from": dg.MetadataValue.md("\n".join(lines)),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=name) for table, name in sources]
+                for column, sources in lineage.items()
+            }
+        ),
+    }

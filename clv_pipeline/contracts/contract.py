@@ -30,12 +30,17 @@ class Column(_Strict):
 
 
 class Expectation(_Strict):
-    """One Great Expectations expectation, in its own vocabulary, under a name of ours."""
+    """One Great Expectations expectation, in its own vocabulary, under a name of ours.
+
+    Where a count says too little of what went wrong, `shows` says more: a query on `{batch}` that is run when the
+    expectation failed and returns one text, which everybody may read (no customer in it).
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     type: str
     kwargs: dict[str, Any] = {}
     severity: Literal["error", "warning"] = "error"
+    shows: str | None = None
     description: str = Field(min_length=1)
 
 
@@ -47,6 +52,8 @@ class Contract(_Strict):
 
     A table with a `day_column` is made day by day: the rows of a day depend on the rows of that day only, in
     every table it reads that has a `day_column` too. When some days change, only those are built again.
+
+    A table `waits_for` others that it does not read, but whose failed audit must hold it back.
     """
 
     table: str
@@ -57,6 +64,7 @@ class Contract(_Strict):
     published: bool = False
     materialized: Literal["table", "view"] = "table"
     day_column: str | None = None
+    waits_for: list[str] = []
     columns: list[Column] = Field(min_length=1)
     expectations: list[Expectation] = Field(min_length=1)
 
@@ -77,7 +85,10 @@ class Contract(_Strict):
     @property
     def hash(self) -> str:
         """Changes when anything changes that the table is held against."""
-        promised = self.model_dump_json(include={"table", "key", "columns", "expectations"})
+        promised = self.model_dump_json(
+            include={"table", "key", "columns", "expectations"},
+            exclude={"expectations": {"__all__": {"shows"}}},
+        )
         return hashlib.sha256(promised.encode()).hexdigest()[:16]
 
 

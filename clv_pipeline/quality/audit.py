@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.contracts import Contract, Expectation
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.sql_text import quote_identifier
 
 if TYPE_CHECKING:
     import duckdb
+
+
+COULD_NOT_RUN = "the check could not run: "
+"""How `CheckResult.observed` begins where an expectation raised; what follows is the engine's own text."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,27 @@ class Auditor:
         results = self._validate(contract, relation)
         return [
             schema,
-            *(_result(contract, stated, results[stated.name]) for stated in contract.expectations),
+            *(self._result(contract, relation, stated, results[stated.name]) for stated in contract.expectations),
         ]
+
+    def _result(self, contract: Contract, relation: str, stated: Expectation, result: Any) -> CheckResult:
+        broken = _exception_text(result.exception_info)
+        observed = f"{COULD_NOT_RUN}{broken}" if broken else _observed(result.result)
+        if stated.shows is not None and not result.success and broken is None:
+            observed = f"{observed}: {self._shown(stated.shows, relation)}"
+        return CheckResult(
+            table=contract.table,
+            check=stated.name,
+            passed=bool(result.success) and broken is None,
+            severity=stated.severity,
+            observed=observed,
+            expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
+            description=stated.description,
+        )
+
+    def _shown(self, query: str, relation: str) -> str:
+        rows = self._connection.execute(query.replace("{batch}", quote_identifier(relation))).fetchall()
+        return str(rows[0][0])
 
     def _schema_check(self, contract: Contract, relation: str) -> CheckResult:
         found = self._connection.execute(
@@ -125,19 +149,6 @@ class Auditor:
         finally:
             self._source.delete_asset(relation)
         return {result.expectation_config.meta["name"]: result for result in outcome.results}
-
-
-def _result(contract: Contract, stated: Expectation, result: Any) -> CheckResult:
-    broken = _exception_text(result.exception_info)
-    return CheckResult(
-        table=contract.table,
-        check=stated.name,
-        passed=bool(result.success) and broken is None,
-        severity=stated.severity,
-        observed=f"the check could not run: {broken}" if broken else _observed(result.result),
-        expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
-        description=stated.description,
-    )
 
 
 def _exception_text(info: Mapping[str, Any] | None) -> str | None:

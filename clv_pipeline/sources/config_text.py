@@ -70,8 +70,8 @@ def config_text(paths: Sequence[str], guess: Guess) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON strings are YAML strings, whatever characters they hold.
-    return json.dumps(text, ensure_ascii=False)
+    # JSON strings are YAML strings; YAML takes no control characters, and spells those of JSON with eight digits.
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(text, ensure_ascii=False))
 
 
 def _attribute_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Here belongs judging samples of text: day or month first, decimal comma or point. What is ambiguous is never
 guessed: the error asks for the format and shows two values. Files are judged together, because each daily
-file alone may hold nothing but ambiguous dates.
+file alone may hold nothing but ambiguous dates. What the head of the files leaves open, whole columns decide.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -11,11 +11,13 @@ file alone may hold nothing but ambiguous dates.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.errors import SourceError, first_line, shape
+from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 
 SAMPLE_ROWS = 1_000
@@ -33,14 +35,25 @@ class Conventions:
     decimal: str
     thousands: str | None
     """Accepted only where it separates groups of three digits."""
+    currency: str | None = None
+    """The one currency that amounts may be written with, as in $12.50 or 12.50 EUR."""
 
 
 def is_plausible(timestamp: str) -> str:
     """SQL for whether the SQL expression `timestamp` can be an order's date.
 
-    DuckDB reads 01-02-10 as a day of the year 1, and knows infinity and years above 9999.
+    DuckDB reads 01-02-10 as a day of the year 1, and knows infinity and years above 9999. Up to 1900-01-01 lie the
+    zeros of Excel, Windows and SQL Server, which stand for no date.
     """
-    return f"{timestamp} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-30'"
+    return f"{timestamp} BETWEEN TIMESTAMP '1900-01-02' AND TIMESTAMP '9999-12-30'"
+
+
+def instant_of(text: str) -> str:
+    """SQL for the timestamp that the SQL expression `text`, trimmed, is in ISO 8601; NULL if it is none.
+
+    DuckDB takes the PM of 2010-05-01 08:26 PM for the name of a time zone; such values are left to the formats.
+    """
+    return f"CASE WHEN lower(right({text}, 2)) NOT IN ('am', 'pm') THEN TRY_CAST({text} AS TIMESTAMP) END"
 
 
 def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
@@ -48,10 +61,11 @@ def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: T
     tell."""
     configured = source.format
     dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
+    currency = _currency(con, tables, source)
     other = {".": ",", ",": "."}
-    decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source)
+    decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source, currency)
     thousands = configured.thousands or other.get(decimal or "")
-    return Conventions(dates, decimal or ".", thousands)
+    return Conventions(dates, decimal or ".", thousands, currency)
 
 
 def still_hold(
@@ -71,9 +85,15 @@ def still_hold(
             for value in sample(con, table, theirs, condition, _DATE_KINDS, conventions.date_formats or ["%Y"])
         ):
             return False
+    try:
+        currency = _currency(con, tables, source)
+    except SourceError:  # several; all files together will say so
+        return False
+    if currency not in (None, conventions.currency):
+        return False
     if configured.decimal is None and configured.thousands is None:
         try:
-            evidence = _decimal(con, tables, source)
+            evidence = _decimal(con, tables, source, currency)
         except SourceError:  # ambiguous by itself; the other files may tell
             return False
         # Where no number had a separator so far, the first one decides.
@@ -81,7 +101,7 @@ def still_hold(
     return True
 
 
-_IS_ISO = f"coalesce({is_plausible('TRY_CAST(v AS TIMESTAMP)')}, false)"
+_IS_ISO = f"coalesce({is_plausible(instant_of('v'))}, false)"
 
 _DATE_KINDS = ("text", "number")
 """20100501 is a date also where a file has it as a number."""
@@ -94,21 +114,33 @@ def sample(
     condition: str,
     kinds: Sequence[str] = ("text",),
     formats: Sequence[str] = (),
+    whole: bool = False,
 ) -> list[str]:
     """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`, which may
-    name `$formats`.
+    name `$formats`; or the first of them, in their own order, in the `whole` table.
 
     Empty for a column of none of the `kinds`.
     """
     column = table.columns[theirs]
     if column.kind not in kinds:
         return []
+    head = "" if whole else f"LIMIT {SAMPLE_ROWS}"
     query = (
-        f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} "
-        f"LIMIT {SAMPLE_ROWS}) WHERE v <> '' AND ({condition}) ORDER BY v"
+        f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} {head}) "
+        f"WHERE v <> '' AND ({condition}) ORDER BY v LIMIT {SAMPLE_ROWS}"
     )
-    parameters = used({**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}, query)
-    return [value for (value,) in con.execute(query, parameters).fetchall()]
+    parameters = {**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}
+    return [value for (value,) in _ask(con, table, query, parameters)]
+
+
+def _ask(
+    con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: dict[str, object]
+) -> list[tuple[Any, ...]]:
+    try:
+        return con.execute(query, used(parameters, query)).fetchall()
+    except duckdb.Error as error:
+        where = "get the file again, or state another format of the source"
+        raise SourceError(f"{table.source_file}: cannot be sampled ({first_line(error)}); {where}") from error
 
 
 def used(parameters: dict[str, object], query: str) -> dict[str, object]:
@@ -124,7 +156,7 @@ _TIME = rf"(?:(?P<gap>T| +){_CLOCK}(?P<half> ?[AaPp][Mm])?)?$"
 _DAY_MONTH = re.compile(r"^(?P<first>\d{1,2})(?P<sep>[/.\-])(?P<second>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME)
 _COMPACT = re.compile(r"^\d{8}" + _TIME)
 _COMPACT_SECONDS = re.compile(r"^\d{14}$")
-_YEAR_FIRST = re.compile(r"^\d{4}\.\d{1,2}\.\d{1,2}" + _TIME)
+_YEAR_FIRST = re.compile(r"^\d{4}(?P<sep>[-/.])\d{1,2}(?P=sep)\d{1,2}" + _TIME)
 _DAY_NAME = re.compile(r"^\d{1,2}(?P<sep>[ \-/])(?P<month>[A-Za-z]{3,9})(?P=sep)(?P<year>\d{4}|\d{2})" + _TIME)
 _NAME_DAY = re.compile(r"^(?P<month>[A-Za-z]{3,9}) \d{1,2}(?P<comma>,?) (?P<year>\d{4})" + _TIME)
 
@@ -146,8 +178,9 @@ def _plain_format(value: str) -> str | None:
         return "%Y%m%d" + _clock_format(match)
     if _COMPACT_SECONDS.match(value):
         return "%Y%m%d%H%M%S"
-    if match := _YEAR_FIRST.match(value):
-        return "%Y.%m.%d" + _clock_format(match)
+    # Of those with hyphens or slashes, the ones without AM or PM are ISO 8601 already, or no dates.
+    if (match := _YEAR_FIRST.match(value)) and (match["sep"] == "." or match["half"]):
+        return match["sep"].join(("%Y", "%m", "%d")) + _clock_format(match)
     if match := _DAY_NAME.match(value):
         month, year = "%b" if len(match["month"]) == 3 else "%B", "%Y" if len(match["year"]) == 4 else "%y"
         return f"%d{match['sep']}{month}{match['sep']}{year}" + _clock_format(match)
@@ -173,9 +206,11 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
             parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
             formats.add(separator.join(parts) + _clock_format(match))
     if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
+        shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {theirs!r}: {_two(values)}; "
-            f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another"
+            f"{tables[0].source_file}: no date format is known for the column {theirs!r}, with values like {shapes}; "
+            f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
+            "Counts of days or seconds (Excel, Unix) have none: export them as dates"
         )
     # Two-digit years first: %Y would read 10 as the year 10.
     return sorted(formats, key=lambda text: ("%Y" in text, text))
@@ -222,7 +257,7 @@ def _largest_parts(
             "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
             f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
         )
-        row = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0, 0)
+        row = _ask(con, table, query, {**table.parameters, "pattern": pattern})[0]
         largest = [max(known, found or 0) for known, found in zip(largest, row, strict=True)]
     return largest[0], largest[1]
 
@@ -250,23 +285,52 @@ def _holds_numbers(con: duckdb.DuckDBPyConnection, table: RawTable, theirs: str)
     return not sample(con, table, theirs, f"NOT regexp_full_match(v, '{pattern}') AND lower(v) NOT IN {MISSING}")
 
 
-def _decimal(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> str | None:
-    """The decimal separator that the samples prove; None where no sampled number has any separator."""
+def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> str | None:
+    """The currency in the head of the columns of money; None where numbers are bare."""
+    money = [source.columns[name] for name in source.money if name in source.columns]
+    values = [
+        value
+        for table in tables
+        for theirs in money
+        for value in sample(con, table, theirs, "TRY_CAST(v AS DOUBLE) IS NULL")
+    ]
+    found = {currency: value for value in reversed(values) if (currency := currency_of(value))}
+    if len(found) > 1:
+        raise SourceError(
+            f"{tables[0].source_file}: amounts are in several currencies: {_two(sorted(found.values()))}; "
+            f"convert them into one, or load each currency by itself"
+        )
+    return next(iter(found), None)
+
+
+def _decimal(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource, currency: str | None
+) -> str | None:
+    """The decimal separator that the values prove; None where no number has any separator."""
     # The attributes of customers are not declared as numbers or text: their values have to tell.
-    columns = [source.columns[name] for name in source.numbers if name in source.columns]
     undeclared = list(source.attributes.values()) if isinstance(source, CustomerSource) else []
-    values = sorted(
-        {
-            value
-            for table in tables
-            if table.localised
-            for theirs in (*columns, *(name for name in undeclared if _holds_numbers(con, table, name)))
-            for value in sample(con, table, theirs, "contains(v, ',') OR contains(v, '.')")
+    numbers = [
+        (table, theirs)
+        for table in tables
+        if table.localised
+        for theirs in (
+            *(source.columns[name] for name in source.numbers if name in source.columns),
+            *(name for name in undeclared if _holds_numbers(con, table, name)),
+        )
+    ]
+    # Whole numbers in the head prove nothing about the rest: 1.234 may come further down.
+    for whole in (False, True):
+        found = {
+            undressed(value, currency)
+            for table, theirs in numbers
+            for value in sample(con, table, theirs, "contains(v, ',') OR contains(v, '.')", whole=whole)
         }
-    )
-    point = [value for value in values if _POINT.match(value)]
-    comma = [value for value in values if _COMMA.match(value)]
-    either = [value for value in values if _EITHER.match(value) and value not in point and value not in comma]
+        values = sorted(found)
+        point = [value for value in values if _POINT.match(value)]
+        comma = [value for value in values if _COMMA.match(value)]
+        if point or comma:
+            break
+    either = [value for value in values if _EITHER.match(value)]
     asked = f"state {source.key}.format.decimal ('.' or ',')"
     if point and comma:
         raise SourceError(

@@ -112,7 +112,7 @@ def _load_files(
         create_table(con, table, type(source))
         return Load(changes.kept, [], gone, [Replaced(file.source_id) for file in changes.replaced], is_whole=False)
     with held_still(files):
-        tables, conventions, changes = _judged(con, source, files, changes, known, base_dir, copies)
+        source, tables, conventions, changes = _judged(con, source, files, changes, known, base_dir, copies)
         read = load_tables(con, table, source, tables, conventions, first_id=_next_id(known))
     return Load(
         files=[*changes.kept, *read],
@@ -131,21 +131,22 @@ def _judged(
     known: Sequence[LoadedFile],
     base_dir: Path,
     copies: Path,
-) -> tuple[list[RawTable], Conventions, Changes]:
-    """The tables to load and how to read them: of all files, where the new ones change how any file is read."""
+) -> tuple[TableSource, list[RawTable], Conventions, Changes]:
+    """The source as opened, the tables to load and how: of all files, where the new ones change how any is read."""
     remembered = Conventions(**json.loads(known[0].conventions)) if known else None
     # Any file may bring another attribute of customers, so demographics are read together.
     apart = remembered is not None and not isinstance(source, CustomerSource)
     if apart and remembered is not None:
-        tables = open_source(con, source, changes.read, base_dir, copies / "new")
+        _, tables = open_source(con, source, changes.read, base_dir, copies / "new")
         if still_hold(con, remembered, tables, source):
-            return tables, remembered, changes
-    tables = open_source(con, source, files, base_dir, copies / "all")
+            return source, tables, remembered, changes
+    source, tables = open_source(con, source, files, base_dir, copies / "all")
     conventions = conventions_of(con, tables, source)
     if apart and conventions == remembered:
         read = {file.label for file in changes.read}
-        return [raw for raw in tables if raw.file is not None and raw.file.label in read], conventions, changes
-    return tables, conventions, changes.reading_all(files)
+        new = [raw for raw in tables if raw.file is not None and raw.file.label in read]
+        return source, new, conventions, changes
+    return source, tables, conventions, changes.reading_all(files)
 
 
 def _load_query(
@@ -162,8 +163,8 @@ def _load_query(
     before = known[0] if known else None
     since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None
     if before is None or since is None or source.time is None:
-        tables = open_source(con, source, [], base_dir, base_dir)
-        read = load_tables(con, table, source, tables, conventions_of(con, tables, source), _next_id(known))
+        opened, tables = open_source(con, source, [], base_dir, base_dir)
+        read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
         return Load(read, [file.source_file for file in read], [], [], is_whole=True)
     raw = query_table(con, source.url, source.query, base_dir, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import duckdb
 
+from clv_pipeline.connections import open_scratch
 from clv_pipeline.source_settings import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import LoadedFile
-from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, used
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
+from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.load import conventions_of, load_records
+from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import UNREADABLE
 
@@ -66,7 +68,10 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
     files that cannot be read or do not have the same columns.
     """
     source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
+    ):
         tables = open_tables(con, list_files(source, base_dir), source, Path(folder))
         first = tables[0]
         for table in tables[1:]:
@@ -76,8 +81,8 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
                     f"{table.source_file}: has other columns than {first.source_file}: {', '.join(different)}; "
                     "give one kind of file at a time"
                 )
-        dates = {name for name in first.columns if _share(con, first, name, _LOOKS_LIKE_DATE) > 0.5}
-        numbers = {name for name in first.columns if _share(con, first, name, LOOKS_LIKE_NUMBER) > 0.5}
+        dates = _mostly(con, first, _LOOKS_LIKE_DATE)
+        numbers = _mostly(con, first, _LOOKS_LIKE_MONEY)
         columns: dict[str, str] = {}
         for ours, names in SYNONYMS.items():
             allowed = {"ordered_at": dates}.get(ours, numbers if ours in TransactionSource.numbers else None)
@@ -112,14 +117,23 @@ _LOOKS_LIKE_DATE = (
 )
 
 
-def _share(con: duckdb.DuckDBPyConnection, table: RawTable, name: str, pattern: str) -> float:
-    """The share of the filled values in the head of a column that match the pattern."""
-    query = (
-        "SELECT coalesce(avg(CAST(regexp_full_match(v, $pattern) AS INTEGER)), 0) FROM (SELECT "
-        f"trim(CAST({table.columns[name].expression} AS VARCHAR)) AS v FROM {table.scan} LIMIT 1000) WHERE v <> ''"
-    )
-    (share,) = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchone() or (0.0,)
-    return float(share)
+_CURRENCY = r"([A-Z]{0,2}\p{Sc}|[A-Z]{3})?[ \x{a0}\x{202f}]?"
+_LOOKS_LIKE_MONEY = rf"[(+−-]?{_CURRENCY}[(]?({LOOKS_LIKE_NUMBER}){_CURRENCY}[)−-]?"
+
+
+def _mostly(con: duckdb.DuckDBPyConnection, table: RawTable, pattern: str) -> set[str]:
+    """The columns in whose head more than half of the filled values match the pattern."""
+    texts = [
+        f"nullif(trim(CAST({column.expression} AS VARCHAR)), '') AS t{position}"
+        for position, column in enumerate(table.columns.values())
+    ]
+    shares = [f"avg(CAST(regexp_full_match(t{position}, $pattern) AS INTEGER))" for position in range(len(texts))]
+    query = f"SELECT {', '.join(shares)} FROM (SELECT {', '.join(texts)} FROM {table.scan} LIMIT {SAMPLE_ROWS})"
+    try:
+        found = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchall()[0]
+    except duckdb.Error as error:
+        raise SourceError(f"{table.source_file}: cannot be read ({first_line(error)}); get the file again") from error
+    return {name for name, share in zip(table.columns, found, strict=True) if share is not None and share > 0.5}
 
 
 def _first_match(synonyms: Sequence[str], names: Sequence[str]) -> str | None:
@@ -187,7 +201,10 @@ def survey(source: Source, base_dir: Path) -> Survey:
     transactions = source.transactions
     mapped = [name for name in transactions.known if name in transactions.columns]
     kept = [*mapped, "attributes"]
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "survey.duckdb")) as con:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_scratch(Path(folder) / "survey.duckdb", [Path(folder), *readable_folders(source, base_dir)]) as con,
+    ):
         work_dir = Path(folder) / "work"
         files = load_records(con, "raw", transactions, base_dir, work_dir)
         shares = ", ".join(f"count({name}) / count(*)" for name in mapped)

@@ -22,7 +22,8 @@ from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
-from clv_pipeline.sources.errors import SourceError, nearest, one_error
+from clv_pipeline.sources.errors import SourceError, first_line, listed, nearest, one_error
+from clv_pipeline.sources.open_quotes import refuse_swallowed_lines
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (
     REJECT_SCANS,
@@ -77,7 +78,7 @@ def load_records(
     with prepared(con, work_dir) as copies:
         files = [] if source.url is not None else list_files(source, base_dir)
         with held_still(files):
-            tables = open_source(con, source, files, base_dir, copies)
+            source, tables = open_source(con, source, files, base_dir, copies)
             loaded = load_tables(con, table, source, tables, conventions_of(con, tables, source), first_id=1)
     if not any(file.rows for file in loaded):
         raise no_record(loaded[0].source_file)
@@ -131,12 +132,7 @@ def load_tables(
     conventions: Conventions,
     first_id: int,
 ) -> list[LoadedFile]:
-    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`.
-
-    An attribute for every column, where a customer source maps only the customer.
-    """
-    if isinstance(source, CustomerSource) and not source.attributes:
-        source, tables = _with_every_column(source, tables)
+    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`."""
     create_table(con, table, type(source))
     loaded: list[LoadedFile] = []
     for source_id, raw in enumerate(tables, start=first_id):
@@ -152,14 +148,21 @@ def open_source(
     files: Sequence[SourceFile],
     base_dir: Path,
     work_dir: Path,
-) -> list[RawTable]:
+) -> tuple[TableSource, list[RawTable]]:
     """The raw tables of `files`, or of the source's query, their headers in agreement with the mapping.
 
-    Raises SourceError otherwise.
+    Of a customer source that maps only the customer, the source comes back with every column as an attribute.
+    Raises SourceError where a mapped column is missing.
     """
-    if source.url is not None and source.query is not None:
-        return agreeing([query_table(con, source.url, source.query, base_dir)], source)
-    return agreeing(open_tables(con, files, source, work_dir), source)
+    tables = (
+        [query_table(con, source.url, source.query, base_dir)]
+        if source.url is not None and source.query is not None
+        else open_tables(con, files, source, work_dir)
+    )
+    tables = agreeing(tables, source)
+    if isinstance(source, CustomerSource) and not source.attributes:
+        return _with_every_column(source, tables)
+    return source, tables
 
 
 def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
@@ -172,12 +175,12 @@ def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
 
 def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
     """How dates and numbers are written in `tables`. Raises SourceError where that is not certain."""
+    conventions = decide(con, tables, source)
     try:
-        conventions = decide(con, tables, source)
         con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
     except duckdb.InvalidInputException as error:
-        where = f"state other {source.key}.format.date_formats, delimiter or encoding"
-        raise SourceError(f"{tables[0].source_file}: cannot be sampled ({error}); {where}") from error
+        where = f"state other {source.key}.format.date_formats"
+        raise SourceError(f"{tables[0].source_file}: cannot be read ({first_line(error)}); {where}") from error
     return conventions
 
 
@@ -190,10 +193,16 @@ def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tu
 
 
 def _disagreements(raw: RawTable, source: TableSource) -> list[str]:
+    found = listed(raw.columns)
+    if not set(source.columns.values()) & set(raw.columns):
+        return [
+            f"{raw.source_file}: holds none of the columns of {source.key}.columns "
+            f"({listed(source.columns.values())}); found: {found}. The header should be the first line; correct it, "
+            f"the mapping, or the delimiter or encoding in {source.key}.format"
+        ]
     problems = []
     for ours, theirs in source.columns.items():
         if theirs not in raw.columns:
-            found = ", ".join(repr(name) for name in raw.columns) or "none"
             problems.append(
                 f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing"
                 f"{nearest(theirs, raw.columns)}; columns found: {found}. "
@@ -246,8 +255,8 @@ def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> in
     try:
         return _count(con, f"INSERT INTO {target.table} {select}", parameters)
     except duckdb.Error as error:
-        where = f"look at {target.source.key}.format"
-        raise SourceError(f"{raw.source_file}: cannot be read ({error}); {where}") from error
+        where = f"get the file again, or look at {target.source.key}.format"
+        raise SourceError(f"{raw.source_file}: cannot be read ({first_line(error)}); {where}") from error
 
 
 def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int | None:
@@ -305,6 +314,7 @@ def _add_rejects(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable, 
     lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
     if not lines:
         return 0
+    refuse_swallowed_lines(con, raw, good_rows + len(lines))
     assert raw.scanned_path is not None  # noqa: S101 - whoever stores rejects has scanned a file
     # DuckDB counts blank lines here, although they are no records.
     blanks = blank_lines_before(raw.scanned_path, [position for _, position in lines])

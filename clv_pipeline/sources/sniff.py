@@ -27,8 +27,8 @@ class TextFacts:
 
     encoding: str
     """`utf-8` (with or without byte-order mark), or the codec to decode with."""
-    mixed_line_ends: bool
-    """Both \\r\\n and a bare \\n occur (also inside quotes): DuckDB refuses such a file."""
+    odd_line_ends: bool
+    """Both \\r\\n and a bare \\n occur, or a bare \\r (also inside quotes): DuckDB refuses or misnumbers such lines."""
     head: str
     """The first 64 KB, decoded, without byte-order mark."""
 
@@ -36,11 +36,12 @@ class TextFacts:
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     """Reads the whole stream once: an odd byte may be in the last line.
 
-    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8, else
-    windows-1252. Raises what the stream raises on truncated or damaged compression.
+    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8, or if
+    most odd characters are (the lines of the others are damaged and will be refused), else windows-1252. Raises what
+    the stream raises on truncated or damaged compression.
     """
     head = b""
-    line_feeds = pairs = 0
+    returns = line_feeds = pairs = 0
     previous = b""
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
     while chunk := stream.read(CHUNK):
@@ -52,7 +53,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
                 decoder = None
-        if pairs or b"\r" in chunk:
+        if returns or b"\r" in chunk:
+            returns += chunk.count(b"\r")
             line_feeds += chunk.count(b"\n")
             pairs += chunk.count(b"\r\n") + (previous == b"\r" and chunk.startswith(b"\n"))
         elif b"\n" in chunk:
@@ -63,9 +65,25 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             decoder = None
-    encoding = configured_encoding or _mark(head) or ("utf-8" if decoder is not None else "windows-1252")
+    encoding = configured_encoding or _mark(head)
+    if encoding is None:
+        encoding = "utf-8" if decoder is not None or _is_damaged_utf8(stream) else "windows-1252"
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
-    return TextFacts(encoding, mixed_line_ends=0 < pairs < line_feeds, head=text.removeprefix("\ufeff"))
+    odd_line_ends = returns > pairs or 0 < pairs < line_feeds
+    return TextFacts(encoding, odd_line_ends, head=text.removeprefix("\ufeff"))
+
+
+def _is_damaged_utf8(stream: BinaryIO) -> bool:
+    """Whether at least as many characters beyond ASCII are valid utf-8 as are not: by chance, hardly any is."""
+    stream.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    valid = invalid = 0
+    while chunk := stream.read(CHUNK):
+        text = decoder.decode(chunk)
+        bad = text.count("\ufffd")
+        invalid += bad
+        valid += len(text) - len(text.encode("ascii", "ignore")) - bad
+    return valid >= invalid
 
 
 def _mark(head: bytes) -> str | None:

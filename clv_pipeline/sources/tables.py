@@ -19,7 +19,7 @@ import duckdb
 
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
 from clv_pipeline.sql_text import quote_identifier
@@ -123,9 +123,11 @@ def open_tables(
 
 
 # Compression is stated, never guessed: DuckDB takes a ? in a file name for the start of a URL's query and then reads
-# the compressed bytes as text. Lines that cannot be split are kept aside instead of failing the scan.
+# the compressed bytes as text. A folder called amount=5 would replace what the file holds in that column. Lines that
+# cannot be split are kept aside instead of failing the scan.
 _SCAN_OPTIONS = (
-    "auto_detect = false, compression = $compression, buffer_size = $buffer, store_rejects = true, "
+    "auto_detect = false, hive_partitioning = false, compression = $compression, buffer_size = $buffer, "
+    "store_rejects = true, "
     f"rejects_table = '{REJECTS}', rejects_scan = '{REJECT_SCANS}'"
 )
 
@@ -134,7 +136,7 @@ def _in_place_or_copied(
     file: SourceFile, gzipped: bool, facts: TextFacts, copy: Path, whitespace: bool = False
 ) -> tuple[Path, dict[str, Any], list[Path]]:
     """(the path to scan, its scan parameters, the copies made): a copy where DuckDB would misread the file."""
-    needs_copy = whitespace or facts.mixed_line_ends or facts.encoding not in ("utf-8", "utf-8-sig", "ascii")
+    needs_copy = whitespace or facts.odd_line_ends or facts.encoding not in ("utf-8", "utf-8-sig", "ascii")
     path = as_plain_utf8(file, gzipped, facts.encoding, whitespace, copy) if needs_copy else file.path
     parameters = {
         "path": glob.escape(str(path)),
@@ -217,7 +219,12 @@ def _json_lines(
             parameters,
         ).fetchall()
     except duckdb.Error as error:
-        raise SourceError(f"{file.label}: cannot be read as JSON lines ({error})") from error
+        raise SourceError(f"{file.label}: cannot be read as JSON lines ({first_line(error)})") from error
+    if not keys:
+        raise SourceError(
+            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys; write one "
+            "object per line, not an array and not indented"
+        )
     columns = {}
     for position, (key,) in enumerate(keys):
         # A JSON pointer reaches any key, also one with dots, quotes or a dollar sign.
@@ -244,18 +251,41 @@ def parquet(
     """A Parquet file at `path`, labelled as `file`. Raises SourceError if it is none."""
     parameters = {"path": glob.escape(str(path))}
     try:
-        result = con.execute("SELECT * FROM read_parquet($path) LIMIT 0", parameters)
-    except duckdb.Error as error:
-        raise SourceError(f"{file.label}: cannot be read as {format_name} ({error})") from error
-    columns = {name: Column(quote_identifier(name), kind_of_type(str(type_))) for name, type_, *_ in result.description}
+        result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)
+        scanned = [(name, str(type_)) for name, type_, *_ in result.description]
+        tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
+    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names of damaged files may be no text
+        raise SourceError(f"{file.label}: cannot be read as {format_name} ({first_line(error)})") from error
+    # DuckDB calls a second `amount`, or an `Amount` beside it, amount_1: the file's own names are in its schema.
+    names = _top_level(tree)
     return RawTable(
         source_file=file.label,
-        scan="read_parquet($path)",
+        scan=_PARQUET_SCAN,
         parameters=parameters,
-        columns=columns,
+        columns={
+            name: Column(quote_identifier(alias), kind_of_type(type_))
+            for name, (alias, type_) in zip(names, scanned, strict=True)
+        },
         format=format_name,
+        repeated=frozenset(name for name in names if names.count(name) > 1),
         **{"first_line": 1, **origin},
     )
+
+
+_PARQUET_SCAN = "read_parquet($path, hive_partitioning = false)"
+
+
+def _top_level(tree: Sequence[tuple[str, int | None]]) -> list[str]:
+    """The names below the root of a Parquet schema, which comes as (name, number of children), depth first."""
+    names = []
+    below = 0
+    for name, children in tree[1:]:
+        if below:
+            below -= 1
+        else:
+            names.append(name)
+        below += children or 0
+    return names
 
 
 def kind_of_type(type_name: str) -> ColumnKind:

@@ -9,10 +9,12 @@ here. Attributes are a JSON object: which of them are numbers is found out later
 # ruff: noqa: S608
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.conventions import Conventions, is_plausible, used
+from clv_pipeline.sources.conventions import Conventions, instant_of, is_plausible, used
+from clv_pipeline.sources.numerals import BARE, NEGATIVE, SIGNED, around
 from clv_pipeline.sources.tables import Column, RawTable
 
 
@@ -45,6 +47,8 @@ def typed_select(
 
     Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
     """
+    if not table.localised:
+        conventions = replace(conventions, decimal=".", thousands=None)
     raw = {ours: table.columns[theirs] for ours, theirs in source.columns.items()}
     attributes = [f"a{position}" for position in range(len(source.attributes))]
     aliases = {
@@ -59,7 +63,7 @@ def typed_select(
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
-    unread = " OR ".join(f"{name} IS NULL" for name in (*times, *numbers)) or "false"
+    unread = " OR ".join([*(f"{name} IS NULL" for name in (*times, *numbers)), f"coalesce({_ROUNDED}, false)"])
     original = ", ".join(f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes)
     pairs = [f"$attribute_{position}, {alias}" for position, alias in enumerate(attributes)]
     trimmed = [
@@ -98,10 +102,13 @@ def typed_select(
         **table.parameters,
         "source_id": source_id,
         "date_formats": conventions.date_formats,
-        "group_pattern": _group_pattern(conventions),
-        "group_mark": _group_mark(conventions),
-        "number_pattern": _number_pattern(conventions),
+        "group_pattern": rf"[+-]?{_grouped(_any_mark(conventions))}({_decimal_mark(conventions)}[0-9]+)?",
+        "group_mark": _any_mark(conventions),
+        "attribute_pattern": _attribute_pattern(conventions),
+        "attribute_mark": _group_mark(conventions),
         "decimal": conventions.decimal,
+        "currency": around(conventions.currency or ""),
+        "negative": NEGATIVE,
         **{f"attribute_{position}": name for position, name in enumerate(source.attributes)},
     }
     return sql, used(parameters, sql)
@@ -111,8 +118,12 @@ def _known(source: TableSource) -> list[str]:
     return [ours for ours in source.columns if ours not in source.attributes]
 
 
+# Excel shows long numbers as 1.23457E+15 and exports that: many customers then have the same id.
+_ROUNDED = "contains(customer_id, '+') AND regexp_full_match(customer_id, '[0-9]([.,][0-9]+)?[eE][+][0-9]+')"
+
 _CUSTOMER = (
-    "CASE WHEN strlen(customer_id) <= 4 AND lower(customer_id) IN ('nan', 'null', 'none', 'n/a') THEN NULL "
+    f"CASE WHEN {_ROUNDED} THEN NULL "
+    "WHEN strlen(customer_id) <= 4 AND lower(customer_id) IN ('nan', 'null', 'none', 'n/a') THEN NULL "
     # A column of whole numbers with gaps is floating point to pandas and Excel: 13085.0 is customer 13085.
     "WHEN ends_with(customer_id, '.0') AND regexp_full_match(customer_id, '[0-9]+[.]0') "
     "THEN left(customer_id, length(customer_id) - 2) ELSE customer_id END"
@@ -142,8 +153,8 @@ def _attribute(column: Column, alias: str, conventions: Conventions, source: Tab
     if not isinstance(source, CustomerSource) or conventions.thousands is None:
         return text
     # Numbers as people write them become numbers as SQL reads them; whatever else the column holds stays.
-    number = f"replace(regexp_replace({text}, $group_mark, '', 'g'), $decimal, '.')"
-    return f"CASE WHEN regexp_full_match({text}, $number_pattern) THEN {number} ELSE {text} END"
+    number = f"replace(regexp_replace({text}, $attribute_mark, '', 'g'), $decimal, '.')"
+    return f"CASE WHEN regexp_full_match({text}, $attribute_pattern) THEN {number} ELSE {text} END"
 
 
 def _text(column: Column, alias: str) -> str:
@@ -158,16 +169,23 @@ def _instant(column: Column, alias: str) -> str:
     if column.kind == "zoned":
         return f"timezone('UTC', {alias})"
     # An offset in the text is dropped, not applied: the day of an order is the day in its shop.
-    return f"TRY_CAST(CAST({alias} AS VARCHAR) AS TIMESTAMP)"
+    return instant_of(f"trim(CAST({alias} AS VARCHAR))")
 
 
 def _number(column: Column, alias: str, conventions: Conventions) -> str:
     if column.kind == "number":
         return f"TRY_CAST({alias} AS DECIMAL(18,4))"
     text = f"CAST({alias} AS VARCHAR)"
+    bare = f"trim({text})"
+    if conventions.currency is not None:
+        bare = f"regexp_replace({bare}, $currency, '{BARE}')"
+    bare = f"regexp_replace({bare}, $negative, '{SIGNED}')"
+    # Only what is no plain number is undressed.
+    return f"coalesce({_digits(text, conventions)}, {_digits(bare, conventions)})"
+
+
+def _digits(text: str, conventions: Conventions) -> str:
     point = f"TRY_CAST({text} AS DECIMAL(18,4))"
-    if conventions.thousands is None:
-        return point
     # Thousands separators are dropped only where they stand as such: 1.2 under a decimal comma is no 12.
     joined = f"replace(regexp_replace(trim({text}), $group_mark, '', 'g'), $decimal, '.')"
     is_grouped = f"regexp_full_match(trim({text}), $group_pattern)"
@@ -178,21 +196,23 @@ def _number(column: Column, alias: str, conventions: Conventions) -> str:
     return f"CASE WHEN contains({text}, '.') THEN {grouped} ELSE coalesce({comma}, {grouped}) END"
 
 
+def _any_mark(conventions: Conventions) -> str:
+    """Spaces and apostrophes between groups of three digits cannot be mistaken for anything else."""
+    return f"[{conventions.thousands or ''}' \u00a0\u202f’]"
+
+
 def _group_mark(conventions: Conventions) -> str:
     # Spreadsheets write no-break spaces where people mean spaces.
     return {" ": "[ \u00a0\u202f]", ".": "[.]"}.get(conventions.thousands or "", conventions.thousands or "")
 
 
-def _group_pattern(conventions: Conventions) -> str:
-    return rf"[+-]?{_grouped(conventions)}({_decimal_mark(conventions)}[0-9]+)?"
+def _attribute_pattern(conventions: Conventions) -> str:
+    grouped = _grouped(_group_mark(conventions))
+    return rf"[+-]?([0-9]+|{grouped})({_decimal_mark(conventions)}[0-9]+)?"
 
 
-def _number_pattern(conventions: Conventions) -> str:
-    return rf"[+-]?([0-9]+|{_grouped(conventions)})({_decimal_mark(conventions)}[0-9]+)?"
-
-
-def _grouped(conventions: Conventions) -> str:
-    return rf"[0-9]{{1,3}}({_group_mark(conventions)}[0-9]{{3}})+"
+def _grouped(mark: str) -> str:
+    return rf"[0-9]{{1,3}}({mark}[0-9]{{3}})+"
 
 
 def _decimal_mark(conventions: Conventions) -> str:

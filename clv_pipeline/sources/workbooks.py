@@ -10,21 +10,25 @@ import fastexcel
 
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError, nearest, one_error
+from clv_pipeline.sources.errors import SourceError, first_line, nearest, one_error
+from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 
 def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
-    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every sheet, or those in
-    `format.sheets`.
+    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every visible sheet, or
+    those in `format.sheets`.
 
     The first row of a sheet is its header; the other rows are typed per column, as text where a column
-    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a missing
+    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a bomb, a missing
     sheet, a mapped column that the header holds twice, and a workbook without any filled sheet.
     """
+    refuse_zip_bomb(file.label, file.path)
     try:
         book = fastexcel.read_excel(file.path)
     except fastexcel.FastExcelError as error:
-        raise SourceError(f"{file.label}: cannot be read as a workbook ({error}); save it again as .xlsx") from error
+        raise SourceError(
+            f"{file.label}: cannot be read as a workbook ({first_line(error)}); save it again as .xlsx"
+        ) from error
     chosen = source.format.sheets or book.sheet_names
     missing = [name for name in chosen if name not in book.sheet_names]
     if missing:
@@ -38,8 +42,11 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
     for position, name in enumerate(chosen):
         label = f"{file.label}#{name}"
         try:
-            header = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string").to_polars()
-            if header.is_empty():
+            first = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string")
+            # What nobody sees in the workbook is a copy or a list of choices; its orders are read if asked for.
+            is_unasked = first.visible != "visible" and source.format.sheets is None
+            header = first.to_polars()
+            if header.is_empty() or is_unasked:
                 continue
             names = [str(value).strip() if value is not None else "" for value in header.row(0)]
             twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
@@ -52,10 +59,10 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             # What has no name of its own cannot be mapped.
             frame = sheet.to_polars().select(name for name in unique if name in names)
         except fastexcel.FastExcelError as error:
-            raise SourceError(f"{label}: cannot be read ({error})") from error
+            raise SourceError(f"{label}: cannot be read ({first_line(error)})") from error
         path = stem.with_name(f"{stem.name}_{position:03d}.parquet")
         frame.write_parquet(path)
         found.append((SourceFile(label, file.path), path))
     if not found:
-        raise SourceError(f"{file.label}: no sheet holds anything")
+        raise SourceError(f"{file.label}: no visible sheet holds anything")
     return found

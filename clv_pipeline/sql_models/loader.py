@@ -102,6 +102,8 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
     if orphans := [str(path) for path in folder.glob("*/*.sql") if path.stem not in models]:
         raise ContractError(f"SQL without a contract beside it: {', '.join(sorted(orphans))}")
     for model in models.values():
+        if unknown := [name for name in model.contract.waits_for if name not in models]:
+            raise ContractError(f"{model.name}.yml waits for {', '.join(unknown)}: no contract of that name")
         if isinstance(model, SqlModel):
             _hold_against_contract(model, models)
     return models

@@ -7,17 +7,21 @@ is staged under a private name, put in the place of its predecessor, and read.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from clv_pipeline.connections import RESTRICTED, restrict
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
 from clv_pipeline.warehouse.storage_faults import storage_error
 
 if TYPE_CHECKING:
@@ -33,10 +37,6 @@ is written a third faster in this one."""
 THREADS = max(4, os.cpu_count() or 1)
 """Of DuckDB, which cuts its hash tables into more pieces for more threads. On two cores, the pieces of two threads
 outgrow the cache: grouping millions of rows takes a quarter less with four."""
-
-
-class WarehouseBusyError(RuntimeError):
-    """Another process works on the warehouse; the text names it."""
 
 
 def staged_name(table: str) -> str:
@@ -60,11 +60,14 @@ def day_of(contract: Contract) -> str:
     return f"coalesce(cast({quote_identifier(contract.day_column)} as date), {NO_DAY})"
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
+def fingerprint(
+    connection: duckdb.DuckDBPyConnection, relation: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
     """Number of rows and a hash of their content that does not depend on their order."""
     found = connection.execute(
         f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
-        f" from {relation} as r"
+        f" from {relation} as r",
+        parameters or {},
     ).fetchone()
     assert found is not None  # noqa: S101  (an aggregate always returns a row)
     return int(found[0]), str(found[1])
@@ -184,15 +187,26 @@ class Session:
         self.changed_days = None
         for contract in contracts:
             self._replaced.pop(contract.table, None)
-            for name in (staged_name(contract.table), added_name(contract.table)):
-                # A name may be a view one night and a table the next.
-                kinds = self.execute(
-                    "select lower(table_type) from information_schema.tables where table_name = ?"
-                    " and table_schema = 'main' and table_catalog = current_database()",
-                    [name],
-                ).fetchall()
-                for (kind,) in kinds:
-                    self.execute(f"drop {'view' if kind == 'view' else 'table'} {quote_identifier(name)}")
+            self._drop([staged_name(contract.table), added_name(contract.table)])
+
+    def drop_leftovers(self) -> None:
+        """Sweep what runs that were killed had staged: a step that is kept the next time does not look for it."""
+        names = self.execute(
+            "select table_name from information_schema.tables"
+            " where ends_with(table_name, ?) or ends_with(table_name, ?)",
+            [staged_name(""), added_name("")],
+        ).fetchall()
+        self._drop([name for (name,) in names])
+
+    def _drop(self, names: Sequence[str]) -> None:
+        # A name may be a view one night and a table the next.
+        kinds = self.execute(
+            "select table_name, lower(table_type) from information_schema.tables where list_contains(?, table_name)"
+            " and table_schema = 'main' and table_catalog = current_database()",
+            [list(names)],
+        ).fetchall()
+        for name, kind in kinds:
+            self.execute(f"drop {'view' if kind == 'view' else 'table'} {quote_identifier(name)}")
 
     def replace_live(self, contract: Contract) -> None:
         """Put what is staged in the place of the live table, with its comments. Call it in a transaction."""
@@ -220,70 +234,126 @@ class Warehouse:
     """The pipeline's private database file, opened at most once per process and kept to its end.
 
     DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
-    gets a sentence and not a traceback.
+    gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directories: Sequence[Path] = ()) -> None:
         self.path = path
+        self.directories = directories
+        self.lock = WriterLock(path.with_suffix(".lock"))
         self._session: Session | None = None
-        self._lock: IO[str] | None = None
 
     @property
     def work_dir(self) -> Path:
         """A folder for files that live no longer than a step; a load empties it."""
         return self.path.parent / "work"
 
-    def open(self, holder: str) -> Session:
-        """The open session, or a new one; `holder` names the run in the lock.
+    def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
+        """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        private_files()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
+
+    def open(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> Session:
+        """The open session, or a new one. `holder`, `wait_minutes` and `tell` are those of `WriterLock.acquire`.
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the file is damaged, has a stray log beside it, or may not be opened.
         """
         if self._session is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._acquire(holder)
+            self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
+            atexit.register(self.close)
             try:
-                connection = duckdb.connect(
-                    str(self.path),
-                    config={
-                        "temp_directory": str(self.path.parent / "spill"),
-                        "storage_compatibility_version": STORAGE_VERSION,
-                        "threads": THREADS,
-                    },
-                )
-            except duckdb.Error as error:
+                self._session = Session(self._connect())
+                self._session.drop_leftovers()
+            except (duckdb.Error, WarehouseBusyError) as error:
                 self.close()
                 if (told := storage_error(error, self.path)) is not None:
                     raise told from error
                 raise
-            self._session = Session(connection)
-            atexit.register(self.close)
         return self._session
+
+    @contextmanager
+    def keep_out(self, holder: str) -> Iterator[None]:
+        """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        self.reserve(holder)
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def rewrite(self) -> None:
+        """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
+
+        Deleted rows leave their bytes in the free blocks of a database file; a copy has none of them. Whoever is
+        stopped meanwhile has the old file. Sessions from before are closed.
+
+        Raises:
+            RuntimeError: the copy does not hold what the warehouse holds.
+        """
+        assert self._session is not None  # noqa: S101  (only the holder of the lock rewrites)
+        fresh = self.path.with_suffix(".fresh")
+        for leftover in (fresh, fresh.with_suffix(".fresh.wal")):
+            leftover.unlink(missing_ok=True)
+        session = self._session
+        tables = session.execute(
+            "select database_name, schema_name, table_name from duckdb_tables()"
+            " where database_name = current_database() and not temporary"
+        ).fetchall()
+        session.execute(f"attach ? as fresh (storage_version '{STORAGE_VERSION}')", [str(fresh)])
+        session.execute(f"copy from database {quote_identifier(self.path.stem)} to fresh")
+        for own, schema, table in tables:
+            name = f"{quote_identifier(schema)}.{quote_identifier(table)}"
+            [(before, after)] = session.execute(
+                f"select (select count(*) from {quote_identifier(own)}.{name}), (select count(*) from fresh.{name})"  # noqa: S608
+            ).fetchall()
+            if before != after:
+                raise RuntimeError(f"{fresh}: holds {after} of {before} rows of {name}; {self.path} is as it was")
+        session.execute("checkpoint fresh")
+        session.execute("detach fresh")
+        session.close()
+        self._session = None
+        os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
+        for folder in (self.work_dir, self.path.parent / "spill"):
+            if folder.exists():
+                shutil.rmtree(folder)
+        self._session = Session(self._connect())
 
     def close(self) -> None:
         """Write everything to the file and let the next process in."""
         if self._session is not None:
             self._session.close()
             self._session = None
-            atexit.unregister(self.close)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.lock.release()
+        atexit.unregister(self.close)
 
-    def _acquire(self, holder: str) -> IO[str]:
-        path = self.path.with_suffix(".lock")
-        lock = path.open("a+", encoding="utf-8")
+    def _connect(self) -> duckdb.DuckDBPyConnection:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            other = lock.read().strip() or "a process that has not said its name"
-            lock.close()
-            raise WarehouseBusyError(
-                f"{self.path} is in use by {other}. Wait for it to end, or stop it, and start again."
-            ) from error
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, {holder}")
-        lock.flush()
-        return lock
+            connection = duckdb.connect(
+                str(self.path),
+                config={
+                    "temp_directory": str(self.path.parent / "spill"),
+                    "storage_compatibility_version": STORAGE_VERSION,
+                    "threads": THREADS,
+                    **RESTRICTED,
+                },
+            )
+        except duckdb.IOException as error:
+            # A DuckDB shell that somebody left open knows nothing of our lock, but DuckDB sees it.
+            if found := re.search(r"Conflicting lock is held in (.+?)\. ", str(error)):
+                raise WarehouseBusyError(
+                    f"{self.path} is open in {found[1]}, which is not a run of this pipeline. Close it and start"
+                    " again; to look at data, open published/current/clv.duckdb."
+                ) from error
+            raise
+        restrict(connection, [self.path.parent, *self.directories])
+        return connection

@@ -87,10 +87,10 @@ def admit(
         recipe: recorded: identifies code and settings.
 
     Raises:
-        GateError: the last audit of a table that it reads has failed.
+        GateError: the last audit of a table that it reads or waits for has failed.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, reads)
+    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
     session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
@@ -135,10 +135,10 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     always built: what it depends on is outside of the warehouse.
 
     Raises:
-        GateError: the last audit of a table that it reads has failed.
+        GateError: the last audit of a table that it reads or waits for has failed.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, reads)
+    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
     tables = [contract.table for contract in contracts]
     promoted = _promotions(session)
     if not reads or any(table not in promoted or not session.has_table(table) for table in tables):
@@ -209,6 +209,10 @@ def refuse_failed_inputs(session: Session, reads: Sequence[str]) -> None:
     failed = _failed_audits(session)
     if reasons := [failed[table] for table in reads if table in failed]:
         raise GateError("not built, because " + "; ".join(reasons))
+
+
+def _waits_for(contracts: Sequence[Contract]) -> list[str]:
+    return [table for contract in contracts for table in contract.waits_for]
 
 
 _LAST_AUDITS = (
@@ -373,6 +377,18 @@ def _record_promotions(
             ],
         )
     return int(version)
+
+
+def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None:
+    """Record that live tables were changed where they stand: what is built from them has to be built anew, whole."""
+    ensure_records(session)
+    ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    for table in (table for table in tables if table in _promotions(session)):
+        session.execute(
+            "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ? where table_name = ?",
+            [run_id, _utc_now(), session.count(table), version, table],
+        )
+        log_changes(session, table, version, None)
 
 
 def _utc_now() -> datetime:

@@ -41,5 +41,5 @@ def _survive(shop: Shop, strike: Strike, folder: Path) -> int:
     again = spend_night(folder)
     assert again.success, f"{strike}: {again.failure}"
     assert published(folder) == shop.after, f"{strike}: healed to something else"
-    assert leftovers(folder) == [], str(strike)
+    assert (found := leftovers(folder)) == [], f"{strike}: {found}"
     return 1

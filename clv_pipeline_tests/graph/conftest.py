@@ -28,7 +28,8 @@ class Shop:
 
     def settings(self, **blocks: Any) -> Settings:
         """clv.yaml for the order files, with few models and horizons; keywords are further blocks."""
-        transactions = {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}}
+        columns = {name: name for name in COLUMNS}
+        transactions = {"path": "orders/*.csv", "columns": columns, "removed_files": "remove"}
         return Settings.from_mapping(
             {
                 "source": {"transactions": transactions},

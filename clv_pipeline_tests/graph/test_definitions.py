@@ -51,10 +51,11 @@ def test_an_asset_says_what_it_is(specs: dict[str, dg.AssetSpec], table: str) ->
         assert "```sql" in spec.metadata["sql"].value
 
 
-def test_dependencies_are_those_of_the_queries(specs: dict[str, dg.AssetSpec]) -> None:
+def test_dependencies_are_those_of_the_queries_and_what_a_contract_waits_for(specs: dict[str, dg.AssetSpec]) -> None:
     for name, model in MODELS.items():
         if isinstance(model, SqlModel):
-            assert sorted(dep.asset_key.to_user_string() for dep in specs[name].deps) == model.dependencies
+            expected = sorted([*model.dependencies, *model.contract.waits_for])
+            assert sorted(dep.asset_key.to_user_string() for dep in specs[name].deps) == expected
 
 
 def test_every_expectation_is_a_check_of_its_own(definitions: dg.Definitions) -> None:

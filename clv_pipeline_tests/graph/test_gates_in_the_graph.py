@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
 
+from clv_pipeline.assets.tables import KEPT
+from clv_pipeline.sql_models import load_models
 from clv_pipeline_tests.graph.conftest import Shop
 
 
@@ -38,6 +42,14 @@ def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
 
 
+def metadata(shop: Shop, table: str) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What the UI shows of a table's last materialization."""
+    event = shop.instance.get_latest_materialization_event(dg.AssetKey(table))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata
+
+
 def published_bytes(shop: Shop) -> tuple[Path, bytes]:
     return shop.served.resolve(), shop.served.read_bytes()
 
@@ -60,6 +72,21 @@ def test_a_good_night_promotes_and_publishes_everything(shop: Shop) -> None:
         assert client.execute(
             "select count(*) from duckdb_columns() where comment is null and not internal"
         ).fetchone() == (0,)
+
+
+def test_every_table_shows_its_rows_and_no_more_than_fits_on_a_screen(shop: Shop) -> None:
+    shown = {table: metadata(shop, table) for table in load_models() if table != "publication"}
+    assert all("dagster/row_count" in what for what in shown.values())
+    assert {table: len(what) for table, what in shown.items() if len(what) > 12} == {}
+    totals = shown["clv_forecasts"]["totals"]
+    assert isinstance(totals, dg.TableMetadataValue)
+    assert [row.data["horizon_days"] for row in totals.records] == [30, 90]
+    assert all(row.data["expected_spend"] and row.data["expected_buyers"] for row in totals.records)
+    spend = shown["evaluation_metrics"]["spend at the latest cutoff"]
+    assert isinstance(spend, dg.TableMetadataValue)
+    assert {(row.data["horizon_days"], row.data["model"]) for row in spend.records} == {
+        (horizon, model) for horizon in (30, 90) for model in ("own_rate", "last_window", "glm", "bg_nbd")
+    }
 
 
 def test_half_unreadable_files_turn_the_contract_red_and_leave_the_publication(shop: Shop) -> None:
@@ -112,21 +139,31 @@ def test_publishing_alone_does_not_bypass_the_gate(shop: Shop) -> None:
 
 
 def test_publishing_a_mix_of_old_and_new_tables_is_refused(shop: Shop) -> None:
-    assert shop.materialize("raw_transactions").success
-    mixed = shop.materialize("published_marts")
+    late = shop.write_orders("2009.csv", 1_000, seed=2)
+    try:
+        assert shop.materialize("raw_transactions").success
+        mixed = shop.materialize("published_marts")
+    finally:
+        late.unlink()
     assert not mixed.success
     assert re.search("rejected_transactions is older than [a-z, ]*raw_transactions", failure(mixed))
 
 
 def test_the_next_good_night_heals_everything_and_gives_the_same_content(shop: Shop) -> None:
-    def content() -> object:
+    def content() -> dict[str, str]:
         with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
-            return client.execute("select tables from publication").fetchone()
+            ((tables,),) = client.execute("select tables from publication").fetchall()
+        return {table["table"]: table["content_hash"] for table in json.loads(tables)}
 
     before = content()
     result = shop.materialize()
     assert result.success, failure(result)
     assert content() == before
+    served = published_bytes(shop)
+    assert shop.materialize().success
+    assert published_bytes(shop) == served
+    # Nothing was built, and the page of the table still has its picture.
+    assert {KEPT, "plot"} <= set(metadata(shop, "segment_profiles"))
 
 
 def test_row_order_and_file_layout_do_not_matter(new_shop: Callable[[], Shop], shop: Shop) -> None:

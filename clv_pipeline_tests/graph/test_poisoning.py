@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -22,7 +23,7 @@ from clv_pipeline_tests.sql.harness import Bench, sale
 AS_OF = date(2023, 3, 31)
 EARLIER = AS_OF - timedelta(days=60)
 """A cutoff of the backtest."""
-BLOCKS = {
+BLOCKS: dict[str, Any] = {
     "source": {
         "transactions": {"path": "orders.csv", "columns": {name: name for name in (*COLUMNS, "country")}},
         "customers": {"path": "people.csv", "columns": {"customer_id": "customer_id"}},

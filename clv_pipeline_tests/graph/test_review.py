@@ -57,5 +57,12 @@ def test_a_review_is_due_when_a_horizon_is_new(tmp_path: Path) -> None:
     assert review_is_due(settings.model_copy(update={"forecast": horizons}))
 
 
+def test_everything_is_due_when_what_is_published_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = published(tmp_path)
+    (settings.published_dir / "current" / "clv.duckdb").write_bytes(b"no database" * 1_000)
+    assert review_is_due(settings)
+    assert "the whole graph is due" in caplog.text
+
+
 def test_a_review_is_due_when_the_contract_of_one_of_its_tables_has_changed(tmp_path: Path) -> None:
     assert review_is_due(published(tmp_path, changed="clv_drivers"))

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.source_settings import TransactionSource
-from clv_pipeline.sources import load_records
+from clv_pipeline.sources import SourceError, load_records
 from clv_pipeline.sources.typed import target_columns
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline_tests.sources.shop_files import PRICE_COLUMNS, load, transactions, write
@@ -145,11 +145,16 @@ def test_line_numbers_start_again_in_every_file_and_stay_right_inside_a_transact
     assert [(file.rows, file.unreadable_rows) for file in files] == [(3, 1), (0, 0), (2, 0)]
 
 
-def test_a_quote_that_never_closes_costs_the_rest_of_the_file_and_says_so(tmp_path: Path) -> None:
-    write(tmp_path, "a.csv", HEADER + '1,2010-05-01,1\n2,"2010-05-01,2\n3,2010-05-01,3\n')
+def test_a_quote_that_swallows_lines_is_an_error_and_one_that_spoils_its_own_line_a_rejected_row(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "a.csv", HEADER + '1,2010-05-01,1\n2,"2010-05-01,2\n3,2010-05-01,3\n4,2010-05-01,4\n')
+    with pytest.raises(SourceError, match=r"a.csv: a quote opened near line 3 is not closed, and 2 lines after it"):
+        load(tmp_path, path="a.csv")
+    write(tmp_path, "a.csv", HEADER + '1,2010-05-01,1\n"O"Neil",2010-05-01,2\n3,2010-05-01,3\n')
     loaded = load(tmp_path, path="a.csv")
-    assert loaded.rows[0]["customer_id"] == "1"
-    assert "unterminated quote" in loaded.rows[1]["source_text"]
+    assert [row["customer_id"] for row in loaded.rows] == ["1", "3", None]
+    assert "unterminated quote" in loaded.rows[2]["source_text"]
 
 
 @pytest.mark.parametrize(

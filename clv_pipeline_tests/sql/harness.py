@@ -13,6 +13,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from clv_pipeline.contracts import Contract
+from clv_pipeline.quality import CheckResult
 from clv_pipeline.sql_models import SqlModel, TableModel, load_models
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
@@ -118,7 +119,7 @@ class Bench:
         columns = {
             name: pl.Series(
                 name,
-                [row.get(name) if type_.endswith("[]") else _text(row.get(name)) for row in rows],
+                [_texts(row.get(name)) if type_.endswith("[]") else _text(row.get(name)) for row in rows],
                 pl.List(pl.String) if type_.endswith("[]") else pl.String,
             )
             for name, type_ in declared.items()
@@ -150,10 +151,13 @@ class Bench:
         key = ", ".join(map(quote_identifier, contract.key))
         return self._session.read(f"select * from {quote_identifier(name)} order by {key}").to_dicts()
 
+    def checks(self, table: str) -> list[CheckResult]:
+        """Every promise of its contract, held against the table as it stands."""
+        return self._session.auditor.audit(models()[table].contract, table)
+
     def failed_checks(self, table: str) -> list[str]:
         """Which promises of its contract the table breaks as it stands."""
-        results = self._session.auditor.audit(models()[table].contract, table)
-        return [result.check for result in results if not result.passed]
+        return [result.check for result in self.checks(table) if not result.passed]
 
     def _put_in_place(self, contract: Contract) -> None:
         live, staged = map(quote_identifier, (contract.table, staged_name(contract.table)))
@@ -163,6 +167,10 @@ class Bench:
 
 def _as_table(model: TableModel) -> Contract:
     return model.contract.model_copy(update={"materialized": "table"})
+
+
+def _texts(values: Iterable[Any] | None) -> list[str] | None:
+    return None if values is None else [str(value) for value in values]
 
 
 def _text(value: Any) -> str | None:

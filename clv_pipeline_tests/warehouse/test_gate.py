@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.contracts import Column, Contract, Expectation
-from clv_pipeline.warehouse import Session, Warehouse, WarehouseBusyError, admit
+from clv_pipeline.warehouse import GateError, Session, Warehouse, WarehouseBusyError, admit, unchanged
 from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 
@@ -126,6 +126,25 @@ def test_a_failed_audit_forbids_publishing_until_it_is_mended(session: Session) 
     assert reasons_against_publishing(session, [contract("things")]) == []
 
 
+def test_a_table_that_waits_for_another_is_not_built_after_its_failed_audit(session: Session) -> None:
+    waiting = contract("derived").model_copy(update={"waits_for": ["things"]})
+
+    def admitted(reads: tuple[str, ...] = ()) -> bool:
+        stage = lambda staging: staging.stage_query(waiting, "select 1 as id")  # noqa: E731
+        return admit(session, [waiting], stage, reads=reads, run_id="run").admitted
+
+    assert build(session, 7, "things")
+    assert admitted()
+    assert not build(session, -1, "things", run="bad night")
+    with pytest.raises(GateError, match="the last audit of things failed in run bad night"):
+        admitted()
+    with pytest.raises(GateError, match="things"):
+        unchanged(session, [waiting], ["things"], "")
+    # Waiting is not reading: a new version of what it waits for does not make it old.
+    assert build(session, 8, "things")
+    assert reasons_against_publishing(session, [waiting]) == []
+
+
 def test_a_table_older_than_its_source_is_not_published(session: Session) -> None:
     assert build(session, 1, "source", run="first")
     assert build(session, 1, "derived", run="first", reads=("source",))
@@ -175,3 +194,13 @@ def test_a_second_process_is_told_who_holds_the_warehouse(warehouse: Warehouse) 
     warehouse.close()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(_try_to_open, (warehouse.path,)) == "opened"
+
+
+def test_what_a_killed_run_had_staged_is_gone_when_the_next_one_opens_the_warehouse(warehouse: Warehouse) -> None:
+    session = warehouse.open("killed")
+    assert build(session, 7, "things")
+    session.execute("create table things__added as select 8 as id")
+    session.execute("create view things__staged as from things union all from things__added")
+    warehouse.close()
+    assert tables(warehouse.open("next")) == ["things"]
+    assert warehouse.open("next").execute("select view_name from duckdb_views() where not internal").fetchall() == []

@@ -41,13 +41,33 @@ def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
     return [things, PUBLICATION]
 
 
-def put_out(session: Session, contracts: list[Contract], folder: Path, run: str, keep: int = 3) -> Publication:
-    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep, always=True)
+def put_out(
+    session: Session, contracts: list[Contract], folder: Path, run: str, keep: int = 3, always: bool = True
+) -> Publication:
+    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep, always=always)
 
 
 def read(folder: Path, query: str) -> list[tuple[object, ...]]:
     with duckdb.connect(str(folder / "current" / "clv.duckdb"), read_only=True) as client:
         return client.execute(query).fetchall()
+
+
+def test_a_version_stays_served_until_a_table_changes(session: Session, tmp_path: Path) -> None:
+    first = put_out(session, fill(session, 1), tmp_path, "first")
+    kept = put_out(session, fill(session, 1), tmp_path, "second", always=False)
+    assert (kept.directory, kept.tables, kept.is_new) == (first.directory.resolve(), first.tables, False)
+    assert not (tmp_path / "versions" / "second").exists()
+    changed = put_out(session, fill(session, 2), tmp_path, "third", always=False)
+    assert changed.is_new
+    assert read(tmp_path, "select id from things") == [(2,)]
+
+
+def test_a_served_version_that_cannot_be_read_is_replaced(session: Session, tmp_path: Path) -> None:
+    contracts = fill(session, 1)
+    database = put_out(session, contracts, tmp_path, "first").database
+    database.write_bytes(b"x" * 5_000)
+    assert put_out(session, contracts, tmp_path, "second", always=False).is_new
+    assert read(tmp_path, "select id from things") == [(1,)]
 
 
 def test_a_publication_holds_tables_comments_parquet_and_its_own_description(session: Session, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""What the volume gates are told: how strictly each measure is judged, and what passed before.
+
+The judging itself is SQL (`volume_gates`). The tolerances are chosen so that on two real shops an alarm is rare
+(docs/ARCHITECTURE.md has the measured rates); whether an alarm stops the refresh is the user's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+
+from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.refresh import Refresh
+from clv_pipeline.settings import Gates
+from clv_pipeline.warehouse import Session
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one measure of a day is held against others.
+
+    A day is odd when it is further off than `slack` and than `strays` times the median deviation of recent days. Both
+    are in the unit that is compared. Of a `ratio` that is the natural logarithm: 0.5 allows 0.6 to 1.65 times the
+    expected, 0.7 half to double.
+    """
+
+    measure: str
+    setting: str
+    label: str
+    compares: Literal["ratio", "difference"]
+    slack: float
+    strays: float
+    judges_below: bool = True
+    judges_above: bool = True
+    digits: int = 0
+
+
+MEASURES = (
+    Measure("rows", "rows", "rows kept", "ratio", 0.5, 4),
+    Measure("customers", "customers", "customers", "ratio", 0.5, 6),
+    Measure("revenue", "revenue", "revenue", "ratio", 0.5, 5),
+    Measure("line_amount", "line_amount", "median money of a row", "ratio", 0.7, 5, digits=2),
+    # Shares move in jumps where many sales are anonymous, so much is tolerated; less of them is never wrong.
+    Measure("without_customer", "without_customer", "share without customer", "difference", 0.2, 6, False, digits=2),
+    Measure("rejected", "rejected", "share rejected", "difference", 0.2, 6, False, digits=2),
+    # Hours after midnight. Where the source has no time of day both are 0 on every day, and so never odd.
+    Measure("first_hour", "hours", "hour of the first row", "difference", 2.5, 4, False, digits=1),
+    Measure("last_hour", "hours", "hour of the last row", "difference", 2.5, 4, judges_above=False, digits=1),
+    # These two have rules of their own in volume_gates.
+    Measure("missing_days", "missing_days", "rows on a day that usually has some", "difference", 0, 0),
+    Measure("silence", "silence", "days without anything new since", "difference", 0, 0),
+)
+
+_PASSED = "select ordered_on, measure, observed from volume_gates"
+_NOTHING_PASSED = (
+    "select cast(null as date) as ordered_on, cast(null as varchar) as measure, cast(null as double) as observed"
+    " where false"
+)
+
+
+def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """gate_settings with passed_volumes."""
+
+    def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        session.stage_frame(pipeline.contract("gate_settings"), gate_settings_frame(pipeline.settings.gates))
+        # volume_gates is no dependency in the graph: a table cannot wait for what waits for it.
+        passed = _PASSED if session.has_table("volume_gates") else _NOTHING_PASSED
+        session.stage_query(pipeline.contract("passed_volumes"), passed)
+        return {}
+
+    return gated_step(pipeline, ["gate_settings", "passed_volumes"], reads=[], kinds={"python"}, build=build)
+
+
+def gate_settings_frame(gates: Gates) -> pl.DataFrame:
+    """The rows of `gate_settings`."""
+    import polars as pl
+
+    severities = gates.model_dump()
+    rows = [asdict(measure) | {"severity": severities[measure.setting]} for measure in MEASURES]
+    silent = pl.col("measure") == "silence"
+    return (
+        pl.DataFrame(rows)
+        .drop("setting")
+        .with_columns(
+            slack=pl.when(silent).then(float(gates.silent_days)).otherwise("slack"),
+            accepted_days=pl.lit(gates.accepted_days, dtype=pl.List(pl.Date)),
+        )
+    )

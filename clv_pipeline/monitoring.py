@@ -1,0 +1,229 @@
+"""What watches the runs: a sensor that tells people about failed ones, and one that notices dead ones.
+
+Dagster's own run failure sensor moves on when its receiver is down, and overlooks runs of `clv run`. This one tries
+again until each receiver has the message, and notes on the run that it has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from clv_pipeline.alerts import Alert, AlertError, Problem, bounded, receivers, without_contents
+from clv_pipeline.quality.audit import COULD_NOT_RUN
+from clv_pipeline.settings import Settings
+from clv_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
+
+WAREHOUSE_TAG = "clv/warehouse"
+"""On runs of `clv run`, which have no code location: the warehouse that they work on."""
+ALERTED_TAG = "clv/alerted_by_"
+"""Followed by the receiver; on a failed run that was told."""
+
+DEAD_AFTER_SECONDS = 600
+"""A run takes the warehouse's lock when its first step starts, which is seconds after the run does."""
+
+_PUBLICATION = dg.AssetKey("published_marts")
+# A tick that takes longer than three minutes is given up.
+_RUNS_PER_TICK = 5
+_CONTRACT = "mend the input or, if the promise is wrong, the contract in dbt_like_sql/; then run again"
+_SOURCE = "mend the file or the source's settings in clv.yaml; `clv check` shows more; then run again"
+_STATED = "do what the text says, then run again"
+_BUG = "look at the run's log; run again, and report it if it happens again"
+_CRASH = "run again; if it ends like this again, look for too little memory or a stop from outside (system log)"
+
+
+def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensor on dead runs; and, where `alerts:` names somebody, the one that tells of failed runs."""
+    watching = [_dead_runs_sensor(settings)]
+    return [*watching, _run_failure_alerts(settings)] if settings.alerts.configured else watching
+
+
+def _run_failure_alerts(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="run_failure_alerts",
+        description="Tells each receiver of `alerts:` in clv.yaml about every failed run, once.",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def run_failure_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        newest = context.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+        if context.cursor is None:
+            context.update_cursor(str(newest[0].storage_id if newest else 0))
+            return dg.SkipReason("runs that fail from now on are told")
+        failures = context.instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=int(context.cursor)),
+            ascending=True,
+            limit=_RUNS_PER_TICK,
+        ).records
+        told = tell_failures(context.instance, settings, [record.run_id for record in failures], _location(context))
+        if failures:
+            context.update_cursor(str(failures[-1].storage_id))
+        return dg.SkipReason(f"failed runs told: {told}")
+
+    return run_failure_alerts
+
+
+def tell_failures(
+    instance: dg.DagsterInstance, settings: Settings, run_ids: Iterable[str], location: str | None
+) -> int:
+    """Send what was not yet sent about the failed runs of this warehouse; returns how many runs were told.
+
+    A receiver that fails is left in peace until the next call; the others still get theirs.
+
+    Raises:
+        AlertError: at the end, if a receiver did not take a message. Call again with the same runs: what was
+            taken is noted on the run and not sent twice.
+    """
+    told: set[str] = set()
+    failed: dict[str, AlertError] = {}
+    for run_id in dict.fromkeys(run_ids):
+        run = instance.get_run_by_id(run_id)
+        if run is None or not _is_ours(run, settings, location):
+            continue
+        for name, send in receivers(settings.alerts).items():
+            if name in failed or f"{ALERTED_TAG}{name}" in run.tags:
+                continue
+            try:
+                send(alert_of(instance, run, settings))
+            except AlertError as error:
+                failed[name] = error
+                continue
+            instance.add_run_tags(run_id, {f"{ALERTED_TAG}{name}": "yes"})
+            told.add(run_id)
+    if failed:
+        raise AlertError("; ".join(map(str, failed.values())) + "; the message is kept and tried again")
+    return len(told)
+
+
+def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> Alert:
+    """What the event log knows of a failed run, without contents of records."""
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
+    red = [event for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION" and _blocks(event)]
+    explained = {event.step_key for event in red}
+    failed = [event for event in events if event.is_step_failure and event.step_key not in explained]
+    names = _column_names(settings)
+    problems = [*map(_red_check, red), *(_failed_step(event, names) for event in failed)]
+    return Alert(
+        run_id=run.run_id,
+        # Dagster's name for what somebody materialized by hand begins with underscores.
+        job="an ad-hoc run" if run.job_name.startswith("__") else run.job_name,
+        problems=tuple(problems or [_crash(events)]),
+        published=any(event.asset_key == _PUBLICATION for event in events if event.is_step_materialization),
+        link=f"{settings.alerts.ui_url.rstrip('/')}/runs/{run.run_id}",
+    )
+
+
+def _blocks(event: dg.DagsterEvent) -> bool:
+    evaluation = event.asset_check_evaluation_data
+    return not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
+
+
+def _red_check(event: dg.DagsterEvent) -> Problem:
+    evaluation = event.asset_check_evaluation_data
+    metadata = {name: str(value.value) for name, value in evaluation.metadata.items()}
+    # What follows this mark is DuckDB's own text, which may quote a value.
+    observed, broken, _ = metadata["observed"].partition(COULD_NOT_RUN)
+    return Problem(
+        asset=evaluation.asset_key.to_user_string(),
+        check=evaluation.check_name,
+        observed=f"{COULD_NOT_RUN} (the run's page says why)" if broken else bounded(observed),
+        expected=bounded(f"{(evaluation.description or '').partition(' Seen: ')[0]} ({metadata['expected']})"),
+        what_to_do=_CONTRACT,
+    )
+
+
+def _failed_step(event: dg.DagsterEvent, names: Collection[str]) -> Problem:
+    failure = event.step_failure_data
+    classes = _classes(failure.error)
+    stated = failure.user_failure_data.description if failure.user_failure_data else None
+    if stated is None:
+        # Not one of ours, so nobody has looked what its text may quote.
+        observed, to_do = f"{classes[-1]} (the run's page has its text)", _BUG
+    elif "SourceError" in classes:
+        observed, to_do = without_contents(stated, names), _SOURCE
+    else:
+        observed, to_do = stated, _STATED
+    return Problem(str(event.step_key), None, bounded(observed), None, to_do)
+
+
+def _crash(events: list[dg.DagsterEvent]) -> Problem:
+    """A run without a failed step: its process has ended, or never started."""
+    said = [event.message for event in events if event.is_engine_event or event.is_job_failure]
+    return Problem("the run itself", None, bounded(" ".join(filter(None, said[-2:]))), None, _CRASH)
+
+
+def _classes(error: SerializableErrorInfo | None) -> list[str]:
+    """Names of an error's class and of those of its causes, the first cause last."""
+    found = []
+    while error is not None:
+        found.append(error.cls_name or "an error")
+        error = error.cause
+    return found
+
+
+def _column_names(settings: Settings) -> set[str]:
+    """Ours and theirs: the words of the configuration that may stand in a message as they are."""
+    sources = (settings.source.transactions, settings.source.customers, settings.source.events)
+    return {name for source in sources if source for pair in source.columns.items() for name in pair}
+
+
+def _dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="dead_runs",
+        description="Marks runs as failed whose process was killed or went down with the machine; the queue goes on.",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        dead = fail_dead_runs(context.instance, settings, _location(context))
+        return dg.SkipReason(f"marked as failed: {', '.join(dead)}" if dead else "no run is dead")
+
+    return dead_runs
+
+
+def fail_dead_runs(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    location: str | None,
+    *,
+    after_seconds: float = DEAD_AFTER_SECONDS,
+) -> list[str]:
+    """Mark runs of this warehouse as failed that say they are at work while nobody holds its lock.
+
+    A run whose process was killed, or went down with the machine, says so for ever, and the next ones would queue
+    behind it. Runs younger than `after_seconds` may not have taken the lock yet. Returns the ids.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    started_before = time.time() - after_seconds
+    suspects = [
+        record.dagster_run
+        for record in records
+        if _is_ours(record.dagster_run, settings, location) and (record.start_time or 0) <= started_before
+    ]
+    lock = Warehouse(settings.warehouse_path).lock
+    if not suspects or not lock.path.exists() or not lock.is_free():
+        return []
+    for run in suspects:
+        instance.report_run_failed(
+            run, "The process of this run has ended without a word: it was killed, or the machine stopped."
+        )
+    return [run.run_id for run in suspects]
+
+
+def _is_ours(run: dg.DagsterRun, settings: Settings, location: str | None) -> bool:
+    """Whether a run of this instance, which others may share, is of this code location or this warehouse."""
+    if run.remote_job_origin is not None:
+        return run.remote_job_origin.repository_origin.code_location_origin.location_name == location
+    ours = str(settings.warehouse_path)
+    return run.tags.get(WAREHOUSE_TAG, ours) == ours
+
+
+def _location(context: dg.SensorEvaluationContext) -> str | None:
+    origin = context.code_location_origin
+    return origin.location_name if origin is not None else None

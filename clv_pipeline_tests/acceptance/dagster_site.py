@@ -1,0 +1,118 @@
+"""The Dagster UI as `make ui` starts it: webserver, daemon and code server in their own processes, on loopback.
+
+DAGSTER_HOME, the configuration, the source files and the warehouse are in one fresh folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 300
+STOP_SECONDS = 20
+RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running Dagster, its address, and the folder that holds `clv.yaml` and everything that comes of it."""
+
+    url: str
+    folder: Path
+    instance: dg.DagsterInstance
+
+    @property
+    def served(self) -> Path:
+        """What BI tools read."""
+        return self.folder / "home" / "published" / "current" / "clv.duckdb"
+
+    def customers_served(self) -> int:
+        """The customers that a BI tool sees at this moment."""
+        with duckdb.connect(str(self.served.resolve()), read_only=True) as client:
+            [(customers,)] = client.execute("select count(*) from rfm").fetchall()
+        return int(customers)
+
+    def finished(self, run_id: str) -> dg.DagsterRun:
+        """The run, once it has ended."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < deadline:
+            run = self.instance.get_run_by_id(run_id)
+            if run is not None and run.is_finished:
+                return run
+            time.sleep(1)
+        raise TimeoutError(f"run {run_id} has not ended within {RUN_SECONDS} s")
+
+
+@contextmanager
+def dagster_site(folder: Path) -> Iterator[Site]:
+    """Serve the graph of `folder/clv.yaml`, stopped at the end. What the processes say is in `folder/dagster.log`.
+
+    Raises RuntimeError with the end of that log when they do not come up.
+    """
+    environment = {
+        **os.environ,
+        "CLV_CONFIG": str(folder / "clv.yaml"),
+        "CLV_HOME": str(folder / "home"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    prepare = [sys.executable, "-m", "clv_pipeline.instance"]
+    subprocess.run(prepare, cwd=ROOT, env=environment, check=True, capture_output=True)
+    port = _free_port()
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    serve = [dagster, "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    log = folder / "dagster.log"
+    with log.open("wb") as output:
+        # A process group of its own, so that nothing of it outlives the test.
+        process = subprocess.Popen(
+            serve, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(url, process, log)
+        with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+            yield Site(url, folder, instance)
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/server_info", timeout=5):  # noqa: S310  (loopback)
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.5)
+    raise RuntimeError(f"Dagster does not answer on {url}; the end of its log:\n{log.read_text()[-3000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    # What is left: everything, where a shell that put the tests into the background made them deaf to SIGINT.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,92 @@
+-- What every recent calendar day brought, days without rows included: what new days are held against.
+with
+
+raw_rows as (select * from raw_transactions),
+
+rejected_rows as (select * from rejected_transactions),
+
+cleaned as (select * from cleaned_transactions),
+
+arrived_per_day as (
+    select
+        cast(ordered_at as date) as ordered_on,
+        count(*) as arrived
+    from raw_rows
+    group by cast(ordered_at as date)
+),
+
+rejected_per_day as (
+    select
+        cast(ordered_at as date) as ordered_on,
+        count(*) as rejected,
+        count(customer_id) as rejected_with_customer
+    from rejected_rows
+    group by cast(ordered_at as date)
+),
+
+counts as (
+    select
+        arrived_per_day.ordered_on,
+        arrived_per_day.arrived,
+        arrived_per_day.arrived - coalesce(rejected_per_day.rejected, 0) as kept,
+        coalesce(rejected_per_day.rejected_with_customer, 0) as rejected_with_customer
+    from arrived_per_day
+    left join rejected_per_day on arrived_per_day.ordered_on = rejected_per_day.ordered_on
+),
+
+-- 21 weeks: 5 that may be judged, 8 to see how much days vary, and 8 to expect the first of those from.
+history as (
+    select
+        greatest(min(ordered_on), max(ordered_on) - 146) as first_day,
+        max(ordered_on) as last_day
+    from counts
+    where kept > 0
+),
+
+calendar as (
+    select cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as ordered_on
+    from history
+),
+
+-- From here on only recent rows are read: a bound on ordered_at itself reaches the table scan.
+customers_known as (
+    select
+        cast(ordered_at as date) as ordered_on,
+        count(customer_id) as with_customer
+    from raw_rows
+    where ordered_at >= (select history.first_day from history)
+    group by cast(ordered_at as date)
+),
+
+sales as (
+    select
+        ordered_on,
+        count(distinct customer_id) as customers,
+        sum(amount) as revenue,
+        quantile_disc(amount, 0.5) as line_amount,
+        min(ordered_at) as first_at,
+        max(ordered_at) as last_at
+    from cleaned
+    where ordered_at >= (select history.first_day from history)
+    group by ordered_on
+),
+
+final as (
+    select
+        calendar.ordered_on,
+        coalesce(counts.arrived, 0) as arrived_rows,
+        coalesce(counts.kept, 0) as kept_rows,
+        coalesce(sales.customers, 0) as customers,
+        cast(coalesce(sales.revenue, 0) as decimal(38, 4)) as revenue,
+        sales.line_amount,
+        1 - customers_known.with_customer / counts.arrived as without_customer,
+        counts.rejected_with_customer / nullif(customers_known.with_customer, 0) as rejected,
+        date_diff('minute', cast(calendar.ordered_on as timestamp), sales.first_at) / 60 as first_hour,
+        date_diff('minute', cast(calendar.ordered_on as timestamp), sales.last_at) / 60 as last_hour
+    from calendar
+    left join counts on calendar.ordered_on = counts.ordered_on
+    left join customers_known on calendar.ordered_on = customers_known.ordered_on
+    left join sales on calendar.ordered_on = sales.ordered_on
+)
+
+select * from final
