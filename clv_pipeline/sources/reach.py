@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,8 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
             folders |= {folder.resolve() for folder in [packaged_folder()] if folder is not None}
             continue
         written = base_dir / Path(pattern).expanduser()
-        if written.is_file():
+        # Path.is_file raises where the folder may not be looked into; that is for the load to say, of its own files.
+        if os.path.isfile(written):  # noqa: PTH113
             folders |= {written.parent.resolve(), written.resolve().parent}
             continue
         plain = written.parent

@@ -25,7 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def test_a_night_killed_anywhere_leaves_the_publication_whole_and_the_next_run_heals(
     shop: Shop, tmp_path: Path, injected: Injected
 ) -> None:
-    strikes = seeded_strikes(
-        shop, seed=1, per_phase={"load": 1, "build": 1, "audit": 1, "promote": 2, "publish": 2, "flip": 1}
-    )
+    per_phase = {"load": 1, "build": 1, "audit": 1, "promote": 2, "publish": 2, "flip": 1}
+    strikes = seeded_strikes(shop, seed=1, per_phase=per_phase)
+    injected("kill -9", times=len(strikes))
     assert survive(shop, strikes, tmp_path) == 8
