@@ -90,7 +90,7 @@ class Forecast(Block):
         return sorted(value)
 
 
-Severity = Literal["error", "warn", "off"]
+Severity = Literal["error", "warn", "ignore"]
 """What an odd value does: stops the refresh, shows as a warning, or nothing."""
 
 

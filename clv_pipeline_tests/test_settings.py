@@ -341,6 +341,22 @@ def test_backtest_cutoffs_are_days_each_named_once(tmp_path: Path) -> None:
     assert "backtest.cutoffs: should name each day once" in twice
 
 
+def test_gates_have_severities_and_accepted_days(tmp_path: Path) -> None:
+    gates = load(
+        tmp_path, with_block(gates={"rows": "warn", "accepted_days": ["2011-12-26", date(2011, 12, 27)]})
+    ).gates
+    assert (gates.rows, gates.hours, gates.revenue) == ("warn", "error", "warn")
+    assert gates.accepted_days == [date(2011, 12, 26), date(2011, 12, 27)]
+    wrong = error_of(tmp_path, with_block(gates={"rows": "loud", "accepted_days": ["Christmas"]}))
+    assert re.search("gates.rows: should be .*'error', 'warn' or 'ignore'", wrong)
+    assert "gates.accepted_days" in wrong
+
+
+def test_an_accepted_day_builds_no_table_anew(tmp_path: Path) -> None:
+    accepted = load(tmp_path, with_block(gates={"accepted_days": ["2011-12-26"]}))
+    assert accepted.recipe_hash == load(tmp_path, MINIMAL).recipe_hash
+
+
 EMAIL = {"to": "data@example.com", "from": "clv@example.com", "host": "mail.example.com"}
 
 

@@ -163,8 +163,8 @@ def _load_query(
     before = known[0] if known else None
     since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None
     if before is None or since is None or source.time is None:
-        source, tables = open_source(con, source, [], base_dir, base_dir)
-        read = load_tables(con, table, source, tables, conventions_of(con, tables, source), _next_id(known))
+        opened, tables = open_source(con, source, [], base_dir, base_dir)
+        read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
         return Load(read, [file.source_file for file in read], [], [], is_whole=True)
     raw = query_table(con, source.url, source.query, base_dir, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))

@@ -60,5 +60,6 @@ def test_an_error_names_the_file_and_the_key(tmp_path: Path, broken: str, named:
 def test_the_hash_follows_what_is_promised_and_not_the_wording(tmp_path: Path) -> None:
     original = load_contract(write(tmp_path, GOOD)).hash
     assert load_contract(write(tmp_path, GOOD.replace("One row per thing", "Things"))).hash == original
+    assert load_contract(write(tmp_path, GOOD + "    shows: select 'more'\n")).hash == original
     assert load_contract(write(tmp_path, GOOD.replace("INTEGER", "BIGINT"))).hash != original
     assert load_contract(write(tmp_path, GOOD.replace("not_be_null", "be_unique"))).hash != original

@@ -98,6 +98,18 @@ def test_counts_are_observed_but_no_values(session: Session) -> None:
     assert "424242" not in str(broken)
 
 
+def test_an_expectation_that_failed_shows_what_its_contract_says(session: Session) -> None:
+    promise = contract(
+        "unexpected_rows_expectation", {"unexpected_rows_query": "select 1 from {batch} where other < 0"}
+    )
+    shows = "select 'lowest ' || min(other) from {batch}"
+    promise.expectations[0] = promise.expectations[0].model_copy(update={"shows": shows})
+    _, kept = audit(session, "(1, 1)", promise)
+    assert "lowest" not in kept.observed
+    _, broken = audit(session, "(1, -1), (2, -7)", promise)
+    assert broken.observed == "2: lowest -7"
+
+
 def test_an_expectation_that_cannot_run_has_failed_and_says_why(session: Session) -> None:
     promise = contract("unexpected_rows_expectation", {"unexpected_rows_query": "select nonsense from {batch}"})
     _, broken = audit(session, "(1, 1)", promise)

@@ -229,7 +229,7 @@ def test_severity_is_the_users_choice(bench: Bench) -> None:
     odd = {NEWEST: {"kept_rows": 61, "without_customer": 0.5}}
     found = alarms(gates(bench, odd, rows="warn", without_customer="error"))
     assert found == [("rows", "warn", "too low"), ("without_customer", "error", "too high")]
-    assert alarms(gates(bench, odd, rows="off", without_customer="off")) == []
+    assert alarms(gates(bench, odd, rows="ignore", without_customer="ignore")) == []
 
 
 def test_both_severities_are_checks_of_their_own_and_tell_the_findings(bench: Bench) -> None:

@@ -76,6 +76,14 @@ def test_a_mistake_is_an_error_that_names_it(folder: Path, sql: str, second: str
     assert named in str(caught.value)
 
 
+def test_a_table_cannot_wait_for_one_that_does_not_exist(folder: Path) -> None:
+    add(folder, "derived", "select id, value as doubled from source")
+    with (folder / "layer" / "derived.yml").open("a") as contract:
+        contract.write("waits_for: [source, gaet]\n")
+    with pytest.raises(ContractError, match=r"derived\.yml waits for gaet: no contract of that name"):
+        load_models(folder)
+
+
 def test_sql_without_a_contract_is_refused(folder: Path) -> None:
     (folder / "layer" / "orphan.sql").write_text("select 1", encoding="utf-8")
     with pytest.raises(ContractError, match="orphan"):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.contracts import Column, Contract, Expectation
-from clv_pipeline.warehouse import Session, Warehouse, WarehouseBusyError, admit
+from clv_pipeline.warehouse import GateError, Session, Warehouse, WarehouseBusyError, admit, unchanged
 from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 
@@ -124,6 +124,25 @@ def test_a_failed_audit_forbids_publishing_until_it_is_mended(session: Session) 
     assert "id_is_positive" in reason
     assert build(session, 8, "things")
     assert reasons_against_publishing(session, [contract("things")]) == []
+
+
+def test_a_table_that_waits_for_another_is_not_built_after_its_failed_audit(session: Session) -> None:
+    waiting = contract("derived").model_copy(update={"waits_for": ["things"]})
+
+    def admitted(reads: tuple[str, ...] = ()) -> bool:
+        stage = lambda staging: staging.stage_query(waiting, "select 1 as id")  # noqa: E731
+        return admit(session, [waiting], stage, reads=reads, run_id="run").admitted
+
+    assert build(session, 7, "things")
+    assert admitted()
+    assert not build(session, -1, "things", run="bad night")
+    with pytest.raises(GateError, match="the last audit of things failed in run bad night"):
+        admitted()
+    with pytest.raises(GateError, match="things"):
+        unchanged(session, [waiting], ["things"], "")
+    # Waiting is not reading: a new version of what it waits for does not make it old.
+    assert build(session, 8, "things")
+    assert reasons_against_publishing(session, [waiting]) == []
 
 
 def test_a_table_older_than_its_source_is_not_published(session: Session) -> None:

@@ -222,7 +222,7 @@ final as (
             when severity = 'error' and not exists (select 1 from passed) then 'warn'
             else severity
         end as severity,
-        verdict in ('too low', 'too high') and excused_because is null and severity <> 'off' as is_alarm,
+        verdict in ('too low', 'too high') and excused_because is null and severity <> 'ignore' as is_alarm,
         strftime(ordered_on, '%A %Y-%m-%d: ') || label || ' ' || printf('%,.*f', digits, observed)
         || ', expected ' || concat_ws(
             ' and ',

@@ -1,0 +1,89 @@
+"""Half a file does not pass as a quiet Tuesday: nothing is computed from it until it is mended or accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+
+import dagster as dg
+import duckdb
+import pytest
+
+from clv_pipeline_tests.graph.conftest import COLUMNS, Shop
+from clv_pipeline_tests.graph.test_gates_in_the_graph import failure, materialized
+
+MONDAY = date(2024, 5, 20)
+"""The last day of the history."""
+TUESDAY, WEDNESDAY, THURSDAY = (MONDAY + timedelta(days=days) for days in range(1, 4))
+
+
+def write_days(shop: Shop, *days: date, lines: int = 30) -> None:
+    """One file of some days: every 20 minutes a line, from 9 o'clock on."""
+    text = [
+        f"C{line % 10},{day}-{line},{datetime.combine(day, time(9)) + timedelta(minutes=20 * line)},P{line},1,"
+        f"{5 + line % 3}"
+        for day in days
+        for line in range(lines)
+    ]
+    path = shop.folder / "orders" / f"{days[0]}.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([",".join(COLUMNS), *text]) + "\n")
+
+
+def lines_of(shop: Shop, day: date) -> int:
+    """Lines of a day in the live customer_days."""
+    with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as client:
+        found = client.execute(
+            "select coalesce(sum(transaction_lines), 0) from customer_days where purchase_day = ?", [day]
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
+
+
+@pytest.fixture(scope="module")
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    """A shop with 10 ordinary weeks and one night behind it."""
+    shop = new_shop()
+    write_days(shop, *(MONDAY - timedelta(days=ago) for ago in range(70)))
+    result = shop.materialize("*customer_days")
+    assert result.success, failure(result)
+    assert not failed_checks(result)
+    return shop
+
+
+def test_half_a_file_stops_everything_until_the_day_is_accepted(shop: Shop) -> None:
+    write_days(shop, TUESDAY, lines=15)
+    night = shop.materialize("*rfm")
+    assert not night.success
+    assert not {"volume_gates", "customer_days", "rfm"} & materialized(night)
+    told = "Tuesday 2024-05-21: rows kept 15, expected at least 18 and at most 49"
+    assert told in failure(night)
+    assert "gates.accepted_days in clv.yaml" in failure(night)
+    red = failed_checks(night)["new_days_are_as_usual"]
+    assert (red.asset_key.to_user_string(), red.severity) == ("volume_gates", dg.AssetCheckSeverity.ERROR)
+    assert told in str(red.metadata["observed"].value)
+    assert lines_of(shop, TUESDAY) == 0
+
+    for alone in ("customer_days", "published_marts"):
+        refused = shop.materialize(alone)
+        assert not refused.success
+        assert "the last audit of volume_gates failed" in failure(refused)
+
+    accepted = shop.materialize("*customer_days", gates={"accepted_days": [str(TUESDAY)]})
+    assert accepted.success, failure(accepted)
+    assert lines_of(shop, TUESDAY) == 15
+
+
+def test_a_mended_day_passes_and_a_missing_one_is_a_warning_that_stops_nothing(shop: Shop) -> None:
+    write_days(shop, TUESDAY)
+    write_days(shop, THURSDAY)
+    night = shop.materialize("*customer_days")
+    assert night.success, failure(night)
+    assert (lines_of(shop, TUESDAY), lines_of(shop, THURSDAY)) == (30, 30)
+    (warning,) = failed_checks(night).values()
+    assert (warning.check_name, warning.severity) == ("new_days_are_nearly_as_usual", dg.AssetCheckSeverity.WARN)
+    assert f"Wednesday {WEDNESDAY}: rows on a day that usually has some 0" in str(warning.metadata["observed"].value)
