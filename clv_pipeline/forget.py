@@ -260,7 +260,7 @@ class _Publications:
         pseudonyms = []
         if self._key is not None and self._key.fingerprint == made_with:
             pseudonyms = [self._key.of(customer) for customer in self._customers]
-        every = " union ".join(f"select customer_id from {relation}" for relation in relations)
+        every = " union ".join(f"select distinct customer_id from {relation}" for relation in relations)
         connection.execute(
             "create or replace temp table found_forgotten_customers as"
             f" select customer_id from ({every}) as known where list_contains(?, customer_id)",

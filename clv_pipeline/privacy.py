@@ -144,7 +144,7 @@ FOUND = "temp.main.found_forgotten_customers"
 
 def find_forgotten(connection: duckdb.DuckDBPyConnection, relations: Sequence[str], register: Register) -> int:
     """Fill FOUND with the ids in the relations (quoted already) that are on the list. Returns how many there are."""
-    every = " union ".join(f"select customer_id from {relation}" for relation in relations)
+    every = " union ".join(f"select distinct customer_id from {relation}" for relation in relations)
     # In two steps: as one query, rows would be hashed before equal ids are joined, every row of a customer again.
     known = "temp.main.known_customers"
     connection.execute(f"create or replace temp table known_customers as {every}")
