@@ -80,7 +80,7 @@ def test_a_table_cannot_wait_for_one_that_does_not_exist(folder: Path) -> None:
     add(folder, "derived", "select id, value as doubled from source")
     with (folder / "layer" / "derived.yml").open("a") as contract:
         contract.write("waits_for: [source, gaet]\n")
-    with pytest.raises(ContractError, match="derived.yml waits for gaet: no contract of that name"):
+    with pytest.raises(ContractError, match=r"derived\.yml waits for gaet: no contract of that name"):
         load_models(folder)
 
 
