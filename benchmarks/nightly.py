@@ -51,7 +51,7 @@ def main() -> None:
         *_, newest = write_daily_files(folder / "orders", options.rows, options.files)
         waiting = newest.rename(folder / newest.name)
         settings, models = settings_for("orders/*.csv", folder), load_models()
-        warehouse = Warehouse(folder / "home" / "clv.duckdb")
+        warehouse = Warehouse(folder / "home" / "clv.duckdb", [folder])
 
         def measure(refresh: Refresh) -> tuple[float, float]:
             """Seconds of the engine and of the audits."""

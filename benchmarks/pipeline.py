@@ -91,7 +91,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     import great_expectations  # noqa: F401
 
     models = load_models()
-    warehouse = Warehouse(home / "clv.duckdb")
+    warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent])
     watch = Stopwatch()
     with watch.stage("everything"):
         admissions = night(warehouse, settings_for(csv.name, csv.parent), models, today=date.today())

@@ -42,6 +42,7 @@ def review_is_due(settings: Settings) -> bool:
     """
     import duckdb
 
+    from clv_pipeline.connections import open_read_only
     from clv_pipeline.sql_models import load_models
 
     database = settings.published_dir / CURRENT / DATABASE
@@ -50,7 +51,7 @@ def review_is_due(settings: Settings) -> bool:
     contracts = [model.contract for model in load_models().values()]
     today = {(c.table, c.hash) for c in contracts if c.layer == EVALUATION and c.published}
     try:
-        with duckdb.connect(str(database.resolve()), read_only=True) as published:
+        with open_read_only(database) as published:
             listed: list[tuple[str]] = published.execute("select tables from publication").fetchall()
             audited = {(table["table"], table.get("contract_hash")) for table in json.loads(listed[0][0])}
             if not today <= audited:

@@ -1,4 +1,4 @@
-"""The `clv` command: init, check, run, audit, publish, explain. Each imports what it needs: `clv --help` is instant.
+"""The `clv` command. Each subcommand imports what it needs, so that `clv --help` is instant.
 
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
@@ -158,6 +158,28 @@ def explain(customer_id: str, horizon: int | None) -> None:
     except (ConfigError, ExplanationError) as error:
         _stop(str(error))
     click.echo("\n".join(lines))
+
+
+@main.command()
+@click.argument("customer_ids", nargs=-1, required=True)
+def forget(customer_ids: tuple[str, ...]) -> None:
+    """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
+    from clv_pipeline.forget import NOT_ERASED, ForgetError, forget
+    from clv_pipeline.privacy import RegisterError
+    from clv_pipeline.settings import Settings
+    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
+
+    try:
+        erasure = forget(Settings.load(), customer_ids)
+    except (ConfigError, ForgetError, RegisterError, StorageError, WarehouseBusyError) as error:
+        _stop(str(error))
+    for table, rows in erasure.rows.items():
+        click.echo(f"{table:<24}{rows:>12,} rows")
+    click.echo(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
+    for requested_at in erasure.unfinished:
+        click.echo(f"the erasure requested at {requested_at} was stopped; run clv forget again with its customers")
+    for line in NOT_ERASED:
+        click.echo(line)
 
 
 def _stop(message: str) -> NoReturn:

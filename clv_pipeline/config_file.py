@@ -106,6 +106,31 @@ def without_credentials(url: str) -> str:
     return scheme + separator + re.split(r"[?#]", rest, maxsplit=1)[0]
 
 
+SECRET_PARAMETER = re.compile(r"[?&][^=&]*(?:password|passwd|pwd|secret|token|api_?key)[^=&]*=([^&#]*)", re.IGNORECASE)
+"""Finds the secrets in the query string of a database URL."""
+
+
+def refuse_passwords_in_urls(value: Any, origin: str, key: str = "") -> None:
+    """Raises ConfigError where a database URL, at any depth of `value`, holds a password as text.
+
+    `value` is as it stands in the file, before `expand_variables`: a password has to be a `${VAR}` without a default.
+    """
+    if isinstance(value, dict):
+        for name, child in value.items():
+            refuse_passwords_in_urls(child, origin, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for position, child in enumerate(value):
+            refuse_passwords_in_urls(child, origin, f"{key}[{position}]")
+    elif isinstance(value, str) and "://" in value:
+        credentials = value.partition("://")[2].rpartition("@")[0]
+        found = [credentials.partition(":")[2], *SECRET_PARAMETER.findall(value)]
+        if any(re.sub(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", "", secret) for secret in found):
+            raise ConfigError(
+                f"{origin}:\n  {key}: holds a password as text; write ${{NAME}} in its place and set the environment "
+                "variable NAME"
+            )
+
+
 def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
     """One indented line per mistake: the full key, what was expected, what was found, the nearest key."""
     lines = []

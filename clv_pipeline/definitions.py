@@ -6,6 +6,7 @@ from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.automation import model_review, nightly_refresh, schedules
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.monitoring import sensors
 from clv_pipeline.settings import Settings
 
@@ -26,5 +27,6 @@ def build_defs(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads."""
+    """What `workspace.yaml` loads. Runs start by loading it, before they write anything."""
+    private_files()
     return build_defs(Settings.load())

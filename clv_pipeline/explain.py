@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,17 +68,16 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
     Raises:
         ExplanationError: nothing is published, or nothing about this customer or horizon.
     """
-    import duckdb
-
+    from clv_pipeline.connections import open_read_only
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         raise ExplanationError(f"{database} does not exist: nothing is published yet; `clv run` publishes")
-    with duckdb.connect(str(database.resolve()), read_only=True) as published:
-        customer = _customer(published, customer_id)
-        forecast = _forecast(published, customer_id, horizon_days)
-        [publication] = _rows(published, "select config_hash from publication")
+    with open_read_only(database) as published:
+        [publication] = _rows(published, "from publication")
+        customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
+        forecast = _forecast(published, customer["customer_id"], horizon_days)
         # The margin is not in the published tables; today's settings say it if they are those of the publication.
         known = publication["config_hash"] == settings.config_hash
         return [
@@ -96,12 +95,30 @@ def _rows(published: duckdb.DuckDBPyConnection, query: str, *parameters: Any) ->
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _customer(published: duckdb.DuckDBPyConnection, customer_id: str) -> Row:
+def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | None:
+    """What stands for the customer in the publication; None where the ids themselves do."""
+    # Publications from before there were pseudonyms do not have the column.
+    if publication.get("pseudonym_key") is None:
+        return None
+    key = settings.pseudonym_key
+    if key is None or key.fingerprint != publication["pseudonym_key"]:
+        raise ExplanationError(
+            f"customers are published under pseudonyms; set {PSEUDONYM_KEY} to the key that they were made with"
+        )
+    return key.of(customer_id)
+
+
+def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None) -> Row:
     known = _rows(
-        published, "select * from rfm inner join segments using (customer_id) where customer_id = ?", customer_id
+        published,
+        "select * from rfm inner join segments using (customer_id) where customer_id in (?, ?)",
+        customer_id,
+        pseudonym,
     )
     if known:
         return known[0]
+    if pseudonym is not None:
+        raise ExplanationError(f"no customer {customer_id!r} is published, nor is it a pseudonym of one")
     nearest = _rows(
         published,
         "select customer_id from rfm"

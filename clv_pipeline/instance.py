@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.settings import Settings
 
 _CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
@@ -20,6 +21,7 @@ def prepare_instance(settings: Settings) -> Path:
 
     Sets the environment variable for this process, which is where Dagster looks.
     """
+    private_files()
     folder = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(folder)

@@ -221,12 +221,11 @@ def version_lines(settings: Settings) -> list[str]:
 
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the five numbers that matter, as lines to print."""
-    import duckdb
-
+    from clv_pipeline.connections import open_read_only
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
     current = settings.published_dir / CURRENT
-    with duckdb.connect(str((current / DATABASE).resolve()), read_only=True) as published:
+    with open_read_only(current / DATABASE) as published:
 
         def one(query: str) -> tuple[object, ...]:
             row = published.execute(query).fetchone()

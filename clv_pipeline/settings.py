@@ -20,7 +20,15 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from clv_pipeline.alert_settings import SECRETS, Alerts
-from clv_pipeline.config_file import ConfigError, expand_variables, explain, parse_yaml, without_credentials
+from clv_pipeline.config_file import (
+    ConfigError,
+    expand_variables,
+    explain,
+    parse_yaml,
+    refuse_passwords_in_urls,
+    without_credentials,
+)
+from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
 
 __all__ = [
@@ -168,6 +176,17 @@ class Storage(Block):
     """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
 
 
+PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
+"""The environment variable that holds the key of the pseudonyms."""
+
+
+class Privacy(Block):
+    """What publications say of persons."""
+
+    pseudonyms: bool = False
+    """Publish HMAC-SHA256 of customer ids, under the key in CLV_PSEUDONYM_KEY, instead of the ids."""
+
+
 class Settings(Block):
     """The whole configuration, validated. Get one from `Settings.load()`."""
 
@@ -186,11 +205,14 @@ class Settings(Block):
     gates: Gates = Gates()
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
+    privacy: Privacy = Privacy()
     alerts: Alerts = Alerts()
 
     _config_file: Path | None = PrivateAttr(default=None)
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
+    # Never in a dump, a representation or a hash.
+    _pseudonym_key: KeyedHash | None = PrivateAttr(default=None)
 
     @field_validator("models")
     @classmethod
@@ -230,6 +252,7 @@ class Settings(Block):
         """
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
+        refuse_passwords_in_urls(dict(raw), origin)
         expanded = expand_variables(dict(raw), origin)
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
@@ -238,6 +261,14 @@ class Settings(Block):
         except ValidationError as error:
             raise ConfigError("\n".join([f"{origin}:", *explain(cls, error)])) from error
         settings._config_file = config_file.resolve() if config_file else None
+        key = os.environ.get(PSEUDONYM_KEY, "")
+        if settings.privacy.pseudonyms and len(key) < 32:
+            found = "is not set" if not key else f"has {len(key)} characters"
+            raise ConfigError(
+                f"{origin}:\n  privacy.pseudonyms: the environment variable {PSEUDONYM_KEY} {found}; it should hold at "
+                "least 32, for example from `openssl rand -hex 32`, the same on every run"
+            )
+        settings._pseudonym_key = KeyedHash(key.encode(), digits=32) if key else None
         return settings
 
     @property
@@ -266,21 +297,41 @@ class Settings(Block):
         return self.home / "published"
 
     @property
+    def privacy_dir(self) -> Path:
+        """The folder that holds the list of forgotten customers."""
+        return self.home / "privacy"
+
+    @property
+    def pseudonym_key(self) -> KeyedHash | None:
+        """The key in CLV_PSEUDONYM_KEY, or None, whether or not publications are to be made with it."""
+        return self._pseudonym_key
+
+    @property
+    def pseudonyms(self) -> KeyedHash | None:
+        """What publications are to be made with: None means that they hold the ids themselves."""
+        return self._pseudonym_key if self.privacy.pseudonyms else None
+
+    @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials."""
+        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials.
+
+        Another key for pseudonyms is another configuration.
+        """
         return self._hash_without({"storage": {"home", "wait_minutes"}, "alerts": True})
 
     @property
     def recipe_hash(self) -> str:
-        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, or who
-        is told."""
-        return self._hash_without({"storage": True, "schedule": True, "alerts": True, "gates": True})
+        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
+        is told, or under what names customers are published."""
+        return self._hash_without({"storage": True, "schedule": True, "alerts": True, "gates": True, "privacy": True})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])
+        if self.pseudonyms is not None and "privacy" in content:
+            content["privacy"]["key"] = self.pseudonyms.fingerprint
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -121,6 +121,14 @@ class TableSource(Block):
             raise ValueError("should have either path or url; found both")
         return {**{key: value for key, value in data.items() if key != "path"}, "url": data["path"]}
 
+    @field_validator("url")
+    @classmethod
+    def _has_a_scheme(cls, value: str | None) -> str | None:
+        # What comes before :// is all that labels and errors may show besides the host: without it, it may be a secret.
+        if value is not None and "://" not in value:
+            raise ValueError("should be a database URL such as postgresql://host/shop")
+        return value
+
     @field_validator("columns")
     @classmethod
     def _columns_suffice(cls, columns: dict[str, str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ SHOP_COLUMNS = {
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     """A warehouse in a folder of its own, closed at the end."""
-    warehouse = Warehouse(tmp_path / "warehouse" / "clv.duckdb")
+    warehouse = Warehouse(tmp_path / "warehouse" / "clv.duckdb", [tmp_path])
     yield warehouse
     warehouse.close()
 

@@ -16,11 +16,6 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUNBOOK = ROOT / "docs" / "RUNBOOK.md"
 
-COMING = {
-    *("clv forget",),
-}
-"""What the runbook describes before it is there. `test_nothing_is_coming_that_is_there` says when to strike it out."""
-
 
 def code(document: Path) -> Iterator[str]:
     """Every line of a shell block, and every inline code, without a prompt and a trailing comment."""
@@ -50,7 +45,7 @@ def unknown(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_clv_command_and_option_exists(document: Path) -> None:
-    assert {name for words in invocations(document) for name in unknown(words)} <= COMING
+    assert {name for words in invocations(document) for name in unknown(words)} == set()
 
 
 def test_the_search_for_commands_finds_them() -> None:
@@ -90,10 +85,4 @@ def source() -> str:
 def test_the_runbook_explains_messages_that_the_code_says() -> None:
     said = source()
     assert len(messages()) > 20
-    assert [message for message in messages() if message not in said and message not in COMING] == []
-
-
-def test_nothing_is_coming_that_is_there() -> None:
-    said = source()
-    there = {name for name in COMING if (not unknown(name.split()[1:]) if name.startswith("clv ") else name in said)}
-    assert there == set(), "strike it out of COMING"
+    assert [message for message in messages() if message not in said] == []

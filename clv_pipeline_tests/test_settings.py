@@ -313,10 +313,14 @@ def test_credentials_are_taken_out_of_urls(url: str, shown: str) -> None:
         "uri: postgresql://me:hunter2@host/db",
     ],
 )
-def test_errors_and_representations_never_show_a_password(tmp_path: Path, lines: str) -> None:
+def test_errors_and_representations_never_show_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str
+) -> None:
     assert "hunter2" not in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines))
-    good = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:hunter2@host/db\n    query: SELECT 1")
+    monkeypatch.setenv("PW", "hunter2")
+    good = MINIMAL.replace("path: orders/*.csv", "url: postgresql://me:${PW}@host/db\n    query: SELECT 1")
     assert "hunter2" not in repr(load(tmp_path, good))
+    assert "hunter2" not in error_of(tmp_path, MINIMAL.replace("path: orders/*.csv", lines.replace("hunter2", "${PW}")))
 
 
 def test_importing_settings_loads_nothing_heavy() -> None:

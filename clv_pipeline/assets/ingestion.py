@@ -65,6 +65,8 @@ def _loading_step(
     contracts = pipeline.contract(table), pipeline.contract(files_table)
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.privacy import Register, suppress
+
         if source is None:
             stage_no_source(session, contracts, kind)
             return {table: {"source": f"{kind.key} is not configured"}}
@@ -77,6 +79,8 @@ def _loading_step(
             refresh=refresh,
             recipe=pipeline.recipe,
         )
+        new_rows = staged_name(table) if load.is_whole else added_name(table)
+        forgotten = suppress(session.connection, new_rows, Register(pipeline.settings.privacy_dir))
         told = f"{len(load.read)} of {len(load.files)} files read"
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
@@ -87,6 +91,7 @@ def _loading_step(
                 "load": told,
                 "unreadable rows": sum(file.unreadable_rows for file in load.files),
                 "files that are gone": len(load.gone),
+                "rows of forgotten customers": forgotten,
             },
             files_table: {"files": dg.MetadataValue.table(records)},
         }

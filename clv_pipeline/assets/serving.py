@@ -46,6 +46,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 run_id=context.run.run_id,
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
+                pseudonyms=pipeline.settings.pseudonyms,
                 always=context.resources.refresh.asked().full,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
             )

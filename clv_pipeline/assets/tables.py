@@ -14,11 +14,12 @@ import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.privacy import RegisterError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
-from clv_pipeline.sources import SourceError
+from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
 from clv_pipeline.warehouse import (
     Admission,
@@ -63,7 +64,8 @@ class Pipeline:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings."""
-        return cls(settings, Warehouse(settings.warehouse_path), load_models())
+        directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
+        return cls(settings, Warehouse(settings.warehouse_path, directories), load_models())
 
     @property
     def recipe(self) -> str:
@@ -167,7 +169,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError) as error:
+    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError, RegisterError) as error:
         # A disk may become full while a file is loaded; that is nothing to blame the file for.
         cause = error.__cause__ if isinstance(error, SourceError) else None
         raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error

@@ -13,6 +13,7 @@ from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.incremental import Load, load_changes
 from clv_pipeline.sources.load import create_table, load_records
+from clv_pipeline.sources.reach import readable_folders
 
 __all__ = [
     "Load",
@@ -23,4 +24,5 @@ __all__ = [
     "list_files",
     "load_changes",
     "load_records",
+    "readable_folders",
 ]

@@ -6,15 +6,14 @@ label each. Nothing is opened here except to hash it.
 
 import glob
 import hashlib
-import importlib.util
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_strays
 
-_PACKAGED = "lifetimes:"
 _SECONDS_TO_SETTLE = 2
 
 
@@ -52,7 +51,7 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
     Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing or may not be looked
-    for.
+    for, and for a link that leads out of the folders that are named.
     """
     found: dict[Path, SourceFile] = {}
     for pattern in source.path:
@@ -64,12 +63,13 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
             ) from error
         for file in files:
             found.setdefault(file.path.resolve(), file)
+    refuse_strays(found.values(), source, base_dir)
     return sorted(found.values(), key=lambda file: file.label)
 
 
 def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
-    if pattern.startswith(_PACKAGED):
-        return [SourceFile(pattern, _packaged_file(pattern.removeprefix(_PACKAGED)))]
+    if pattern.startswith(PACKAGED):
+        return [SourceFile(pattern, _packaged_file(pattern.removeprefix(PACKAGED)))]
     written = Path(pattern).expanduser()
     exact = base_dir / written
     if exact.is_dir():
@@ -86,12 +86,10 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
 
 
 def _packaged_file(name: str) -> Path:
-    # Found without importing: lifetimes costs seconds and needs pkg_resources.
-    spec = importlib.util.find_spec("lifetimes")
-    if spec is None or not spec.submodule_search_locations:
-        raise SourceError(f"{_PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`")
-    folder = Path(spec.submodule_search_locations[0]) / "datasets"
+    folder = packaged_folder()
+    if folder is None:
+        raise SourceError(f"{PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`")
     path = folder / name
     if path.parent != folder or not path.is_file():
-        raise SourceError(f"{_PACKAGED}{name}: the lifetimes package ships no such data set")
+        raise SourceError(f"{PACKAGED}{name}: the lifetimes package ships no such data set")
     return path

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from clv_pipeline.source_settings import CustomerSource, TableSource
-from clv_pipeline.sources.errors import SourceError, first_line
+from clv_pipeline.sources.errors import SourceError, first_line, shape
 from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 
@@ -206,8 +206,9 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
             parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
             formats.add(separator.join(parts) + _clock_format(match))
     if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
+        shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {theirs!r}: {_two(values)}; "
+            f"{tables[0].source_file}: no date format is known for the column {theirs!r}, with values like {shapes}; "
             f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
             "Counts of days or seconds (Excel, Unix) have none: export them as dates"
         )

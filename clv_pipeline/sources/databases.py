@@ -16,7 +16,8 @@ from urllib.parse import unquote
 
 import duckdb
 
-from clv_pipeline.config_file import without_credentials
+from clv_pipeline.config_file import SECRET_PARAMETER, without_credentials
+from clv_pipeline.connections import open_read_only
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.tables import Column, RawTable
 from clv_pipeline.sql_text import quote_identifier
@@ -120,7 +121,7 @@ def _from_duckdb(
     con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None
 ) -> list[str]:
     path = base_dir / url.removeprefix("duckdb:///")
-    with duckdb.connect(str(path), read_only=True) as other:
+    with open_read_only(path, [path.resolve().parent]) as other:
         if since is None:
             result = other.sql(query)
         else:
@@ -146,8 +147,8 @@ def _append(con: duckdb.DuckDBPyConnection, chunk: "pl.DataFrame | Any") -> None
 def _censored(error: Exception, url: str) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     credentials = url.partition("://")[2].rpartition("@")[0]
-    password = credentials.partition(":")[2]
-    for secret in (url, credentials, password, unquote(password)):
+    secrets = [credentials.partition(":")[2], *SECRET_PARAMETER.findall(url)]
+    for secret in (url, credentials, *secrets, *map(unquote, secrets)):
         if secret:
             text = text.replace(secret, "…")
     return text

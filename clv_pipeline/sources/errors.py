@@ -5,6 +5,7 @@ wrapped where they are raised, with `from`, so that the cause stays visible to w
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -28,7 +29,7 @@ def first_line(error: Exception) -> str:
 def listed(names: Iterable[str]) -> str:
     """The first twenty names, quoted and of forty characters at most; `none` if there are none."""
     known = list(names)
-    shown = [repr(name if len(name) <= 40 else name[:40] + "…") for name in known[:20]]
+    shown = [repr(_shown_name(name if len(name) <= 40 else name[:40] + "…")) for name in known[:20]]
     if len(known) > len(shown):
         shown.append(f"… and {len(known) - len(shown)} more")
     return ", ".join(shown) or "none"
@@ -39,3 +40,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
+
+
+def shape(value: str) -> str:
+    """A value as an error may show it: letters as a, digits as 9. Errors end up in event logs and alerts, and under a
+    wrong mapping any value may be somebody's."""
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
+
+
+def _shown_name(name: str) -> str:
+    """A column name as an error may show it: in full, unless it looks like a value, as in a file without a header."""
+    looks_like_a_value = "@" in name or sum(map(str.isdigit, name)) > sum(map(str.isalpha, name))
+    return shape(name) if looks_like_a_value else name

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import duckdb
 
+from clv_pipeline.connections import open_scratch
 from clv_pipeline.source_settings import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
 from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.load import conventions_of, load_records
+from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import UNREADABLE
 
@@ -66,7 +68,10 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
     files that cannot be read or do not have the same columns.
     """
     source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
+    ):
         tables = open_tables(con, list_files(source, base_dir), source, Path(folder))
         first = tables[0]
         for table in tables[1:]:
@@ -196,7 +201,10 @@ def survey(source: Source, base_dir: Path) -> Survey:
     transactions = source.transactions
     mapped = [name for name in transactions.known if name in transactions.columns]
     kept = [*mapped, "attributes"]
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "survey.duckdb")) as con:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_scratch(Path(folder) / "survey.duckdb", [Path(folder), *readable_folders(source, base_dir)]) as con,
+    ):
         work_dir = Path(folder) / "work"
         files = load_records(con, "raw", transactions, base_dir, work_dir)
         shares = ", ".join(f"count({name}) / count(*)" for name in mapped)

@@ -29,6 +29,8 @@ _OTHER_KINDS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip or .xlsx", b"PAR1": ".p
 
 _MAX_RATIO = 200
 _RATIO_APPLIES_ABOVE = 100 * CHUNK
+"""What unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb: tables of text are
+packed to a fifth or a twentieth."""
 
 
 def kind_of(label: str) -> tuple[str, bool]:
@@ -69,16 +71,51 @@ def _uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
             yield stream
 
 
+def refuse_bomb(label: str, packed_bytes: int, unpacked_bytes: int) -> None:
+    """Raises SourceError where a file unpacks to an absurd size; called before, or while, it is unpacked."""
+    if unpacked_bytes > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * packed_bytes):
+        ratio = unpacked_bytes // max(packed_bytes, 1)
+        raise SourceError(f"{label}: unpacks {ratio}-fold and may be a bomb; unpack it yourself to trust it")
+
+
+def refuse_zip_bomb(label: str, path: Path) -> None:
+    """Raises SourceError for a zip, or a workbook, which is one, whose members say that together they are a bomb."""
+    with damage_told(label), zipfile.ZipFile(path) as archive:
+        refuse_bomb(label, path.stat().st_size, sum(info.file_size for info in archive.infolist()))
+
+
+class _Bounded:
+    """A stream that is counted while it is read."""
+
+    def __init__(self, stream: BinaryIO, file: SourceFile) -> None:
+        self._stream = stream
+        self._file = file
+        self._given = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. Raises SourceError where the file turns out to be a bomb."""
+        chunk = self._stream.read(size)
+        self._given += len(chunk)
+        refuse_bomb(self._file.label, self._file.bytes, self._given)
+        return chunk
+
+    def seek(self, offset: int) -> None:
+        """Go to `offset` and count from there."""
+        self._stream.seek(offset)
+        self._given = offset
+
+
 def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None) -> TextFacts:
-    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one, and for what is
-    no text."""
+    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one, for what is no
+    text, and for a bomb."""
     with damage_told(file.label), _uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
         stream.seek(0)
         ending = next((ending for mark, ending in _OTHER_KINDS.items() if beginning.startswith(mark)), None)
         if ending is not None:
             raise SourceError(f"{file.label}: is no text but a {ending} file; name it so")
-        facts = examine(stream, configured_encoding)
+        # Every text file is read to its end here, before anything else reads it.
+        facts = examine(cast(BinaryIO, _Bounded(stream, file)), configured_encoding)
     if not facts.head.strip():
         raise SourceError(f"{file.label}: is empty; remove it or write at least its header")
     if "\0" in facts.head.lstrip().partition("\n")[0]:
@@ -142,9 +179,11 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
     """The readable members of a zip, extracted into `work_dir`; labels are `archive.zip#member`.
 
     Raises SourceError for a damaged or encrypted archive, for a member whose name leads out of the archive,
-    for one that unpacks to an absurd size, and where nothing readable is inside.
+    where they unpack to an absurd size, and where nothing readable is inside.
     """
     members: list[SourceFile] = []
+    # Together, because many members may share the same packed bytes; a member never unpacks to more than it says.
+    refuse_zip_bomb(file.label, file.path)
     with damage_told(file.label), zipfile.ZipFile(file.path) as archive:
         for info in archive.infolist():
             name = PurePosixPath(info.filename.replace("\\", "/"))
@@ -153,11 +192,6 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
             readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
             if info.is_dir() or not readable or name.parts[0] == "__MACOSX":
                 continue
-            if info.file_size > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * info.compress_size):
-                ratio = info.file_size // max(info.compress_size, 1)
-                raise SourceError(
-                    f"{file.label}: {info.filename!r} unpacks {ratio}-fold; unpack it yourself to trust it"
-                )
             # The member's own name is never used as a path.
             target = work_dir / f"member_{len(members):05d}{name.suffix.lower()}"
             with archive.open(info) as packed, target.open("wb") as out:

@@ -11,6 +11,7 @@ import fastexcel
 from clv_pipeline.source_settings import TableSource
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, first_line, nearest, one_error
+from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 
 def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
@@ -18,9 +19,10 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
     those in `format.sheets`.
 
     The first row of a sheet is its header; the other rows are typed per column, as text where a column
-    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a missing
+    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a bomb, a missing
     sheet, a mapped column that the header holds twice, and a workbook without any filled sheet.
     """
+    refuse_zip_bomb(file.label, file.path)
     try:
         book = fastexcel.read_excel(file.path)
     except fastexcel.FastExcelError as error:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from clv_pipeline.connections import RESTRICTED, restrict
+from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
 from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
@@ -57,11 +60,14 @@ def day_of(contract: Contract) -> str:
     return f"coalesce(cast({quote_identifier(contract.day_column)} as date), {NO_DAY})"
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, str]:
+def fingerprint(
+    connection: duckdb.DuckDBPyConnection, relation: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
     """Number of rows and a hash of their content that does not depend on their order."""
     found = connection.execute(
         f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
-        f" from {relation} as r"
+        f" from {relation} as r",
+        parameters or {},
     ).fetchone()
     assert found is not None  # noqa: S101  (an aggregate always returns a row)
     return int(found[0]), str(found[1])
@@ -217,11 +223,12 @@ class Warehouse:
     """The pipeline's private database file, opened at most once per process and kept to its end.
 
     DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
-    gets a sentence and not a traceback.
+    gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directories: Sequence[Path] = ()) -> None:
         self.path = path
+        self.directories = directories
         self.lock = WriterLock(path.with_suffix(".lock"))
         self._session: Session | None = None
 
@@ -236,6 +243,7 @@ class Warehouse:
         Raises:
             WarehouseBusyError: another process holds the warehouse.
         """
+        private_files()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
 
@@ -248,15 +256,14 @@ class Warehouse:
         """
         if self._session is None:
             self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
+            atexit.register(self.close)
             try:
-                connection = self._connect()
+                self._session = Session(self._connect())
             except (duckdb.Error, WarehouseBusyError) as error:
                 self.close()
                 if (told := storage_error(error, self.path)) is not None:
                     raise told from error
                 raise
-            self._session = Session(connection)
-            atexit.register(self.close)
         return self._session
 
     @contextmanager
@@ -266,29 +273,66 @@ class Warehouse:
         Raises:
             WarehouseBusyError: another process holds the warehouse.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock.acquire(holder)
+        self.reserve(holder)
         try:
             yield
         finally:
             self.lock.release()
+
+    def rewrite(self) -> None:
+        """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
+
+        Deleted rows leave their bytes in the free blocks of a database file; a copy has none of them. Whoever is
+        stopped meanwhile has the old file. Sessions from before are closed.
+
+        Raises:
+            RuntimeError: the copy does not hold what the warehouse holds.
+        """
+        assert self._session is not None  # noqa: S101  (only the holder of the lock rewrites)
+        fresh = self.path.with_suffix(".fresh")
+        for leftover in (fresh, fresh.with_suffix(".fresh.wal")):
+            leftover.unlink(missing_ok=True)
+        session = self._session
+        tables = session.execute(
+            "select database_name, schema_name, table_name from duckdb_tables()"
+            " where database_name = current_database() and not temporary"
+        ).fetchall()
+        session.execute(f"attach ? as fresh (storage_version '{STORAGE_VERSION}')", [str(fresh)])
+        session.execute(f"copy from database {quote_identifier(self.path.stem)} to fresh")
+        for own, schema, table in tables:
+            name = f"{quote_identifier(schema)}.{quote_identifier(table)}"
+            [(before, after)] = session.execute(
+                f"select (select count(*) from {quote_identifier(own)}.{name}), (select count(*) from fresh.{name})"  # noqa: S608
+            ).fetchall()
+            if before != after:
+                raise RuntimeError(f"{fresh}: holds {after} of {before} rows of {name}; {self.path} is as it was")
+        session.execute("checkpoint fresh")
+        session.execute("detach fresh")
+        session.close()
+        self._session = None
+        os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
+        for folder in (self.work_dir, self.path.parent / "spill"):
+            if folder.exists():
+                shutil.rmtree(folder)
+        self._session = Session(self._connect())
 
     def close(self) -> None:
         """Write everything to the file and let the next process in."""
         if self._session is not None:
             self._session.close()
             self._session = None
-            atexit.unregister(self.close)
         self.lock.release()
+        atexit.unregister(self.close)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         try:
-            return duckdb.connect(
+            connection = duckdb.connect(
                 str(self.path),
                 config={
                     "temp_directory": str(self.path.parent / "spill"),
                     "storage_compatibility_version": STORAGE_VERSION,
                     "threads": THREADS,
+                    **RESTRICTED,
                 },
             )
         except duckdb.IOException as error:
@@ -299,3 +343,5 @@ class Warehouse:
                     " again; to look at data, open published/current/clv.duckdb."
                 ) from error
             raise
+        restrict(connection, [self.path.parent, *self.directories])
+        return connection

@@ -379,5 +379,17 @@ def _record_promotions(
     return int(version)
 
 
+def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None:
+    """Record that live tables were changed where they stand: what is built from them has to be built anew, whole."""
+    ensure_records(session)
+    ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    for table in (table for table in tables if table in _promotions(session)):
+        session.execute(
+            "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ? where table_name = ?",
+            [run_id, _utc_now(), session.count(table), version, table],
+        )
+        log_changes(session, table, version, None)
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)

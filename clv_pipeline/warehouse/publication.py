@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,13 +18,16 @@ from pathlib import Path
 
 import duckdb
 
+from clv_pipeline.connections import open_read_only, open_scratch
 from clv_pipeline.contracts import Contract
+from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, fingerprint
 from clv_pipeline.warehouse.gate import content_ids, reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
+CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
 ROLLBACKS = "rollbacks.log"
@@ -71,6 +74,7 @@ def publish(
     config_hash: str,
     keep: int,
     may_lag: Sequence[str] = (),
+    pseudonyms: KeyedHash | None = None,
     always: bool = False,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
@@ -85,6 +89,7 @@ def publish(
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
         may_lag: tables that may be older than what they are built from (the model review's).
+        pseudonyms: what stands for every customer_id; None to publish the ids.
         always: make a new version even if nothing has changed.
 
     Raises:
@@ -102,9 +107,9 @@ def publish(
             return served
         if final.exists():
             # The run was killed when this version was complete, and goes on now.
-            tables = _hold_against_warehouse(session, contents, final)
+            tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
-            tables = _make(session, contents, description, final, run_id, config_hash)
+            tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms)
         _point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
@@ -118,7 +123,7 @@ def _served_unchanged(
     if not database.exists():
         return None
     try:
-        with duckdb.connect(str(database.resolve()), read_only=True) as served:
+        with open_read_only(database) as served:
             ((made_by, tables),) = served.execute("select config_hash, tables from publication").fetchall()
     except duckdb.Error:  # what cannot be read is replaced
         return None
@@ -153,9 +158,9 @@ def _faults_told(folder: Path) -> Iterator[None]:
 
 
 def _hold_against_warehouse(
-    session: Session, contents: Sequence[Contract], version: Path
+    session: Session, contents: Sequence[Contract], version: Path, pseudonyms: KeyedHash | None
 ) -> dict[str, tuple[int, str]]:
-    tables = {c.table: fingerprint(session.connection, quote_identifier(c.table)) for c in contents}
+    tables = {c.table: fingerprint(session.connection, *_published_rows(c, pseudonyms)) for c in contents}
     try:
         _verify(version, tables)
     except PublicationError as error:
@@ -173,6 +178,7 @@ def _make(
     final: Path,
     run_id: str,
     config_hash: str,
+    pseudonyms: KeyedHash | None,
 ) -> dict[str, tuple[int, str]]:
     """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
     partial = _partial(final)
@@ -180,17 +186,49 @@ def _make(
     number = 1 + max(map(_number, _versions(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
-        tables = _write(session, contents, description, partial, run_id, config_hash)
-        _verify(partial, tables)
-        for path in (*partial.rglob("*"), partial):
-            _to_disk(path)
+        tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
+        _complete(partial, final, tables)
     except BaseException:
         # It may be what fills the disk.
-        shutil.rmtree(partial)
+        if partial.exists():
+            shutil.rmtree(partial)
         raise
+    return tables
+
+
+def supersede(folder: Path, version: Path, write: Callable[[Path], dict[str, tuple[int, str]] | None]) -> Path | None:
+    """Put a successor in the place of a kept version: a new folder, its name ending in ~1, ~2, and so on.
+
+    Whoever reads the version keeps it until they close it. If this is stopped, calling it again ends it.
+
+    Args:
+        folder: `storage.home/published`.
+        version: one of its versions.
+        write: makes the folder it is given and writes everything into it; returns rows and content hash of every
+            table, or None, having made nothing, where the version may stay.
+    """
+    name, _, times = version.name.partition("~")
+    successor = version.with_name(f"{name}~{int(times or 0) + 1}")
+    # One that is there already is whole, because it was renamed into place.
+    if not successor.exists():
+        partial = _partial(successor)
+        tables = write(partial)
+        if tables is None:
+            return None
+        _complete(partial, successor, tables)
+    if (folder / CURRENT).resolve() == version.resolve():
+        _point_at(folder, successor.name)
+    shutil.rmtree(version.rename(_partial(version)))
+    return successor
+
+
+def _complete(partial: Path, final: Path, tables: dict[str, tuple[int, str]]) -> None:
+    """Verify what was written, bring it to the disk, and give it its name."""
+    _verify(partial, tables)
+    for path in (*partial.rglob("*"), partial):
+        _to_disk(path)
     partial.rename(final)
     _to_disk(final.parent)
-    return tables
 
 
 def _versions(folder: Path) -> list[Path]:
@@ -217,6 +255,15 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def _published_rows(contract: Contract, pseudonyms: KeyedHash | None) -> tuple[str, dict[str, bytes]]:
+    """SQL for the rows of a table as they are published, and what it needs bound."""
+    table = quote_identifier(contract.table)
+    if pseudonyms is None or all(column.name != CUSTOMER for column in contract.columns):
+        return table, {}
+    replaced = f"{pseudonyms.expression(CUSTOMER)} as {CUSTOMER}"
+    return f"(select * replace ({replaced}) from {table})", pseudonyms.parameters  # noqa: S608
+
+
 def _write(
     session: Session,
     contents: Sequence[Contract],
@@ -224,15 +271,18 @@ def _write(
     folder: Path,
     run_id: str,
     config_hash: str,
+    pseudonyms: KeyedHash | None,
 ) -> dict[str, tuple[int, str]]:
     """Copy the tables, ordered by key, into the new database and into Parquet."""
     session.execute(f"attach ? as publication_file (storage_version '{STORAGE_VERSION}')", [str(folder / DATABASE)])
     try:
         for contract in contents:
             table = quote_identifier(contract.table)
+            rows, parameters = _published_rows(contract, pseudonyms)
             key = ", ".join(map(quote_identifier, contract.key))
-            session.execute(
-                f"create table publication_file.main.{table} as select * from {table} order by {key}"  # noqa: S608
+            session.connection.execute(
+                f"create table publication_file.main.{table} as select * from {rows} order by {key}",  # noqa: S608
+                parameters,
             )
         tables = {
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
@@ -252,8 +302,11 @@ def _write(
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
             " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
-            " cast(? as varchar) as tables from history_span",
-            [run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)],
+            " cast(? as varchar) as tables, cast(? as varchar) as pseudonym_key from history_span",
+            [
+                *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
+                None if pseudonyms is None else pseudonyms.fingerprint,
+            ],
         )
         for contract in (*contents, description):
             relation = f"publication_file.main.{quote_identifier(contract.table)}"
@@ -272,11 +325,11 @@ def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Read everything back: DuckDB notices a damaged block only when it scans it."""
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as written:
+    with open_read_only(folder / DATABASE) as written:
         for table, expected in tables.items():
             if (found := fingerprint(written, quote_identifier(table))) != expected:
                 raise PublicationError(f"{table} reads back as {found}, was written as {expected}")
-    with duckdb.connect() as reader:
+    with open_scratch(None, [folder]) as reader:
         for table, (rows, _) in tables.items():
             path = folder / "parquet" / f"{table}.parquet"
             found_rows = reader.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
@@ -345,7 +398,7 @@ def point_back(folder: Path, name: str) -> Version:
 def _describe(directory: Path) -> Version:
     """What a version says of itself. Raises PublicationError when it cannot be read."""
     try:
-        with duckdb.connect(str(directory / DATABASE), read_only=True) as file:
+        with open_read_only(directory / DATABASE) as file:
             [(run_id, published_at, as_of, tables)] = file.execute(
                 "select run_id, published_at, as_of, tables from publication"
             ).fetchall()

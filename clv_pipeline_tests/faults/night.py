@@ -26,7 +26,6 @@ from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, load_models
-from clv_pipeline.warehouse import Warehouse
 
 MODELS = {
     # Every table is audited, but by one expectation: the search for faults is in how tables come and go.
@@ -97,7 +96,7 @@ def _night(folder: Path, prepare: Prepare | None) -> None:
     if prepare is not None:
         prepare(folder)
     settings = settings_of(folder)
-    pipeline = Pipeline(settings, Warehouse(settings.warehouse_path), MODELS)
+    pipeline = replace(Pipeline.of(settings), models=MODELS)
     few = replace(pipeline, models={name: MODELS[name] for name in PUBLISHED})
     whole = [asset for asset in all_assets(pipeline) if dg.AssetKey("published_marts") not in asset.keys]
     try:

@@ -55,7 +55,7 @@ class Nights:
 
     def __post_init__(self) -> None:
         (self.folder / "orders").mkdir()
-        self.warehouse = Warehouse(self.folder / "home" / "clv.duckdb")
+        self.warehouse = Warehouse(self.folder / "home" / "clv.duckdb", [self.folder])
 
     @property
     def session(self) -> Session:
@@ -86,7 +86,7 @@ class Nights:
     def read_afresh(self, today: date = TODAY) -> dict[str, list[tuple[Any, ...]]]:
         """The tables of a new warehouse that reads the files as they are now."""
         with tempfile.TemporaryDirectory() as folder:
-            other = Warehouse(Path(folder) / "clv.duckdb")
+            other = Warehouse(Path(folder) / "clv.duckdb", [self.folder])
             self.run(other, today)
             tables = self.tables(other)
             other.close()

@@ -165,7 +165,7 @@ def test_a_zip_member_that_leads_out_of_the_archive_is_refused(tmp_path: Path, n
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"customer,date,amount\n" + b"0" * 110_000_000)
-    with pytest.raises(SourceError, match=r"a.zip: 'a.csv' unpacks \d+-fold"):
+    with pytest.raises(SourceError, match=r"a.zip: unpacks \d+-fold"):
         load(tmp_path, path="a.zip")
 
 
@@ -213,7 +213,7 @@ def test_a_query_against_a_duckdb_file_leaves_it_as_it_was(tmp_path: Path) -> No
 def test_no_password_appears_in_labels_or_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "s3cr%40t?x")
     for url in (
-        "nosuchdriver://me:${SHOP_PASSWORD}@host/db?password=s3cr",
+        "nosuchdriver://me:${SHOP_PASSWORD}@host/db?password=${SHOP_PASSWORD}",
         "postgresql://me:${SHOP_PASSWORD}@localhost:1/db",
         "sqlite://me:${SHOP_PASSWORD}@host/none.db",
     ):

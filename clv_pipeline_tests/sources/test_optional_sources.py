@@ -169,9 +169,12 @@ def test_without_a_source_the_table_is_the_same_but_empty(tmp_path: Path, kind: 
         assert con.sql("DESCRIBE empty").fetchall() == con.sql("DESCRIBE loaded").fetchall()
 
 
-def test_a_password_of_any_source_stays_out_of_the_hash_and_of_representations() -> None:
+def test_a_password_of_any_source_stays_out_of_the_hash_and_of_representations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def settings(password: str) -> Settings:
-        block = {"url": f"postgresql://me:{password}@host/shop", "query": "SELECT 1"}
+        monkeypatch.setenv("SHOP_PASSWORD", password)
+        block = {"url": "postgresql://me:${SHOP_PASSWORD}@host/shop", "query": "SELECT 1"}
         return Settings.from_mapping(
             {
                 "source": {

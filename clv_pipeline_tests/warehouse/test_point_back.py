@@ -22,7 +22,7 @@ from clv_pipeline_tests.warehouse.test_publication import fill, put_out, read
 def three_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage home with three versions that hold the ids 1, 2 and 3; the last one is served."""
     home = tmp_path_factory.mktemp("home")
-    warehouse = Warehouse(home / "warehouse" / "clv.duckdb")
+    warehouse = Warehouse(home / "warehouse" / "clv.duckdb", [home / "published"])
     session = warehouse.open("test")
     for number, run in enumerate(("first", "second", "third"), start=1):
         put_out(session, fill(session, number, run=run), home / "published", run)
@@ -67,7 +67,7 @@ def test_pointing_back_serves_the_old_version_and_leaves_a_line_about_it(publish
 
 def test_the_next_publication_is_a_new_version_as_usual(published: Path, home: Path) -> None:
     point_back(published, "first")
-    warehouse = Warehouse(home / "warehouse" / "clv.duckdb")
+    warehouse = Warehouse(home / "warehouse" / "clv.duckdb", [home / "published"])
     session = warehouse.open("test")
     put_out(session, fill(session, 4, run="fourth"), published, "fourth")
     warehouse.close()

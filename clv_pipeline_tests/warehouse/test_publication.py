@@ -85,7 +85,6 @@ def test_a_publication_holds_tables_comments_parquet_and_its_own_description(ses
     [things] = json.loads(str(listed))
     assert things.pop("contract_hash")
     assert things.pop("content_id")
-    assert things.pop("content_id")
     assert things == {"table": "things", "rows": 3, "content_hash": made.tables["things"][1]}
     assert pl.read_parquet(made.directory / "parquet" / "things.parquet")["id"].to_list() == [1, 2, 3]
     assert not list(made.directory.glob("*.wal"))

@@ -16,6 +16,7 @@ screened as not materialized (
     select
         raw_rows.*,
         case
+            when raw_rows.source_text = 'forgotten customer' then 'forgotten customer'
             when raw_rows.source_text like 'unreadable line: %' then 'unreadable line'
             when raw_rows.customer_id is null then 'no customer'
             when raw_rows.ordered_at is null then 'unparsable date'

@@ -1,0 +1,51 @@
+"""DuckDB connections that reach only what they have to.
+
+Everything that opens DuckDB opens it here or passes its connection through `restrict`. A statement that slipped in
+through a file, a name or a query then finds no other file, no network, no extension and no setting to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+RESTRICTED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # A frame in some Python scope is no table: what SQL may read is registered by name.
+    "python_enable_replacements": False,
+}
+"""Settings that a connection has to be opened with."""
+
+
+def restrict(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
+    """Let the database reach files below `directories` only, besides its own; nothing can widen it again.
+
+    Links are followed before a path is judged. Everything that shares the database (cursors) is restricted too.
+    """
+    connection.execute("set allowed_directories = $directories", {"directories": [str(d) for d in directories]})
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+def open_read_only(database: Path, directories: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+    """The database file for reading, and nothing else but `directories`."""
+    import duckdb
+
+    # Through the link, so that a publication that is flipped meanwhile stays the one that was opened.
+    connection = duckdb.connect(str(database.resolve()), read_only=True, config=RESTRICTED)
+    restrict(connection, directories)
+    return connection
+
+
+def open_scratch(database: Path | None, directories: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+    """A database for one piece of work, in memory or at `database`, that reaches `directories`."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:" if database is None else str(database), config=RESTRICTED)
+    restrict(connection, directories)
+    return connection

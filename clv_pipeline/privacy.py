@@ -1,0 +1,163 @@
+"""Who has been forgotten, and keeping it so: the register of erasures and what it does to freshly loaded rows.
+
+The register lies beside the warehouse and not in it, so that a warehouse that is deleted, rebuilt or restored brings
+nobody back. It holds salted hashes and never an id. What `clv forget` erases besides is in `forget.py`.
+"""
+
+# Only quoted names and expressions that this package wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clv_pipeline.file_modes import private_files
+from clv_pipeline.keyed_hash import KeyedHash
+from clv_pipeline.sources.typed import UNREADABLE
+from clv_pipeline.sql_text import quote_identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+FORGOTTEN = "forgotten customer"
+"""The source_text of a raw row whose customer is forgotten, and the reason for which it is rejected."""
+
+TEXT_NOT_KEPT = f"{UNREADABLE}its text is not kept, because customers have been forgotten"
+
+_PERSONAL = ("customer_id", "order_id", "product_id", "country", "event", "attributes")
+"""What a raw row of a forgotten customer loses, and the time of day besides. Day and money stay in the books."""
+
+
+class RegisterError(RuntimeError):
+    """The register of forgotten customers cannot be used; the text says what to restore."""
+
+
+class Register:
+    """`forgotten.json` (one entry per erasure) and `salt`, the key of its hashes, in one private folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._entries = folder / "forgotten.json"
+        self._salt = folder / "salt"
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every erasure: run_id, requested_at, erased_at (None until it is complete), customers (hashes), rows."""
+        if not self._entries.exists():
+            return []
+        entries: list[dict[str, Any]] = json.loads(self._entries.read_text(encoding="utf-8"))
+        return entries
+
+    def hashes(self) -> list[str]:
+        """Of all customers who are to be forgotten."""
+        return sorted({customer for entry in self.entries() for customer in entry["customers"]})
+
+    def hash(self) -> KeyedHash:
+        """What turns an id into an entry of the register.
+
+        Raises:
+            RegisterError: the salt is gone, so that nobody on the list could be recognised.
+        """
+        if not self._salt.exists():
+            if self.entries():
+                raise RegisterError(
+                    f"{self._salt} is missing, so the customers in {self._entries} cannot be recognised and would come"
+                    " back; restore it from a backup"
+                )
+            self._write(self._salt, secrets.token_hex(32))
+        return KeyedHash(self._salt.read_bytes(), digits=64)
+
+    def request(self, run_id: str, customers: Sequence[str]) -> None:
+        """Put the customers on the list: from now on no load lets them in."""
+        entry: dict[str, Any] = {
+            "run_id": run_id,
+            "requested_at": _now(),
+            "erased_at": None,
+            "customers": sorted(map(self.hash().of, customers)),
+            "rows": {},
+        }
+        self._write(self._entries, json.dumps([*self.entries(), entry], indent=1))
+
+    def finish(self, run_id: str, rows: Mapping[str, int]) -> None:
+        """Record that the erasure is complete, and with it those that were stopped and asked for nobody else."""
+        entries = self.entries()
+        [own] = [entry for entry in entries if entry["run_id"] == run_id]
+        own["rows"] = dict(rows)
+        for entry in entries:
+            if entry["erased_at"] is None and set(entry["customers"]) <= set(own["customers"]):
+                entry["erased_at"] = _now()
+        self._write(self._entries, json.dumps(entries, indent=1))
+
+    def unfinished(self) -> list[dict[str, Any]]:
+        """Erasures that were requested and never completed."""
+        return [entry for entry in self.entries() if entry["erased_at"] is None]
+
+    def _write(self, path: Path, text: str) -> None:
+        private_files()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+
+def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Register) -> int:
+    """Take from freshly loaded rows of a raw table everything about forgotten customers. Returns how many rows.
+
+    The rows stay, so that kept + rejected = raw still holds; their source_text says why they are empty. Lines that
+    could not be split may be anybody's: once anyone is forgotten, none of them keeps its text.
+
+    Raises:
+        RegisterError: there are forgotten customers and the salt is gone.
+    """
+    if not register.hashes():
+        return 0
+    columns = {
+        name
+        for (name,) in connection.execute(
+            "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()",
+            [table],
+        ).fetchall()
+    }
+    cleared = [f"{name} = null" for name in _PERSONAL if name in columns]
+    cleared += [f"{name} = date_trunc('day', {name})" for name in ("ordered_at", "occurred_at") if name in columns]
+    name = quote_identifier(table)
+    find_forgotten(connection, [name], register)
+    [(rows,)] = connection.execute(
+        f"update {name} set {', '.join(cleared)}, source_text = '{FORGOTTEN}' where customer_id in (from {FOUND})"
+    ).fetchall()
+    connection.execute(
+        f"update {name} set source_text = ? where starts_with(source_text, ?)", [TEXT_NOT_KEPT, UNREADABLE]
+    )
+    return int(rows)
+
+
+FOUND = "temp.main.found_forgotten_customers"
+"""A temporary table of the ids that `find_forgotten` recognised."""
+
+
+def find_forgotten(connection: duckdb.DuckDBPyConnection, relations: Sequence[str], register: Register) -> int:
+    """Fill FOUND with the ids in the relations (quoted already) that are on the list. Returns how many there are."""
+    every = " union ".join(f"select customer_id from {relation}" for relation in relations)
+    # In two steps: as one query, rows would be hashed before equal ids are joined, every row of a customer again.
+    known = "temp.main.known_customers"
+    connection.execute(f"create or replace temp table known_customers as {every}")
+    hashed = register.hash()
+    connection.execute(
+        "create or replace temp table found_forgotten_customers as"
+        f" select customer_id from {known} where list_contains($hashes, {hashed.expression('customer_id')})",
+        {"hashes": register.hashes(), **hashed.parameters},
+    )
+    connection.execute(f"drop table {known}")
+    [(found,)] = connection.execute(f"select count(*) from {FOUND}").fetchall()
+    return int(found)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

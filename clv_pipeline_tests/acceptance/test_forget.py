@@ -1,0 +1,215 @@
+"""`clv forget`: nobody who was erased is left in any file, the books balance, and a stopped erasure can be finished."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import polars as pl
+import pytest
+
+from clv_pipeline.assets import Pipeline
+from clv_pipeline.forget import ForgetError, forget
+from clv_pipeline.keyed_hash import KeyedHash
+from clv_pipeline.privacy import FORGOTTEN, Register, RegisterError
+from clv_pipeline.warehouse import Warehouse, WarehouseBusyError, publish
+from clv_pipeline_tests.graph.conftest import Shop
+
+pytestmark = pytest.mark.acceptance
+
+ANN, BOB = "ann'; drop table rfm; --", "bob-0000"
+KEY = "k" * 40
+CURRENT = "published/current/clv.duckdb"
+BOOKS = "+key:rfm or +key:row_ledger"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop with two publications: the first with ids, the served one with pseudonyms under KEY."""
+    shop = Shop(tmp_path_factory.mktemp("shop"), dg.DagsterInstance.ephemeral())
+    path = shop.write_orders("2010.csv", 1_000, seed=1)
+    orders = pl.read_csv(path, infer_schema=False)
+    buyers = orders["customer_id"].drop_nulls().unique().sort().to_list()
+    names = {old: f"cust-{number:04d}" for number, old in enumerate(buyers)} | {buyers[0]: ANN, buyers[1]: BOB}
+    orders.with_columns(pl.col("customer_id").replace_strict(names, default=None)).write_csv(path)
+    with path.open("a") as text:
+        text.write('"bob-0000,unbalanced\n')
+    assert shop.materialize(BOOKS).success
+    pipeline = Pipeline.of(shop.settings())
+    contracts = [pipeline.contract(table) for table in ("rfm", "row_ledger", "publication")]
+    try:
+        for run, key in (("ids", None), ("pseudonyms", KeyedHash(KEY.encode(), 32))):
+            publish(
+                pipeline.warehouse.open("test"),
+                contracts,
+                pipeline.settings.published_dir,
+                run_id=run,
+                config_hash="c0ffee",
+                keep=5,
+                pseudonyms=key,
+            )
+    finally:
+        pipeline.warehouse.close()
+    return shop
+
+
+@pytest.fixture
+def shop(published: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A copy of it for one test, with the key in the environment."""
+    monkeypatch.setenv("CLV_PSEUDONYM_KEY", KEY)
+    shutil.copytree(published.folder, tmp_path / "shop", symlinks=True)
+    return replace(published, folder=tmp_path / "shop")
+
+
+def files_with(shop: Shop, *texts: str) -> set[str]:
+    """Files below home whose bytes hold one of the texts."""
+    pattern = re.compile(b"|".join(re.escape(text.encode()) for text in texts))
+    home = shop.folder / "home"
+    files = (path for path in home.rglob("*") if path.is_file())
+    return {str(path.relative_to(home)) for path in files if pattern.search(path.read_bytes())}
+
+
+def everywhere(shop: Shop) -> set[str]:
+    key = KeyedHash(KEY.encode(), 32)
+    return files_with(shop, ANN, BOB, key.of(ANN), key.of(BOB))
+
+
+def query(shop: Shop, sql: str, file: str = "warehouse/clv.duckdb") -> list[tuple[object, ...]]:
+    with duckdb.connect(str(shop.folder / "home" / file), read_only=True) as client:
+        return client.execute(sql).fetchall()
+
+
+def count(shop: Shop, relation: str, file: str = "warehouse/clv.duckdb") -> int:
+    return int(str(query(shop, f"select count(*) from {relation}", file)[0][0]))
+
+
+def versions(shop: Shop) -> list[str]:
+    return sorted(path.name for path in (shop.folder / "home" / "published" / "versions").iterdir())
+
+
+def test_no_byte_is_left_in_warehouse_and_publications_and_the_books_balance(shop: Shop) -> None:
+    assert {
+        "warehouse/clv.duckdb",
+        "published/versions/ids/clv.duckdb",
+        "published/versions/ids/parquet/rfm.parquet",
+        "published/versions/pseudonyms/clv.duckdb",
+    } <= everywhere(shop)
+    raw, kept = count(shop, "raw_transactions"), count(shop, "cleaned_transactions")
+    theirs = count(shop, f"cleaned_transactions where customer_id in ($${ANN}$$, '{BOB}')")
+    served = count(shop, "rfm", CURRENT)
+    erasure = forget(shop.settings(), [ANN, BOB])
+    assert everywhere(shop) == set()
+    assert (erasure.publications, versions(shop)) == (2, ["ids~1", "pseudonyms~1"])
+    assert count(shop, "raw_transactions") == raw
+    assert count(shop, "cleaned_transactions") == kept - theirs
+    left = "select count(customer_id), count(order_id), count(product_id) from rejected_transactions"
+    assert query(shop, f"{left} where reason = '{FORGOTTEN}'") == [(0, 0, 0)]
+    assert count(shop, f"rejected_transactions where reason = '{FORGOTTEN}'") >= theirs
+    assert count(shop, "rfm", CURRENT) == served - 2
+    described = json.loads(str(query(shop, "select tables from publication", CURRENT)[0][0]))
+    assert {entry["table"]: entry["rows"] for entry in described}["rfm"] == served - 2
+    assert count(shop, "duckdb_columns() where comment is null and not internal", CURRENT) == 0
+
+
+def test_the_record_names_run_time_and_rows_and_nobody(shop: Shop) -> None:
+    erasure = forget(shop.settings(), [ANN])
+    [entry] = json.loads((shop.folder / "home" / "privacy" / "forgotten.json").read_text())
+    assert entry["run_id"] == erasure.run_id
+    assert entry["erased_at"] >= entry["requested_at"]
+    assert entry["rows"]["rfm"] == 1
+    assert entry["customers"] == [Register(shop.folder / "home" / "privacy").hash().of(ANN)]
+    assert ANN not in str(entry)
+    assert {path.stat().st_mode & 0o077 for path in (shop.folder / "home" / "privacy").iterdir()} == {0}
+
+
+def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: Shop) -> None:
+    # Scores are ranks among all customers.
+    others = "select * exclude (r_score, f_score, m_score) from rfm"
+    others += f" where customer_id not in ($${ANN}$$, '{BOB}') order by all"
+    ledger = 'select sum("rows"), sum(amount) from row_ledger'
+    before, booked = query(shop, others), query(shop, ledger)
+    forget(shop.settings(), [ANN, BOB])
+    result = shop.materialize(BOOKS)
+    assert result.success
+    assert not [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert query(shop, others) == before
+    assert count(shop, "rfm") == len(before)
+    assert query(shop, ledger) == booked
+    assert count(shop, f"row_ledger where outcome = '{FORGOTTEN}'") == 1
+    assert everywhere(shop) == set()
+
+
+STEPS = [
+    "warehouse.publication._complete",
+    "warehouse.publication._point_at",
+    "forget._erase_from_warehouse",
+    "forget._book_as_rejected",
+    "warehouse.Warehouse.rewrite",
+    "privacy.Register.finish",
+]
+
+
+@pytest.mark.parametrize("step", [f"clv_pipeline.{step}" for step in STEPS] + ["shutil.rmtree", "os.replace"])
+def test_an_erasure_that_was_stopped_is_finished_by_running_it_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            forget(shop.settings(), [ANN, BOB])
+    assert count(shop, "rfm", CURRENT) > 0
+    assert len(Register(shop.folder / "home" / "privacy").unfinished()) == 1
+    forget(shop.settings(), [ANN, BOB])
+    assert everywhere(shop) == set()
+    assert versions(shop) == ["ids~1", "pseudonyms~1"]
+    assert Register(shop.folder / "home" / "privacy").unfinished() == []
+
+
+def test_an_id_that_is_nowhere_is_refused_and_nothing_is_erased(shop: Shop) -> None:
+    before = everywhere(shop)
+    with pytest.raises(ForgetError, match="no data of 'bob-000' is kept; nobody was erased"):
+        forget(shop.settings(), [ANN, "bob-000"])
+    assert everywhere(shop) == before
+    assert Register(shop.folder / "home" / "privacy").entries() == []
+
+
+def test_beside_a_run_it_refuses_and_names_the_run(shop: Shop) -> None:
+    running = Warehouse(shop.settings().warehouse_path)
+    running.open("run c0ffee")
+    try:
+        with pytest.raises(WarehouseBusyError, match="run c0ffee"):
+            forget(shop.settings(), [ANN])
+    finally:
+        running.close()
+    assert Register(shop.folder / "home" / "privacy").entries() == []
+
+
+def test_pseudonyms_under_another_key_are_named_until_that_key_comes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLV_PSEUDONYM_KEY", "x" * 40)
+    with pytest.raises(
+        ForgetError, match=r"not from .*versions/pseudonyms: it cannot be read, or customers have pseudonyms"
+    ):
+        forget(shop.settings(), [ANN])
+    assert files_with(shop, ANN) == set()
+    assert Register(shop.folder / "home" / "privacy").unfinished()
+    monkeypatch.setenv("CLV_PSEUDONYM_KEY", KEY)
+    assert forget(shop.settings(), [ANN]).publications == 1
+    assert files_with(shop, KeyedHash(KEY.encode(), 32).of(ANN)) == set()
+
+
+def test_without_its_salt_the_register_lets_nothing_be_loaded(shop: Shop) -> None:
+    forget(shop.settings(), [ANN])
+    (shop.folder / "home" / "privacy" / "salt").unlink()
+    with pytest.raises(RegisterError, match=r"salt is missing.*restore it"):
+        forget(shop.settings(), [BOB])
+    assert not shop.materialize("+key:raw_transactions").success

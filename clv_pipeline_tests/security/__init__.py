@@ -1,0 +1,1 @@
+"""What the outside may not do to the pipeline, and what the pipeline may not tell the outside."""
