@@ -19,7 +19,7 @@ rejected_per_day as (
     select
         cast(ordered_at as date) as ordered_on,
         count(*) as rejected,
-        count(customer_id) as rejected_with_customer
+        count(*) filter (where customer_id is null) as without_customer
     from rejected_rows
     group by cast(ordered_at as date)
 ),
@@ -29,7 +29,8 @@ counts as (
         arrived_per_day.ordered_on,
         arrived_per_day.arrived,
         arrived_per_day.arrived - coalesce(rejected_per_day.rejected, 0) as kept,
-        coalesce(rejected_per_day.rejected_with_customer, 0) as rejected_with_customer
+        coalesce(rejected_per_day.rejected, 0) as rejected,
+        coalesce(rejected_per_day.without_customer, 0) as without_customer
     from arrived_per_day
     left join rejected_per_day on arrived_per_day.ordered_on = rejected_per_day.ordered_on
 ),
@@ -48,16 +49,7 @@ calendar as (
     from history
 ),
 
--- From here on only recent rows are read: a bound on ordered_at itself reaches the table scan.
-customers_known as (
-    select
-        cast(ordered_at as date) as ordered_on,
-        count(customer_id) as with_customer
-    from raw_rows
-    where ordered_at >= (select history.first_day from history)
-    group by cast(ordered_at as date)
-),
-
+-- Of the rows themselves only recent ones are read: a bound on ordered_at reaches the table scan.
 sales as (
     select
         ordered_on,
@@ -79,13 +71,14 @@ final as (
         coalesce(sales.customers, 0) as customers,
         cast(coalesce(sales.revenue, 0) as decimal(38, 4)) as revenue,
         sales.line_amount,
-        1 - customers_known.with_customer / counts.arrived as without_customer,
-        counts.rejected_with_customer / nullif(customers_known.with_customer, 0) as rejected,
+        -- Every row without a customer is rejected.
+        counts.without_customer / counts.arrived as without_customer,
+        (counts.rejected - counts.without_customer)
+        / nullif(counts.arrived - counts.without_customer, 0) as rejected,
         date_diff('minute', cast(calendar.ordered_on as timestamp), sales.first_at) / 60 as first_hour,
         date_diff('minute', cast(calendar.ordered_on as timestamp), sales.last_at) / 60 as last_hour
     from calendar
     left join counts on calendar.ordered_on = counts.ordered_on
-    left join customers_known on calendar.ordered_on = customers_known.ordered_on
     left join sales on calendar.ordered_on = sales.ordered_on
 )
 
