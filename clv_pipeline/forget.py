@@ -29,7 +29,8 @@ from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session, Warehouse, storage_error
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
 from clv_pipeline.warehouse.gate import record_changes
-from clv_pipeline.warehouse.publication import DATABASE, kept_versions, supersede, sweep_leftovers
+from clv_pipeline.warehouse.kept_versions import kept_versions
+from clv_pipeline.warehouse.publication import DATABASE, supersede, sweep_leftovers
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""

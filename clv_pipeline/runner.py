@@ -202,7 +202,7 @@ def serve_version(settings: Settings, version: str) -> None:
 
 def version_lines(settings: Settings) -> list[str]:
     """The kept versions as lines to print, newest first, the served one starred."""
-    from clv_pipeline.warehouse.publication import current_version, kept_versions
+    from clv_pipeline.warehouse.kept_versions import current_version, kept_versions
 
     versions = kept_versions(settings.published_dir)
     if not versions:

@@ -53,7 +53,9 @@ def damage_told(label: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise SourceError(f"{label}: is truncated or damaged ({error}); get the file again") from error
+        raise SourceError(
+            f"{label}: is truncated or damaged, or not what its name says ({error}); get the file again"
+        ) from error
     except UnicodeDecodeError as error:
         cause = f"byte {error.object[error.start]:#04x} is not valid {error.encoding}"
         raise SourceError(f"{label}: {cause}; state the source's format.encoding") from error

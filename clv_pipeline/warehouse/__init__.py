@@ -6,8 +6,9 @@ The warehouse file is private to the pipeline; what others read is a publication
 from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse
 from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
+from clv_pipeline.warehouse.kept_versions import point_back
 from clv_pipeline.warehouse.lock import WarehouseBusyError
-from clv_pipeline.warehouse.publication import Publication, PublicationError, point_back, publish
+from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
 from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 A publication is written beside the others, verified by reading all of it back, brought to the disk, and only then
 pointed at: whatever ends the process or the machine, what is served is the previous version or the new one. Readers of
-the previous one keep their files until the last `keep` versions have moved on; so long it can be pointed back to.
+the previous one keep their files until the last `keep` versions have moved on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -30,8 +30,6 @@ CURRENT = "current"
 CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
-ROLLBACKS = "rollbacks.log"
-"""A line per `point_back`: when, from which version, to which."""
 
 
 class PublicationError(RuntimeError):
@@ -51,18 +49,6 @@ class Publication:
     def database(self) -> Path:
         """The DuckDB file of this version."""
         return self.directory / DATABASE
-
-
-@dataclass(frozen=True)
-class Version:
-    """A kept version, as its own table `publication` describes it."""
-
-    run_id: str
-    published_at: datetime
-    """UTC, without timezone."""
-    as_of: date
-    tables: dict[str, tuple[int, str]]
-    """Rows and content hash of every table."""
 
 
 def publish(
@@ -110,7 +96,7 @@ def publish(
             tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
             tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms)
-        _point_at(folder, run_id)
+        point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
 
@@ -162,7 +148,7 @@ def _hold_against_warehouse(
 ) -> dict[str, tuple[int, str]]:
     tables = {c.table: fingerprint(session.connection, *_published_rows(c, pseudonyms)) for c in contents}
     try:
-        _verify(version, tables)
+        verify(version, tables)
     except PublicationError as error:
         raise PublicationError(
             f"version {version} exists already and holds something else ({error}); a publication is never changed,"
@@ -183,7 +169,7 @@ def _make(
     """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
     partial = _partial(final)
     (partial / "parquet").mkdir(parents=True)
-    number = 1 + max(map(_number, _versions(final.parent)), default=0)
+    number = 1 + max(map(number_of, version_folders(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
         tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
@@ -217,21 +203,22 @@ def supersede(folder: Path, version: Path, write: Callable[[Path], dict[str, tup
             return None
         _complete(partial, successor, tables)
     if (folder / CURRENT).resolve() == version.resolve():
-        _point_at(folder, successor.name)
+        point_at(folder, successor.name)
     shutil.rmtree(version.rename(_partial(version)))
     return successor
 
 
 def _complete(partial: Path, final: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Verify what was written, bring it to the disk, and give it its name."""
-    _verify(partial, tables)
+    verify(partial, tables)
     for path in (*partial.rglob("*"), partial):
         _to_disk(path)
     partial.rename(final)
     _to_disk(final.parent)
 
 
-def _versions(folder: Path) -> list[Path]:
+def version_folders(folder: Path) -> list[Path]:
+    """The whole versions in `folder`, without what is being written or removed."""
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
@@ -240,8 +227,8 @@ def _partial(version: Path) -> Path:
     return version.with_name(f".{version.name}.partial")
 
 
-def _number(version: Path) -> int:
-    """0 for a version that was made before they were numbered."""
+def number_of(version: Path) -> int:
+    """The place of a version in the order of publication; 0 for a version that was made before they were numbered."""
     path = version / NUMBER
     return int(path.read_text(encoding="utf-8")) if path.exists() else 0
 
@@ -321,7 +308,7 @@ def _write(
     return tables
 
 
-def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
+def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
     """Read everything back: DuckDB notices a damaged block only when it scans it."""
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
@@ -337,7 +324,7 @@ def _verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
                 raise PublicationError(f"{path} holds {found_rows} rows, expected {rows}")
 
 
-def _point_at(folder: Path, version: str) -> None:
+def point_at(folder: Path, version: str) -> None:
     """Flip the symlink in one step; readers see the old version or the new one, never none."""
     link = folder / f".{CURRENT}.new"
     link.unlink(missing_ok=True)
@@ -347,62 +334,7 @@ def _point_at(folder: Path, version: str) -> None:
 
 
 def _prune(newest: Path, keep: int) -> None:
-    others = sorted((path for path in _versions(newest.parent) if path != newest), key=_number, reverse=True)
+    others = sorted((path for path in version_folders(newest.parent) if path != newest), key=number_of, reverse=True)
     for old in others[keep - 1 :]:
         # Under another name first: half a version must not look like one.
         shutil.rmtree(old.rename(_partial(old)))
-
-
-def kept_versions(folder: Path) -> dict[str, Version | None]:
-    """The versions below `folder/versions` by name, newest first; None for one that cannot be read."""
-    versions = folder / "versions"
-    described: dict[str, Version | None] = {}
-    for directory in sorted(_versions(versions), key=_number, reverse=True) if versions.exists() else []:
-        try:
-            described[directory.name] = _describe(directory)
-        except PublicationError:
-            described[directory.name] = None
-    return described
-
-
-def current_version(folder: Path) -> str | None:
-    """The name of the version that `folder/current` points to; None before the first publication."""
-    link = folder / CURRENT
-    return link.readlink().name if link.is_symlink() else None
-
-
-def point_back(folder: Path, name: str) -> Version:
-    """Verify a kept version against its own hashes, flip `folder/current` to it and note that in ROLLBACKS.
-
-    Call it while no run can publish. The next publication is a new version as usual.
-
-    Raises:
-        PublicationError: there is no such version, or it does not read back; what is served stays as it was.
-    """
-    known = kept_versions(folder)
-    if name not in known:
-        raise PublicationError(f"no version {name}; known are {', '.join(known) or 'none yet'}")
-    directory = folder / "versions" / name
-    version = _describe(directory)
-    try:
-        _verify(directory, version.tables)
-    except duckdb.Error as error:
-        raise PublicationError(f"{directory} does not read back: {error}") from error
-    before = current_version(folder)
-    _point_at(folder, name)
-    with (folder / ROLLBACKS).open("a", encoding="utf-8") as log:
-        log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: current was {before}, is now {name}\n")
-    return version
-
-
-def _describe(directory: Path) -> Version:
-    """What a version says of itself. Raises PublicationError when it cannot be read."""
-    try:
-        with open_read_only(directory / DATABASE) as file:
-            [(run_id, published_at, as_of, tables)] = file.execute(
-                "select run_id, published_at, as_of, tables from publication"
-            ).fetchall()
-        listed = {table["table"]: (table["rows"], table["content_hash"]) for table in json.loads(tables)}
-    except (duckdb.Error, ValueError) as error:
-        raise PublicationError(f"{directory / DATABASE} cannot be read: {error}") from error
-    return Version(run_id, published_at, as_of, listed)

@@ -146,7 +146,7 @@ def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: 
 
 STEPS = [
     "warehouse.publication._complete",
-    "warehouse.publication._point_at",
+    "warehouse.publication.point_at",
     "forget._erase_from_warehouse",
     "forget._book_as_rejected",
     "warehouse.Warehouse.rewrite",

@@ -693,7 +693,11 @@ WORKBOOKS = [
         rejected={3: NO_CUSTOMER},
     ),
     workbook("a header alone", {"S": [HEAD]}, error="holds no record below its header"),
-    Case("no workbook at all", {"a.xlsx": (HEADER + ROWS).encode()}, error="a.xlsx: cannot be read as a workbook"),
+    Case(
+        "no workbook at all",
+        {"a.xlsx": (HEADER + ROWS).encode()},
+        error="a.xlsx: is truncated or damaged, or not what its name says",
+    ),
 ]
 
 CATALOGUE = {

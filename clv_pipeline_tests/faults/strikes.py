@@ -164,7 +164,7 @@ def _phase(in_transaction: bool) -> str | None:
         if inside:
             ours = True
             if module.endswith("publication.py"):
-                return "flip" if frame.f_code.co_name == "_point_at" else "publish"
+                return "flip" if frame.f_code.co_name == "point_at" else "publish"
             if module.startswith("quality"):
                 return "audit"
             if module.startswith("sources"):

@@ -72,8 +72,8 @@ duplicates as (
     qualify
         row_number() over (
             partition by
-                suspects.customer_id, suspects.order_id, suspects.ordered_at, suspects.product_id, suspects.quantity,
-                suspects.unit_price, suspects.amount, suspects.country, suspects.attributes
+                suspects.customer_id, suspects.order_id, suspects.ordered_at, suspects.product_id,
+                suspects.quantity, suspects.unit_price, suspects.amount, suspects.country, suspects.attributes
             order by files.source_file, suspects.source_line
         ) > 1
 ),

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from clv_pipeline.cli import main
 from clv_pipeline.warehouse import PublicationError, Warehouse, point_back
-from clv_pipeline.warehouse.publication import ROLLBACKS, current_version, kept_versions
+from clv_pipeline.warehouse.kept_versions import ROLLBACKS, current_version, kept_versions
 from clv_pipeline_tests.warehouse.test_publication import fill, put_out, read
 
 
