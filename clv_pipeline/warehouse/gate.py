@@ -87,10 +87,10 @@ def admit(
         recipe: recorded: identifies code and settings.
 
     Raises:
-        GateError: the last audit of a table that it reads or waits for has failed.
+        GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
+    refuse_unfit_inputs(session, [*reads, *_waits_for(contracts)])
     session.drop_staged(contracts)
     built_from = _versions(session, reads)
     started = time.perf_counter()
@@ -135,10 +135,10 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     always built: what it depends on is outside of the warehouse.
 
     Raises:
-        GateError: the last audit of a table that it reads or waits for has failed.
+        GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)
-    refuse_failed_inputs(session, [*reads, *_waits_for(contracts)])
+    refuse_unfit_inputs(session, [*reads, *_waits_for(contracts)])
     tables = [contract.table for contract in contracts]
     promoted = _promotions(session)
     if not reads or any(table not in promoted or not session.has_table(table) for table in tables):
@@ -200,14 +200,17 @@ class GateError(RuntimeError):
     """A table must not be built now; the text says which input stands against it."""
 
 
-def refuse_failed_inputs(session: Session, reads: Sequence[str]) -> None:
+def refuse_unfit_inputs(session: Session, reads: Sequence[str]) -> None:
     """A table whose last audit failed feeds nobody, also in a later run of just what is downstream of it.
 
     Raises:
-        GateError: names the inputs, the run and the checks.
+        GateError: names the inputs that failed, with the run and the checks, or that were never built.
     """
-    failed = _failed_audits(session)
-    if reasons := [failed[table] for table in reads if table in failed]:
+    unfit = _failed_audits(session)
+    for table in reads:
+        if not session.has_table(table):
+            unfit.setdefault(table, f"{table} was never built; materialize it, or run everything")
+    if reasons := [unfit[table] for table in reads if table in unfit]:
         raise GateError("not built, because " + "; ".join(reasons))
 
 

@@ -107,11 +107,11 @@ def test_a_fresh_schedule_tick_asks_for_the_whole_graph_and_later_ones_skip_the_
 
 def test_loading_the_code_location_is_cheap_and_opens_nothing(tmp_path: Path) -> None:
     script = (
-        "import json, sys, time; started = time.perf_counter();"
+        "import json, sys, time;"
         "from clv_pipeline.definitions import build_defs; from clv_pipeline.settings import Settings;"
         "build_defs(Settings.load()).get_repository_def();"
         "heavy = {'great_expectations', 'sklearn', 'lifetimes', 'pandas', 'altair', 'scipy'} & set(sys.modules);"
-        "print(json.dumps([time.perf_counter() - started, sorted(heavy)]))"
+        "print(json.dumps([time.process_time(), sorted(heavy)]))"
     )
     environment = {**os.environ, "CLV_HOME": str(tmp_path)}
     runs = [
@@ -127,7 +127,7 @@ def test_loading_the_code_location_is_cheap_and_opens_nothing(tmp_path: Path) ->
         )
         for _ in range(2)
     ]
-    # The second run has the files in the page cache; a busy machine still gets some slack over the 3 s we aim at.
+    # Of processor time, and of the second run, which has the files in the page cache. We aim at 3 s.
     assert runs[1][0] < 6
     assert runs[0][1] == []
     assert list(tmp_path.iterdir()) == []

@@ -145,6 +145,12 @@ def test_a_table_that_waits_for_another_is_not_built_after_its_failed_audit(sess
     assert reasons_against_publishing(session, [waiting]) == []
 
 
+def test_a_table_is_not_built_from_one_that_was_never_built(session: Session) -> None:
+    with pytest.raises(GateError, match="things was never built; materialize it, or run everything"):
+        build(session, 1, "sums", reads=("things",))
+    assert tables(session) == []
+
+
 def test_a_table_older_than_its_source_is_not_published(session: Session) -> None:
     assert build(session, 1, "source", run="first")
     assert build(session, 1, "derived", run="first", reads=("source",))
