@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.measurement import Stopwatch, arguments, report, save
+from clv_pipeline.assets.gating import stage_gate_inputs
 from clv_pipeline.assets.ingestion import parameter_frame, stage_run_day, stage_source
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
@@ -35,6 +36,9 @@ STEPS = (
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
+    ("gate_settings", "passed_volumes"),
+    ("daily_volumes",),
+    ("volume_gates",),
     ("customer_days",),
     ("row_ledger",),
     ("history_span",),
@@ -62,6 +66,8 @@ def night(
             session.stage_frame(model.contract, parameter_frame(settings))
         elif table == "run_day":
             stage_run_day(session, model.contract, settings, today)
+        elif table == "gate_settings":
+            stage_gate_inputs(session, [model.contract, models["passed_volumes"].contract], settings.gates)
         else:
             contracts = model.contract, models["source_files"].contract
             source, base_dir, work_dir = settings.source.transactions, settings.base_dir, warehouse.work_dir

@@ -1,18 +1,19 @@
 """What the volume gates are told: how strictly each measure is judged, and what passed before.
 
 The judging itself is SQL (`volume_gates`). The tolerances are chosen so that on two real shops an alarm is rare
-(docs/ARCHITECTURE.md has the measured rates); whether an alarm stops the refresh is the user's choice.
+(README.md has the measured rates); whether an alarm stops the refresh is the user's choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.contracts import Contract
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Gates
 from clv_pipeline.warehouse import Session
@@ -67,14 +68,22 @@ _NOTHING_PASSED = (
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
     """gate_settings with passed_volumes."""
 
+    names = ["gate_settings", "passed_volumes"]
+
     def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        session.stage_frame(pipeline.contract("gate_settings"), gate_settings_frame(pipeline.settings.gates))
-        # volume_gates is no dependency in the graph: a table cannot wait for what waits for it.
-        passed = _PASSED if session.has_table("volume_gates") else _NOTHING_PASSED
-        session.stage_query(pipeline.contract("passed_volumes"), passed)
+        stage_gate_inputs(session, [pipeline.contract(name) for name in names], pipeline.settings.gates)
         return {}
 
-    return gated_step(pipeline, ["gate_settings", "passed_volumes"], reads=[], kinds={"python"}, build=build)
+    return gated_step(pipeline, names, reads=[], kinds={"python"}, build=build)
+
+
+def stage_gate_inputs(session: Session, contracts: Sequence[Contract], gates: Gates) -> None:
+    """Stage `gate_settings` and `passed_volumes`, whose contracts are given in this order."""
+    gate_settings, passed_volumes = contracts
+    session.stage_frame(gate_settings, gate_settings_frame(gates))
+    # volume_gates is no dependency in the graph: a table cannot wait for what waits for it.
+    passed = _PASSED if session.has_table("volume_gates") else _NOTHING_PASSED
+    session.stage_query(passed_volumes, passed)
 
 
 def gate_settings_frame(gates: Gates) -> pl.DataFrame:
