@@ -182,7 +182,7 @@ def export(
     except (ConfigError, ExportError) as error:
         _stop(str(error))
     of_whom = "all segments" if segment is None else segment
-    click.echo(f"{done.customers:,} customers of {of_whom}, highest clv over {done.audience.horizon_days} days first")
+    click.echo(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
     click.echo(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
     if done.guarded:
         click.echo(

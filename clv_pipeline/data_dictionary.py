@@ -31,9 +31,10 @@ The [published tables](#published-tables) are in `published/current/clv.duckdb`,
 see the same descriptions as comments. The [internal tables](#internal-tables) are in the warehouse, which is the
 pipeline's own: they explain where the published numbers come from.
 
-- **Type** is DuckDB's. Money is DECIMAL where it is counted and DOUBLE where it is estimated.
+- **Type** is DuckDB's. Money that was counted is DECIMAL and exact; most estimates are DOUBLE.
 - **NULL** says *may be* where values may be missing; the meaning says when. All other columns are always filled.
-- **From** names the columns that SQL computes a column from; tables that Python builds do not have it.
+- **From** names the columns that SQL computes a column from. It is empty where rows are counted or a join alone
+  decides; tables that Python builds do not have it.
 - **Checks** are run on every new version of a table before it replaces the old one. If an *error* fails,
   {error}; if a *warning* fails, {warning}.
   Besides those listed, every table is held against the names, order and types of its columns.

@@ -246,7 +246,7 @@ def test_the_command_tells_how_many_and_where_and_names_no_customer(
     good = CliRunner().invoke(main, ["export", "Champions", "--columns", "customer_id, clv", "--out", str(path)])
     assert (good.exit_code, good.stderr) == (0, "")
     assert good.stdout.splitlines() == [
-        "3 customers of Champions, highest clv over 365 days first",
+        "3 customers of Champions, highest CLV (365 days) first",
         "customer_id is the id of the source, as published",
         f"wrote {path}, which only you can read",
     ]
