@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance screenshots ui lint lock bench accuracy reliability clean
+.PHONY: run test acceptance screenshots ui lint lock bench accuracy reliability dictionary clean
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -39,6 +39,10 @@ accuracy: .venv/ready
 
 reliability: .venv/ready
 	$(BIN)/python -m benchmarks.reliability
+
+# docs/DATA_DICTIONARY.md, from the contracts.
+dictionary: .venv/ready
+	$(BIN)/python -m clv_pipeline.assets.dictionary
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 .venv/ready: requirements.lock pyproject.toml

@@ -161,6 +161,37 @@ def explain(customer_id: str, horizon: int | None) -> None:
 
 
 @main.command()
+@click.argument("segment", required=False)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N customers with the highest clv.")
+@click.option("--columns", metavar="NAME,…", help="What to write of each customer, in this order.")
+@click.option("--horizon", type=int, help="Of the forecasts, in days; by default the longest one.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A file that ends in .csv or .parquet.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def export(
+    segment: str | None, top: int | None, columns: str | None, horizon: int | None, out: Path, force: bool
+) -> None:
+    """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
+    from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export
+    from clv_pipeline.settings import Settings
+
+    if segment is None and top is None:
+        _stop("name a segment, or say how many customers with --top N")
+    named = DEFAULT_COLUMNS if columns is None else [name.strip() for name in columns.split(",")]
+    try:
+        done = export(Settings.load(), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force)
+    except (ConfigError, ExportError) as error:
+        _stop(str(error))
+    of_whom = "all segments" if segment is None else segment
+    click.echo(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
+    click.echo(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
+    if done.guarded:
+        click.echo(
+            f"{done.guarded:,} of them have a text that could be taken for a formula: an apostrophe is put into it"
+        )
+    click.echo(f"wrote {out}, which only you can read")
+
+
+@main.command()
 @click.argument("customer_ids", nargs=-1, required=True)
 def forget(customer_ids: tuple[str, ...]) -> None:
     """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""

@@ -30,6 +30,7 @@ ALLOWED = {
     "evaluation": {"evaluation", "forecasting"},
     "insights": {"insights"},
     "simulation": {"simulation"},
+    "data_dictionary.py": {"contracts", "sql_models"},
 }
 
 

@@ -7,10 +7,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 SCHEMA_CHECK = "columns_match_contract"
 """Every table has this check beside its expectations: names, order and types of its columns."""
+
+
+UNITS = {
+    "currency": "money in the currency of the source",
+    "days": "length of time in days",
+    "hours": "hours after midnight",
+    "bytes": "size of a file",
+    "count": "how many; of what, says the description",
+    "share": "part of a whole, 0 to 1",
+    "probability": "0 to 1",
+    "ratio": "one quantity over another, or a difference of such; 0.1 is 10 %",
+    "score": "a rating or an error without a unit; the description says what is better",
+    "rank": "place in an order, 1 first",
+    "label": "a number that names something; not to be added or averaged",
+    "mixed": "depends on the row",
+}
+"""What the numbers of a column are in."""
 
 
 class ContractError(ValueError):
@@ -22,11 +39,27 @@ class _Strict(BaseModel):
 
 
 class Column(_Strict):
-    """A column: DuckDB's own spelling of its type, and what it means, with its unit."""
+    """A column: DuckDB's own spelling of its type, the unit of a number (a key of UNITS), and what it means.
+
+    Where values may be missing the description says when, with the word NULL.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     type: str
+    unit: str | None = None
     description: str = Field(min_length=1)
+
+    @field_validator("unit")
+    @classmethod
+    def _is_known(cls, unit: str | None) -> str | None:
+        if unit is not None and unit not in UNITS:
+            raise ValueError(f"no unit {unit!r}; units are {', '.join(UNITS)}")
+        return unit
+
+    @property
+    def nullable(self) -> bool:
+        """Whether values may be missing."""
+        return "NULL" in self.description
 
 
 class Expectation(_Strict):

@@ -63,3 +63,15 @@ def test_the_hash_follows_what_is_promised_and_not_the_wording(tmp_path: Path) -
     assert load_contract(write(tmp_path, GOOD + "    shows: select 'more'\n")).hash == original
     assert load_contract(write(tmp_path, GOOD.replace("INTEGER", "BIGINT"))).hash != original
     assert load_contract(write(tmp_path, GOOD.replace("not_be_null", "be_unique"))).hash != original
+
+
+def test_a_unit_is_one_of_the_known(tmp_path: Path) -> None:
+    in_days = load_contract(write(tmp_path, GOOD.replace("type: INTEGER", "type: INTEGER, unit: days")))
+    assert in_days.columns[0].unit == "days"
+    with pytest.raises(ContractError, match=r"columns\.0\.unit: .* no unit 'dayz'; units are currency, days, "):
+        load_contract(write(tmp_path, GOOD.replace("type: INTEGER", "type: INTEGER, unit: dayz")))
+
+
+def test_a_column_whose_description_tells_of_null_may_be_null(tmp_path: Path) -> None:
+    assert not load_contract(write(tmp_path, GOOD)).columns[0].nullable
+    assert load_contract(write(tmp_path, GOOD.replace("The thing.", "NULL where unknown."))).columns[0].nullable

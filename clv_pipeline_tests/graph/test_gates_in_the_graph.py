@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.assets.tables import KEPT
+from clv_pipeline.connections import open_read_only
 from clv_pipeline.sql_models import load_models
 from clv_pipeline_tests.graph.conftest import Shop
 
@@ -72,6 +73,19 @@ def test_a_good_night_promotes_and_publishes_everything(shop: Shop) -> None:
         assert client.execute(
             "select count(*) from duckdb_columns() where comment is null and not internal"
         ).fetchone() == (0,)
+
+
+def test_only_columns_whose_description_says_so_hold_nulls(shop: Shop) -> None:
+    contracts = [model.contract for table, model in load_models().items() if table != "publication"]
+    with open_read_only(shop.folder / "home" / "warehouse" / "clv.duckdb") as warehouse:
+        missing = {
+            f"{contract.table}.{column.name}"
+            for contract in contracts
+            for column in contract.columns
+            if not column.nullable
+            if warehouse.execute(f"select 1 from {contract.table} where {column.name} is null limit 1").fetchone()
+        }
+    assert missing == set(), "say in the contract when the column is NULL"
 
 
 def test_every_table_shows_its_rows_and_no_more_than_fits_on_a_screen(shop: Shop) -> None:

@@ -1,0 +1,28 @@
+"""The data dictionary of the whole graph, which alone knows what the tables that Python builds are built from.
+
+Run: python -m clv_pipeline.assets.dictionary (`make dictionary`) writes docs/DATA_DICTIONARY.md
+"""
+
+from pathlib import Path
+
+from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.data_dictionary import DictionaryEntry, as_markdown, dictionary_entries
+from clv_pipeline.settings import Settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "DATA_DICTIONARY.md"
+
+
+def data_dictionary(pipeline: Pipeline) -> list[DictionaryEntry]:
+    """An entry for every table of the graph."""
+    reads = {
+        spec.key.to_user_string(): [dep.asset_key.to_user_string() for dep in spec.deps]
+        for asset in all_assets(pipeline)
+        for spec in asset.specs
+    }
+    # The table that a publication describes itself by is no asset of its own.
+    reads["publication"] = reads["published_marts"]
+    return dictionary_entries(pipeline.models, reads)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(as_markdown(data_dictionary(Pipeline.of(Settings.load()))), encoding="utf-8")

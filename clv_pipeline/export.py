@@ -1,0 +1,202 @@
+"""`clv export`: an audience list as CSV or Parquet, from the published database alone.
+
+What a row holds is said in export.sql and nowhere else. Parquet holds the published values; in CSV, texts that a
+spreadsheet might take for a formula are made harmless.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clv_pipeline.settings import Settings
+from clv_pipeline.sql_text import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+QUERY = Path(__file__).with_suffix(".sql")
+"""One row per customer and horizon, with every column that can be exported."""
+
+DEFAULT_COLUMNS = (
+    *("customer_id", "segment", "value_tier", "recommended_action", "last_purchase_date", "orders", "revenue"),
+    *("horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank", "as_of"),
+)
+
+FORMATS = (".csv", ".parquet")
+
+NO_TEXT = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "DATE", "TIMESTAMP")
+"""Types that CSV holds as they are; what is of any other type is a text, and may have come from outside."""
+
+_BEGINS = r"=+\-@＝＋－＠"
+"""What a formula begins with, by OWASP's page on CSV injection; written for the inside of a character class."""
+
+_GUARDS = (
+    # Not only at the beginning: a program that expects another separator, or trims spaces and quotes, begins a cell in
+    # the middle. No cell begins within a word or a number, so ann-1001 and ann@example.com stay as they are.
+    (rf"(^|[^\p{{L}}\p{{N}}{_BEGINS}])([{_BEGINS}]+)", r"\1'\2"),
+    # Some programs skip these and take what follows for the beginning.
+    (r"^([\t\r\n])", r"'\1"),
+)
+
+
+class ExportError(ValueError):
+    """A list that cannot be made; the text says what there is instead, or what to do."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Which customers, and what of them; its names are ones that are published."""
+
+    columns: Sequence[str]
+    horizon_days: int
+    segment: str | None
+    top: int | None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A list that was written."""
+
+    audience: Audience
+    customers: int
+    guarded: int
+    """Customers of whom a text has an apostrophe that is not published; none in Parquet."""
+    pseudonyms: bool
+    """Whether customer_id is a pseudonym, as published."""
+
+
+def export(
+    settings: Settings,
+    out: Path,
+    *,
+    segment: str | None = None,
+    top: int | None = None,
+    columns: Sequence[str] = DEFAULT_COLUMNS,
+    horizon_days: int | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write the customers of `segment`, or the `top` ones, or both; highest clv first, equals by customer_id.
+
+    The file is readable by its owner only, and has its name once it is whole.
+
+    Args:
+        settings: say where the publication is.
+        out: the file; its ending, .csv or .parquet, says which format.
+        segment: name of a segment; None for all customers.
+        top: how many customers at most; None for all.
+        columns: of export.sql, in the order of the file.
+        horizon_days: of the forecasts; None for the longest one that is published.
+        force: replace an existing file.
+
+    Raises:
+        ExportError: nothing is published, a name is unknown, or the file cannot be written.
+    """
+    from clv_pipeline.connections import open_read_only
+    from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+
+    database = settings.published_dir / CURRENT / DATABASE
+    if not database.exists():
+        raise ExportError(f"{database} does not exist: nothing is published yet; `clv run` publishes")
+    if out.suffix not in FORMATS:
+        raise ExportError(f"{out}: the ending says which format to write; expected {' or '.join(FORMATS)}")
+    if out.exists() and not force:
+        raise ExportError(f"{out} exists; --force overwrites it")
+    try:
+        # A folder for its owner alone, and the only one that the database may write to.
+        with tempfile.TemporaryDirectory(prefix=".clv-export-", dir=out.resolve().parent) as folder:
+            partial = Path(folder) / f"list{out.suffix}"
+            with open_read_only(database, [Path(folder)]) as published:
+                published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
+                exported = _write(published, _checked(published, columns, horizon_days, segment, top), partial)
+            partial.chmod(0o600)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(out)
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror}") from error
+    return exported
+
+
+def guarded(text: str) -> str:
+    """SQL for the value of the SQL expression `text`, with an apostrophe wherever a cell could begin as a formula.
+
+    Nothing else changes. The apostrophe is what OWASP recommends.
+    """
+    text = f"cast({text} as varchar)"
+    for pattern, replacement in _GUARDS:
+        text = f"regexp_replace({text}, {quote_literal(pattern)}, {quote_literal(replacement)}, 'g')"
+    return text
+
+
+def _checked(
+    published: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    horizon_days: int | None,
+    segment: str | None,
+    top: int | None,
+) -> Audience:
+    types = _types(published)
+    for column in columns:
+        _expect("column", column, types)
+    if doubled := sorted({column for column in columns if columns.count(column) > 1}):
+        raise ExportError(f"column named twice: {', '.join(doubled)}")
+    if segment is not None:
+        _expect("segment", segment, _distinct(published, "segment"))
+    horizons = _distinct(published, "horizon_days")
+    if horizon_days not in (None, *horizons):
+        nearest = min(horizons, key=lambda days: abs(days - horizon_days))
+        raise ExportError(
+            f"no forecast over {horizon_days} days is published, the nearest is over {nearest};"
+            f" horizons are {', '.join(map(str, horizons))} days"
+        )
+    return Audience(columns, horizons[-1] if horizon_days is None else horizon_days, segment, top)
+
+
+def _expect(kind: str, name: str, known: Iterable[str]) -> None:
+    alike = {candidate.lower(): candidate for candidate in known}
+    if name not in alike.values():
+        nearest = difflib.get_close_matches(name.lower(), alike, n=1)
+        hint = f", the nearest is {alike[nearest[0]]}" if nearest else ""
+        raise ExportError(f"no {kind} {name!r} is published{hint}; there are: {', '.join(alike.values())}")
+
+
+def _distinct(published: duckdb.DuckDBPyConnection, column: str) -> list[Any]:
+    return [value for (value,) in published.execute(f"select distinct {column} from audience order by 1").fetchall()]  # noqa: S608
+
+
+def _types(published: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return {name: str(type_) for name, type_, *_ in published.execute("from audience limit 0").description or []}
+
+
+def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path) -> Exported:
+    """Write the file, CSV or Parquet by its ending."""
+    types = _types(published)
+    values = {name: f"audience.{quote_identifier(name)}" for name in audience.columns}
+    texts = [name for name in values if file.suffix == ".csv" and not types[name].startswith(NO_TEXT)]
+    safe = {name: guarded(values[name]) for name in texts}
+    chosen = (
+        "from audience where audience.horizon_days = $horizon_days"
+        " and ($segment is null or audience.segment = $segment)"
+        " order by audience.clv desc, audience.customer_id limit $top"
+    )
+    named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
+    written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)
+    published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
+    changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"
+    counts = f"select count(*), count(*) filter (where {changed}) from (select * {chosen}) as audience"  # noqa: S608
+    [(customers, changed_customers)] = published.execute(counts, named).fetchall()
+    return Exported(audience, customers, changed_customers, _has_pseudonyms(published))
+
+
+def _has_pseudonyms(published: duckdb.DuckDBPyConnection) -> bool:
+    rows = published.execute("from publication")
+    names = [name for name, *_ in rows.description or []]
+    [row] = rows.fetchall()
+    # Publications from before there were pseudonyms do not have the column.
+    return dict(zip(names, row, strict=True)).get("pseudonym_key") is not None
