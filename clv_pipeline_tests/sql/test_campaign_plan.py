@@ -74,7 +74,7 @@ money = st.integers(0, 5_000).map(lambda cents: Decimal(cents) / 100)
 def test_no_affordable_contact_that_pays_is_forgotten(
     bench: Bench, margins: list[Decimal], budget: int, cost: int
 ) -> None:
-    campaign = {"budget": Decimal(budget) / 100, "cost_per_contact": Decimal(cost) / 100, "assumed_uplift": "0.1"}
+    campaign: Row = {"budget": Decimal(budget) / 100, "cost_per_contact": Decimal(cost) / 100, "assumed_uplift": "0.1"}
     rows = plan(bench, {f"c{i:02}": margin for i, margin in enumerate(margins)}, campaign)
     paying = sorted((margin for margin in margins if margin / 10 >= campaign["cost_per_contact"]), reverse=True)
     assert [row["expected_margin"] for row in rows] == paying[: budget // cost]
