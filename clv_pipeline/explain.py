@@ -21,7 +21,7 @@ DRIVERS_SHOWN = 6
 IN_RFM = {
     "days_since_last": "days_since_last",
     "frequency": "frequency",
-    "spend_per_purchase": "revenue / (frequency + 1)",
+    "spend_per_purchase": "case when frequency > 0 then monetary_value else revenue end",
 }
 """Drivers (FACTS in evaluation/drivers.py) as columns of rfm; the others are in no published table."""
 

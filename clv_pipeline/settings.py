@@ -34,6 +34,7 @@ from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionS
 __all__ = [
     "Alerts",
     "Backtest",
+    "Campaign",
     "Cleaning",
     "ConfigError",
     "FileFormat",
@@ -131,6 +132,17 @@ class Backtest(Block):
         return value
 
 
+class Campaign(Block):
+    """A campaign to plan (`campaign_plan`): what it may cost, and what it is believed to do."""
+
+    budget: float = Field(ge=0.01, le=1e12)
+    """Like the cost, in the currency of the source."""
+    cost_per_contact: float = Field(ge=0.01, le=1e12)
+    assumed_uplift: float = Field(ge=1e-6, le=1)
+    """An assumption, not a measurement: the share by which a contact raises the margin expected of a customer within
+    the longest horizon; 0.05 is 5 %."""
+
+
 _CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -203,6 +215,7 @@ class Settings(Block):
     )
     backtest: Backtest = Backtest()
     gates: Gates = Gates()
+    campaign: Campaign | None = None
     schedule: Schedule = Schedule()
     storage: Storage = Storage()
     privacy: Privacy = Privacy()
@@ -322,8 +335,9 @@ class Settings(Block):
     @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
-        is told, or under what names customers are published."""
-        return self._hash_without({"storage": True, "schedule": True, "alerts": True, "gates": True, "privacy": True})
+        is told, under what names customers are published, or what campaign is planned (`campaign_settings`)."""
+        excluded = ("storage", "schedule", "alerts", "gates", "privacy", "campaign")
+        return self._hash_without(dict.fromkeys(excluded, True))
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))

@@ -357,6 +357,42 @@ def test_an_accepted_day_builds_no_table_anew(tmp_path: Path) -> None:
     assert accepted.recipe_hash == load(tmp_path, MINIMAL).recipe_hash
 
 
+CAMPAIGN = {"budget": 1000, "cost_per_contact": 2.5, "assumed_uplift": 0.05}
+
+
+def test_no_campaign_is_planned_unless_it_is_configured(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL).campaign is None
+    campaign = load(tmp_path, with_block(campaign=CAMPAIGN)).campaign
+    assert campaign is not None
+    assert campaign.model_dump() == CAMPAIGN
+
+
+def test_a_campaign_builds_no_table_anew_that_does_not_read_it(tmp_path: Path) -> None:
+    planned, none = load(tmp_path, with_block(campaign=CAMPAIGN)), load(tmp_path, MINIMAL)
+    assert planned.recipe_hash == none.recipe_hash
+    assert planned.config_hash != none.config_hash
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"assumed_uplift": 5}, "campaign.assumed_uplift: .* less than or equal to 1"),
+        ({"assumed_uplift": 0}, "campaign.assumed_uplift: .* greater than or equal to"),
+        ({"cost_per_contact": 0}, "campaign.cost_per_contact: .* greater than or equal to 0.01"),
+        ({"budget": -1}, "campaign.budget: .* greater than or equal to 0.01"),
+        ({"uplift": 0.1}, "campaign.uplift: unknown key.*assumed_uplift"),
+    ],
+)
+def test_a_campaign_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, float], said: str) -> None:
+    assert re.search(said, error_of(tmp_path, with_block(campaign=CAMPAIGN | wrong)))
+
+
+def test_a_campaign_needs_all_of_its_figures(tmp_path: Path) -> None:
+    text = error_of(tmp_path, with_block(campaign={"budget": 1000}))
+    assert "campaign.cost_per_contact" in text
+    assert "campaign.assumed_uplift" in text
+
+
 EMAIL = {"to": "data@example.com", "from": "clv@example.com", "host": "mail.example.com"}
 
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import dagster as dg
 
-from clv_pipeline.assets import drivers, evaluation, forecasting, gating, ingestion, segmentation, serving, tracking
+from clv_pipeline.assets import (
+    drivers,
+    evaluation,
+    forecasting,
+    gating,
+    ingestion,
+    insights,
+    segmentation,
+    serving,
+    tracking,
+)
 from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.tables import Pipeline, sql_table
 from clv_pipeline.sql_models import SqlModel
@@ -32,5 +42,6 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         *evaluation.tables(pipeline),
         *drivers.tables(pipeline),
         *tracking.tables(pipeline),
+        insights.tables(pipeline),
         serving.published_marts(pipeline),
     ]

@@ -211,5 +211,6 @@ def parameter_frame(settings: Settings) -> pl.DataFrame:
         "returns": settings.cleaning.returns,
         "outliers": settings.cleaning.outliers,
         "exclude_products": settings.cleaning.exclude_products,
+        "margin": settings.forecast.margin,
     }
     return pl.DataFrame([row], schema_overrides={"exclude_products": pl.List(pl.String)})

@@ -140,8 +140,45 @@ def leaderboard_plots(session: Session) -> Metadata:
     return shown
 
 
+def product_numbers(session: Session) -> Metadata:
+    """How many products there are, or that none are known."""
+    return _known(session, "product_performance", "products", "product_id")
+
+
+def country_numbers(session: Session) -> Metadata:
+    """How many countries there are, or that none are known."""
+    return _known(session, "country_performance", "countries", "country")
+
+
+def _known(session: Session, table: str, what: str, column: str) -> Metadata:
+    count = session.count(table)
+    return {what: count or f"none are known: the source maps no {column}, or it is always empty"}
+
+
+def campaign_numbers(session: Session) -> Metadata:
+    """What the planned campaign costs and is assumed to bring, or that none is configured."""
+    if session.count("campaign_settings") == 0:
+        return {"campaign": "none is planned: `campaign:` is not in clv.yaml"}
+    plan = session.read(
+        "select cumulative_cost::double as cost, cumulative_return::double as assumed_return,"
+        " cumulative_break_even_uplift as break_even, basis from campaign_plan order by contact_order desc limit 1"
+    )
+    if plan.is_empty():
+        return {"campaign": "nobody is contacted: no contact pays under the assumption, or the budget is too small"}
+    [total] = plan.iter_rows(named=True)
+    return {
+        "campaign": total["basis"],
+        "cost": total["cost"],
+        "assumed return": total["assumed_return"],
+        "break-even uplift": round(total["break_even"], 6),
+    }
+
+
 PLOTS: dict[str, Describe] = {
+    "campaign_plan": campaign_numbers,
+    "country_performance": country_numbers,
     "customer_days": revenue_plot,
+    "product_performance": product_numbers,
     "rfm": rfm_plot,
     "row_ledger": ledger_numbers,
     "segment_profiles": segment_plot,

@@ -36,7 +36,7 @@ backtest: {folds: 2}
 """
 CUSTOMERS = 23_502
 CDNOW_ROWS, BAD_ROWS = 69_659, 5_000
-LAYERS = ("ingestion", "cleaning", "segmentation", "features", "forecasting", "evaluation", "serving")
+LAYERS = ("ingestion", "cleaning", "segmentation", "features", "forecasting", "evaluation", "insights", "serving")
 LARGEST_PICTURE = 300_000
 """Bytes; the pictures are part of the repository."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlglot import exp, parse_one
 
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.definitions import build_defs
@@ -67,6 +68,25 @@ def test_every_expectation_is_a_check_of_its_own(definitions: dg.Definitions) ->
         for expectation in MODELS[table].contract.expectations
     }
     assert {key: spec.blocking for key, spec in checks.items()} == expected
+
+
+def read_by_checks(table: str) -> set[str]:
+    """The tables that the checks of a table compare it with."""
+    queries = [
+        expectation.kwargs["unexpected_rows_query"].replace("{batch}", table)
+        for expectation in MODELS[table].contract.expectations
+        if expectation.type == "unexpected_rows_expectation"
+    ]
+    parsed = [parse_one(query, read="duckdb") for query in queries]
+    return {found.name for query in parsed for found in query.find_all(exp.Table)} & MODELS.keys()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_compared_with_tables_that_are_built_before_it(definitions: dg.Definitions, table: str) -> None:
+    graph = definitions.resolve_asset_graph()
+    before = {key.to_user_string() for key in graph.get_ancestor_asset_keys(dg.AssetKey(table))}
+    together = {key.to_user_string() for key in graph.get(dg.AssetKey(table)).execution_set_asset_keys}
+    assert read_by_checks(table) <= {*before, *together, table}
 
 
 def test_schedules_follow_the_configuration() -> None:

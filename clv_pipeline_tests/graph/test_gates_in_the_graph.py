@@ -180,6 +180,30 @@ def test_the_next_good_night_heals_everything_and_gives_the_same_content(shop: S
     assert {KEPT, "plot"} <= set(metadata(shop, "segment_profiles"))
 
 
+def test_a_campaign_is_planned_without_building_anything_else_anew(shop: Shop) -> None:
+    def versions() -> set[tuple[str, int]]:
+        with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
+            return set(warehouse.execute("select table_name, version from gate.promotions").fetchall())
+
+    before = versions()
+    assert "none is planned" in str(metadata(shop, "campaign_plan")["campaign"].value)
+    result = shop.materialize(campaign={"budget": 20, "cost_per_contact": 2, "assumed_uplift": 0.5})
+    assert result.success, failure(result)
+    assert {table for table, _ in versions() - before} == {"campaign_settings", "campaign_plan"}
+    shown = metadata(shop, "campaign_plan")
+    assert "ASSUMPTION, not a measurement" in str(shown["campaign"].value)
+    with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
+        plan = client.execute("select count(*), max(cumulative_cost), max(cumulative_return) from campaign_plan")
+        [(contacts, cost, assumed)] = plan.fetchall()
+    assert 0 < contacts <= 10
+    assert (shown["cost"].value, shown["assumed return"].value) == (float(cost), float(assumed))
+
+
+def test_where_countries_are_not_mapped_the_table_says_so(shop: Shop) -> None:
+    assert "maps no country" in str(metadata(shop, "country_performance")["countries"].value)
+    assert metadata(shop, "product_performance")["products"].value > 100
+
+
 def test_row_order_and_file_layout_do_not_matter(new_shop: Callable[[], Shop], shop: Shop) -> None:
     other = new_shop()
     other.write_orders("2010.csv", 4_000, seed=1)

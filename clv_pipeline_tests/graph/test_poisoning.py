@@ -32,8 +32,9 @@ BLOCKS: dict[str, Any] = {
     "forecast": {"as_of": AS_OF.isoformat(), "horizons_days": [60]},
     "models": ["own_rate", "bg_nbd"],
     "backtest": {"folds": 1},
+    "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
-EVERYTHING = "+key:clv_forecasts or +key:segment_profiles"
+EVERYTHING = "+key:clv_forecasts or +group:insights"
 FEATURES = "+key:rfm or +key:customer_features or +key:customer_events"
 TABLES = (
     "rfm",
@@ -50,6 +51,14 @@ TABLES = (
     "model_leaderboard",
     "fitted_models",
     "clv_forecasts",
+    "sales_trends",
+    "revenue_distribution",
+    "cohorts",
+    "product_performance",
+    "country_performance",
+    "customer_overview",
+    "segment_actions",
+    "campaign_plan",
 )
 """Everything that is computed as of a day."""
 

@@ -31,6 +31,7 @@ _PARAMETERS: Row = {
     "returns": "drop",
     "outliers": "keep",
     "exclude_products": [],
+    "margin": 1.0,
 }
 
 _SALE: Row = {

@@ -1,0 +1,83 @@
+"""Whom to contact first if the assumed uplift held: the best first, within the budget, nobody at a loss."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clv_pipeline_tests.sql.harness import Bench, Row, picked
+
+CAMPAIGN = {"budget": 10, "cost_per_contact": 2, "assumed_uplift": "0.1"}
+
+
+def plan(bench: Bench, margins: dict[str, Decimal | int | str], campaign: Row | None = CAMPAIGN) -> list[Row]:
+    bench.given("customer_overview", [{"customer_id": c, "clv": m, "horizon_days": 365} for c, m in margins.items()])
+    bench.given("campaign_settings", [campaign] if campaign else [])
+    return bench.run("campaign_plan")
+
+
+def test_the_best_are_contacted_first_and_nobody_who_brings_less_than_a_contact_costs(bench: Bench) -> None:
+    rows = plan(bench, {"ann": "19.99", "bob": 50, "cid": 20, "dee": 100, "eve": 0})
+    columns = ("expected_return", "break_even_uplift", "cumulative_cost", "cumulative_return")
+    assert picked(rows, "contact_order", "customer_id", "expected_margin", *columns) == [
+        (1, "dee", 100, 10, 0.02, 2, 10),
+        (2, "bob", 50, 5, 0.04, 4, 15),
+        # Just as much as it costs: cid is the last who is contacted, ann is a cent short.
+        (3, "cid", 20, 2, 0.1, 6, 17),
+    ]
+    assert picked(rows, "cumulative_break_even_uplift") == [(0.02,), (pytest.approx(4 / 150),), (6 / 170,)]
+    assert bench.failed_checks("campaign_plan") == []
+
+
+def test_the_budget_ends_the_list_and_equal_customers_come_by_their_id(bench: Bench) -> None:
+    rows = plan(bench, dict.fromkeys(("cid", "ann", "bob", "dee"), 30), CAMPAIGN | {"budget": "5.99"})
+    assert picked(rows, "customer_id", "cumulative_cost") == [("ann", 2), ("bob", 4)]
+    assert bench.failed_checks("campaign_plan") == []
+
+
+def test_every_row_says_that_it_rests_on_an_assumption(bench: Bench) -> None:
+    rows = plan(bench, {"ann": 50, "bob": 60}, CAMPAIGN | {"assumed_uplift": "0.075"})
+    assert set(picked(rows, "basis", "assumed_uplift")) == {
+        ("ASSUMPTION, not a measurement: a contact raises the expected margin by 7.50 %", Decimal("0.075"))
+    }
+
+
+def test_without_a_campaign_there_is_no_plan_and_nothing_to_complain_of(bench: Bench) -> None:
+    assert plan(bench, {"ann": 100}, campaign=None) == []
+    assert bench.failed_checks("campaign_plan") == []
+    assert bench.failed_checks("campaign_settings") == []
+
+
+@pytest.mark.parametrize("changes", [{"budget": "1.99"}, {"cost_per_contact": 10, "assumed_uplift": "0.01"}])
+def test_a_campaign_that_contacts_nobody_is_a_warning(bench: Bench, changes: Row) -> None:
+    assert plan(bench, {"ann": 100}, CAMPAIGN | changes) == []
+    [warning] = [result for result in bench.checks("campaign_plan") if not result.passed]
+    assert (warning.check, warning.severity) == ("a_configured_campaign_contacts_somebody", "warning")
+
+
+def test_overspending_and_a_contact_at_a_loss_break_the_contract(bench: Bench) -> None:
+    [row] = plan(bench, {"ann": 100})
+    bench.given("campaign_plan", [row | {"cumulative_cost": "10.01"}])
+    assert bench.failed_checks("campaign_plan") == ["cost_stays_within_the_budget"]
+    bench.given("campaign_plan", [row | {"break_even_uplift": 0.11}])
+    assert bench.failed_checks("campaign_plan") == ["every_contact_pays_if_the_assumption_holds"]
+
+
+money = st.integers(0, 5_000).map(lambda cents: Decimal(cents) / 100)
+
+
+@given(margins=st.lists(money, max_size=20), budget=st.integers(1, 3_000), cost=st.integers(1, 500))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_affordable_contact_that_pays_is_forgotten(
+    bench: Bench, margins: list[Decimal], budget: int, cost: int
+) -> None:
+    campaign: Row = {"budget": Decimal(budget) / 100, "cost_per_contact": Decimal(cost) / 100, "assumed_uplift": "0.1"}
+    rows = plan(bench, {f"c{i:02}": margin for i, margin in enumerate(margins)}, campaign)
+    paying = sorted((margin for margin in margins if margin / 10 >= campaign["cost_per_contact"]), reverse=True)
+    assert [row["expected_margin"] for row in rows] == paying[: budget // cost]
+    if rows:
+        assert rows[-1]["cumulative_cost"] == len(rows) * campaign["cost_per_contact"] <= campaign["budget"]
+        assert rows[-1]["cumulative_return"] == sum(row["expected_return"] for row in rows)

@@ -1,0 +1,68 @@
+-- What every product brought, and how many of its customers bought it again.
+with
+
+lines as (select * from cleaned_transactions),
+
+span as (select * from history_span),
+
+-- By hash, which groups faster than text. Where no order id is mapped, an order is a day (customer_days too).
+product_orders as (
+    select
+        lines.product_id,
+        lines.customer_id,
+        lines.ordered_on,
+        sum(lines.quantity) as quantity,
+        sum(lines.amount) as revenue
+    from lines
+    inner join span on lines.ordered_on <= span.as_of
+    where lines.product_id is not null
+    group by lines.product_id, lines.customer_id, lines.ordered_on, hash(lines.order_id)
+),
+
+-- Returns that are netted reduce revenue, but are no orders.
+buyers as (
+    select
+        product_id,
+        sum(quantity) as quantity,
+        sum(revenue) as revenue,
+        count(*) filter (where revenue > 0) as orders,
+        min(ordered_on) filter (where revenue > 0) as first_bought_on,
+        max(ordered_on) filter (where revenue > 0) as last_bought_on
+    from product_orders
+    group by product_id, customer_id
+),
+
+products as (
+    select
+        product_id,
+        sum(quantity) as quantity,
+        sum(revenue) as revenue,
+        sum(orders) as orders,
+        count(*) filter (where orders > 0) as customers,
+        count(*) filter (where first_bought_on < last_bought_on) as repeat_customers,
+        min(first_bought_on) as first_bought_on,
+        max(last_bought_on) as last_bought_on
+    from buyers
+    group by product_id
+),
+
+totals as (select sum(revenue) as revenue from products),
+
+final as (
+    select
+        products.product_id,
+        cast(rank() over (order by products.revenue desc) as integer) as revenue_rank,
+        cast(products.revenue as decimal(18, 4)) as revenue,
+        cast(products.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
+        cast(products.quantity as decimal(18, 4)) as quantity,
+        cast(products.orders as integer) as orders,
+        cast(products.customers as integer) as customers,
+        cast(products.repeat_customers as integer) as repeat_customers,
+        cast(products.repeat_customers as double) / nullif(products.customers, 0) as repeat_share,
+        products.first_bought_on,
+        products.last_bought_on
+    from products
+    cross join totals
+)
+
+select * from final
