@@ -312,7 +312,7 @@ def test_a_run_launched_in_the_webserver_ends_green_and_is_kept_in_postgres(depl
     assert not list((deployment.folder / "dagster_home").rglob("*.db")), "SQLite storage beside PostgreSQL"
 
 
-SCHEDULES = "select selector_id, status from instigators"
+SCHEDULES = "select selector_id, status from instigators where instigator_type = 'SCHEDULE'"
 
 
 def test_the_schedule_is_switched_on_as_the_runbook_says(deployment: Deployment) -> None:

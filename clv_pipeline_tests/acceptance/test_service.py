@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -92,7 +93,15 @@ def scheduled_runs(service: Service) -> set[str]:
     service.switch_schedule(on=True)
     eventually("a tick has started a run", lambda: set(service.runs()) - earlier)
     service.switch_schedule(on=False)
-    eventually("its tick is over", lambda: all(t["status"] != "STARTED" for t in schedule_ticks(service)))
+
+    def nothing_more_comes() -> bool:
+        started = set(service.runs())
+        # The scheduler looks every five seconds, and may have been about to start another run.
+        time.sleep(20)
+        ticking = any(tick["status"] == "STARTED" for tick in schedule_ticks(service))
+        return not ticking and set(service.runs()) == started
+
+    eventually("the schedule rests", nothing_more_comes)
     return set(service.runs()) - earlier
 
 

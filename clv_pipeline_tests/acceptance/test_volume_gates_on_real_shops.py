@@ -19,6 +19,7 @@ import pytest
 from benchmarks.pipeline import night
 from clv_pipeline.assets.gating import gate_settings_frame
 from clv_pipeline.settings import Gates, Settings
+from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.warehouse import Session, Warehouse
 
@@ -152,7 +153,8 @@ class History:
 
 @contextmanager
 def history(settings: Settings, folder: Path) -> Iterator[History]:
-    warehouse = Warehouse(folder / "clv.duckdb")
+    source = settings.source.transactions
+    warehouse = Warehouse(folder / "clv.duckdb", readable_folders(source, settings.base_dir))
     try:
         night(warehouse, settings, MODELS, today=date(2024, 1, 1))
         made = History(warehouse.open("test"))
