@@ -75,7 +75,7 @@ class Auditor:
 
     def _result(self, contract: Contract, relation: str, stated: Expectation, result: Any) -> CheckResult:
         broken = _exception_text(result.exception_info)
-        observed = f"{COULD_NOT_RUN}{broken}" if broken else _observed(result.result)
+        observed = f"{COULD_NOT_RUN}{broken}" if broken else _observed(stated, result.result)
         if stated.shows is not None and not result.success and broken is None:
             observed = f"{observed}: {self._shown(stated.shows, relation)}"
         return CheckResult(
@@ -160,8 +160,11 @@ def _exception_text(info: Mapping[str, Any] | None) -> str | None:
     return "; ".join(sorted(set(map(str, raised)))) or None
 
 
-def _observed(result: Mapping[str, Any]) -> str:
+def _observed(stated: Expectation, result: Mapping[str, Any]) -> str:
     if "unexpected_count" in result:
         # Of an empty table the count is None.
         return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} rows unexpected"
+    if stated.type == "unexpected_rows_expectation":
+        count = int(result["observed_value"])
+        return f"{count:,} unexpected {'row' if count == 1 else 'rows'}"
     return str(result.get("observed_value", "nothing"))

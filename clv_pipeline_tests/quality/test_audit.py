@@ -107,7 +107,7 @@ def test_an_expectation_that_failed_shows_what_its_contract_says(session: Sessio
     _, kept = audit(session, "(1, 1)", promise)
     assert "lowest" not in kept.observed
     _, broken = audit(session, "(1, -1), (2, -7)", promise)
-    assert broken.observed == "2: lowest -7"
+    assert broken.observed == "2 unexpected rows: lowest -7"
 
 
 def test_an_expectation_that_cannot_run_has_failed_and_says_why(session: Session) -> None:
