@@ -116,7 +116,7 @@ def test_every_column_of_the_overview_can_be_chosen_and_forecasts_are_those_of_t
 def test_a_publication_from_before_the_overview_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
     with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
         database.execute("drop table customer_overview")
-    with pytest.raises(ExportError, match="earlier version.*customer_overview.*`clv run` publishes anew"):
+    with pytest.raises(ExportError, match=r"earlier version.*customer_overview.*`clv run` publishes anew"):
         export(settings, tmp_path / "list.csv", top=1)
 
 
