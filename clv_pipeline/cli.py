@@ -59,6 +59,7 @@ def _from_folder(file: str, folder: Path) -> str:
 @click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.settings import Settings
     from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.config_text import survey_text
@@ -66,8 +67,9 @@ def check(config: Path | None) -> None:
 
     try:
         settings = Settings.load(config)
+        check_models(settings.models)
         found = survey(settings.source, settings.base_dir)
-    except (ConfigError, SourceError) as error:
+    except (SourceError, ValueError) as error:
         _stop(str(error))
     click.echo(f"{settings.config_file or 'embedded default'}\n")
     click.echo(survey_text(settings, found))

@@ -112,7 +112,7 @@ def export(
         with tempfile.TemporaryDirectory(prefix=".clv-export-", dir=out.resolve().parent) as folder:
             partial = Path(folder) / f"list{out.suffix}"
             with open_read_only(database, [Path(folder)]) as published:
-                published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
+                _define_audience(published)
                 exported = _write(published, _checked(published, columns, horizon_days, segment, top), partial)
             partial.chmod(0o600)
             with partial.open("rb") as file:
@@ -132,6 +132,16 @@ def guarded(text: str) -> str:
     for pattern, replacement in _GUARDS:
         text = f"regexp_replace({text}, {quote_literal(pattern)}, {quote_literal(replacement)}, 'g')"
     return text
+
+
+def _define_audience(published: duckdb.DuckDBPyConnection) -> None:
+    import duckdb
+
+    try:
+        published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
+    except duckdb.CatalogException as error:
+        reason = str(error).splitlines()[0]
+        raise ExportError(f"what is published is of an earlier version: {reason} `clv run` publishes anew") from error
 
 
 def _checked(

@@ -1,8 +1,10 @@
--- One wide row per customer and forecast horizon, of the published tables.
+-- One wide row per customer and forecast horizon: customer_overview, which knows the longest horizon only, with the
+-- forecast columns of every horizon instead.
 select
-    rfm.*,
-    segments.* exclude (customer_id),
+    customer_overview.* exclude (
+        horizon_days, model, purchase_model, expected_purchases, expected_spend,
+        spend_lower, spend_upper, interval_level, p_purchase, p_alive, clv, clv_rank
+    ),
     clv_forecasts.* exclude (customer_id, as_of)
-from rfm
-inner join segments on rfm.customer_id = segments.customer_id
-inner join clv_forecasts on rfm.customer_id = clv_forecasts.customer_id
+from customer_overview
+inner join clv_forecasts on customer_overview.customer_id = clv_forecasts.customer_id

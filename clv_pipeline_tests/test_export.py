@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from clv_pipeline.cli import main
 from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export, guarded
 from clv_pipeline.settings import Settings
+from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench
 
@@ -44,8 +45,21 @@ def settings(shop_settings: Callable[..., Settings]) -> Settings:
     folder.mkdir(parents=True)
     session = Session(duckdb.connect(str(folder / "clv.duckdb")))
     bench = Bench(session)
-    bench.given("rfm", [{"customer_id": name, "as_of": TODAY, "revenue": "-12.50"} for name in CUSTOMERS])
-    bench.given("segments", [{"customer_id": name, "segment": row[0]} for name, row in CUSTOMERS.items()])
+    bench.given(
+        "customer_overview",
+        [
+            {
+                "customer_id": name,
+                "as_of": TODAY,
+                "segment": segment,
+                "revenue": "-12.50",
+                "horizon_days": 365,
+                "clv": longest,
+                "drivers_in_words": f"why {name}",
+            }
+            for name, (segment, _, longest) in CUSTOMERS.items()
+        ],
+    )
     bench.given(
         "clv_forecasts",
         [
@@ -63,8 +77,7 @@ def rename(settings: Settings, customers: Sequence[str]) -> None:
     """Publish champions of these names, and nobody else."""
     with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
         for table, values in (
-            ("rfm", ""),
-            ("segments", ", 'Champions' as segment"),
+            ("customer_overview", ", 'Champions' as segment"),
             ("clv_forecasts", ", 90 as horizon_days, 1.0 as clv"),
         ):
             database.execute(f"delete from {table}")
@@ -88,6 +101,23 @@ def test_the_horizon_decides_who_is_best(settings: Settings, tmp_path: Path) -> 
         ("dee", "90"),
         ("cid", "90"),
     ]
+
+
+def test_every_column_of_the_overview_can_be_chosen_and_forecasts_are_those_of_the_horizon(
+    settings: Settings, tmp_path: Path
+) -> None:
+    overview = [column.name for column in load_models()["customer_overview"].contract.columns]
+    export(settings, tmp_path / "list.csv", segment="Can't Lose", columns=overview, horizon_days=90)
+    [dee] = records(tmp_path / "list.csv")
+    assert list(dee) == overview
+    assert (dee["horizon_days"], dee["clv"], dee["drivers_in_words"]) == ("90", "40.0", "why dee")
+
+
+def test_a_publication_from_before_the_overview_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        database.execute("drop table customer_overview")
+    with pytest.raises(ExportError, match=r"earlier version.*customer_overview.*`clv run` publishes anew"):
+        export(settings, tmp_path / "list.csv", top=1)
 
 
 def test_the_best_of_a_segment_and_of_a_tie_are_so_many_as_asked_for(settings: Settings, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ UNITS = {
     "bytes": "size of a file",
     "count": "how many; of what, says the description",
     "share": "part of a whole, 0 to 1",
+    "percent": "part of a whole, 0 to 100",
     "probability": "0 to 1",
     "ratio": "one quantity over another, or a difference of such; 0.1 is 10 %",
     "score": "a rating or an error without a unit; the description says what is better",

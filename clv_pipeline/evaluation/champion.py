@@ -18,9 +18,8 @@ import polars as pl
 from clv_pipeline.evaluation.backtest import Skipped
 from clv_pipeline.evaluation.comparison import Difference, difference, mean_over_cutoffs, ranked
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, REPLICATES_SCHEMA, Evaluation
-from clv_pipeline.forecasting.protocol import ALL_TARGETS, Model, Target, require_columns
-
-SPEND_TARGETS: frozenset[Target] = frozenset({"purchases", "spend"})
+from clv_pipeline.forecasting.protocol import ALL_TARGETS, SPEND_TARGETS, Model, Target, require_columns
+from clv_pipeline.forecasting.registry import refuse_incomplete
 
 PURCHASE_ORDER = ("brier", "log_loss")
 _UNKNOWN = Difference(None, None, None)
@@ -102,8 +101,7 @@ def leaderboard(
     """
     require_columns(evaluation.metrics, METRICS_SCHEMA.names(), "metrics")
     require_columns(evaluation.replicates, REPLICATES_SCHEMA.names(), "replicates")
-    _require_someone(contenders, "purchases and spend", *SPEND_TARGETS)
-    _require_someone(contenders, "p_purchase", "purchase")
+    refuse_incomplete({contender.name: contender.targets for contender in contenders})
     spend = mean_over_cutoffs(evaluation.metrics, "spend")
     purchase = mean_over_cutoffs(evaluation.metrics, "purchase")
     rows = [
@@ -120,12 +118,6 @@ def leaderboard(
         ).rows()
     ]
     return pl.DataFrame(rows, schema=LEADERBOARD_SCHEMA, orient="row")
-
-
-def _require_someone(contenders: Sequence[Contender], what: str, *targets: Target) -> None:
-    if not any(contender.gives(*targets) for contender in contenders):
-        names = ", ".join(contender.name for contender in contenders)
-        raise ValueError(f"none of the models {names} forecasts {what}; add one that does, e.g. bg_nbd")
 
 
 def best_calibrated(metrics: pl.DataFrame, horizon_days: int, models: Sequence[str]) -> str | None:

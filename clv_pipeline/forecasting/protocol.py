@@ -15,6 +15,7 @@ Verdict = Literal["ok", "at_bound", "degenerate", "not_converged", "no_training_
 Target = Literal["purchases", "spend", "purchase"]
 
 ALL_TARGETS: frozenset[Target] = frozenset({"purchases", "spend", "purchase"})
+SPEND_TARGETS: frozenset[Target] = frozenset({"purchases", "spend"})
 
 PAST_DAYS = (30, 90, 180, 365)
 """Lengths of the past windows that every customers frame describes, whatever its horizon."""

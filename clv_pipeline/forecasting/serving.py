@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie
-from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model, TrainingData
+from clv_pipeline.forecasting.protocol import SPEND_TARGETS, FitReport, FittedModel, Model, TrainingData
 
 Role = Literal["spend", "purchase", "alive"]
 Seat = tuple[Role, int]
@@ -48,7 +48,7 @@ def candidates(leaderboard: pl.DataFrame, models: Sequence[Model]) -> dict[Seat,
             return [by_name[row["model"]] for row in best_first]
 
         spend, purchase = ordered("is_champion", "rank"), ordered("serves_purchase", "brier")
-        seats["spend", horizon] = [model for model in spend if model.targets >= {"spend", "purchases"}]
+        seats["spend", horizon] = [model for model in spend if model.targets >= SPEND_TARGETS]
         seats["purchase", horizon] = [model for model in purchase if "purchase" in model.targets]
         seats["alive", horizon] = [model for model in spend if isinstance(model, BuyTillYouDie)]
     return seats

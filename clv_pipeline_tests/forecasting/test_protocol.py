@@ -7,7 +7,7 @@ import pytest
 
 from clv_pipeline.forecasting.frames import FORECAST_SCHEMA, floats, forecast_frame, uniform_discount
 from clv_pipeline.forecasting.protocol import FitReport
-from clv_pipeline.forecasting.registry import MODELS, build_models
+from clv_pipeline.forecasting.registry import MODELS, build_models, check_models
 from clv_pipeline_tests.forecasting.examples import CUTOFF, customers_frame, simulated, training_data
 
 PAST = CUTOFF - timedelta(days=90)
@@ -53,6 +53,23 @@ def test_an_unknown_model_is_named_with_the_nearest_known_one() -> None:
 def test_a_model_named_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="more than once: own_rate"):
         build_models(["own_rate", "bg_nbd", "own_rate"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["own_rate"], r"none of own_rate forecasts p_purchase; add one of hiatus, .*bg_nbd"),
+        (["hiatus", "logistic"], r"none of hiatus, logistic forecasts purchases and spend; add one of own_rate, "),
+        (["bgnbd"], "unknown model 'bgnbd'"),
+    ],
+)
+def test_models_that_cannot_serve_are_refused_with_those_that_could(names: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_models(names)
+
+
+def test_two_models_may_serve_together() -> None:
+    check_models(["own_rate", "hiatus"])
 
 
 @pytest.mark.parametrize("name", list(MODELS))
