@@ -17,7 +17,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 acceptance: .venv/ready
-	$(BIN)/python -m pytest -m acceptance --timeout 1200
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m acceptance --timeout 1200
 
 # The pictures of the documentation, taken by the acceptance test of the UI in headless Chromium.
 screenshots: .venv/ready

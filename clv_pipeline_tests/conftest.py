@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
 from clv_pipeline_tests.faults.record import Injected
+
+# How long an example takes says something about the machine only.
+hypothesis.settings.register_profile("without deadlines", deadline=None)
+hypothesis.settings.load_profile("without deadlines")
 
 SHOP_COLUMNS = {
     "customer_id": "Customer",

@@ -255,7 +255,7 @@ def test_ordinary_ids_and_texts_stay_as_they_are(evaluate: Callable[[list[str]],
 names = st.lists(hostile.map(lambda text: f"{text}."), min_size=1, max_size=20, unique=True)
 
 
-@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names)
 def test_ids_come_back_from_the_file_with_apostrophes_and_nothing_else(
     settings: Settings, tmp_path: Path, evaluate: Callable[[list[str]], list[str]], customers: list[str]

@@ -120,7 +120,7 @@ def test_a_model_that_forecast_nothing_learns_from_the_outcomes() -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0.0, 1.0), st.floats(0.05, 0.99), st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_intervals_are_ordered_finite_and_not_negative(seed: int, quiet: float, level: float, sure: float) -> None:
     past = pl.concat([shop(400, seed, quiet), shop(60, seed, 0.0)], how="vertical")
     # Some customers are said to be certain, rightly or not, and some forecasts are equal.

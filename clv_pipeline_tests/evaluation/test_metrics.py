@@ -132,7 +132,7 @@ def test_definitions_agree_with_scipy_and_scikit_learn() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_weights_mean_that_a_customer_counts_so_many_times(data: st.DataObject) -> None:
     n = data.draw(st.integers(2, 15))
     few = st.sampled_from([0.0, 1.0, 5.0, 20.0, 300.0])
@@ -151,7 +151,7 @@ def test_weights_mean_that_a_customer_counts_so_many_times(data: st.DataObject) 
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equal_forecasts_share_outcomes_whatever_the_order_of_rows(data: st.DataObject) -> None:
     n = data.draw(st.integers(2, 40))
     # Few distinct forecasts, so that nearly all customers are tied, and outcomes permuted between customers.
@@ -179,7 +179,7 @@ def test_the_tables_are_identical_whatever_the_order_of_rows() -> None:
 
 
 @given(st.lists(st.tuples(amounts, amounts, st.floats(0.0, 1.0)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_metrics_are_null_or_finite_and_within_their_range(rows: list[tuple[float, float, float]]) -> None:
     forecast, actual, probability = (list(column) for column in zip(*rows, strict=True))
     table = evaluate(forecasts(forecast, actual, probability), replicates=5).metrics

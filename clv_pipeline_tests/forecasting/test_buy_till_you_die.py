@@ -96,7 +96,7 @@ def test_heavy_buyers_agree_with_an_integral_over_the_quantiles_of_dropout(
 
 @every_process
 @given(any_customers(), st.integers(0, 3), st.integers(1, 3650))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_forecasts_stay_within_bounds_for_any_customers(
     process: BuyTillYouDie, customers: pl.DataFrame, which: int, horizon_days: int
 ) -> None:
@@ -215,7 +215,7 @@ def test_poor_data_give_a_forecast_and_a_verdict(process: BuyTillYouDie, custome
 
 @every_process
 @given(any_customers(), any_customers())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_whatever_the_data_a_fit_gives_a_forecast_and_says_what_serves(
     process: BuyTillYouDie, seen: pl.DataFrame, others: pl.DataFrame
 ) -> None:

@@ -133,7 +133,7 @@ def test_the_season_is_a_feature_once_that_of_the_next_window_was_seen(cutoffs: 
     assert ("season_sine" in names) is known
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(any_customers())
 def test_any_customer_becomes_finite_bounded_numbers_whatever_the_batch(customers: pl.DataFrame) -> None:
     values = DESIGN.standardised(customers)

@@ -106,7 +106,7 @@ def test_the_order_of_customers_does_not_matter() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 10_000), st.floats(0.01, 1e6), st.integers(1, 5)), min_size=1, max_size=12))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_any_spend_gives_a_finite_mean_and_says_what_serves(rows: list[tuple[int, float, int]]) -> None:
     found = gamma_gamma.fit(pl.DataFrame(rows, schema=["frequency", "monetary_value", "customers"], orient="row"))
     customers = customers_frame([0, 1], [0, 5], [9, 9], [0.0, 1e6])

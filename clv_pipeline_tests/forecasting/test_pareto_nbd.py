@@ -57,7 +57,7 @@ def dropout_odds(parameters: dict[str, float], x: float, t_x: float, T: float) -
 
 
 @given(parameters_of_any_kind, st.sampled_from([0, 1, 5, 300]), st.floats(0.1, 2000.0), st.floats(0.01, 1.0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_quadrature_is_exact_for_parameters_of_any_kind(
     parameters: dict[str, float], x: int, T: float, share: float
 ) -> None:
@@ -68,7 +68,7 @@ def test_the_quadrature_is_exact_for_parameters_of_any_kind(
 
 
 @given(parameters_of_any_kind)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_gradient_is_that_of_the_log_likelihood(parameters: dict[str, float]) -> None:
     gradient = log_likelihood_and_gradient(parameters, X, T_X, T)[1]
     step = 1e-4

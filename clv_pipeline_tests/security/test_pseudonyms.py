@@ -31,7 +31,7 @@ PEOPLE = contract("people").model_copy(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.binary(min_size=1, max_size=200), st.text())
 def test_the_sql_is_rfc_2104(key: bytes, text: str) -> None:
     hashed = KeyedHash(key, digits=64)

@@ -52,7 +52,7 @@ def test_three_kinds_of_customers_are_found_again_and_ordered_by_spend() -> None
     assert found.reason.startswith("3 clusters: ")
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     rfm = three_kinds(each=40)

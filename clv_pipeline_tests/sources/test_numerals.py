@@ -33,7 +33,7 @@ def test_a_currency_is_a_sign_or_a_code_beside_digits(value: str, currency: str 
     assert currency_of(value) == currency
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(value=PIECES, currency=st.sampled_from(["$", "€", "EUR", "US$"]))
 def test_python_and_duckdb_undress_alike(value: str, currency: str) -> None:
     (found,) = duckdb.execute(

@@ -26,7 +26,7 @@ SPACES = "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.
 TEXT = st.one_of(st.text(LETTERS, max_size=20), st.sampled_from(["👩\u200d👧", "nan", "NULL", '"', '""', "\n"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=8),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),

@@ -70,7 +70,7 @@ money = st.integers(0, 5_000).map(lambda cents: Decimal(cents) / 100)
 
 
 @given(margins=st.lists(money, max_size=20), budget=st.integers(1, 3_000), cost=st.integers(1, 500))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_affordable_contact_that_pays_is_forgotten(
     bench: Bench, margins: list[Decimal], budget: int, cost: int
 ) -> None:

@@ -59,7 +59,7 @@ FIRST, LAST = date(2023, 11, 15), date(2024, 4, 20)
 
 
 @given(days=purchases(FIRST, LAST, min_size=1), as_of=st.dates(FIRST, LAST))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_cohorts_have_spent_in_the_end_is_what_their_customers_have(
     bench: Bench, days: list[Row], as_of: date
 ) -> None:

@@ -95,7 +95,7 @@ def test_units_are_unknown_where_quantity_is_not_mapped(bench: Bench) -> None:
         max_size=20,
     )
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_purchase_days_are_the_days_whose_lines_sum_to_more_than_nothing(bench: Bench, lines: list[Row]) -> None:
     sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for sold in lines:

@@ -98,7 +98,7 @@ FUTURE = events_between(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=200)
 
 
 @given(past=events_between(CUTOFF - timedelta(days=500), CUTOFF), future=FUTURE, other_future=FUTURE, data=st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_neither_later_events_nor_the_order_of_rows_change_what_was_known(
     bench: Bench, past: list[Row], future: list[Row], other_future: list[Row], data: st.DataObject
 ) -> None:

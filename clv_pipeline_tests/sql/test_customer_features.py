@@ -17,7 +17,7 @@ from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchas
 
 CUTOFF = date(2023, 6, 30)
 AFTER = date(2023, 7, 30)
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PAST = purchases(CUTOFF - timedelta(days=500), CUTOFF)
 FUTURE = purchases(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=300))
 

@@ -67,7 +67,7 @@ def test_who_first_buys_after_the_cutoff_has_no_outcome_as_of_it(bench: Bench) -
     days=purchases(CUTOFF - timedelta(days=100), CUTOFF + timedelta(days=100), min_size=1),
     horizon=st.integers(1, 90),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_history_plus_outcome_is_history_as_of_the_end_of_the_window(
     bench: Bench, days: list[Row], horizon: int
 ) -> None:

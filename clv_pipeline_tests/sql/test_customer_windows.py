@@ -95,7 +95,7 @@ def test_a_window_for_training_only_describes_the_sample_also_where_another_hold
 
 
 @given(past=purchases(CUTOFF - timedelta(days=800), CUTOFF), future=FUTURE, other_future=FUTURE)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_day_after_a_cutoff_changes_what_was_known_as_of_it(
     bench: Bench, past: list[Row], future: list[Row], other_future: list[Row]
 ) -> None:

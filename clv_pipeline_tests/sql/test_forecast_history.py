@@ -144,7 +144,7 @@ def test_a_predecessor_of_an_earlier_version_is_read_as_far_as_it_goes(nights: N
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_often_it_runs_the_history_stays_small(nights: Nights, gaps: list[int]) -> None:
     nights.forget()
     number = 0

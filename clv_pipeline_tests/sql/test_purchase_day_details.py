@@ -78,7 +78,7 @@ LINES = st.lists(
 
 
 @given(lines=LINES, day=st.integers(1, 9), shuffled=st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_day_says_depends_on_no_later_line_and_on_no_order_of_lines(
     bench: Bench, lines: list[Row], day: int, shuffled: Any
 ) -> None:

@@ -47,7 +47,7 @@ def test_with_three_customers_there_are_ten_deciles_most_of_them_empty(bench: Be
 
 
 @given(cents=st.lists(st.integers(1, 50), min_size=1, max_size=60), random=st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_deciles_add_up_and_shares_do_not_depend_on_who_comes_first(
     bench: Bench, cents: list[int], random: Random
 ) -> None:

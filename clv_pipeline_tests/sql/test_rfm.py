@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
 
 AS_OF = date(2024, 3, 1)
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HISTORY = purchases(AS_OF - timedelta(days=60), AS_OF, min_size=1)
 
 

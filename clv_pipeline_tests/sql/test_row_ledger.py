@@ -102,7 +102,7 @@ EVERY_COMBINATION = [
 
 @pytest.mark.parametrize("parameters", EVERY_COMBINATION, ids=lambda combination: str([*combination.values()]))
 @given(lines=RAW_LINES)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_kept_and_rejected_are_raw_in_rows_and_in_money(bench: Bench, parameters: Row, lines: list[Row]) -> None:
     raw = [line | {"source_line": number} for number, line in enumerate(lines, start=2)]
     bench.given_raw(raw)

@@ -68,7 +68,7 @@ FIRST, LAST = date(2023, 12, 20), date(2024, 3, 10)
 
 
 @given(days=purchases(FIRST, LAST, min_size=1), as_of=st.dates(FIRST, LAST), random=st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_period_is_as_counted_by_hand(bench: Bench, days: list[Row], as_of: date, random: Random) -> None:
     as_of = max(as_of, min(row["purchase_day"] for row in days))
     history = [row for row in days if row["purchase_day"] <= as_of]

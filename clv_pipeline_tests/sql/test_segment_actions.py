@@ -56,7 +56,7 @@ def test_a_segment_without_a_channel_and_too_much_spending_break_the_contract(be
 
 
 @given(customers=st.integers(1, 10_000), tenthousandths=st.integers(0, 10**12))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_cent_more_per_customer_would_exceed_the_margin(bench: Bench, customers: int, tenthousandths: int) -> None:
     [row] = actions(bench, profile("Loyal", customers, Decimal(tenthousandths) / 10_000))
     assert row["max_spend"] <= row["expected_margin"]
