@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+
+from clv_pipeline_tests.alert_receivers import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 300
@@ -72,7 +73,7 @@ def dagster_site(folder: Path) -> Iterator[Site]:
     }
     prepare = [sys.executable, "-m", "clv_pipeline.instance"]
     subprocess.run(prepare, cwd=ROOT, env=environment, check=True, capture_output=True)
-    port = _free_port()
+    port = free_port()
     dagster = str(Path(sys.executable).with_name("dagster"))
     serve = [dagster, "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
     log = folder / "dagster.log"
@@ -83,32 +84,27 @@ def dagster_site(folder: Path) -> Iterator[Site]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(url, process, log)
+        wait_until_it_answers(f"{url}/server_info", process, log)
         with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
             yield Site(url, folder, instance)
     finally:
-        _stop(process)
+        stop(process)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return as soon as the address answers; RuntimeError with the end of the log when it does not in time."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url}/server_info", timeout=5):  # noqa: S310  (loopback)
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  (loopback)
                 return
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.5)
-    raise RuntimeError(f"Dagster does not answer on {url}; the end of its log:\n{log.read_text()[-3000:]}")
+    raise RuntimeError(f"nothing answers on {url}; the end of its log:\n{log.read_text()[-3000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a group of its own, and the whole group."""
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
