@@ -1,10 +1,12 @@
-"""The shared look of all charts: colours, titles, legends, short numbers, and the way to PNG bytes.
+"""The shared look of all charts: colours, titles, legends, short numbers, and the ways to PNG bytes and to SVG.
 
 Here: everything that makes two charts belong together. Not here: what a chart shows (charts).
 """
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -15,12 +17,27 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 ACCENT, CONTRAST, QUIET = "#0f766e", "#e08e0b", "#b8c4ce"
-TINTS = ["#f1f5f9", "#5eaaa3", ACCENT]
-"""From nothing to much."""
+PAPER = "white"
+TINTS = ["#f1f5f9", "#5eaaa3"]
+"""From nothing to much; INK can be read on all of them."""
+DARK = {
+    INK: "#e5e7eb",
+    MUTED: "#9ca3af",
+    GRID: "#374151",
+    ACCENT: "#2dd4bf",
+    CONTRAST: "#fbbf24",
+    QUIET: "#64748b",
+    PAPER: "#111827",
+    TINTS[0]: "#1e293b",
+    TINTS[1]: "#0d6b64",
+}
+"""What every colour is on a dark page."""
 WIDTH = 610
 """Width in px of a single plot; with its axis labels a chart is about 700 px wide."""
 PANEL_WIDTH = 270
 """Width in px of one of two plots side by side."""
+NARROW_WIDTH = 235
+"""Width in px of a plot on a phone, where two plots are not side by side."""
 
 
 def short(amount: float) -> str:
@@ -88,8 +105,15 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
         "titleFontWeight": "normal",
         "titlePadding": 8,
     }
-    top_legend = {"orient": "top", "labelFontSize": 12, "labelColor": INK, "offset": 10}
-    styled: ChartType = chart.properties(title=head, background="white", padding=14).configure(
+    top_legend = {
+        "orient": "top",
+        "labelFontSize": 12,
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "offset": 10,
+        "labelLimit": 0,
+    }
+    styled: ChartType = chart.properties(title=head, background=PAPER, padding=14).configure(
         # The renderer brings this font along, so that charts look the same on every machine.
         font="Liberation Sans",
         axis=axis,
@@ -104,11 +128,68 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
 
 def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
     """Render a chart in this process and without network: PNG bytes, `scale` pixels per px of the chart."""
-    import altair as alt
     import vl_convert
 
-    version = alt.SCHEMA_VERSION.rsplit(".", 1)[0]
-    return _pack(vl_convert.vegalite_to_png(chart.to_dict(), vl_version=version, scale=scale, allowed_base_urls=[]))
+    png = vl_convert.vegalite_to_png(chart.to_dict(), vl_version=_vega_lite(), scale=scale, allowed_base_urls=[])
+    return _pack(png)
+
+
+def to_svg(chart: ChartType, *, name: str, dark: bool, narrow: bool) -> str:
+    """Draw a chart as an SVG element for a page that says its title itself. Same chart, same text.
+
+    Args:
+        chart: what to draw.
+        name: begins the ids in the SVG, so that several can be in one page.
+        dark: for a dark page.
+        narrow: for a phone: smaller plots, one below the other.
+    """
+    import vl_convert
+
+    spec = chart.to_dict()
+    del spec["title"]
+    spec |= {"background": "transparent", "padding": 2}
+    # One text alternative for the whole picture instead of a name for every mark.
+    spec["config"]["aria"] = False
+    if narrow:
+        spec = _narrowed(spec)
+    written = json.dumps(spec)
+    if dark:
+        colours = "|".join(f'"{colour}"' for colour in DARK)
+        written = re.sub(colours, lambda found: f'"{DARK[found[0].strip(chr(34))]}"', written)
+    svg = vl_convert.vegalite_to_svg(written, vl_version=_vega_lite(), allowed_base_urls=[])
+    return _with_own_ids(svg, name)
+
+
+def _narrowed(part: Any) -> Any:
+    """A specification, or a part of one, as it is drawn on a phone."""
+    if isinstance(part, list):
+        return [_narrowed(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    narrowed = {"vconcat" if key == "hconcat" else key: _narrowed(value) for key, value in part.items()}
+    if isinstance(narrowed.get("width"), int):
+        narrowed["width"] = min(narrowed["width"], NARROW_WIDTH)
+    if "columns" in narrowed:
+        narrowed["columns"] = 1
+    # Where the plot to the left had the labels for both.
+    if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
+        narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
+    return narrowed
+
+
+def _with_own_ids(svg: str, name: str) -> str:
+    """The renderer numbers ids on from picture to picture; here they begin anew and are told apart by name."""
+    found = dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))
+    ids = {old: f"{name}-{number}" for number, old in enumerate(found)}
+    svg = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{ids[match[1]]}"', svg)
+    return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{ids[match[1]]})", svg)
+
+
+def _vega_lite() -> str:
+    """The version of the language that charts are written in."""
+    import altair as alt
+
+    return str(alt.SCHEMA_VERSION.rsplit(".", 1)[0])
 
 
 def _pack(png: bytes) -> bytes:
