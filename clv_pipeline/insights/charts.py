@@ -20,13 +20,14 @@ from clv_pipeline.insights.look import (
     PANEL_WIDTH,
     PAPER,
     QUIET,
-    TINTS,
+    TINT,
     WIDTH,
     finish,
     legend,
     money_axis,
     panel_title,
     percent,
+    shade,
     short,
     to_png,
 )
@@ -258,9 +259,8 @@ def rfm_heatmap(counts: pl.DataFrame) -> ChartType:
         x=alt.X("f_score:O", title="Frequency score (5: buys most often)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("r_score:O", sort="descending", title="Recency score (5: bought most recently)"),
     )
-    shade = alt.Color("customers:Q", scale=alt.Scale(range=TINTS, domainMin=0), legend=None)
     layers = alt.layer(
-        base.mark_rect(stroke=PAPER, strokeWidth=2).encode(color=shade),
+        base.mark_rect(fill=TINT, stroke=PAPER, strokeWidth=2).encode(fillOpacity=shade("customers")),
         base.mark_text(fontSize=13, color=INK).encode(text="label:N"),
     ).properties(width=WIDTH, height=290)
     return finish(layers, "Customers by recency and frequency", f"{sum(customers):,} customers in quintile scores")
@@ -401,20 +401,19 @@ def cohort_heatmap(cohorts: pl.DataFrame) -> ChartType:
     data = cohorts.select("age_months", "retention", cohort=pl.col("cohort_month").dt.strftime("%Y-%m"))
     cells = (
         alt.Chart(data)
-        .mark_rect(stroke=PAPER, strokeWidth=1)
+        .mark_rect(fill=TINT, stroke=PAPER, strokeWidth=1)
         .encode(
             x=alt.X("age_months:O", title="Months since the first purchase", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("cohort:O", title=None),
-            color=alt.Color(
-                "retention:Q",
-                scale=alt.Scale(range=TINTS, domainMin=0),
-                legend=alt.Legend(title="Bought again", format=".0%", gradientLength=160, titleFontWeight="normal"),
-            ),
+            fillOpacity=shade("retention"),
         )
         .properties(width=WIDTH, height=alt.Step(22))
     )
+    highest = percent(max(data["retention"].to_list()))
     return finish(
-        cells, "Who comes back, by month of the first purchase", f"{data['cohort'].n_unique()} months of new customers"
+        cells,
+        "Who comes back, by month of the first purchase",
+        f"The darker, the more of a month's new customers bought again; the darkest is {highest}",
     )
 
 
@@ -485,7 +484,7 @@ def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
         )
         return sized
 
-    bars = alt.concat(*map(panel, horizons), columns=2, spacing=24)
+    bars = alt.concat(*map(panel, horizons), columns=2, spacing=24).resolve_scale(xOffset="independent")
     return finish(bars, "Total forecast against total spend", "All customers of the time together, in the currency")
 
 

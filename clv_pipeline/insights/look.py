@@ -5,8 +5,6 @@ Here: everything that makes two charts belong together. Not here: what a chart s
 
 from __future__ import annotations
 
-import json
-import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 ACCENT, CONTRAST, QUIET = "#0f766e", "#e08e0b", "#b8c4ce"
 PAPER = "white"
-TINTS = ["#f1f5f9", "#5eaaa3"]
-"""From nothing to much; INK can be read on all of them."""
+TINT = "#5eaaa3"
+"""Of heat maps, from transparent for nothing; INK can be read on all of it."""
 DARK = {
     INK: "#e5e7eb",
     MUTED: "#9ca3af",
@@ -28,15 +26,14 @@ DARK = {
     CONTRAST: "#fbbf24",
     QUIET: "#64748b",
     PAPER: "#111827",
-    TINTS[0]: "#1e293b",
-    TINTS[1]: "#0d6b64",
+    TINT: "#0d6b64",
 }
 """What every colour is on a dark page."""
 WIDTH = 610
 """Width in px of a single plot; with its axis labels a chart is about 700 px wide."""
 PANEL_WIDTH = 270
 """Width in px of one of two plots side by side."""
-NARROW_WIDTH = 235
+NARROW_WIDTH = 250
 """Width in px of a plot on a phone, where two plots are not side by side."""
 
 
@@ -69,6 +66,13 @@ def legend(field: str, order: list[str], colours: list[str]) -> alt.Color:
 
     scale = alt.Scale(domain=order, range=colours)
     return alt.Color(f"{field}:N", sort=order, scale=scale, legend=alt.Legend(title=None))
+
+
+def shade(field: str) -> alt.FillOpacity:
+    """The depth of TINT by a quantity from 0 on."""
+    import altair as alt
+
+    return alt.FillOpacity(f"{field}:Q", scale=alt.Scale(domainMin=0, range=[0.04, 1]), legend=None)
 
 
 def panel_title(text: str) -> alt.TitleParams:
@@ -134,14 +138,10 @@ def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
     return _pack(png)
 
 
-def to_svg(chart: ChartType, *, name: str, dark: bool, narrow: bool) -> str:
-    """Draw a chart as an SVG element for a page that says its title itself. Same chart, same text.
+def to_svg(chart: ChartType, *, narrow: bool) -> str:
+    """Draw a chart as an SVG element for a page that says its title itself, in light colours (see dark_style).
 
-    Args:
-        chart: what to draw.
-        name: begins the ids in the SVG, so that several can be in one page.
-        dark: for a dark page.
-        narrow: for a phone: smaller plots, one below the other.
+    `narrow` is for a phone: smaller plots, one below the other.
     """
     import vl_convert
 
@@ -150,14 +150,18 @@ def to_svg(chart: ChartType, *, name: str, dark: bool, narrow: bool) -> str:
     spec |= {"background": "transparent", "padding": 2}
     # One text alternative for the whole picture instead of a name for every mark.
     spec["config"]["aria"] = False
-    if narrow:
-        spec = _narrowed(spec)
-    written = json.dumps(spec)
-    if dark:
-        colours = "|".join(f'"{colour}"' for colour in DARK)
-        written = re.sub(colours, lambda found: f'"{DARK[found[0].strip(chr(34))]}"', written)
-    svg = vl_convert.vegalite_to_svg(written, vl_version=_vega_lite(), allowed_base_urls=[])
-    return _with_own_ids(svg, name)
+    drawn = _narrowed(spec) if narrow else spec
+    svg: str = vl_convert.vegalite_to_svg(drawn, vl_version=_vega_lite(), allowed_base_urls=[])
+    return svg
+
+
+def dark_style(selector: str) -> str:
+    """CSS rules that give the SVG elements below `selector` their colours on a dark page."""
+    return "\n".join(
+        f'{selector} [{attribute}="{light}"] {{ {attribute}: {dark}; }}'
+        for light, dark in DARK.items()
+        for attribute in ("fill", "stroke")
+    )
 
 
 def _narrowed(part: Any) -> Any:
@@ -175,14 +179,6 @@ def _narrowed(part: Any) -> Any:
     if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
         narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
     return narrowed
-
-
-def _with_own_ids(svg: str, name: str) -> str:
-    """The renderer numbers ids on from picture to picture; here they begin anew and are told apart by name."""
-    found = dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))
-    ids = {old: f"{name}-{number}" for number, old in enumerate(found)}
-    svg = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{ids[match[1]]}"', svg)
-    return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{ids[match[1]]})", svg)
 
 
 def _vega_lite() -> str:

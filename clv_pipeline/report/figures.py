@@ -46,7 +46,7 @@ def figures() -> dict[str, Figure]:
         "ledger": Figure("outcomes", charts.ledger_flow),
         "backtests": Figure("backtests", charts.forecast_against_actual),
         "deciles": Figure("deciles", charts.calibration_by_decile),
-        "leaderboard": Figure("leaderboard", _leaderboard),
+        "leaderboard": Figure("scores", _leaderboard),
         "drivers": Figure("drivers", _drivers),
     }
 

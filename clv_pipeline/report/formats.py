@@ -14,14 +14,19 @@ NOTHING = "–"
 """What stands where a value is NULL."""
 
 
+def _minus(written: str) -> str:
+    """With the sign that is as wide as a digit."""
+    return written.replace("-", "−")
+
+
 def count(value: float) -> str:
     """Write 1,234."""
-    return f"{value:,.0f}"
+    return _minus(f"{value:,.0f}")
 
 
 def money(value: float) -> str:
     """Write 1,234 and 56.78: cents matter in small amounts only."""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}"
+    return _minus(f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}")
 
 
 def share(value: float) -> str:
@@ -31,12 +36,12 @@ def share(value: float) -> str:
 
 def change(value: float) -> str:
     """Write 0.123 as +12.3%."""
-    return f"{value:+.1%}".replace("-", "−")
+    return _minus(f"{value:+.1%}")
 
 
 def score(value: float) -> str:
     """Write 0.123."""
-    return f"{value:.3f}".replace("-", "−")
+    return _minus(f"{value:.3f}")
 
 
 def day(value: date) -> str:

@@ -45,6 +45,8 @@ def summary_lines(database: Path) -> list[str]:
 
 def render(published: duckdb.DuckDBPyConnection) -> str:
     """The whole page."""
+    from clv_pipeline.insights.look import dark_style
+
     frames = {name: read(published, name) for name in QUERIES}
     rows = _rows(frames)
     environment = _environment(marks=True)
@@ -57,6 +59,7 @@ def render(published: duckdb.DuckDBPyConnection) -> str:
         ],
         queries=QUERIES,
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        dark_drawings=dark_style(".drawing"),
     )
 
 
@@ -94,20 +97,18 @@ def _drawn(frames: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
     from clv_pipeline.report.figures import figures
 
     charts = {name: figure.of(frames[figure.query]) for name, figure in figures().items()}
-    return {name: _drawing(name, chart) for name, chart in charts.items() if chart is not None}
+    return {name: _drawing(chart) for name, chart in charts.items() if chart is not None}
 
 
-def _drawing(name: str, chart: ChartType) -> dict[str, Any]:
-    """A chart in the four ways that a reader's screen may ask for; style.css shows one of them."""
+def _drawing(chart: ChartType) -> dict[str, Any]:
+    """A chart as a wide and a narrow screen show it; style.css chooses."""
     from markupsafe import Markup
 
     from clv_pipeline.insights.look import to_svg
 
     head = chart.to_dict()["title"]
     image = Markup('<svg role="img" aria-label="{}. {}" ').format(head["text"], head["subtitle"])
-    drawings = {}
-    for width in ("wide", "narrow"):
-        for light in ("light", "dark"):
-            svg = to_svg(chart, name=f"{name}-{width}-{light}", dark=light == "dark", narrow=width == "narrow")
-            drawings[f"{width} {light}"] = Markup(svg.replace('<svg class="marks" ', image, 1))  # noqa: S704
-    return {"title": head["text"], "drawings": drawings}
+    drawings = {
+        width: to_svg(chart, narrow=width == "narrow").replace("<svg ", image, 1) for width in ("wide", "narrow")
+    }
+    return {"title": head["text"], "drawings": {width: Markup(svg) for width, svg in drawings.items()}}  # noqa: S704

@@ -226,7 +226,8 @@ select
     age_months,
     sum(active_customers) as came_back,
     sum(customers) as customers,
-    sum(active_customers) / sum(customers) as retention
+    sum(active_customers) / sum(customers) as retention,
+    (select max(retention) from cohorts where age_months between 1 and 24 and is_complete) as highest
 from cohorts
 where age_months in (1, 3, 6, 12) and is_complete
 group by age_months
@@ -361,6 +362,11 @@ from (
 )
 where place in (1, places)
 order by horizon_days, place""",
+    "scores": """
+select horizon_days, model, score, is_champion
+from model_leaderboard
+where score is not null
+order by horizon_days, score, model""",
     "leaderboard": """
 select *
 from model_leaderboard
