@@ -23,6 +23,7 @@ import duckdb
 
 from clv_pipeline.connections import open_scratch
 from clv_pipeline.privacy import FORGOTTEN, FOUND, Register, find_forgotten, suppress
+from clv_pipeline.report import write_report
 from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.sql_text import quote_identifier
@@ -30,7 +31,7 @@ from clv_pipeline.warehouse import Session, Warehouse, storage_error
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
 from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.kept_versions import kept_versions
-from clv_pipeline.warehouse.publication import DATABASE, supersede, sweep_leftovers
+from clv_pipeline.warehouse.publication import DATABASE, REPORT, supersede, sweep_leftovers
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""
@@ -277,6 +278,8 @@ class _Publications:
                 return None
             shutil.copytree(version, folder, ignore=shutil.ignore_patterns(DATABASE))
             erased, described = _copy_without_found(connection, folder)
+        if (folder / REPORT).exists():
+            write_report(folder)
         self._erased_rows += erased
         return {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in described}
 

@@ -222,7 +222,7 @@ def version_lines(settings: Settings) -> list[str]:
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the five numbers that matter, as lines to print."""
     from clv_pipeline.connections import open_read_only
-    from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+    from clv_pipeline.warehouse.publication import CURRENT, DATABASE, REPORT
 
     current = settings.published_dir / CURRENT
     with open_read_only(current / DATABASE) as published:
@@ -264,6 +264,7 @@ def publication_summary(settings: Settings) -> list[str]:
         f"forecasts by     {judged}",
         "",
         f"published        {_relative(current / DATABASE)}",
+        f"report           {_relative(current / REPORT)}",
     ]
 
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "forecasting": {"forecasting"},
     "evaluation": {"evaluation", "forecasting"},
     "insights": {"insights"},
+    "report": {"report", "insights", "connections", "warehouse"},
     "simulation": {"simulation"},
     "data_dictionary.py": {"contracts", "sql_models"},
 }

@@ -7,6 +7,7 @@ from functools import partial
 
 import dagster as dg
 
+from clv_pipeline.assets.plots import driver_plot
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
@@ -48,6 +49,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["model_leaderboard", "forecast_windows", *model_inputs.TABLES],
             kinds={"python"},
             build=build_drivers,
+            describe=driver_plot,
         ),
         gated_step(
             pipeline,

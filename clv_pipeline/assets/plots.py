@@ -6,11 +6,14 @@ Everything is aggregated; no customer is named, because all who can open the UI 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from clv_pipeline.assets.tables import Describe, Metadata
+from clv_pipeline.report.figures import figures
+from clv_pipeline.report.queries import QUERIES
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:
@@ -23,6 +26,17 @@ def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
 
     encoded = base64.b64encode(to_png(chart)).decode()
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
+
+
+def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
+    """Figures of the report as pictures: by what they are called on the page, those that have something to draw."""
+    known = figures()
+    charts = {shown_as: known[name].of(session.read(QUERIES[known[name].query])) for shown_as, name in names.items()}
+    return {
+        shown_as: _picture(chart, chart.to_dict()["title"]["text"])
+        for shown_as, chart in charts.items()
+        if chart is not None
+    }
 
 
 def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
@@ -71,6 +85,7 @@ def ledger_numbers(session: Session) -> Metadata:
     )
     rows: dict[str, int] = dict(outcomes.select("outcome", "rows").iter_rows())
     return {
+        **_figures(session, {"plot": "ledger"}),
         "outcomes": _table(outcomes),
         "share of rows kept": round(rows["kept"] / sum(rows.values()), 4),
     }
@@ -96,6 +111,7 @@ def forecast_plots(session: Session) -> Metadata:
         numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
         "plot": _picture(forecast_distribution(longest), "expected spend per customer"),
+        **_figures(session, {"totals plot": "horizons"}),
         "totals": _table(totals),
         **numbers,
     }
@@ -140,14 +156,54 @@ def leaderboard_plots(session: Session) -> Metadata:
     return shown
 
 
+def sales_plots(session: Session) -> Metadata:
+    """Revenue and buyers over time, and how the last complete month was."""
+    shown = _figures(session, {"plot": "sales", "buyers plot": "buyers"})
+    for month in session.read(QUERIES["last_month"]).iter_rows(named=True):
+        shown["revenue of the last complete month"] = float(month["revenue"])
+        shown["customers of the last complete month"] = month["customers"]
+        shown["new customers of the last complete month"] = month["new_customers"]
+    return shown
+
+
+def distribution_plot(session: Session) -> Metadata:
+    """The revenue of every tenth of the customers."""
+    [best] = session.read(QUERIES["best_tenth"])["revenue_share"]
+    return {**_figures(session, {"plot": "tenths"}), "share of revenue of the best tenth": round(best, 4)}
+
+
+def cohort_plot(session: Session) -> Metadata:
+    """Who comes back, by month of the first purchase."""
+    shown = _figures(session, {"plot": "cohorts"})
+    for age, retention in session.read(QUERIES["cohort_reading"]).select("age_months", "retention").iter_rows():
+        shown[f"share who bought again {age} months later"] = round(retention, 4)
+    return shown
+
+
+def driver_plot(session: Session) -> Metadata:
+    """What moves the forecasts of the longest horizon."""
+    return _figures(session, {"plot": "drivers"})
+
+
+def cluster_plot(session: Session) -> Metadata:
+    """How the customers spread over the clusters."""
+    return _figures(session, {"plot": "clusters"})
+
+
 def product_numbers(session: Session) -> Metadata:
-    """How many products there are, or that none are known."""
-    return _known(session, "product_performance", "products", "product_id")
+    """What products brought most, and how many there are, or that none are known."""
+    return {
+        **_figures(session, {"plot": "products"}),
+        **_known(session, "product_performance", "products", "product_id"),
+    }
 
 
 def country_numbers(session: Session) -> Metadata:
-    """How many countries there are, or that none are known."""
-    return _known(session, "country_performance", "countries", "country")
+    """What countries brought most, and how many there are, or that none are known."""
+    return {
+        **_figures(session, {"plot": "countries"}),
+        **_known(session, "country_performance", "countries", "country"),
+    }
 
 
 def _known(session: Session, table: str, what: str, column: str) -> Metadata:
@@ -167,6 +223,7 @@ def campaign_numbers(session: Session) -> Metadata:
         return {"campaign": "nobody is contacted: no contact pays under the assumption, or the budget is too small"}
     [total] = plan.iter_rows(named=True)
     return {
+        **_figures(session, {"plot": "campaign"}),
         "campaign": total["basis"],
         "cost": total["cost"],
         "assumed return": total["assumed_return"],
@@ -176,11 +233,14 @@ def campaign_numbers(session: Session) -> Metadata:
 
 PLOTS: dict[str, Describe] = {
     "campaign_plan": campaign_numbers,
+    "cohorts": cohort_plot,
     "country_performance": country_numbers,
     "customer_days": revenue_plot,
     "product_performance": product_numbers,
+    "revenue_distribution": distribution_plot,
     "rfm": rfm_plot,
     "row_ledger": ledger_numbers,
+    "sales_trends": sales_plots,
     "segment_profiles": segment_plot,
 }
 """What is shown of tables that SQL builds."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from clv_pipeline.assets.plots import cluster_plot
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session
@@ -39,5 +40,6 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["rfm"],
             kinds={"python", "scikitlearn"},
             build=build,
+            describe=cluster_plot,
         )
     ]

@@ -25,17 +25,19 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
     @dg.asset(
         deps=[contract.table for contract in contracts if contract.table != "publication"],
         description=(
-            "An immutable copy of every published table as a DuckDB file and as Parquet, verified by reading it"
-            " back; `published/current` then points to it. Refuses while any table has not passed its gate.\n\n"
+            "An immutable copy of every published table as a DuckDB file and as Parquet, with the report that is"
+            " made from it, verified by reading it back; `published/current` then points to it. Refuses while any"
+            " table has not passed its gate.\n\n"
             "Grain: one version per run."
         ),
         group_name="serving",
         owners=OWNERS,
-        kinds={"duckdb", "parquet"},
+        kinds={"duckdb", "parquet", "html"},
         pool=WRITER_POOL,
         required_resource_keys={REFRESH},
     )
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from clv_pipeline.report import summary_lines, write_report
         from clv_pipeline.warehouse import publish
 
         with expected_failures(pipeline.warehouse):
@@ -49,10 +51,14 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 pseudonyms=pipeline.settings.pseudonyms,
                 always=context.resources.refresh.asked().full,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
+                write_report=write_report,
             )
         return dg.MaterializeResult(
             metadata={
                 **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
+                "summary": dg.MetadataValue.md("\n".join(f"- {line}" for line in summary_lines(publication.database))),
+                "report": dg.MetadataValue.path(publication.report),
+                "report bytes": publication.report.stat().st_size,
                 "database": dg.MetadataValue.path(publication.database),
                 "tables": dg.MetadataValue.table(
                     [

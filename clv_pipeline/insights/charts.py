@@ -18,14 +18,16 @@ from clv_pipeline.insights.look import (
     CONTRAST,
     INK,
     PANEL_WIDTH,
+    PAPER,
     QUIET,
-    TINTS,
+    TINT,
     WIDTH,
     finish,
     legend,
     money_axis,
     panel_title,
     percent,
+    shade,
     short,
     to_png,
 )
@@ -36,12 +38,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "calibration_by_decile",
+    "cohort_heatmap",
+    "customers_by_month",
     "daily_revenue",
+    "forecast_against_actual",
     "forecast_distribution",
     "leaderboard",
+    "ledger_flow",
+    "ranking",
+    "revenue_by_tenth",
     "rfm_heatmap",
     "segment_map",
     "to_png",
+    "totals_by_horizon",
 ]
 
 MIN_WEEKS = 8
@@ -250,13 +259,9 @@ def rfm_heatmap(counts: pl.DataFrame) -> ChartType:
         x=alt.X("f_score:O", title="Frequency score (5: buys most often)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("r_score:O", sort="descending", title="Recency score (5: bought most recently)"),
     )
-    shade = alt.Color("customers:Q", scale=alt.Scale(range=TINTS, domainMin=0), legend=None)
-    on_dark = alt.datum.customers > 0.45 * max(customers)
     layers = alt.layer(
-        base.mark_rect(stroke="white", strokeWidth=2).encode(color=shade),
-        base.mark_text(fontSize=13).encode(
-            text="label:N", color=alt.condition(on_dark, alt.value("white"), alt.value(INK))
-        ),
+        base.mark_rect(fill=TINT, stroke=PAPER, strokeWidth=2).encode(fillOpacity=shade("customers")),
+        base.mark_text(fontSize=13, color=INK).encode(text="label:N"),
     ).properties(width=WIDTH, height=290)
     return finish(layers, "Customers by recency and frequency", f"{sum(customers):,} customers in quintile scores")
 
@@ -296,6 +301,220 @@ def daily_revenue(days: pl.DataFrame) -> ChartType:
         f"Revenue per {'week' if by_week else 'day'}",
         f"{span}; {short(float(data['revenue'].sum()))} in all",
     )
+
+
+def customers_by_month(months: pl.DataFrame) -> ChartType:
+    """Buyers of every month: those who bought for the first time, and those who came back.
+
+    months: one row per month: period_start, new_customers and returning_customers (counts).
+    """
+    import altair as alt
+
+    _require(months, "period_start", "new_customers", "returning_customers")
+    series = {"New": "new_customers", "Returning": "returning_customers"}
+    counts = pl.concat(
+        months.select(
+            month=pl.col("period_start").dt.strftime("%Y-%m"),
+            series=pl.lit(name),
+            place=pl.lit(place),
+            customers=column,
+        )
+        for place, (name, column) in enumerate(series.items())
+    )
+    bars = (
+        alt.Chart(counts)
+        .mark_bar()
+        .encode(
+            x=alt.X("month:O", title=None, axis=alt.Axis(labelAngle=-40, labelOverlap="greedy")),
+            y=alt.Y("customers:Q", title=None, axis=money_axis()),
+            color=legend("series", list(series), [CONTRAST, ACCENT]),
+            order="place:Q",
+        )
+        .properties(width=WIDTH + 20, height=250)
+    )
+    return finish(
+        bars,
+        "Buyers per month, new and returning",
+        f"{months.height} complete months; {months['new_customers'].sum():,} customers bought for the first time",
+    )
+
+
+def revenue_by_tenth(deciles: pl.DataFrame) -> ChartType:
+    """The share of revenue that every tenth of the customers brought, the best tenth first.
+
+    deciles: to_percent (10, 20 … 100) and revenue_share (0 to 1).
+    """
+    import altair as alt
+
+    _require(deciles, "to_percent", "revenue_share")
+    data = deciles.sort("to_percent").select(
+        tenth=pl.col("to_percent") // 10, share="revenue_share", label=_percents(deciles.sort("to_percent"))
+    )
+    base = alt.Chart(data).encode(
+        x=alt.X("tenth:O", title="Tenth of the customers by revenue (1: the best)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=5)),
+    )
+    return finish(
+        alt.layer(base.mark_bar(color=ACCENT), base.mark_text(dy=-8, color=INK).encode(text="label:N")).properties(
+            width=WIDTH + 20, height=230
+        ),
+        "Share of revenue by tenth of the customers",
+        f"The best tenth brought {data['label'][0]} of the revenue",
+    )
+
+
+def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
+    """The spend that is expected of all customers within every horizon, with its interval where there is one.
+
+    totals: horizon_days, expected_spend, spend_lower and spend_upper (currency; NULL without an interval).
+    """
+    import altair as alt
+
+    _require(totals, "horizon_days", "expected_spend", "spend_lower", "spend_upper")
+    rows = totals.sort("horizon_days").select(
+        horizon=pl.format("{} days", "horizon_days"),
+        expected=pl.col("expected_spend").cast(pl.Float64),
+        lower=pl.col("spend_lower").cast(pl.Float64),
+        upper=pl.col("spend_upper").cast(pl.Float64),
+        label=pl.Series([short(amount) for amount in totals.sort("horizon_days")["expected_spend"]]),
+    )
+    base = alt.Chart(rows).encode(y=alt.Y("horizon:O", sort=rows["horizon"].to_list(), title=None))
+    layers = alt.layer(
+        base.mark_bar(color=QUIET, height=12).encode(
+            x=alt.X("lower:Q", title="Expected spend, interval shaded", axis=money_axis(), scale=alt.Scale(zero=True)),
+            x2="upper:Q",
+        ),
+        base.mark_point(filled=True, color=ACCENT, size=110, opacity=1).encode(x="expected:Q"),
+        base.mark_text(color=INK, dy=-16).encode(x="expected:Q", text="label:N"),
+    ).properties(width=WIDTH - 10, height=alt.Step(52))
+    return finish(layers, "Expected revenue by horizon", "All customers of today together; new customers are not in it")
+
+
+def cohort_heatmap(cohorts: pl.DataFrame) -> ChartType:
+    """The share of every month's new customers who bought again in the months that followed.
+
+    cohorts: cohort_month (date), age_months (1 and up) and retention (0 to 1); complete months only.
+    """
+    import altair as alt
+
+    _require(cohorts, "cohort_month", "age_months", "retention")
+    data = cohorts.select("age_months", "retention", cohort=pl.col("cohort_month").dt.strftime("%Y-%m"))
+    cells = (
+        alt.Chart(data)
+        .mark_rect(fill=TINT, stroke=PAPER, strokeWidth=1)
+        .encode(
+            x=alt.X("age_months:O", title="Months since the first purchase", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("cohort:O", title=None),
+            fillOpacity=shade("retention"),
+        )
+        .properties(width=WIDTH, height=alt.Step(22))
+    )
+    highest = percent(max(data["retention"].to_list()))
+    return finish(
+        cells,
+        "Who comes back, by month of the first purchase",
+        f"The darker, the more of a month's new customers bought again; the darkest is {highest}",
+    )
+
+
+def ledger_flow(outcomes: pl.DataFrame) -> ChartType:
+    """From all source rows, reason by reason, to the rows that were kept.
+
+    outcomes: one row per outcome (kept, or the reason of a rejection) with rows (count).
+    """
+    import altair as alt
+
+    _require(outcomes, "outcome", "rows")
+    kept = outcomes.filter(pl.col("outcome") == "kept")["rows"].sum()
+    lost = outcomes.filter(pl.col("outcome") != "kept").sort("rows", "outcome", descending=[True, False])
+    left = total = int(outcomes["rows"].sum())
+    steps = [("all rows", 0, total, QUIET)]
+    for reason, rows in lost.select("outcome", "rows").iter_rows():
+        steps.append((reason, left - rows, left, CONTRAST))
+        left -= rows
+    steps.append(("kept", 0, left, ACCENT))
+    data = pl.DataFrame(steps, schema=["step", "begin", "end", "colour"], orient="row").with_columns(
+        label=pl.Series([f"{'−' * (colour == CONTRAST)}{end - begin:,}" for _, begin, end, colour in steps])
+    )
+    base = alt.Chart(data).encode(y=alt.Y("step:N", sort=data["step"].to_list(), title=None))
+    # The longest bar leaves room for its label.
+    reach = alt.Scale(domain=[0, max(total, 1) * 1.25], nice=False)
+    layers = alt.layer(
+        base.mark_bar(height=16).encode(
+            x=alt.X("begin:Q", axis=None, scale=reach), x2="end:Q", color=alt.Color("colour:N", scale=None)
+        ),
+        base.mark_text(align="left", dx=5, color=INK).encode(x=alt.X("end:Q", scale=reach), text="label:N"),
+    ).properties(width=WIDTH - 120, height=alt.Step(25))
+    return finish(layers, "From source rows to rows kept", f"{kept:,} of {total:,} rows are kept")
+
+
+def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
+    """What was forecast and what came, in total, for every past forecast; a plot per horizon.
+
+    totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon).
+    """
+    import altair as alt
+
+    _require(totals, "horizon_days", "forecast_on", "forecast_spend", "actual_spend")
+    series = ["Forecast", "Actual"]
+    horizons = totals["horizon_days"].unique().sort().to_list()
+
+    def panel(horizon: int) -> ChartType:
+        rows = totals.filter(pl.col("horizon_days") == horizon).sort("forecast_on")
+        data = pl.concat(
+            rows.select(
+                day=pl.col("forecast_on").cast(pl.String), series=pl.lit(name), spend=pl.col(column).cast(pl.Float64)
+            )
+            for name, column in zip(series, ("forecast_spend", "actual_spend"), strict=True)
+        )
+        bars = (
+            alt.Chart(data)
+            .mark_bar()
+            .encode(
+                x=alt.X("day:O", title="Day of the forecast", axis=alt.Axis(labelAngle=0)),
+                xOffset=alt.XOffset("series:N", sort=series),
+                y=alt.Y("spend:Q", title=None, axis=money_axis(ticks=4)),
+                color=legend("series", series, [CONTRAST, ACCENT]),
+            )
+        )
+        sized: ChartType = bars.properties(
+            width=WIDTH if len(horizons) == 1 else PANEL_WIDTH,
+            height=190,
+            title=panel_title(f"Next {horizon} days"),
+        )
+        return sized
+
+    bars = alt.concat(*map(panel, horizons), columns=2, spacing=24).resolve_scale(xOffset="independent")
+    return finish(bars, "Total forecast against total spend", "All customers of the time together, in the currency")
+
+
+def ranking(rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = False) -> ChartType:
+    """Names with their amounts as bars, in the order of the rows.
+
+    rows: name (text, each once) and amount (not negative in most rows).
+    unit: what the amounts are, for the subtitle. as_percent: amounts are shares.
+    """
+    import altair as alt
+
+    _require(rows, "name", "amount")
+    data = rows.select(pl.col("name").cast(pl.String), pl.col("amount").cast(pl.Float64))
+    amounts = data["amount"].to_list()
+    written = [percent(amount) if as_percent else short(amount) for amount in amounts]
+    data = data.with_columns(label=pl.Series(written))
+    reach = alt.Scale(domain=[min(0.0, *amounts) * 1.2, max(*amounts, 1e-9) * 1.2], nice=False)
+    base = alt.Chart(data).encode(
+        y=alt.Y("name:N", sort=data["name"].to_list(), title=None, axis=alt.Axis(labelLimit=170)),
+        x=alt.X("amount:Q", axis=None, scale=reach),
+    )
+    layers = alt.layer(
+        base.mark_bar(color=ACCENT, height=16),
+        base.mark_text(align="left", dx=5, color=INK).encode(text="label:N", x=alt.X("amount:Q", scale=reach)),
+    ).properties(width=WIDTH - 120, height=alt.Step(25))
+    return finish(layers, title, unit)
+
+
+def _percents(deciles: pl.DataFrame) -> pl.Series:
+    return pl.Series([percent(share) for share in deciles["revenue_share"]])
 
 
 def _require(frame: pl.DataFrame, *columns: str) -> None:

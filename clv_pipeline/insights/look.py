@@ -1,4 +1,4 @@
-"""The shared look of all charts: colours, titles, legends, short numbers, and the way to PNG bytes.
+"""The shared look of all charts: colours, titles, legends, short numbers, and the ways to PNG bytes and to SVG.
 
 Here: everything that makes two charts belong together. Not here: what a chart shows (charts).
 """
@@ -15,12 +15,26 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 ACCENT, CONTRAST, QUIET = "#0f766e", "#e08e0b", "#b8c4ce"
-TINTS = ["#f1f5f9", "#5eaaa3", ACCENT]
-"""From nothing to much."""
+PAPER = "white"
+TINT = "#5eaaa3"
+"""Of heat maps, from transparent for nothing; INK can be read on all of it."""
+DARK = {
+    INK: "#e5e7eb",
+    MUTED: "#9ca3af",
+    GRID: "#374151",
+    ACCENT: "#2dd4bf",
+    CONTRAST: "#fbbf24",
+    QUIET: "#64748b",
+    PAPER: "#111827",
+    TINT: "#0d6b64",
+}
+"""What every colour is on a dark page."""
 WIDTH = 610
 """Width in px of a single plot; with its axis labels a chart is about 700 px wide."""
 PANEL_WIDTH = 270
 """Width in px of one of two plots side by side."""
+NARROW_WIDTH = 250
+"""Width in px of a plot on a phone, where two plots are not side by side."""
 
 
 def short(amount: float) -> str:
@@ -52,6 +66,13 @@ def legend(field: str, order: list[str], colours: list[str]) -> alt.Color:
 
     scale = alt.Scale(domain=order, range=colours)
     return alt.Color(f"{field}:N", sort=order, scale=scale, legend=alt.Legend(title=None))
+
+
+def shade(field: str) -> alt.FillOpacity:
+    """The depth of TINT by a quantity from 0 on."""
+    import altair as alt
+
+    return alt.FillOpacity(f"{field}:Q", scale=alt.Scale(domainMin=0, range=[0.04, 1]), legend=None)
 
 
 def panel_title(text: str) -> alt.TitleParams:
@@ -88,8 +109,15 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
         "titleFontWeight": "normal",
         "titlePadding": 8,
     }
-    top_legend = {"orient": "top", "labelFontSize": 12, "labelColor": INK, "offset": 10}
-    styled: ChartType = chart.properties(title=head, background="white", padding=14).configure(
+    top_legend = {
+        "orient": "top",
+        "labelFontSize": 12,
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "offset": 10,
+        "labelLimit": 0,
+    }
+    styled: ChartType = chart.properties(title=head, background=PAPER, padding=14).configure(
         # The renderer brings this font along, so that charts look the same on every machine.
         font="Liberation Sans",
         axis=axis,
@@ -104,11 +132,60 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
 
 def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
     """Render a chart in this process and without network: PNG bytes, `scale` pixels per px of the chart."""
-    import altair as alt
     import vl_convert
 
-    version = alt.SCHEMA_VERSION.rsplit(".", 1)[0]
-    return _pack(vl_convert.vegalite_to_png(chart.to_dict(), vl_version=version, scale=scale, allowed_base_urls=[]))
+    png = vl_convert.vegalite_to_png(chart.to_dict(), vl_version=_vega_lite(), scale=scale, allowed_base_urls=[])
+    return _pack(png)
+
+
+def to_svg(chart: ChartType, *, narrow: bool) -> str:
+    """Draw a chart as an SVG element for a page that says its title itself, in light colours (see dark_style).
+
+    `narrow` is for a phone: smaller plots, one below the other.
+    """
+    import vl_convert
+
+    spec = chart.to_dict()
+    del spec["title"]
+    spec |= {"background": "transparent", "padding": 2}
+    # One text alternative for the whole picture instead of a name for every mark.
+    spec["config"]["aria"] = False
+    drawn = _narrowed(spec) if narrow else spec
+    svg: str = vl_convert.vegalite_to_svg(drawn, vl_version=_vega_lite(), allowed_base_urls=[])
+    return svg
+
+
+def dark_style(selector: str) -> str:
+    """CSS rules that give the SVG elements below `selector` their colours on a dark page."""
+    return "\n".join(
+        f'{selector} [{attribute}="{light}"] {{ {attribute}: {dark}; }}'
+        for light, dark in DARK.items()
+        for attribute in ("fill", "stroke")
+    )
+
+
+def _narrowed(part: Any) -> Any:
+    """A specification, or a part of one, as it is drawn on a phone."""
+    if isinstance(part, list):
+        return [_narrowed(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    narrowed = {"vconcat" if key == "hconcat" else key: _narrowed(value) for key, value in part.items()}
+    if isinstance(narrowed.get("width"), int):
+        narrowed["width"] = min(narrowed["width"], NARROW_WIDTH)
+    if "columns" in narrowed:
+        narrowed["columns"] = 1
+    # Where the plot to the left had the labels for both.
+    if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
+        narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
+    return narrowed
+
+
+def _vega_lite() -> str:
+    """The version of the language that charts are written in."""
+    import altair as alt
+
+    return str(alt.SCHEMA_VERSION.rsplit(".", 1)[0])
 
 
 def _pack(png: bytes) -> bytes:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.quality import CheckResult
@@ -188,6 +189,19 @@ def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
     """
     promoted = _promotions(session)
     return {table: promoted[table].content_id for table in tables if table in promoted}
+
+
+def last_checks(session: Session) -> list[dict[str, Any]]:
+    """Of every audited table: table, how many checks of its last audit passed, and the names of those that warned."""
+    rows = session.execute(f"select table_name, checks from ({_LAST_AUDITS}) order by table_name").fetchall()  # noqa: S608
+    return [
+        {
+            "table": table,
+            "passed": sum(check["passed"] for check in checks),
+            "warnings": [check["check"] for check in checks if not check["passed"]],
+        }
+        for table, checks in ((table, json.loads(written)) for table, written in rows)
+    ]
 
 
 def ensure_records(session: Session) -> None:

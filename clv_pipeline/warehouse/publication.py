@@ -23,10 +23,11 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, Session, fingerprint
-from clv_pipeline.warehouse.gate import content_ids, reasons_against_publishing
+from clv_pipeline.warehouse.gate import content_ids, last_checks, reasons_against_publishing
 
 DATABASE = "clv.duckdb"
 CURRENT = "current"
+REPORT = "report.html"
 CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
@@ -34,6 +35,10 @@ NUMBER = "number"
 
 class PublicationError(RuntimeError):
     """A publication that must not or could not be made; what is served stays as it was."""
+
+
+WriteReport = Callable[[Path], None]
+"""Writes the report of a version, whose tables are complete, into its folder."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,11 @@ class Publication:
         """The DuckDB file of this version."""
         return self.directory / DATABASE
 
+    @property
+    def report(self) -> Path:
+        """The report of this version."""
+        return self.directory / REPORT
+
 
 def publish(
     session: Session,
@@ -62,6 +72,7 @@ def publish(
     may_lag: Sequence[str] = (),
     pseudonyms: KeyedHash | None = None,
     always: bool = False,
+    write_report: WriteReport | None = None,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
 
@@ -77,6 +88,7 @@ def publish(
         may_lag: tables that may be older than what they are built from (the model review's).
         pseudonyms: what stands for every customer_id; None to publish the ids.
         always: make a new version even if nothing has changed.
+        write_report: makes the version's report; None for a version without one.
 
     Raises:
         PublicationError: a table is not fit to be published, the files cannot be written or do not read back, or
@@ -89,13 +101,15 @@ def publish(
     final = folder / "versions" / run_id
     with _faults_told(folder):
         sweep_leftovers(folder)
-        if not always and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
+        is_told = write_report is None or (folder / CURRENT / REPORT).exists()
+        may_stay = is_told and not always
+        if may_stay and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
             return served
         if final.exists():
             # The run was killed when this version was complete, and goes on now.
             tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
-            tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms)
+            tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms, write_report)
         point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
@@ -165,6 +179,7 @@ def _make(
     run_id: str,
     config_hash: str,
     pseudonyms: KeyedHash | None,
+    write_report: WriteReport | None,
 ) -> dict[str, tuple[int, str]]:
     """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
     partial = _partial(final)
@@ -173,6 +188,8 @@ def _make(
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
         tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
+        if write_report is not None:
+            write_report(partial)
         _complete(partial, final, tables)
     except BaseException:
         # It may be what fills the disk.
@@ -289,9 +306,11 @@ def _write(
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
             " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
-            " cast(? as varchar) as tables, cast(? as varchar) as pseudonym_key from history_span",
+            " cast(? as varchar) as tables, cast(? as varchar) as checks, cast(? as varchar) as pseudonym_key"
+            " from history_span",
             [
                 *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
+                json.dumps(last_checks(session)),
                 None if pseudonyms is None else pseudonyms.fingerprint,
             ],
         )

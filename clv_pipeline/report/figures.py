@@ -1,0 +1,94 @@
+"""The figures: which query feeds which chart, for the report and for the asset pages of the Dagster UI alike.
+
+How a chart looks is in insights.charts. A figure without anything to draw is None, never an empty frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+    from altair.typing import ChartType
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart of the rows of one query of the report."""
+
+    query: str
+    draw: Callable[[pl.DataFrame], ChartType]
+
+    def of(self, rows: pl.DataFrame) -> ChartType | None:
+        """The chart of these rows; None where there are none."""
+        return None if rows.is_empty() else self.draw(rows)
+
+
+def figures() -> dict[str, Figure]:
+    """All figures by name."""
+    from clv_pipeline.insights import charts
+
+    return {
+        "sales": Figure("days", charts.daily_revenue),
+        "buyers": Figure("months", charts.customers_by_month),
+        "tenths": Figure("tenths", charts.revenue_by_tenth),
+        "rfm": Figure("rfm_grid", charts.rfm_heatmap),
+        "segments": Figure("segments", charts.segment_map),
+        "clusters": Figure("cluster_shares", _clusters),
+        "clv": Figure("clv", _clv),
+        "horizons": Figure("outlook", charts.totals_by_horizon),
+        "cohorts": Figure("cohorts", charts.cohort_heatmap),
+        "products": Figure("products", _products),
+        "countries": Figure("countries", _countries),
+        "campaign": Figure("campaign_segments", _campaign),
+        "ledger": Figure("outcomes", charts.ledger_flow),
+        "backtests": Figure("backtests", charts.forecast_against_actual),
+        "deciles": Figure("deciles", charts.calibration_by_decile),
+        "leaderboard": Figure("scores", _leaderboard),
+        "drivers": Figure("drivers", _drivers),
+    }
+
+
+def _clusters(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import ranking
+
+    return ranking(rows, title="Share of customers by cluster", unit="Groups of similar customers", as_percent=True)
+
+
+def _clv(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import forecast_distribution
+
+    return forecast_distribution(rows, value="clv")
+
+
+def _products(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import ranking
+
+    return ranking(rows, title="Products that brought most", unit="Revenue in the currency of the source")
+
+
+def _countries(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import ranking
+
+    return ranking(rows, title="Countries that brought most", unit="Share of revenue", as_percent=True)
+
+
+def _campaign(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import ranking
+
+    named = rows.rename({"segment": "name", "contacts": "amount"})
+    return ranking(named, title="Customers to contact, by segment", unit="Contacts that fit in the budget")
+
+
+def _leaderboard(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import leaderboard
+
+    return leaderboard(rows, score_title="score (error of size, order and total)", lower_is_better=True)
+
+
+def _drivers(rows: pl.DataFrame) -> ChartType:
+    from clv_pipeline.insights.charts import ranking
+
+    return ranking(rows, title="What the forecasts depend on", unit="Growth of the error without the fact")

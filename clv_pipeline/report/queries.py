@@ -1,0 +1,440 @@
+"""What the report reads: named queries on the published tables, and their rows as cells that know where they are from.
+
+Every query returns its rows in an order that no tie decides; sums of DOUBLE go through DECIMAL, because the same tables
+have to give the same page. A query that finds nothing returns no row, and the template says so.
+"""
+
+# Only text of this module enters the SQL.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+TOP = 15
+"""Rows of a list of the best: customers, products, countries."""
+
+_LONGEST = "(select max(horizon_days) from clv_forecasts)"
+
+_HEADLINE = (
+    "(select min(horizon_days) from clv_forecasts"
+    " where horizon_days >= 90 or horizon_days = (select max(horizon_days) from clv_forecasts))"
+)
+"""The horizon of the summary: the shortest one of a quarter or more, as in what `clv run` prints."""
+
+_CHAMPIONS = (
+    "model_leaderboard.horizon_days, model_leaderboard.model from model_leaderboard where model_leaderboard.is_champion"
+)
+
+QUERIES: dict[str, str] = {
+    "publication": "select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms from publication",
+    "shop": """
+select
+    count(*) as customers,
+    sum(revenue) as revenue,
+    min(first_purchase_date) as first_day,
+    max(as_of) as as_of,
+    count(*) filter (where frequency > 0) as repeat_customers,
+    count(*) filter (where frequency > 0) / count(*) as repeat_share
+from rfm""",
+    "best_tenth": """
+select customers, revenue, revenue_share
+from revenue_distribution
+where kind = 'top' and to_percent = 10""",
+    "last_month": """
+select
+    period_start,
+    revenue,
+    customers,
+    new_customers,
+    new_customers / nullif(customers, 0) as new_share,
+    cast(revenue as double) / nullif(cast(lag(revenue) over (order by period_start) as double), 0) - 1 as change
+from sales_trends
+where period = 'month' and not is_partial
+order by period_start desc
+limit 1""",
+    "outlook": f"""
+select
+    totals.horizon_days,
+    totals.model,
+    totals.expected_spend,
+    totals.spend_lower,
+    totals.spend_upper,
+    totals.interval_level,
+    totals.notes,
+    cast(sum(cast(clv_forecasts.p_purchase as decimal(18, 12))) as double) as expected_buyers,
+    totals.horizon_days = {_HEADLINE} as is_headline
+from forecast_totals as totals
+inner join clv_forecasts using (horizon_days)
+group by all
+order by totals.horizon_days""",
+    "at_risk": f"""
+select
+    count(*) as customers,
+    coalesce(sum(rfm.revenue), 0) as revenue,
+    coalesce(sum(cast(clv_forecasts.expected_spend as decimal(18, 4))), 0) as expected_spend,
+    {_LONGEST} as horizon_days
+from segments
+inner join rfm using (customer_id)
+inner join clv_forecasts using (customer_id)
+where segments.at_risk and clv_forecasts.horizon_days = {_LONGEST}""",
+    "champion": f"""
+select
+    horizon_days,
+    model,
+    cutoffs,
+    bias,
+    abs(bias) as off_by,
+    normalized_gini,
+    mae,
+    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines,
+    why
+from model_leaderboard
+where is_champion
+order by horizon_days = {_HEADLINE} desc, horizon_days""",
+    "days": """
+select period_start as day, cast(revenue as double) as revenue
+from sales_trends
+where period = 'day'
+order by period_start""",
+    "months": """
+select period_start, new_customers, returning_customers, revenue, orders
+from sales_trends
+where period = 'month' and not is_partial
+order by period_start""",
+    "best_month": """
+select period_start, revenue, customers
+from sales_trends
+where period = 'month' and not is_partial
+order by revenue desc, period_start
+limit 1""",
+    "new_and_returning": """
+select
+    count(*) as months,
+    sum(new_customers) / nullif(sum(customers), 0) as new_share,
+    sum(new_customers) as new_customers
+from sales_trends
+where period = 'month' and not is_partial""",
+    "tenths": """
+select to_percent, customers, revenue, revenue_share
+from revenue_distribution
+where kind = 'decile'
+order by to_percent""",
+    "best": """
+select slice, customers, revenue, revenue_share, lowest_revenue
+from revenue_distribution
+where kind = 'top'
+order by to_percent""",
+    "rfm_grid": """
+select r_score, f_score, count(*) as customers
+from rfm
+group by all
+order by all""",
+    "rfm_corners": """
+select
+    count(*) filter (where r_score >= 4 and f_score >= 4) as good,
+    count(*) filter (where r_score >= 4 and f_score >= 4) / count(*) as good_share,
+    count(*) filter (where r_score <= 2 and f_score >= 4) as slipping,
+    count(*) filter (where r_score <= 2 and f_score >= 4) / count(*) as slipping_share
+from rfm""",
+    "segments": """
+select
+    segment_profiles.segment,
+    segment_profiles.customers,
+    segment_profiles.customers / sum(segment_profiles.customers) over () as customer_share,
+    segment_profiles.revenue,
+    segment_profiles.revenue_share,
+    segment_profiles.expected_spend,
+    segment_profiles.horizon_days,
+    segment_actions.recommended_action,
+    segment_actions.channel,
+    segment_actions.max_spend_per_customer,
+    segment_actions.margin
+from segment_profiles
+inner join segment_actions using (segment)
+order by segment_profiles.revenue desc, segment_profiles.segment""",
+    "moves": """
+select from_segment, to_segment, previous_as_of, customers, share_of_segment
+from segment_migrations
+where has_changed
+order by customers desc, from_segment, to_segment
+limit 8""",
+    "clusters": """
+select
+    cluster_name,
+    customers,
+    customer_share,
+    median_days_since_last,
+    median_frequency,
+    median_revenue
+from cluster_profiles
+order by cluster""",
+    "cluster_shares": """
+select cluster_name as name, customer_share as amount
+from cluster_profiles
+order by cluster""",
+    "clv": f"""
+select horizon_days, clv
+from clv_forecasts
+where horizon_days = {_LONGEST}
+order by clv""",
+    "clv_best_tenth": f"""
+select
+    any_value(horizon_days) as horizon_days,
+    count(*) as customers,
+    sum(clv) as clv,
+    cast(sum(clv) filter (where place <= customers_in_all / 10) as double)
+    / nullif(cast(sum(clv) as double), 0) as best_tenth_share,
+    median(clv) as median_clv
+from (
+    select
+        horizon_days,
+        cast(clv as decimal(18, 4)) as clv,
+        row_number() over (order by clv desc, customer_id) as place,
+        count(*) over () as customers_in_all
+    from clv_forecasts
+    where horizon_days = {_LONGEST}
+)""",
+    "top_customers": f"""
+select
+    customer_id,
+    segment,
+    revenue,
+    expected_spend,
+    spend_lower,
+    spend_upper,
+    interval_level,
+    p_purchase,
+    clv,
+    clv_rank,
+    horizon_days
+from customer_overview
+order by clv_rank, customer_id
+limit {TOP}""",
+    "cohorts": """
+select cohort_month, age_months, retention
+from cohorts
+where age_months between 1 and 24 and is_complete
+order by cohort_month, age_months""",
+    "cohort_reading": """
+select
+    age_months,
+    sum(active_customers) as came_back,
+    sum(customers) as customers,
+    sum(active_customers) / sum(customers) as retention,
+    (select max(retention) from cohorts where age_months between 1 and 24 and is_complete) as highest
+from cohorts
+where age_months in (1, 3, 6, 12) and is_complete
+group by age_months
+order by age_months""",
+    "products": f"""
+select product_id as name, cast(revenue as double) as amount, revenue_share, customers, repeat_share
+from product_performance
+order by revenue_rank, product_id
+limit {TOP}""",
+    "product_count": """
+select
+    count(*) as products,
+    cast(sum(revenue) filter (where place * 10 <= count_of_all) as double)
+    / nullif(cast(sum(revenue) as double), 0) as best_tenth_share
+from (
+    select
+        revenue,
+        row_number() over (order by revenue desc, product_id) as place,
+        count(*) over () as count_of_all
+    from product_performance
+)
+having count(*) > 0""",
+    "countries": f"""
+select country as name, revenue_share as amount, revenue, customers, repeat_share
+from country_performance
+order by revenue_rank, country
+limit {TOP}""",
+    "country_count": """
+select count(*) as countries
+from country_performance
+having count(*) > 0""",
+    "campaign": """
+select
+    contact_order as contacts,
+    cumulative_cost,
+    cumulative_return,
+    assumed_uplift,
+    cumulative_break_even_uplift,
+    horizon_days,
+    cost_per_contact,
+    basis
+from campaign_plan
+order by contact_order desc
+limit 1""",
+    "campaign_segments": """
+select
+    segment,
+    count(*) as contacts,
+    sum(cost_per_contact) as cost,
+    sum(expected_return) as expected_return
+from campaign_plan
+group by segment
+order by expected_return desc, segment""",
+    "outcomes": """
+select
+    outcome,
+    cast(sum("rows") as bigint) as "rows",
+    sum("rows") / sum(sum("rows")) over () as share_of_rows,
+    sum(amount) as amount
+from row_ledger
+group by outcome
+order by outcome = 'kept' desc, "rows" desc, outcome""",
+    "files": f"""
+select
+    source_file,
+    cast(sum("rows") as bigint) as all_rows,
+    cast(coalesce(sum("rows") filter (where outcome = 'kept'), 0) as bigint) as kept_rows
+from row_ledger
+group by source_file
+order by all_rows - kept_rows desc, source_file
+limit {TOP}""",
+    "ledger": """
+select
+    count(distinct source_file) as files,
+    cast(sum("rows") as bigint) as all_rows,
+    cast(coalesce(sum("rows") filter (where outcome = 'kept'), 0) as bigint) as kept_rows,
+    coalesce(sum("rows") filter (where outcome = 'kept'), 0) / nullif(sum("rows"), 0) as kept_share
+from row_ledger""",
+    "checks": """
+select
+    count(*) as tables,
+    sum(passed) as passed,
+    sum(len(warnings)) as warned
+from (
+    select unnest(from_json(checks, '[{"table": "VARCHAR", "passed": "INTEGER", "warnings": ["VARCHAR"]}]'),
+        recursive := true)
+    from publication
+)""",
+    "warnings": """
+select "table" as name, unnest(warnings) as warning
+from (
+    select unnest(from_json(checks, '[{"table": "VARCHAR", "passed": "INTEGER", "warnings": ["VARCHAR"]}]'),
+        recursive := true)
+    from publication
+)
+order by all""",
+    "backtests": f"""
+select
+    horizon_days,
+    cutoff as forecast_on,
+    cast(sum(cast(predicted_mean as decimal(24, 8)) * customers) as double) as forecast_spend,
+    cast(sum(cast(actual_mean as decimal(24, 8)) * customers) as double) as actual_spend
+from calibration
+where (horizon_days, model) in (select {_CHAMPIONS})
+group by all
+order by all""",
+    "deciles": f"""
+select horizon_days, model, decile, predicted_mean, actual_mean
+from calibration
+where (horizon_days, model) in (select {_CHAMPIONS})
+qualify cutoff = max(cutoff) over (partition by horizon_days)
+order by all""",
+    "strengths": f"""
+select
+    if(place = 1, 'strongest', 'weakest') as verdict,
+    horizon_days,
+    decile,
+    predicted_mean,
+    actual_mean,
+    bias
+from (
+    select
+        *,
+        predicted_mean / actual_mean - 1 as bias,
+        row_number() over (partition by horizon_days order by abs(predicted_mean / actual_mean - 1), decile) as place,
+        count(*) over (partition by horizon_days) as places
+    from calibration
+    where
+        (horizon_days, model) in (select {_CHAMPIONS})
+        and (horizon_days, cutoff) in (select (horizon_days, max(cutoff)) from calibration group by horizon_days)
+        and actual_mean > 0
+)
+where place in (1, places)
+order by horizon_days, place""",
+    "scores": """
+select horizon_days, model, score, is_champion
+from model_leaderboard
+where score is not null
+order by horizon_days, score, model""",
+    "leaderboard": """
+select *
+from model_leaderboard
+order by horizon_days, rank nulls last, model""",
+    "tracking": f"""
+select
+    as_of,
+    horizon_days,
+    model,
+    status,
+    horizon_ends,
+    elapsed_share,
+    forecast_spend,
+    actual_spend,
+    bias,
+    interval_coverage,
+    interval_level
+from forecast_tracking
+order by status = 'passed' desc, as_of desc, horizon_days
+limit {TOP}""",
+    "drivers": f"""
+select
+    feature as name,
+    importance as amount,
+    direction,
+    horizon_days,
+    model
+from clv_drivers
+where horizon_days = (select max(horizon_days) from clv_drivers) and importance > 0
+order by importance desc, feature
+limit {TOP}""",
+    "dictionary": """
+select
+    tables.table_name as name,
+    tables.comment as description,
+    columns.column_name,
+    columns.data_type,
+    columns.comment as meaning
+from duckdb_tables() as tables
+inner join duckdb_columns() as columns using (schema_name, table_name)
+where tables.database_name = current_database() and columns.database_name = current_database()
+order by tables.table_name, columns.column_index""",
+}
+"""The queries by name. The report lists them, so that every number can be found in the published tables."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value and where it stands: the query, the row (from 0) and the column."""
+
+    value: Any
+    query: str
+    row: int
+    column: str
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+def read(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+    """The rows of a query of the report."""
+    frame: pl.DataFrame = connection.sql(QUERIES[name]).pl()
+    return frame
+
+
+def cells(name: str, frame: pl.DataFrame) -> list[dict[str, Cell]]:
+    """The rows of a query for a template: cells by column."""
+    return [
+        {column: Cell(value, name, number, column) for column, value in row.items()}
+        for number, row in enumerate(frame.iter_rows(named=True))
+    ]

@@ -1,0 +1,55 @@
+"""A small shop with hostile names, published with its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from clv_pipeline_tests.graph.conftest import Shop, new_shop
+
+__all__ = ["new_shop"]
+
+HOSTILE = "<script>alert('&\"')</script>"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A served version: its folder, its database, and the text of its report."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "clv.duckdb"
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def published(new_shop: Callable[[], Shop]) -> Published:
+    """The whole graph on orders in which the best product and a customer are named like markup."""
+    shop = new_shop()
+    path = shop.write_orders("<b>orders.csv", 1_500, seed=3)
+    orders = pl.read_csv(path, infer_schema=False)
+    best_customer, best_product = (
+        orders[column].drop_nulls().mode().sort()[0] for column in ("customer_id", "product_id")
+    )
+    orders.with_columns(
+        pl.col("customer_id").replace(best_customer, HOSTILE),
+        pl.col("product_id").replace(best_product, HOSTILE),
+        unit_price=pl.when(pl.col("product_id") == best_product).then(pl.lit("999.99")).otherwise("unit_price"),
+    ).write_csv(path)
+    result = shop.materialize(
+        models=["own_rate", "bg_nbd"],
+        forecast={"horizons_days": [90]},
+        backtest={"folds": 1},
+        campaign={"budget": 50.0, "cost_per_contact": 1.0, "assumed_uplift": 0.5},
+    )
+    assert result.success
+    return Published(shop.served.parent.resolve())

@@ -1,0 +1,253 @@
+"""The report says what the published tables say, of every shop, in one file that asks nobody for anything."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from clv_pipeline.connections import open_read_only
+from clv_pipeline.insights.look import DARK
+from clv_pipeline.report import summary_lines
+from clv_pipeline.report.figures import figures
+from clv_pipeline.report.formats import FORMATS
+from clv_pipeline.report.page import render
+from clv_pipeline.report.queries import QUERIES
+from clv_pipeline_tests.report.conftest import HOSTILE, Published
+
+LARGEST = 5_000_000
+SECTIONS = [
+    *("summary", "sales", "revenue", "rfm", "segments", "clusters", "value", "expected", "cohorts", "products"),
+    *("campaign", "quality", "accuracy", "drivers", "dictionary", "sources"),
+]
+
+
+@dataclass
+class Number:
+    """A number of the report: what it says, and where it says that it stands."""
+
+    attributes: dict[str, str]
+    text: str = ""
+
+
+class Numbers(HTMLParser):
+    """Collects the <data> elements of a page, and the queries it lists."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[Number] = []
+        self.queries: dict[str, str] = {}
+        self._open: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "data":
+            self.found.append(Number(attributes))
+            self._open = "data"
+        elif attributes.get("id", "").startswith("query-"):
+            self._open = attributes["id"].removeprefix("query-")
+            self.queries[self._open] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("data", "pre"):
+            self._open = None
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "data":
+            self.found[-1].text += data
+        elif self._open is not None:
+            self.queries[self._open] += data
+
+
+def says(text: str, value: Any) -> bool:
+    """Whether what is written is the value, to the digits that are written."""
+    if isinstance(value, date):
+        return text in (f"{value:%B %Y}", f"{value:%d %B %Y}".lstrip("0"))
+    if text == "<0.1%":
+        return bool(0 < value < 0.0005)
+    digits = text.replace(",", "").replace("−", "-").rstrip("%")
+    unit = 100 if text.endswith("%") else 1
+    decimals = len(digits.partition(".")[2])
+    return bool(abs(float(digits) - float(value) * unit) <= 0.5 * 10**-decimals * (1 + 1e-9))
+
+
+def test_every_number_is_that_of_the_published_tables(published: Published) -> None:
+    page = Numbers(published.page)
+    with duckdb.connect(str(published.database), read_only=True) as client:
+        rows = {}
+        for name, query in page.queries.items():
+            found = client.execute(query)
+            columns = [column[0] for column in found.description]
+            rows[name] = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    assert len(page.found) > 250
+    wrong = [
+        number
+        for number in page.found
+        for value in [
+            rows[number.attributes["data-from"]][int(number.attributes["data-row"])][number.attributes["data-column"]]
+        ]
+        if not says(number.text, value) or number.attributes["value"] != str(value)
+    ]
+    assert wrong == []
+
+
+def test_no_number_stands_outside_of_what_can_be_checked(published: Published) -> None:
+    """What is left when marked numbers, names and fixed words are taken out holds no figure."""
+    main = published.page.partition("<main>")[2].partition('<section id="dictionary">')[0]
+    unmarked = re.sub(r"<data [^>]*>[^<]*</data>|<svg.*?</svg>|<[^>]+>", "", main, flags=re.DOTALL)
+    # Sentences and captions: long numbers and money never come from the template.
+    assert re.findall(r"\d{1,3},\d{3}|\d+\.\d+%", re.sub(r"(?m)^.*(Score|past total|Champion).*$", "", unmarked)) == []
+
+
+def test_headline_numbers_are_those_of_plain_sums(published: Published) -> None:
+    with duckdb.connect(str(published.database), read_only=True) as client:
+        [(customers, revenue)] = client.execute("select count(*), sum(revenue) from rfm").fetchall()
+        [(at_risk,)] = client.execute("select count(*) from segments where at_risk").fetchall()
+        [(spend, horizon)] = client.execute(
+            "select sum(expected_spend), any_value(horizon_days) from clv_forecasts where horizon_days = 90"
+        ).fetchall()
+    text = " ".join(summary_lines(published.database))
+    assert f"{customers:,} customers have spent {revenue:,.0f}" in text
+    assert f"next {horizon} days, the customers of today are expected to spend {spend:,.0f}" in text
+    assert f"{at_risk:,} customers used to buy often" in text or at_risk == 0
+
+
+def test_the_summary_is_five_sentences(published: Published) -> None:
+    lines = summary_lines(published.database)
+    assert len(lines) == 5
+    assert all(line.endswith(".") and "<" not in line for line in lines)
+    assert all(html.escape(word, quote=False) in published.page for word in ("stayed away for long", "most valuable"))
+
+
+def test_sections_stand_in_their_order_and_every_link_leads_to_one(published: Published) -> None:
+    assert re.findall(r'<section id="(\w+)">', published.page) == SECTIONS
+    assert re.findall(r'<a href="#(\w+)">', published.page) == SECTIONS
+
+
+def test_everything_from_outside_is_escaped(published: Published) -> None:
+    assert HOSTILE not in published.page
+    assert "<script" not in published.page
+    assert "<b>orders" not in published.page
+    # Where it is known to be shown: the product, the customer, the file.
+    assert published.page.count("&lt;script&gt;") >= 3
+    assert "&lt;b&gt;orders.csv" in published.page
+
+
+def test_the_page_is_one_small_file_that_asks_nobody_for_anything(published: Published) -> None:
+    assert len(published.page.encode()) < LARGEST
+    without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", published.page)
+    assert re.findall(r"(?:src|href|url|@import)\W{1,2}(?!#|data:,)[^\s\"')]+", without_namespaces) == []
+    assert "http" not in without_namespaces.partition('<section id="dictionary">')[0]
+
+
+def test_the_same_tables_give_the_same_bytes(published: Published) -> None:
+    with open_read_only(published.database) as tables:
+        assert render(tables) == published.page
+
+
+def test_every_figure_is_drawn_for_both_widths_with_a_text_alternative(published: Published) -> None:
+    drawn = re.findall(r'<figure id="figure-(\w+)">(.*?)</figure>', published.page, flags=re.DOTALL)
+    assert {name for name, _ in drawn} == set(figures()) - {"countries"}
+    for _, figure in drawn:
+        assert len(re.findall(r'<svg role="img" aria-label="[^"]{20,}"', figure)) == 2
+        assert re.search(r'<p class="reading">.{20,}</p>', figure)
+
+
+def test_every_colour_of_the_drawings_has_one_for_dark_pages(published: Published) -> None:
+    drawings = "".join(re.findall(r"<svg.*?</svg>", published.page, flags=re.DOTALL))
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', drawings)) - {"none", "transparent"} <= set(DARK)
+    # Ids of several drawings in one page would have to be told apart.
+    assert " id=" not in drawings
+
+
+def test_the_dictionary_describes_every_published_table(published: Published) -> None:
+    with duckdb.connect(str(published.database), read_only=True) as client:
+        tables = client.execute("select table_name, comment from duckdb_tables()").fetchall()
+    text = html.unescape(published.page)
+    assert all(f"<summary>{name}</summary>" in text and comment in text for name, comment in tables)
+
+
+EMPTY = [
+    *("calibration", "clv_drivers", "product_performance", "country_performance", "campaign_plan"),
+    *("segment_migrations", "forecast_tracking"),
+]
+
+
+@pytest.fixture
+def copy(published: Published, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published tables, to be changed."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{published.database}' as published (read_only)")
+        connection.execute("copy from database published to memory")
+        connection.execute("detach published")
+        yield connection
+
+
+def test_a_shop_without_products_backtest_drivers_and_campaign_has_a_report(copy: duckdb.DuckDBPyConnection) -> None:
+    for table in EMPTY:
+        copy.execute(f"delete from {table}")
+    copy.execute(
+        "update model_leaderboard set rank = null, cutoffs = 0, score = null, mae = null, bias = null,"
+        " normalized_gini = null, auc = null, score_minus_best_baseline = null, difference_upper = null"
+    )
+    copy.execute("update forecast_totals set spend_lower = null, spend_upper = null, interval_level = null")
+    copy.execute("update customer_overview set spend_lower = null, spend_upper = null, interval_level = null")
+    page = render(copy)
+    for sentence in ("No products are known", "No campaign is planned", "could not be tested yet", "No drivers are"):
+        assert sentence in page
+    assert "figure-deciles" not in page
+    assert "None" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
+
+
+def test_a_single_customer_of_a_single_day_has_a_report(copy: duckdb.DuckDBPyConnection) -> None:
+    [(only,)] = copy.execute("select min(customer_id) from rfm").fetchall()
+    for table in ("rfm", "segments", "clv_forecasts", "customer_overview", "campaign_plan"):
+        copy.execute(f"delete from {table} where customer_id <> ?", [only])
+    [(segment, day)] = copy.execute(
+        "select segment, last_purchase_date from segments join rfm using (customer_id)"
+    ).fetchall()
+    for table in ("segment_profiles", "segment_actions"):
+        copy.execute(f"delete from {table} where segment <> ?", [segment])
+    copy.execute("delete from cluster_profiles where cluster > 1")
+    copy.execute("delete from cohorts where age_months > 0")
+    copy.execute("delete from sales_trends where period <> 'day' or period_start <> ?", [day])
+    page = render(copy)
+    assert "There is no complete month of sales yet." in page
+    assert "no complete month has followed" in page
+
+
+def test_queries_have_an_order_that_no_tie_decides(copy: duckdb.DuckDBPyConnection) -> None:
+    """The same rows in another order in the file give the same answers."""
+    before = {name: copy.execute(query).fetchall() for name, query in QUERIES.items() if name != "dictionary"}
+    for (table,) in copy.execute("select table_name from duckdb_tables()").fetchall():
+        copy.execute(f"create or replace table {table} as select * from {table} order by hash({table}) desc")
+    assert {name: copy.execute(query).fetchall() for name, query in QUERIES.items() if name != "dictionary"} == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "written"),
+    [
+        ("count", 1234567, "1,234,567"),
+        ("money", 999.994, "999.99"),
+        ("money", -1234.5, "−1,234"),
+        ("share", 0.1234, "12.3%"),
+        ("share", 0.0001, "<0.1%"),
+        ("share", 0, "0.0%"),
+        ("change", -0.05, "−5.0%"),
+        ("score", 0.1239, "0.124"),
+        ("day", date(2011, 12, 9), "9 December 2011"),
+        ("month", date(2011, 12, 1), "December 2011"),
+    ],
+)
+def test_numbers_are_written_for_people(kind: str, value: Any, written: str) -> None:
+    assert FORMATS[kind](value) == written
+    assert says(written, value)
