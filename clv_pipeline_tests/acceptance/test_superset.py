@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Response, Route
+from playwright.sync_api import Response, Route, ViewportSize, expect
 
 from clv_pipeline_tests.acceptance.browser import visitor
 from clv_pipeline_tests.acceptance.conftest import PublishedShop
@@ -29,7 +29,7 @@ DRAWN = ("echarts_timeseries_bar", "heatmap_v2")
 """The kinds of charts that are a canvas; numbers and tables are text."""
 
 TROUBLE = re.compile("error|No results|could not|cannot|missing|warning", re.IGNORECASE)
-TALL = {"width": 1500, "height": 2950}
+TALL: ViewportSize = {"width": 1500, "height": 2950}
 RUN_SECONDS = 900
 LARGEST_PICTURE = 500_000
 """Bytes; the picture is part of the repository."""
@@ -120,11 +120,14 @@ def test_a_new_version_is_read_while_superset_runs(superset: Superset, cdnow: Pu
     run = cdnow.start_run(campaign={"budget": 1_000, "cost_per_contact": 2, "assumed_uplift": 0.05})
     answers = {before}
     deadline = time.monotonic() + RUN_SECONDS
-    while run.poll() is None and time.monotonic() < deadline:
-        # Each answer is of one version: the old one until there is the new one, without an error between.
-        answers.add(seen())
-        time.sleep(0.5)
-    assert run.wait(1) == 0, (cdnow.folder / "run.log").read_text()
+    try:
+        while run.poll() is None and time.monotonic() < deadline:
+            # Each answer is of one version: the old one until there is the new one, without an error between.
+            answers.add(seen())
+            time.sleep(0.5)
+        assert run.wait(1) == 0, (cdnow.folder / "run.log").read_text()
+    finally:
+        run.kill()
     after = seen()
     assert after[0] != before[0]
     assert after[1] == 500
@@ -141,7 +144,7 @@ def test_the_example_dashboard_draws_every_chart(
 
     def note(response: Response) -> None:
         if response.status >= 400:
-            refused.append(f"{response.status} {response.url}")
+            refused.append(f"{response.status} {response.url} {response.text()}")
         elif "/api/v1/chart/data" in response.url:
             answers.extend(response.json()["result"])
 
@@ -155,7 +158,7 @@ def test_the_example_dashboard_draws_every_chart(
     with visitor(superset.url, Path(kept) if kept else tmp_path_factory.mktemp("pictures")) as person:
         page = person.page
         page.route("**/*", stay_here)
-        page.set_viewport_size(TALL)  # type: ignore[arg-type]
+        page.set_viewport_size(TALL)
         person.open("/login/")
         person.writes(page.get_by_label("Username"), USER)
         person.writes(page.get_by_label("Password").first, USER)
@@ -171,11 +174,11 @@ def test_the_example_dashboard_draws_every_chart(
         person.sees(re.compile("^Champion: "))
         page.wait_for_load_state("networkidle")
         picture = person.picture("superset")
-        assert page.locator("canvas").count() == sum(chart["viz_type"] in DRAWN for chart in CHARTS)
+        assert refused == []
+        expect(page.locator("canvas")).to_have_count(sum(chart["viz_type"] in DRAWN for chart in CHARTS))
         assert page.get_by_role("table").count() >= sum(chart["viz_type"] == "table" for chart in CHARTS)
         assert page.get_by_role("alert").all_inner_texts() == []
         assert TROUBLE.findall(page.locator("body").inner_text()) == []
-    assert refused == []
     assert len(answers) == len(CHARTS)
     assert [answer["error"] for answer in answers if answer["error"] or not answer["rowcount"]] == []
     assert picture.stat().st_size < LARGEST_PICTURE
