@@ -19,9 +19,10 @@ test: lint
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -m acceptance --timeout 1200
 
-# The pictures of the documentation, taken by the acceptance test of the UI in headless Chromium.
+# The pictures of the documentation, taken by the acceptance tests of the UI and of the report in headless Chromium.
 screenshots: .venv/ready
-	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance/test_ui.py
+	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance clv_pipeline_tests/acceptance/test_ui.py \
+	    clv_pipeline_tests/acceptance/test_report.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .
