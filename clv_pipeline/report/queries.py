@@ -71,16 +71,13 @@ from forecast_totals as totals
 left join clv_forecasts using (horizon_days)
 group by all
 order by totals.horizon_days""",
-    "at_risk": f"""
+    "at_risk": """
 select
     count(*) as customers,
-    coalesce(sum(rfm.revenue), 0) as revenue,
-    coalesce(sum(cast(clv_forecasts.expected_spend as decimal(18, 4))), 0) as expected_spend,
-    {_LONGEST} as horizon_days
+    coalesce(sum(rfm.revenue), 0) as revenue
 from segments
 inner join rfm using (customer_id)
-inner join clv_forecasts using (customer_id)
-where segments.at_risk and clv_forecasts.horizon_days = {_LONGEST}""",
+where segments.at_risk""",
     "champion": f"""
 select
     horizon_days,
@@ -88,10 +85,7 @@ select
     cutoffs,
     bias,
     abs(bias) as off_by,
-    normalized_gini,
-    mae,
-    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines,
-    why
+    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines
 from model_leaderboard
 where is_champion
 order by horizon_days = {_HEADLINE} desc, horizon_days""",
