@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -223,6 +224,24 @@ def test_a_single_customer_of_a_single_day_has_a_report(copy: duckdb.DuckDBPyCon
     page = render(copy)
     assert "There is no complete month of sales yet." in page
     assert "no complete month has followed" in page
+
+
+def test_asset_pages_show_the_charts_numbers_over_runs_and_the_summary(published: Published) -> None:
+    def shown(table: str, name: str) -> Any:
+        event = published.shop.instance.get_latest_materialization_event(dg.AssetKey(table))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization.metadata[name].value
+
+    insights = ("sales_trends", "revenue_distribution", "cohorts", "product_performance", "campaign_plan")
+    for table in (*insights, "row_ledger", "customer_clusters", "clv_drivers"):
+        assert "data:image/png;base64," in shown(table, "plot")
+    assert shown("sales_trends", "customers of the last complete month") > 0
+    assert 0 < shown("revenue_distribution", "share of revenue of the best tenth") <= 1
+    assert shown("published_marts", "report").endswith("/report.html")
+    assert shown("published_marts", "report bytes") == len(published.page.encode())
+    summary = shown("published_marts", "summary").splitlines()
+    assert summary == [f"- {line}" for line in summary_lines(published.database)]
 
 
 def test_nobody_who_was_forgotten_is_left_in_the_report(published: Published, tmp_path: Path) -> None:
