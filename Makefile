@@ -19,10 +19,11 @@ test: lint
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m acceptance --timeout 1200
 
-# The pictures of the documentation, taken by the acceptance tests of the UI and of Superset in headless Chromium.
+# The pictures of the documentation, taken by the acceptance tests of the UI, the report and Superset in Chromium.
 screenshots: .venv/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
-	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_superset.py
+	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
+	    clv_pipeline_tests/acceptance/test_superset.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -444,7 +444,7 @@ def ledger_flow(outcomes: pl.DataFrame) -> ChartType:
             x=alt.X("begin:Q", axis=None, scale=reach), x2="end:Q", color=alt.Color("colour:N", scale=None)
         ),
         base.mark_text(align="left", dx=5, color=INK).encode(x=alt.X("end:Q", scale=reach), text="label:N"),
-    ).properties(width=WIDTH - 120, height=alt.Step(25))
+    ).properties(width=WIDTH - 70, height=alt.Step(25))
     return finish(layers, "From source rows to rows kept", f"{kept:,} of {total:,} rows are kept")
 
 
@@ -509,7 +509,7 @@ def ranking(rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = Fal
     layers = alt.layer(
         base.mark_bar(color=ACCENT, height=16),
         base.mark_text(align="left", dx=5, color=INK).encode(text="label:N", x=alt.X("amount:Q", scale=reach)),
-    ).properties(width=WIDTH - 120, height=alt.Step(25))
+    ).properties(width=WIDTH - 70, height=alt.Step(25))
     return finish(layers, title, unit)
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 TOP = 15
 """Rows of a list of the best: customers, products, countries."""
 
-_LONGEST = "(select max(horizon_days) from clv_forecasts)"
+_LONGEST = "(select max(horizon_days) from forecast_totals)"
 
 _HEADLINE = (
-    "(select min(horizon_days) from clv_forecasts"
-    " where horizon_days >= 90 or horizon_days = (select max(horizon_days) from clv_forecasts))"
+    "(select min(horizon_days) from forecast_totals"
+    " where horizon_days >= 90 or horizon_days = (select max(horizon_days) from forecast_totals))"
 )
 """The horizon of the summary: the shortest one of a quarter or more, as in what `clv run` prints."""
 
@@ -38,9 +38,7 @@ select
     count(*) as customers,
     sum(revenue) as revenue,
     min(first_purchase_date) as first_day,
-    max(as_of) as as_of,
-    count(*) filter (where frequency > 0) as repeat_customers,
-    count(*) filter (where frequency > 0) / count(*) as repeat_share
+    max(as_of) as as_of
 from rfm""",
     "best_tenth": """
 select customers, revenue, revenue_share
@@ -70,19 +68,16 @@ select
     cast(sum(cast(clv_forecasts.p_purchase as decimal(18, 12))) as double) as expected_buyers,
     totals.horizon_days = {_HEADLINE} as is_headline
 from forecast_totals as totals
-inner join clv_forecasts using (horizon_days)
+left join clv_forecasts using (horizon_days)
 group by all
 order by totals.horizon_days""",
-    "at_risk": f"""
+    "at_risk": """
 select
     count(*) as customers,
-    coalesce(sum(rfm.revenue), 0) as revenue,
-    coalesce(sum(cast(clv_forecasts.expected_spend as decimal(18, 4))), 0) as expected_spend,
-    {_LONGEST} as horizon_days
+    coalesce(sum(rfm.revenue), 0) as revenue
 from segments
 inner join rfm using (customer_id)
-inner join clv_forecasts using (customer_id)
-where segments.at_risk and clv_forecasts.horizon_days = {_LONGEST}""",
+where segments.at_risk""",
     "champion": f"""
 select
     horizon_days,
@@ -90,10 +85,7 @@ select
     cutoffs,
     bias,
     abs(bias) as off_by,
-    normalized_gini,
-    mae,
-    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines,
-    why
+    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines
 from model_leaderboard
 where is_champion
 order by horizon_days = {_HEADLINE} desc, horizon_days""",
@@ -116,7 +108,6 @@ limit 1""",
     "new_and_returning": """
 select
     count(*) as months,
-    sum(new_customers) / nullif(sum(customers), 0) as new_share,
     sum(new_customers) as new_customers
 from sales_trends
 where period = 'month' and not is_partial""",
@@ -138,9 +129,9 @@ order by all""",
     "rfm_corners": """
 select
     count(*) filter (where r_score >= 4 and f_score >= 4) as good,
-    count(*) filter (where r_score >= 4 and f_score >= 4) / count(*) as good_share,
+    count(*) filter (where r_score >= 4 and f_score >= 4) / nullif(count(*), 0) as good_share,
     count(*) filter (where r_score <= 2 and f_score >= 4) as slipping,
-    count(*) filter (where r_score <= 2 and f_score >= 4) / count(*) as slipping_share
+    count(*) filter (where r_score <= 2 and f_score >= 4) / nullif(count(*), 0) as slipping_share
 from rfm""",
     "segments": """
 select

@@ -28,8 +28,9 @@ source:
     path: lifetimes:CDNOW_master.txt
     columns: {customer_id: customer_id, ordered_at: date, quantity: number_of_cds, amount: dollar_value}
 cleaning: {deduplicate: false}
-models: [own_rate, last_window, bg_nbd]
-forecast: {horizons_days: [90, 365]}
+models: [own_rate, bg_nbd]
+forecast: {horizons_days: [90]}
+backtest: {folds: 2}
 campaign: {budget: 1000, cost_per_contact: 1.5, assumed_uplift: 0.05}
 """
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}

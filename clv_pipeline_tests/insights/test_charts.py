@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv_pipeline.insights import charts
-from clv_pipeline.insights.look import percent, short
+from clv_pipeline.insights.look import percent, short, to_svg
 from clv_pipeline.insights.value_bins import value_bins
 
 if TYPE_CHECKING:
@@ -53,6 +53,39 @@ def revenue(days: int, first: date = date(2024, 1, 3)) -> pl.DataFrame:
     return pl.DataFrame({"day": [first + timedelta(n) for n in range(days)], "revenue": [100.0] * days})
 
 
+def months() -> pl.DataFrame:
+    starts = [date(2024, month, 1) for month in range(1, 13)]
+    return pl.DataFrame({"period_start": starts, "new_customers": [30] * 12, "returning_customers": [70] * 12})
+
+
+def tenths() -> pl.DataFrame:
+    return pl.DataFrame({"to_percent": range(10, 101, 10), "revenue_share": [0.46] + [0.06] * 9})
+
+
+def totals() -> pl.DataFrame:
+    rows = [(30, 1e4, 8e3, 1.3e4), (365, 1e5, None, None)]
+    columns = ["horizon_days", "expected_spend", "spend_lower", "spend_upper"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def cohorts() -> pl.DataFrame:
+    rows = [(date(2024, month, 1), age, 1 / (age + 2)) for month in range(1, 13) for age in range(1, 14 - month)]
+    return pl.DataFrame(rows, schema=["cohort_month", "age_months", "retention"], orient="row")
+
+
+def outcomes() -> pl.DataFrame:
+    return pl.DataFrame({"outcome": ["no customer", "kept", "exact duplicate"], "rows": [200, 700, 100]})
+
+
+def past() -> pl.DataFrame:
+    rows = [(h, date(2024, m, 1), 90.0 * h, 100.0 * h) for h in (30, 90) for m in (1, 2, 3)]
+    return pl.DataFrame(rows, schema=["horizon_days", "forecast_on", "forecast_spend", "actual_spend"], orient="row")
+
+
+def countries() -> pl.DataFrame:
+    return pl.DataFrame({"name": ["United Kingdom", "EIRE"], "amount": [0.9, 0.001]})
+
+
 def every_chart() -> dict[str, ChartType]:
     return {
         "forecast_distribution": charts.forecast_distribution(forecasts()),
@@ -61,6 +94,13 @@ def every_chart() -> dict[str, ChartType]:
         "segment_map": charts.segment_map(segments()),
         "rfm_heatmap": charts.rfm_heatmap(grid()),
         "daily_revenue": charts.daily_revenue(revenue(730)),
+        "customers_by_month": charts.customers_by_month(months()),
+        "revenue_by_tenth": charts.revenue_by_tenth(tenths()),
+        "totals_by_horizon": charts.totals_by_horizon(totals()),
+        "cohort_heatmap": charts.cohort_heatmap(cohorts()),
+        "ledger_flow": charts.ledger_flow(outcomes()),
+        "forecast_against_actual": charts.forecast_against_actual(past()),
+        "ranking": charts.ranking(countries(), title="Countries", unit="Share of revenue", as_percent=True),
     }
 
 
@@ -81,6 +121,19 @@ def test_every_chart_becomes_a_small_picture_that_fits_the_page(name: str) -> No
     assert png.startswith(b"\x89PNG")
     assert len(png) < 80_000
     assert 600 * 1.5 < int.from_bytes(png[16:20], "big") < 730 * 1.5
+
+
+@pytest.mark.parametrize("name", every_chart())
+def test_every_chart_becomes_an_svg_that_fits_a_screen_and_a_phone(name: str) -> None:
+    """In the page its title stands in HTML; other marks have no names of their own."""
+    widths = {}
+    for narrow in (False, True):
+        svg = to_svg(every_chart()[name], narrow=narrow)
+        widths[narrow] = float(svg.partition(' width="')[2].partition('"')[0])
+        assert title(every_chart()[name])["text"] not in svg
+        assert "aria-" not in svg
+        assert " id=" not in svg
+    assert widths[True] < 400 < widths[False] < 730
 
 
 @pytest.mark.parametrize("name", every_chart())
@@ -170,6 +223,29 @@ def test_revenue_is_drawn_over_complete_weeks_so_that_no_week_looks_like_a_colla
     assert {row["revenue"] for row in drawn(chart)} == {700.0}
     assert title(chart)["text"] == "Revenue per week"
     assert title(chart)["subtitle"].startswith("103 complete weeks, Mondays 2024-01-08 to 2025-12-22")
+
+
+def test_the_flow_goes_from_all_rows_over_the_largest_reason_to_those_kept() -> None:
+    steps = [(row["step"], row["begin"], row["end"], row["label"]) for row in drawn(charts.ledger_flow(outcomes()))]
+
+    assert steps == [
+        ("all rows", 0, 1_000, "1,000"),
+        ("no customer", 800, 1_000, "−200"),
+        ("exact duplicate", 700, 800, "−100"),
+        ("kept", 0, 700, "700"),
+    ]
+
+
+def test_a_horizon_without_an_interval_is_drawn_without_one() -> None:
+    lower = {row["horizon"]: row["lower"] for row in drawn(charts.totals_by_horizon(totals()))}
+
+    assert lower == {"30 days": 8e3, "365 days": None}
+
+
+def test_amounts_are_ranked_in_the_order_given_and_small_ones_stay_visible_in_words() -> None:
+    chart = charts.ranking(countries(), title="Countries", unit="Share of revenue", as_percent=True)
+
+    assert [(row["name"], row["label"]) for row in drawn(chart)] == [("United Kingdom", "90%"), ("EIRE", "<1%")]
 
 
 def test_days_without_sales_count_as_zero_and_few_weeks_are_drawn_by_day() -> None:

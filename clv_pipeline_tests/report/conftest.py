@@ -13,14 +13,19 @@ from clv_pipeline_tests.graph.conftest import Shop, new_shop
 
 __all__ = ["new_shop"]
 
-HOSTILE = "<script>alert('&\"')</script>"
+PRODUCT = "<script>alert('&\"')</script>"
+CUSTOMER = "<i>best</i> & customer"
 
 
 @dataclass(frozen=True)
 class Published:
-    """A served version: its folder, its database, and the text of its report."""
+    """A served version: its shop, its database, and the text of its report."""
 
-    folder: Path
+    shop: Shop
+
+    @property
+    def folder(self) -> Path:
+        return self.shop.served.parent.resolve()
 
     @property
     def database(self) -> Path:
@@ -41,8 +46,8 @@ def published(new_shop: Callable[[], Shop]) -> Published:
         orders[column].drop_nulls().mode().sort()[0] for column in ("customer_id", "product_id")
     )
     orders.with_columns(
-        pl.col("customer_id").replace(best_customer, HOSTILE),
-        pl.col("product_id").replace(best_product, HOSTILE),
+        pl.col("customer_id").replace(best_customer, CUSTOMER),
+        pl.col("product_id").replace(best_product, PRODUCT),
         unit_price=pl.when(pl.col("product_id") == best_product).then(pl.lit("999.99")).otherwise("unit_price"),
     ).write_csv(path)
     result = shop.materialize(
@@ -52,4 +57,4 @@ def published(new_shop: Callable[[], Shop]) -> Published:
         campaign={"budget": 50.0, "cost_per_contact": 1.0, "assumed_uplift": 0.5},
     )
     assert result.success
-    return Published(shop.served.parent.resolve())
+    return Published(shop)

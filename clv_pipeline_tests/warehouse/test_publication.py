@@ -62,6 +62,29 @@ def test_a_version_stays_served_until_a_table_changes(session: Session, tmp_path
     assert read(tmp_path, "select id from things") == [(2,)]
 
 
+def test_a_version_holds_the_report_that_was_made_from_it_and_one_without_is_replaced(
+    session: Session, tmp_path: Path
+) -> None:
+    def write_report(version: Path) -> None:
+        with duckdb.connect(str(version / "clv.duckdb"), read_only=True) as tables:
+            (version / "report.html").write_text(str(tables.execute("select list(id) from things").fetchall()))
+
+    put = partial(publish, session, fill(session, 1), tmp_path, config_hash="c0ffee", keep=3)
+    put(run_id="first")
+    second = put(run_id="second", write_report=write_report)
+    assert second.is_new
+    assert second.report.read_text() == "[([1],)]"
+    assert not put(run_id="third", write_report=write_report).is_new
+
+
+def test_a_publication_says_which_checks_passed_and_which_warned(session: Session, tmp_path: Path) -> None:
+    put_out(session, fill(session, 1), tmp_path, "first")
+    [(checks,)] = read(tmp_path, "select checks from publication")
+    things = next(table for table in json.loads(str(checks)) if table["table"] == "things")
+    assert things["passed"] == 1 + len(contract("things").expectations)
+    assert things["warnings"] == []
+
+
 def test_a_served_version_that_cannot_be_read_is_replaced(session: Session, tmp_path: Path) -> None:
     contracts = fill(session, 1)
     database = put_out(session, contracts, tmp_path, "first").database
