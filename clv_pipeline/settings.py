@@ -186,6 +186,12 @@ class Storage(Block):
     keep_versions: int = Field(default=5, ge=1)
     wait_minutes: float = Field(default=60, ge=0)
     """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """What DuckDB may take, in 10⁹ bytes; the models come on top. By default four fifths of the machine's."""
+    spill_gb: float | None = Field(default=None, gt=0)
+    """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
+    threads: int | None = Field(default=None, ge=1)
+    """Of DuckDB. By default as many as there are cores, and at least four."""
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
@@ -330,7 +336,7 @@ class Settings(Block):
 
         Another key for pseudonyms is another configuration.
         """
-        return self._hash_without({"storage": {"home", "wait_minutes"}, "alerts": True})
+        return self._hash_without({"storage": set(Storage.model_fields) - {"keep_versions"}, "alerts": True})
 
     @property
     def recipe_hash(self) -> str:

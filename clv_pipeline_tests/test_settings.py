@@ -66,7 +66,14 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert sorted(settings.models) == sorted(MODELS)
     assert settings.backtest.folds == 3
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
-    assert settings.storage.model_dump() == {"home": "data", "keep_versions": 5, "wait_minutes": 60}
+    assert settings.storage.model_dump() == {
+        "home": "data",
+        "keep_versions": 5,
+        "wait_minutes": 60,
+        "memory_gb": None,
+        "spill_gb": None,
+        "threads": None,
+    }
     assert not settings.alerts.configured
 
 

@@ -24,6 +24,7 @@ from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_m
 from clv_pipeline.warehouse import (
     Admission,
     GateError,
+    Limits,
     PublicationError,
     Session,
     StorageError,
@@ -65,7 +66,9 @@ class Pipeline:
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings."""
         directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
-        return cls(settings, Warehouse(settings.warehouse_path, directories), load_models())
+        storage = settings.storage
+        limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
+        return cls(settings, Warehouse(settings.warehouse_path, directories, limits), load_models())
 
     @property
     def recipe(self) -> str:

@@ -4,7 +4,7 @@ The warehouse file is private to the pipeline; what others read is a publication
 """
 
 from clv_pipeline.warehouse.daily import stage_model
-from clv_pipeline.warehouse.duckdb_engine import Session, Warehouse
+from clv_pipeline.warehouse.duckdb_engine import Limits, Session, Warehouse
 from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.kept_versions import point_back
 from clv_pipeline.warehouse.lock import WarehouseBusyError
@@ -14,6 +14,7 @@ from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 __all__ = [
     "Admission",
     "GateError",
+    "Limits",
     "Publication",
     "PublicationError",
     "Session",

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,23 @@ class Session:
             )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What DuckDB may take of the machine; None: DuckDB's own default, and THREADS."""
+
+    memory_gb: float | None = None
+    spill_gb: float | None = None
+    threads: int | None = None
+
+    def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Hold an open database to the limits. DuckDB ignores the one of disk among the options of opening it."""
+        connection.execute("set threads = $threads", {"threads": self.threads or THREADS})
+        for setting, size in (("memory_limit", self.memory_gb), ("max_temp_directory_size", self.spill_gb)):
+            if size is not None:
+                # In bytes, because DuckDB takes whole numbers of a unit only.
+                connection.execute(f"set {setting} = $size", {"size": f"{round(size * 1e9)}B"})
+
+
 class Warehouse:
     """The pipeline's private database file, opened at most once per process and kept to its end.
 
@@ -237,9 +255,10 @@ class Warehouse:
     gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
     """
 
-    def __init__(self, path: Path, directories: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, directories: Sequence[Path] = (), limits: Limits | None = None) -> None:
         self.path = path
         self.directories = directories
+        self.limits = limits or Limits()
         self.lock = WriterLock(path.with_suffix(".lock"))
         self._session: Session | None = None
 
@@ -323,9 +342,8 @@ class Warehouse:
         session.close()
         self._session = None
         os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
-        for folder in (self.work_dir, self.path.parent / "spill"):
-            if folder.exists():
-                shutil.rmtree(folder)
+        if self.work_dir.exists():
+            shutil.rmtree(self.work_dir)
         self._session = Session(self._connect())
 
     def close(self) -> None:
@@ -337,13 +355,15 @@ class Warehouse:
         atexit.unregister(self.close)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
+        spill = self.path.parent / "spill"
+        if spill.exists():  # of a run that was killed
+            shutil.rmtree(spill)
         try:
             connection = duckdb.connect(
                 str(self.path),
                 config={
-                    "temp_directory": str(self.path.parent / "spill"),
+                    "temp_directory": str(spill),
                     "storage_compatibility_version": STORAGE_VERSION,
-                    "threads": THREADS,
                     **RESTRICTED,
                 },
             )
@@ -355,5 +375,6 @@ class Warehouse:
                     " again; to look at data, open published/current/clv.duckdb."
                 ) from error
             raise
+        self.limits.apply(connection)
         restrict(connection, [self.path.parent, *self.directories])
         return connection

@@ -1,4 +1,5 @@
-"""What DuckDB says of a damaged file, a stray log, a full disk and missing permissions, and what to do then."""
+"""What DuckDB says of a damaged file, a stray log, a full disk, too little memory and missing permissions, and what to
+do then."""
 
 from __future__ import annotations
 
@@ -20,6 +21,12 @@ def storage_error(error: BaseException | None, warehouse: Path) -> StorageError 
     if not isinstance(error, duckdb.Error | OSError):
         return None
     text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StorageError(
+            "the work needs more memory, or more disk for what does not fit into it, than it may take"
+            f" ({text.strip()}). Raise storage.memory_gb and storage.spill_gb in clv.yaml, as far as the machine has"
+            " them; tables and publications are as they were."
+        )
     if any(words in text for words in _DAMAGED):
         return StorageError(
             f"{warehouse} is damaged ({text}). Put a backup in its place, or move it away and run"
