@@ -157,7 +157,7 @@ def test_any_sequence_of_arrivals_changes_and_removals_ends_like_a_full_refresh(
 
 
 @pytest.mark.acceptance
-@settings(BUDGET, max_examples=80)
+@settings(BUDGET, max_examples=30)
 @SEQUENCES
 def test_many_sequences_of_arrivals_changes_and_removals_end_like_a_full_refresh(
     first: list[list[str]], later: list[list[tuple[str, int, list[str]]]]
