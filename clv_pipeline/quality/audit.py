@@ -131,6 +131,8 @@ class Auditor:
             # GX's stubs know neither engine keywords nor the shape of its own progress bar setting.
             context: Any = gx.get_context(mode="ephemeral")
             context.variables.progress_bars = {"globally": False}
+            # GX would write its whole configuration as YAML, into memory, three times an audit: a fifth of its time.
+            context.variables.save = _save_nothing
             self._source = context.data_sources.add_sql(
                 "warehouse", connection_string=URL, kwargs=connection_arguments(self._connection)
             )
@@ -149,6 +151,10 @@ class Auditor:
         finally:
             self._source.delete_asset(relation)
         return {result.expectation_config.meta["name"]: result for result in outcome.results}
+
+
+def _save_nothing() -> None:
+    """An ephemeral context has nothing to keep."""
 
 
 def _exception_text(info: Mapping[str, Any] | None) -> str | None:

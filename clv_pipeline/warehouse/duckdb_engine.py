@@ -85,6 +85,8 @@ class Session:
         self.changed_days: str | None = None
         """A query for the days (column `day`) on which what is staged differs from what is live, where they are known:
         set by whoever stages it. None: every day may differ."""
+        self.has_gate = False
+        """Whether the gate's records are known to be there."""
 
     def close(self) -> None:
         """Close the connection and what shares it."""

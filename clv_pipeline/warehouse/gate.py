@@ -205,9 +205,11 @@ def last_checks(session: Session) -> list[dict[str, Any]]:
 
 
 def ensure_records(session: Session) -> None:
-    """Create the schema `gate` where it is missing."""
-    session.execute(_RECORDS)
-    ensure_log(session)
+    """Create the schema `gate` where it is missing; looked at once in a session."""
+    if not session.has_gate:
+        session.execute(_RECORDS)
+        ensure_log(session)
+        session.has_gate = True
 
 
 class GateError(RuntimeError):

@@ -35,10 +35,10 @@ screened as not materialized (
             when settings.outliers = 'drop' and raw_rows.amount > fence.upper_amount then 'outlier'
         end as reason,
         settings.deduplicate,
-        -- Comparing 64-bit hashes first leaves only the few rows that may have a twin to be compared in full.
+        -- Comparing 64-bit hashes of what tells rows apart leaves only the few that may have a twin
+        -- to be compared in full.
         hash(
-            raw_rows.customer_id, raw_rows.order_id, raw_rows.ordered_at, raw_rows.product_id,
-            raw_rows.quantity, raw_rows.unit_price, raw_rows.amount, raw_rows.country, raw_rows.attributes
+            raw_rows.customer_id, raw_rows.order_id, raw_rows.ordered_at, raw_rows.product_id, raw_rows.amount
         ) as fingerprint
     from raw_rows
     cross join settings
