@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -193,13 +194,13 @@ def _try_to_open(path: Path) -> str:
 
 def test_a_second_process_is_told_who_holds_the_warehouse(warehouse: Warehouse) -> None:
     warehouse.open("run 42")
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        said = pool.apply(_try_to_open, (warehouse.path,))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        said = other.submit(_try_to_open, warehouse.path).result()
     assert "run 42" in said
     assert "process" in said
     warehouse.close()
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(_try_to_open, (warehouse.path,)) == "opened"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        assert other.submit(_try_to_open, warehouse.path).result() == "opened"
 
 
 def test_what_a_killed_run_had_staged_is_gone_when_the_next_one_opens_the_warehouse(warehouse: Warehouse) -> None:
