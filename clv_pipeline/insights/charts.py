@@ -347,9 +347,8 @@ def revenue_by_tenth(deciles: pl.DataFrame) -> ChartType:
     import altair as alt
 
     _require(deciles, "to_percent", "revenue_share")
-    data = deciles.sort("to_percent").select(
-        tenth=pl.col("to_percent") // 10, share="revenue_share", label=_percents(deciles.sort("to_percent"))
-    )
+    data = deciles.sort("to_percent").select(tenth=pl.col("to_percent") // 10, share="revenue_share")
+    data = data.with_columns(label=pl.Series([percent(share) for share in data["share"]]))
     base = alt.Chart(data).encode(
         x=alt.X("tenth:O", title="Tenth of the customers by revenue (1: the best)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=5)),
@@ -376,8 +375,8 @@ def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
         expected=pl.col("expected_spend").cast(pl.Float64),
         lower=pl.col("spend_lower").cast(pl.Float64),
         upper=pl.col("spend_upper").cast(pl.Float64),
-        label=pl.Series([short(amount) for amount in totals.sort("horizon_days")["expected_spend"]]),
     )
+    rows = rows.with_columns(label=pl.Series([short(amount) for amount in rows["expected"]]))
     base = alt.Chart(rows).encode(y=alt.Y("horizon:O", sort=rows["horizon"].to_list(), title=None))
     layers = alt.layer(
         base.mark_bar(color=QUIET, height=12).encode(
@@ -511,10 +510,6 @@ def ranking(rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = Fal
         base.mark_text(align="left", dx=5, color=INK).encode(text="label:N", x=alt.X("amount:Q", scale=reach)),
     ).properties(width=WIDTH - 70, height=alt.Step(25))
     return finish(layers, title, unit)
-
-
-def _percents(deciles: pl.DataFrame) -> pl.Series:
-    return pl.Series([percent(share) for share in deciles["revenue_share"]])
 
 
 def _require(frame: pl.DataFrame, *columns: str) -> None:

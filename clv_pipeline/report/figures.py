@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,59 +37,43 @@ def figures() -> dict[str, Figure]:
         "tenths": Figure("tenths", charts.revenue_by_tenth),
         "rfm": Figure("rfm_grid", charts.rfm_heatmap),
         "segments": Figure("segments", charts.segment_map),
-        "clusters": Figure("cluster_shares", _clusters),
-        "clv": Figure("clv", _clv),
+        "clusters": Figure(
+            "cluster_shares",
+            partial(
+                charts.ranking,
+                title="Share of customers by cluster",
+                unit="Groups of similar customers",
+                as_percent=True,
+            ),
+        ),
+        "clv": Figure("clv", partial(charts.forecast_distribution, value="clv")),
         "horizons": Figure("outlook", charts.totals_by_horizon),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
-        "products": Figure("products", _products),
-        "countries": Figure("countries", _countries),
-        "campaign": Figure("campaign_segments", _campaign),
+        "products": Figure(
+            "products",
+            partial(charts.ranking, title="Products that brought most", unit="Revenue in the currency of the source"),
+        ),
+        "countries": Figure(
+            "countries",
+            partial(charts.ranking, title="Countries that brought most", unit="Share of revenue", as_percent=True),
+        ),
+        "campaign": Figure("campaign_segments", _contacts),
         "ledger": Figure("outcomes", charts.ledger_flow),
         "backtests": Figure("backtests", charts.forecast_against_actual),
         "deciles": Figure("deciles", charts.calibration_by_decile),
-        "leaderboard": Figure("scores", _leaderboard),
-        "drivers": Figure("drivers", _drivers),
+        "leaderboard": Figure(
+            "scores",
+            partial(charts.leaderboard, score_title="score (error of size, order and total)", lower_is_better=True),
+        ),
+        "drivers": Figure(
+            "drivers",
+            partial(charts.ranking, title="What the forecasts depend on", unit="Growth of the error without the fact"),
+        ),
     }
 
 
-def _clusters(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import ranking
-
-    return ranking(rows, title="Share of customers by cluster", unit="Groups of similar customers", as_percent=True)
-
-
-def _clv(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import forecast_distribution
-
-    return forecast_distribution(rows, value="clv")
-
-
-def _products(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import ranking
-
-    return ranking(rows, title="Products that brought most", unit="Revenue in the currency of the source")
-
-
-def _countries(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import ranking
-
-    return ranking(rows, title="Countries that brought most", unit="Share of revenue", as_percent=True)
-
-
-def _campaign(rows: pl.DataFrame) -> ChartType:
+def _contacts(rows: pl.DataFrame) -> ChartType:
     from clv_pipeline.insights.charts import ranking
 
     named = rows.rename({"segment": "name", "contacts": "amount"})
     return ranking(named, title="Customers to contact, by segment", unit="Contacts that fit in the budget")
-
-
-def _leaderboard(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import leaderboard
-
-    return leaderboard(rows, score_title="score (error of size, order and total)", lower_is_better=True)
-
-
-def _drivers(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import ranking
-
-    return ranking(rows, title="What the forecasts depend on", unit="Growth of the error without the fact")
