@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.contracts import Contract, ContractError, load_contract
+from clv_pipeline.sql_models.functions import PROVEN, functions_of
 
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
@@ -86,7 +87,7 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
 
     Raises:
         ContractError: a contract is wrong, SQL stands without one, a table is named twice, a query reads
-            an unknown table, or its columns are not the declared ones.
+            an unknown table, uses a function that is not proven on Spark, or its columns are not the declared ones.
     """
     models: dict[str, TableModel] = {}
     for path in sorted(folder.glob("*/*.yml")):
@@ -112,6 +113,12 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
 def _hold_against_contract(model: SqlModel, models: dict[str, TableModel]) -> None:
     if unknown := [name for name in model.dependencies if name not in models]:
         raise ContractError(f"{model.name}.sql reads {', '.join(unknown)}: no contract of that name")
+    if unproven := functions_of(model.parsed, DIALECT) - PROVEN:
+        raise ContractError(
+            f"{model.name}.sql uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
+            " query without it; or add it to PROVEN in clv_pipeline/sql_models/functions.py, and keep it there if"
+            " clv_pipeline_tests/acceptance/test_spark_parity.py passes"
+        )
     declared = [column.name for column in model.contract.columns]
     if model.projected_columns != declared:
         raise ContractError(

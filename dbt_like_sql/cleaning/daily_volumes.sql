@@ -45,7 +45,7 @@ history as (
 ),
 
 calendar as (
-    select cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as ordered_on
+    select unnest(cast(generate_series(first_day, last_day, interval 1 day) as date[])) as ordered_on
     from history
 ),
 

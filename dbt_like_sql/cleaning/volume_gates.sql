@@ -107,7 +107,7 @@ weekdays as (
         kept_rows,
         median(kept_rows) over same_weekday as usual_rows,
         count(*) over same_weekday as days_before,
-        count(*) filter (where kept_rows > 0) over same_weekday as open_days_before
+        count_if(kept_rows > 0) over same_weekday as open_days_before
     from volumes
     window same_weekday as (
         partition by dayofweek(ordered_on) order by ordered_on rows between 8 preceding and 1 preceding

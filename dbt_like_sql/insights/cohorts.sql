@@ -38,8 +38,8 @@ ages as (
     select
         activity.cohort_month,
         activity.customers,
-        cast(
-            unnest(generate_series(activity.cohort_month, span.as_of, interval 1 month)) as date
+        unnest(
+            cast(generate_series(activity.cohort_month, span.as_of, interval 1 month) as date[])
         ) as activity_month
     from activity
     cross join span

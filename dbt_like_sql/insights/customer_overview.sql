@@ -82,7 +82,8 @@ measured as (
         main_drivers.place,
         main_drivers.direction,
         main_drivers.label,
-        cast(
+        -- The type of such a mixture is said, because engines differ in it.
+        cast(cast(
             case main_drivers.feature
                 when 'days_since_last' then today.days_since_last
                 when 'frequency' then today.frequency
@@ -90,8 +91,8 @@ measured as (
                 when 'recent_activity' then today.spend_365_days
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
-            end as decimal(18, 2)
-        ) as fact
+            end as double
+        ) as decimal(18, 2)) as fact
     from today
     cross join main_drivers
 ),

@@ -34,7 +34,7 @@ sales as (
 ),
 
 calendar as (
-    select cast(unnest(generate_series(first_day, as_of, interval 1 day)) as date) as calendar_day
+    select unnest(cast(generate_series(first_day, as_of, interval 1 day) as date[])) as calendar_day
     from span
 ),
 

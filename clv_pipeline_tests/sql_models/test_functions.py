@@ -1,0 +1,42 @@
+"""The list of proven functions says neither more nor less than the models use."""
+
+from __future__ import annotations
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from clv_pipeline.sql_models import SqlModel, load_models
+from clv_pipeline.sql_models.functions import PROVEN, functions_of
+from clv_pipeline.sql_models.loader import DIALECT
+
+
+def test_every_proven_function_is_used_and_no_other() -> None:
+    models = [model for model in load_models().values() if isinstance(model, SqlModel)]
+    used = {name for model in models for name in functions_of(model.parsed, DIALECT)}
+    assert used == PROVEN
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("select a + 1 as b, a and b or not c, a like 'x' from t", set()),
+        ("select case when a > 1 then upper(b) end from t", {"upper"}),
+        (
+            "select string_agg(a, ',' order by a) filter (where list_contains(b, a)) from t",
+            {"listagg", "array_contains"},
+        ),
+        (
+            "select a::date, sum(b) over (order by a) from t qualify rank() over (order by a) = 1",
+            {"cast", "sum", "rank"},
+        ),
+        (
+            "select my_own(a) from (select unnest(b) as a from t) where exists (select 1 from t)",
+            {"my_own", "unnest", "exists"},
+        ),
+    ],
+)
+def test_functions_are_found_wherever_they_are_called(sql: str, names: set[str]) -> None:
+    query = sqlglot.parse_one(sql, read=DIALECT)
+    assert isinstance(query, exp.Query)
+    assert functions_of(query, DIALECT) == names
