@@ -16,7 +16,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import venv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +27,10 @@ from urllib.parse import quote
 import pytest
 
 from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_answers
+from clv_pipeline_tests.acceptance.locked_programs import CACHE, UV, install_locked
 from clv_pipeline_tests.alert_receivers import free_port
 
 LOCK = Path(__file__).with_name("superset.lock")
-CACHE = Path(__file__).parents[2] / ".cache" / "superset"
-UV = "uv==0.13.*"
-"""Installs the two hundred packages in half a minute, which takes pip two."""
-
 NEWEST_PYTHON = (3, 12)
 """Of those that Superset 6.1 is released for."""
 
@@ -145,14 +141,10 @@ def superset_site(folder: Path) -> Iterator[Superset]:
 def _installed() -> Path:
     """A folder with Superset's environment and its database as it is after installation."""
     made_from = LOCK.read_bytes() + f"{sys.version}{UV}{PREPARE}".encode()
-    folder = CACHE / hashlib.sha256(made_from).hexdigest()[:16]
+    folder = CACHE / "superset" / hashlib.sha256(made_from).hexdigest()[:16]
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder / "venv", with_pip=True)
-        programs = folder / "venv" / "bin"
-        subprocess.run([str(programs / "python"), "-m", "pip", "install", "--quiet", UV], check=True)
-        install = [str(programs / "uv"), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        subprocess.run([*install, "--python", str(programs / "python"), "--requirements", str(LOCK)], check=True)
+        programs = install_locked(LOCK, folder / "venv")
         prepare = [str(programs / "python"), "-c", PREPARE.format(user=USER)]
         with (folder / "prepare.log").open("wb") as log:
             subprocess.run(prepare, env=_environment(folder), check=True, stdout=log, stderr=subprocess.STDOUT)
