@@ -27,10 +27,11 @@ from clv_pipeline.report import write_report
 from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline.warehouse import Session, Warehouse, storage_error
+from clv_pipeline.warehouse import Session, storage_error
 from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
 from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.kept_versions import kept_versions
+from clv_pipeline.warehouse.parquet_tables import sweep
 from clv_pipeline.warehouse.publication import DATABASE, REPORT, supersede, sweep_leftovers
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
@@ -70,6 +71,7 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
         RegisterError: the register's salt is missing.
         StorageError: the warehouse is damaged or the disk full; running it again goes on.
+        ClusterError: the folder for tables of Spark is another warehouse's.
     """
     run_id = str(uuid.uuid4())
     register = Register(settings.privacy_dir)
@@ -78,7 +80,10 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         raise ForgetError(
             f"{settings.warehouse_path} does not exist; nothing was loaded yet, so there is nobody to forget"
         )
-    warehouse = Warehouse(settings.warehouse_path, [settings.published_dir])
+    from clv_pipeline.assets import Pipeline
+
+    # On Spark, too, nothing here is asked of it: DuckDB reads and writes its files.
+    warehouse = Pipeline.of(settings).warehouse
     try:
         session = warehouse.open(f"clv forget, run {run_id}")
         listed = set(register.hashes())
@@ -91,6 +96,8 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         register.request(run_id, customers)
         published_rows, replaced = publications.erase()
         rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
+        if settings.spark_tables_dir.exists():
+            sweep(session.connection, settings.spark_tables_dir)
         warehouse.rewrite()
     except (duckdb.Error, OSError) as error:
         if (told := storage_error(error, settings.warehouse_path)) is not None:
@@ -123,9 +130,10 @@ def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, s
 
 
 def _known(session: Session, customers: Sequence[str]) -> set[str]:
-    """Those of the customers who are in any table of the warehouse."""
+    """Those of the customers who are in any table of the warehouse, wherever its rows are."""
+    tables = _tables(session.connection, _own_name(session)).values()
     found: set[str] = set()
-    for relation in _tables(session.connection, _own_name(session)).values():
+    for relation in (*tables, *map(quote_identifier, session.tables_of_customers_elsewhere())):
         query = f"select distinct customer_id from {relation} where list_contains(?, customer_id)"
         found |= {customer for (customer,) in session.execute(query, [list(customers)]).fetchall()}
     return found
@@ -143,17 +151,17 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
     """
     session.execute("begin transaction")
     try:
-        _sweep_staged(session)
-        tables = _tables(session.connection, _own_name(session))
-        find_forgotten(session.connection, list(tables.values()), register)
-        rows = {
-            table: _delete(session.connection, relation, f"customer_id in (from {FOUND})")
-            for table, relation in tables.items()
-            if table not in RAW
-        }
-        rows |= {table: suppress(session.connection, table, register) for table in RAW if table in tables}
-        if session.has_table("rejected_transactions"):
-            _book_as_rejected(session)
+        with session.all_rows_in_duckdb():
+            tables = _tables(session.connection, _own_name(session))
+            find_forgotten(session.connection, list(tables.values()), register)
+            rows = {
+                table: _delete(session.connection, relation, f"customer_id in (from {FOUND})")
+                for table, relation in tables.items()
+                if table not in RAW
+            }
+            rows |= {table: suppress(session.connection, table, register) for table in RAW if table in tables}
+            if session.has_table("rejected_transactions"):
+                _book_as_rejected(session)
         changed = {table for table, count in rows.items() if count}
         if changed:
             record_changes(session, sorted(changed | {"rejected_transactions", "cleaned_transactions"}), run_id)
@@ -162,16 +170,6 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
         session.execute("rollback")
         raise
     return {table: count for table, count in rows.items() if count}
-
-
-def _sweep_staged(session: Session) -> None:
-    """Drop what a stopped run staged and never promoted."""
-    found = session.execute(
-        "select table_name, lower(table_type) from information_schema.tables where table_catalog = current_database()"
-        " and table_schema = 'main' and regexp_matches(table_name, '__(staged|added)$')"
-    ).fetchall()
-    for name, kind in sorted(found, key=lambda row: row[1] != "view"):
-        session.execute(f"drop {'view' if kind == 'view' else 'table'} {quote_identifier(name)}")
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> int:

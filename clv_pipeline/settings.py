@@ -178,11 +178,24 @@ class Schedule(Block):
         return value
 
 
+class Spark(Block):
+    """Where SQL runs when `storage.engine` is spark."""
+
+    remote: str = "local[*]"
+    """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
+    tables: str | None = Field(default=None, min_length=1)
+    """A folder for the tables, which the pipeline and all workers see under the same name; by default in `home`."""
+    config: dict[str, str] = Field(default={})
+    """Settings of the Spark session."""
+
+
 class Storage(Block):
-    """Where the pipeline keeps what it computes."""
+    """Where the pipeline keeps what it computes, and what computes it."""
 
     home: str = Field(default="data", min_length=1)
     """A folder; relative to the current one. `CLV_HOME` overrides it."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: Spark = Spark()
     keep_versions: int = Field(default=5, ge=1)
     wait_minutes: float = Field(default=60, ge=0)
     """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
@@ -311,6 +324,11 @@ class Settings(Block):
         return self.home / "warehouse" / "clv.duckdb"
 
     @property
+    def spark_tables_dir(self) -> Path:
+        """The folder that holds the tables which Spark writes."""
+        return self.base_dir / self.storage.spark.tables if self.storage.spark.tables else self.home / "tables"
+
+    @property
     def published_dir(self) -> Path:
         """The folder that holds `versions/` and `current`."""
         return self.home / "published"
@@ -342,8 +360,9 @@ class Settings(Block):
     def recipe_hash(self) -> str:
         """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
         is told, under what names customers are published, or what campaign is planned (`campaign_settings`)."""
-        excluded = ("storage", "schedule", "alerts", "gates", "privacy", "campaign")
-        return self._hash_without(dict.fromkeys(excluded, True))
+        excluded = ("schedule", "alerts", "gates", "privacy", "campaign")
+        # Tables stay where the engine that made them keeps them, so another engine makes its own.
+        return self._hash_without({**dict.fromkeys(excluded, True), "storage": set(Storage.model_fields) - {"engine"}})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))

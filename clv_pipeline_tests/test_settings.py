@@ -68,6 +68,8 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
     assert settings.storage.model_dump() == {
         "home": "data",
+        "engine": "duckdb",
+        "spark": {"remote": "local[*]", "tables": None, "config": {}},
         "keep_versions": 5,
         "wait_minutes": 60,
         "memory_gb": None,
@@ -362,6 +364,18 @@ def test_gates_have_severities_and_accepted_days(tmp_path: Path) -> None:
 def test_an_accepted_day_builds_no_table_anew(tmp_path: Path) -> None:
     accepted = load(tmp_path, with_block(gates={"accepted_days": ["2011-12-26"]}))
     assert accepted.recipe_hash == load(tmp_path, MINIMAL).recipe_hash
+
+
+def test_another_engine_builds_every_table_anew_and_publishes_the_same(tmp_path: Path) -> None:
+    spark, duckdb = load(tmp_path, with_block(storage={"engine": "spark"})), load(tmp_path, MINIMAL)
+    assert spark.recipe_hash != duckdb.recipe_hash
+    assert spark.config_hash == duckdb.config_hash
+
+
+def test_tables_of_spark_are_below_home_unless_a_shared_folder_is_named(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL).spark_tables_dir == load(tmp_path, MINIMAL).home / "tables"
+    named = load(tmp_path, with_block(storage={"engine": "spark", "spark": {"tables": "/mnt/clv"}}))
+    assert named.spark_tables_dir == Path("/mnt/clv")
 
 
 CAMPAIGN = {"budget": 1000, "cost_per_contact": 2.5, "assumed_uplift": 0.05}

@@ -43,7 +43,7 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         *sql_tables,
         *ingestion.tables(pipeline),
         gating.tables(pipeline),
-        *segmentation.tables(pipeline),
+        segmentation.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),
         *drivers.tables(pipeline),

@@ -7,6 +7,7 @@ from functools import partial
 
 import dagster as dg
 
+from clv_pipeline.assets.evaluation import BACKTEST_CUSTOMERS
 from clv_pipeline.assets.plots import driver_plot
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
@@ -26,8 +27,8 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             {horizon: models[name] for horizon, name in champions.iter_rows()},
             session.read("select * from forecast_windows"),
             training_for=partial(model_inputs.training_data, session),
-            customers_for=partial(model_inputs.customers, session),
-            outcomes_for=partial(model_inputs.outcomes, session),
+            customers_for=partial(model_inputs.customers, session, most=BACKTEST_CUSTOMERS),
+            outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
         )
         session.stage_frame(pipeline.contract("clv_drivers"), drivers)
         return {}

@@ -51,7 +51,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 of_cutoff,
                 training_for=partial(model_inputs.training_data, session),
                 customers_for=partial(model_inputs.customers, session, most=BACKTEST_CUSTOMERS),
-                outcomes_for=partial(model_inputs.outcomes, session),
+                outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
                 annual_discount_rate=settings.forecast.annual_discount_rate,
             )
             session.append_frame(contract, tried.forecasts.select(kept))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,13 +12,26 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import forecast_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.contracts import Contract
 from clv_pipeline.refresh import Refresh
+from clv_pipeline.settings import Forecast
 from clv_pipeline.warehouse import Session, model_inputs
+from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.forecasting.serving import Serving
+
+# Summed as DECIMAL, so that the digits do not depend on the order of rows.
+_TOTALS = (
+    "select horizon_days, as_of, model, cast(sum(cast(expected_spend as decimal(18, 6))) as double) as expected_spend,"
+    " count(*) as customers"
+)
+
+INTERVAL_CUSTOMERS = 50_000
+"""Customers on whom it is counted at most, per horizon, how likely the present ones are to buy."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
@@ -48,28 +62,24 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {"forecast_windows": shown}
 
     def build_forecasts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals, forecast_totals
+        from clv_pipeline.evaluation.intervals import forecast_totals
         from clv_pipeline.forecasting.registry import build_models
-        from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving, serve
+        from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving
 
         as_of: date = session.read("select as_of from history_span").item()
-        board = _leaderboard(session, settings.forecast.horizons_days)
+        horizons, level = settings.forecast.horizons_days, settings.forecast.interval_level
+        board = _leaderboard(session, horizons)
         # A champion of the last review serves until the next one, also when it is no longer configured.
         reviewed = dict.fromkeys([*settings.models, *sorted(board["model"])])
         seats = candidates(board, build_models(list(reviewed)))
-        serving = fit_serving(seats, model_inputs.training_data(session, as_of, settings.forecast.horizons_days))
-        past = {horizon: _past(session, serving, horizon) for horizon in settings.forecast.horizons_days}
-        level = settings.forecast.interval_level
-        forecasts = serve(
-            serving,
-            partial(model_inputs.customers, session, as_of),
-            lambda horizon, forecast: add_intervals(forecast, SpendIntervals.learn(past[horizon], forecast, level)),
-            annual_discount_rate=settings.forecast.annual_discount_rate,
-            margin=settings.forecast.margin,
-        )
-        session.stage_frame(pipeline.contract("clv_forecasts"), forecasts)
+        serving = fit_serving(seats, model_inputs.training_data(session, as_of, horizons))
+        past = {horizon: _past(session, serving, horizon) for horizon in horizons}
+        contract = pipeline.contract("clv_forecasts")
+        with _scored(session, contract, serving, as_of, settings.forecast) as scored:
+            _stage_forecasts(session, contract, scored, past, level)
         session.stage_frame(pipeline.contract("fitted_models"), fit_rows(serving.reports, {}))
-        session.stage_frame(pipeline.contract("forecast_totals"), forecast_totals(forecasts, past, level))
+        totals = session.read(f"{_TOTALS} from {staged_name(contract.table)} group by all")
+        session.stage_frame(pipeline.contract("forecast_totals"), forecast_totals(totals, past, level))
         verdicts = {f"{report.model} verdict": report.verdict for report in serving.reports}
         notes = {f"{report.model} notes": report.notes for report in serving.reports if report.notes}
         return {"clv_forecasts": verdicts, "fitted_models": {**verdicts, **notes}}
@@ -85,6 +95,49 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             describe=forecast_plots,
         ),
     ]
+
+
+@contextmanager
+def _scored(session: Session, contract: Contract, serving: Serving, as_of: date, forecast: Forecast) -> Iterator[str]:
+    """The name of a table with all forecasts, still without what needs all of them: intervals and ranks."""
+    from clv_pipeline.forecasting.serving import Scorer
+
+    later = {"spend_lower", "spend_upper", "interval_level", "clv_rank"}
+    scored = contract.model_copy(
+        update={
+            "table": f"{contract.table}_scored",
+            "columns": [column for column in contract.columns if column.name not in later],
+        }
+    )
+    session.drop_staged([scored])
+    columns = OptionalColumns.known(session, as_of)
+    for horizon in forecast.horizons_days:
+        score = Scorer.of(
+            serving,
+            horizon,
+            annual_discount_rate=forecast.annual_discount_rate,
+            margin=forecast.margin,
+            names=columns.names,
+        )
+        query, parameters = model_inputs.customers_query(as_of, horizon, columns)
+        session.map_batches(scored, query, score, parameters)
+    yield staged_name(scored.table)
+    session.drop_staged([scored])
+
+
+def _stage_forecasts(
+    session: Session, contract: Contract, scored: str, past: Mapping[int, pl.DataFrame], level: float
+) -> None:
+    """Stage clv_forecasts: the rows of the table `scored` with intervals, learned from `past`, and ranks."""
+    from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals
+
+    # Only the name of the table is spliced into the SQL.
+    drawn = f"select p_purchase from {scored} where horizon_days = ? order by md5(customer_id), customer_id limit ?"  # noqa: S608
+    ranked = f"select *, rank() over (order by clv desc) as clv_rank from {scored} where horizon_days = ?"  # noqa: S608
+    for horizon, of_horizon in past.items():
+        sample = session.read(drawn, [horizon, INTERVAL_CUSTOMERS])
+        intervals = SpendIntervals.learn(of_horizon, sample, level)
+        session.map_batches(contract, ranked, partial(add_intervals, intervals=intervals), [horizon])
 
 
 def _leaderboard(session: Session, horizons_days: list[int]) -> pl.DataFrame:

@@ -70,7 +70,7 @@ def _loading_step(
         if source is None:
             stage_no_source(session, contracts, kind)
             return {table: {"source": f"{kind.key} is not configured"}}
-        load = stage_source(
+        load = load_source(
             session,
             contracts,
             source,
@@ -79,8 +79,8 @@ def _loading_step(
             refresh=refresh,
             recipe=pipeline.recipe,
         )
-        new_rows = staged_name(table) if load.is_whole else added_name(table)
-        forgotten = suppress(session.connection, new_rows, Register(pipeline.settings.privacy_dir))
+        forgotten = suppress(session.connection, added_name(table), Register(pipeline.settings.privacy_dir))
+        stage_load(session, contracts, source, load)
         told = f"{len(load.read)} of {len(load.files)} files read"
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
@@ -107,7 +107,7 @@ def stage_no_source(session: Session, contracts: tuple[Contract, Contract], kind
     session.stage_frame(contracts[1], source_file_frame([]))
 
 
-def stage_source(
+def load_source(
     session: Session,
     contracts: tuple[Contract, Contract],
     source: TableSource,
@@ -117,7 +117,7 @@ def stage_source(
     refresh: Refresh,
     recipe: str,
 ) -> Load:
-    """Stage what is new of a source: the raw table, whole or as changes, and the table of its files.
+    """Read what is new of a source into `added_name` of the raw table.
 
     Args:
         session: the open warehouse.
@@ -137,7 +137,7 @@ def stage_source(
     if not refresh.full and built_by(session, raw.table, recipe):
         rows = session.read(f"select * from {quote_identifier(files.table)} order by source_id")  # noqa: S608
         known = [LoadedFile(**row) for row in rows.iter_rows(named=True)]
-    load = load_changes(
+    return load_changes(
         session.connection,
         added_name(raw.table),
         source,
@@ -147,6 +147,11 @@ def stage_source(
         known=known,
         days=refresh.days,
     )
+
+
+def stage_load(session: Session, contracts: tuple[Contract, Contract], source: TableSource, load: Load) -> None:
+    """Stage what `load_source` read: the raw table, whole or as changes, and the table of its files."""
+    raw, files = contracts
     session.stage_frame(files, source_file_frame(load.files))
     if load.is_whole:
         session.stage_added(raw)
@@ -159,7 +164,6 @@ def stage_source(
             raw,
             f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))",  # noqa: S608
         )
-    return load
 
 
 def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:

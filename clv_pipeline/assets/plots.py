@@ -92,13 +92,7 @@ def ledger_numbers(session: Session) -> Metadata:
 
 
 def forecast_plots(session: Session) -> Metadata:
-    """The distribution of expected spend over the longest horizon, and all horizons' totals with intervals."""
-    from clv_pipeline.insights.charts import forecast_distribution
-
-    longest = session.read(
-        "select horizon_days, expected_spend from clv_forecasts"
-        " where horizon_days = (select max(horizon_days) from clv_forecasts) order by expected_spend"
-    )
+    """The distribution of clv over the longest horizon, and all horizons' totals with intervals."""
     totals = session.read(
         "select horizon_days, expected_spend, spend_lower, spend_upper, expected_buyers from forecast_totals"
         " join (select horizon_days, sum(p_purchase) as expected_buyers from clv_forecasts group by 1)"
@@ -110,8 +104,7 @@ def forecast_plots(session: Session) -> Metadata:
         numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
         numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
-        "plot": _picture(forecast_distribution(longest), "expected spend per customer"),
-        **_figures(session, {"totals plot": "horizons"}),
+        **_figures(session, {"plot": "clv", "totals plot": "horizons"}),
         "totals": _table(totals),
         **numbers,
     }
@@ -119,12 +112,13 @@ def forecast_plots(session: Session) -> Metadata:
 
 def metric_table(session: Session) -> Metadata:
     """How far off in sum and how well ranked the spend of every model was, at its latest cutoff."""
+    shown = ["mae", "bias", "normalized_gini", "r2"]
     metrics = session.read(
-        "pivot (select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
-        " and metric in ('mae', 'bias', 'normalized_gini', 'r2')"
-        " qualify cutoff = max(cutoff) over (partition by horizon_days, model))"
-        " on metric in ('mae', 'bias', 'normalized_gini', 'r2') using any_value(value) order by horizon_days, model"
-    )
+        "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
+        " and list_contains(?, metric) qualify cutoff = max(cutoff) over (partition by horizon_days, model)"
+        " order by horizon_days, model",
+        [shown],
+    ).pivot("metric", on_columns=shown, index=["horizon_days", "model", "cutoff"], values="value")
     # Without a complete window there is nothing to judge.
     return {} if metrics.is_empty() else {"spend at the latest cutoff": _table(metrics)}
 
@@ -233,6 +227,7 @@ def campaign_numbers(session: Session) -> Metadata:
 
 PLOTS: dict[str, Describe] = {
     "campaign_plan": campaign_numbers,
+    "cluster_profiles": cluster_plot,
     "cohorts": cohort_plot,
     "country_performance": country_numbers,
     "customer_days": revenue_plot,

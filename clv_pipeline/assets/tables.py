@@ -23,14 +23,17 @@ from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
 from clv_pipeline.warehouse import (
     Admission,
+    ClusterError,
     GateError,
     Limits,
+    NewSession,
     PublicationError,
     Session,
     StorageError,
     Warehouse,
     WarehouseBusyError,
     admit,
+    on_spark,
     stage_model,
     storage_error,
     unchanged,
@@ -54,6 +57,13 @@ Describe = Callable[[Session], Metadata]
 """Reads a promoted table and returns what is worth showing of it: plots and numbers."""
 
 
+MENDABLE = (
+    *(SourceError, WarehouseBusyError, GateError, PublicationError),
+    *(StorageError, RegisterError, ClusterError),
+)
+"""Errors whose text says what a user can do."""
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """What every asset needs: the settings, the warehouse and the models. Building it opens nothing."""
@@ -65,10 +75,17 @@ class Pipeline:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings."""
-        directories = [settings.published_dir, *readable_folders(settings.source, settings.base_dir)]
+        models = load_models()
         storage = settings.storage
+        directories = [
+            settings.published_dir,
+            # Also on DuckDB, which takes over what Spark kept from run to run.
+            settings.spark_tables_dir,
+            *readable_folders(settings.source, settings.base_dir),
+        ]
         limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
-        return cls(settings, Warehouse(settings.warehouse_path, directories, limits), load_models())
+        new_session = _on_spark(settings, models) if storage.engine == "spark" else Session
+        return cls(settings, Warehouse(settings.warehouse_path, directories, limits, new_session), models)
 
     @property
     def recipe(self) -> str:
@@ -78,6 +95,11 @@ class Pipeline:
     def contract(self, table: str) -> Contract:
         """The contract of a table."""
         return self.models[table].contract
+
+
+def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
+    marts = [name for name, model in models.items() if model.contract.published]
+    return on_spark(settings.storage.spark.remote, settings.storage.spark.config, settings.spark_tables_dir, marts)
 
 
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
@@ -172,7 +194,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except (SourceError, WarehouseBusyError, GateError, PublicationError, StorageError, RegisterError) as error:
+    except MENDABLE as error:
         # A disk may become full while a file is loaded; that is nothing to blame the file for.
         cause = error.__cause__ if isinstance(error, SourceError) else None
         raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error

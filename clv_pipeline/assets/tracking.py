@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 KEPT_DAYS = 365
 """How long a forecast stays in the history once its horizon has passed."""
 
+DRIFT_CUSTOMERS = 100_000
+"""Customers of a snapshot that shifts are measured on at most; with so many, chance alone makes an index of 0.0002."""
+
 _TODAYS_FORECASTS = "select * from clv_forecasts"
 
 _TODAYS_CUSTOMERS = "select rfm.*, segments.segment from rfm inner join segments using (customer_id)"
@@ -122,9 +125,18 @@ def drift_since_last_run(session: Session) -> pl.DataFrame:
     def snapshots(table: str, columns: tuple[str, ...], condition: str = "true") -> tuple[pl.DataFrame, pl.DataFrame]:
         """The columns as of the run before (empty without one) and as of today."""
         numbers = ", ".join(f"cast({column} as double) as {column}" for column in columns)
-        rows = f"select as_of, {numbers} from {table} where {condition}"
-        before = session.read(f"{rows} and as_of < (select as_of from history_span) qualify as_of = max(as_of) over ()")
-        return before, session.read(f"{rows} and as_of = (select as_of from history_span)")
+        today = "(select as_of from history_span)"
+        before = f"(select max(as_of) from {table} where as_of < {today} and {condition})"
+
+        def snapshot(day: str) -> pl.DataFrame:
+            rows = f"from {table} where as_of = {day} and {condition}"
+            return session.read(
+                f"select as_of, (select count(*) {rows}) as customers, {numbers} {rows}"
+                " order by md5(customer_id), customer_id limit ?",
+                [DRIFT_CUSTOMERS],
+            )
+
+        return snapshot(before), snapshot(today)
 
     found = [pl.DataFrame(schema=DRIFT_SCHEMA), drift(*snapshots("customer_snapshots", _MEASURES), _MEASURES, None)]
     horizons = session.read(

@@ -55,8 +55,9 @@ def population_stability_index(reference: Floats, current: Floats) -> float:
 def drift(before: pl.DataFrame, now: pl.DataFrame, measures: Sequence[str], horizon_days: int | None) -> pl.DataFrame:
     """The index of every measure between two snapshots, in DRIFT_SCHEMA.
 
-    `before` and `now`: as_of (one each) and the measures of every customer; nulls are left out. `horizon_days`: of the
-    forecast that the measures belong to, or None. Without customers on either side there are no rows.
+    `before` and `now`: as_of and customers (one each: the day, and how many there are), and the measures of them, or of
+    a sample; nulls are left out. `horizon_days`: of the forecast that the measures belong to, or None. Without
+    customers on either side there are no rows.
     """
     rows: list[tuple[object, ...]] = []
     for measure in measures:
@@ -65,7 +66,8 @@ def drift(before: pl.DataFrame, now: pl.DataFrame, measures: Sequence[str], hori
             continue
         index = population_stability_index(reference, current)
         days: list[date] = [frame["as_of"][0] for frame in (before, now)]
-        rows.append((measure, horizon_days, *days, len(reference), len(current), index, level_of(index)))
+        customers: list[int] = [frame["customers"][0] for frame in (before, now)]
+        rows.append((measure, horizon_days, *days, *customers, index, level_of(index)))
     return pl.DataFrame(rows, schema=DRIFT_SCHEMA, orient="row")
 
 

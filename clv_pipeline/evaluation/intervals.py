@@ -79,9 +79,10 @@ class SpendIntervals:
     def learn(cls, past: pl.DataFrame, customers: pl.DataFrame, level: float) -> SpendIntervals | None:
         """Learn intervals for `customers` from past forecasts (expected_spend, p_purchase, actual_spend) of others.
 
-        All cutoffs of the past are pooled. `customers` (p_purchase) are all to whom the level refers: past customers
-        count as often as makes them alike in p_purchase (conformal prediction under covariate shift: Tibshirani,
-        Foygel Barber, Candès & Ramdas 2019, NeurIPS 32), because the share of quiet customers grows with a shop's age.
+        All cutoffs of the past are pooled. `customers` (p_purchase) are those to whom the level refers, or a sample of
+        them: past customers count as often as makes them alike in p_purchase (conformal prediction under covariate
+        shift: Tibshirani, Foygel Barber, Candès & Ramdas 2019, NeurIPS 32), because the share of quiet customers grows
+        with a shop's age.
 
         None when fewer than `MINIMUM_BUYERS` of the past customers spent anything, or there are no customers.
         ValueError unless 0 < level < 1.
@@ -247,22 +248,21 @@ def add_intervals(forecasts: pl.DataFrame, intervals: SpendIntervals | None) -> 
     )
 
 
-def forecast_totals(forecasts: pl.DataFrame, past: Mapping[int, pl.DataFrame], level: float) -> pl.DataFrame:
+def forecast_totals(served: pl.DataFrame, past: Mapping[int, pl.DataFrame], level: float) -> pl.DataFrame:
     """What all customers together are expected to spend per horizon, with an interval; in TOTALS_SCHEMA.
 
-    `forecasts`: rows as served (customer_id, as_of, horizon_days, model, expected_spend); `past`: per horizon the
-    backtest forecasts of its model (see `TotalInterval.learn`).
+    `served`: one row per horizon: horizon_days, as_of, model, expected_spend (of all customers), customers (their
+    number); `past`: per horizon the backtest forecasts of its model (see `TotalInterval.learn`).
     """
     rows = []
-    # Summed in a fixed order, so that the last digits do not depend on the order of rows.
-    ordered = forecasts.sort("horizon_days", "customer_id")
-    for (horizon,), served in ordered.partition_by("horizon_days", as_dict=True, maintain_order=True).items():
-        expected = float(served["expected_spend"].sum())
-        interval = TotalInterval.learn(past[horizon], served.height, level)
+    for total in served.sort("horizon_days").iter_rows(named=True):
+        horizon, expected = total["horizon_days"], total["expected_spend"]
+        interval = TotalInterval.learn(past[horizon], total["customers"], level)
         lower, upper = (factor and expected * factor for factor in (interval.lower_factor, interval.upper_factor))
         stated = None if lower is None else level
-        as_of, model = served.select("as_of", "model").row(0)
-        rows.append((horizon, as_of, model, expected, lower, upper, stated, interval.cutoffs, interval.notes))
+        rows.append(
+            (horizon, total["as_of"], total["model"], expected, lower, upper, stated, interval.cutoffs, interval.notes)
+        )
     return pl.DataFrame(rows, schema=TOTALS_SCHEMA, orient="row")
 
 

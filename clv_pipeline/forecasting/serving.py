@@ -1,4 +1,4 @@
-"""From the chosen models to the rows that are served: who forecasts what, discounted value, rank.
+"""From the chosen models to the rows that are served: who forecasts what, and discounted value.
 
 Three roles per horizon: spend (with purchases), purchase (p_purchase) and alive (p_alive). Each has candidates, best
 first; the first whose fit can forecast the horizon serves.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -85,51 +85,57 @@ def fit_serving(seats: Mapping[Seat, Sequence[Model]], training: TrainingData) -
             refusals[seat].append(f"{waiting[seat].pop(0).name}: {serving[seat].report.notes}")
 
 
-def serve(
-    serving: Serving,
-    customers_for: Callable[[int], pl.DataFrame],
-    add_intervals: Callable[[int, pl.DataFrame], pl.DataFrame],
-    *,
-    annual_discount_rate: float,
-    margin: float,
-) -> pl.DataFrame:
-    """One row per customer and horizon, with the columns of `clv_forecasts`.
+@dataclass(frozen=True)
+class Scorer:
+    """Forecasts one horizon for customers frames, in batches of any size: a function that can be pickled.
 
-    Args:
-        serving: who serves every horizon.
-        customers_for: the customers frame of a horizon as of today.
-        add_intervals: adds spend_lower, spend_upper and interval_level to the forecasts of a horizon.
-        annual_discount_rate: per year of 365.25 days.
-        margin: share of spend that is earned; clv = margin × discounted expected spend.
-
-    p_alive is the champion's where it gives one, else that of the model in the seat `alive`, else null.
+    The rows have the columns of `clv_forecasts` without interval and rank, which need all customers. p_alive is the
+    spend model's where it gives one, else that of the model in the seat `alive`, else null.
     """
-    frames = []
-    for horizon in sorted({horizon for _, horizon in serving.fits}):
-        customers = customers_for(horizon)
-        spend, purchase = serving.fits["spend", horizon], serving.fits["purchase", horizon]
-        alive = serving.fits.get(("alive", horizon), spend)
+
+    horizon_days: int
+    spend: FittedModel
+    purchase: FittedModel
+    alive: FittedModel
+    annual_discount_rate: float
+    """Per year of 365.25 days."""
+    margin: float
+    """Share of spend that is earned; clv = margin × discounted expected spend."""
+    names: Mapping[str, str]
+    """What columns of the batches are renamed to, before a model sees them."""
+
+    @classmethod
+    def of(
+        cls,
+        serving: Serving,
+        horizon_days: int,
+        *,
+        annual_discount_rate: float,
+        margin: float,
+        names: Mapping[str, str],
+    ) -> Scorer:
+        """The scorer of one horizon."""
+        spend, purchase = serving.fits["spend", horizon_days], serving.fits["purchase", horizon_days]
+        alive = serving.fits.get(("alive", horizon_days), spend)
+        return cls(horizon_days, spend, purchase, alive, annual_discount_rate, margin, names)
+
+    def __call__(self, customers: pl.DataFrame) -> pl.DataFrame:
+        """One row per customer."""
+        customers = customers.rename(self.names)
         forecasts = {
-            name: fit.forecast(customers, horizon, annual_discount_rate)
-            for name, fit in {fit.report.model: fit for fit in (spend, purchase, alive)}.items()
+            name: fit.forecast(customers, self.horizon_days, self.annual_discount_rate)
+            for name, fit in {fit.report.model: fit for fit in (self.spend, self.purchase, self.alive)}.items()
         }
-        own = forecasts[spend.report.model]
-        p_alive = own["p_alive"] if own["p_alive"].is_not_null().any() else forecasts[alive.report.model]["p_alive"]
-        forecast = own.with_columns(
-            forecasts[purchase.report.model]["p_purchase"],
-            p_alive,
-            as_of=pl.lit(spend.report.as_of),
-            horizon_days=pl.lit(horizon, dtype=pl.Int64),
-            model=pl.lit(spend.report.model),
-            purchase_model=pl.lit(purchase.report.model),
-            clv=margin * pl.col("discounted_spend"),
-        )
-        frames.append(
-            add_intervals(horizon, forecast)
-            .drop("discounted_spend")
-            .with_columns(clv_rank=pl.col("clv").rank("min", descending=True))
-        )
-    return pl.concat(frames)
+        own, alive = forecasts[self.spend.report.model], forecasts[self.alive.report.model]
+        return own.with_columns(
+            forecasts[self.purchase.report.model]["p_purchase"],
+            own["p_alive"] if own["p_alive"].is_not_null().any() else alive["p_alive"],
+            as_of=pl.lit(self.spend.report.as_of),
+            horizon_days=pl.lit(self.horizon_days, dtype=pl.Int64),
+            model=pl.lit(self.spend.report.model),
+            purchase_model=pl.lit(self.purchase.report.model),
+            clv=self.margin * pl.col("discounted_spend"),
+        ).drop("discounted_spend")
 
 
 def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ Every function raises ValueError if its frame is empty or lacks a column.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -57,47 +57,40 @@ MIN_WEEKS = 8
 """Fewer complete weeks than this are drawn day by day."""
 
 
-def forecast_distribution(
-    forecasts: pl.DataFrame, *, value: Literal["expected_spend", "clv"] = "expected_spend"
-) -> ChartType:
-    """How customers, and the value expected from them, spread over value per customer.
+def forecast_distribution(steps: pl.DataFrame) -> ChartType:
+    """How customers, and their value, spread over value per customer.
 
-    forecasts: one row per customer for one horizon: horizon_days and `value` (expected_spend, or clv, the
-    discounted margin; currency within the horizon), in bins of 1–2–5 steps. Raises
-    ValueError also for several horizons, or for values that are null or not finite.
+    steps: customers of one horizon: horizon_days, and step, customers and value as `value_bins` takes them; value is
+    clv, the discounted margin (currency within the horizon). Raises ValueError also for several horizons.
     """
     import altair as alt
 
-    _require(forecasts, "horizon_days", value)
-    horizons = forecasts["horizon_days"].unique().to_list()
+    _require(steps, "horizon_days", "step", "customers", "value")
+    horizons = steps["horizon_days"].unique().to_list()
     if len(horizons) > 1:
         raise ValueError(f"the distribution is drawn for one horizon, but the frame has {sorted(horizons)}")
-    values = forecasts[value].cast(pl.Float64)
-    bins = value_bins(values)
-    what = "Expected spend" if value == "expected_spend" else "Customer lifetime value"
-    series = {"Share of customers": "customers", f"Share of {what.lower()}": "value"}
+    bins = value_bins(steps)
+    series = {"Share of customers": "customers", "Share of customer lifetime value": "value"}
     shares = pl.concat(
         bins.select("bin", series=pl.lit(name), share=(pl.col(column) / pl.col(column).sum()).fill_nan(0))
         for name, column in series.items()
     )
+    title = "Customer lifetime value per customer"
     bars = (
         alt.Chart(shares)
         .mark_bar()
         .encode(
-            x=alt.X("bin:O", sort=bins["bin"].to_list(), title=f"{what} per customer", axis=alt.Axis(labelAngle=0)),
+            x=alt.X("bin:O", sort=bins["bin"].to_list(), title=title, axis=alt.Axis(labelAngle=0)),
             xOffset=alt.XOffset("series:N", sort=list(series)),
             y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=6)),
             color=legend("series", list(series), [QUIET, ACCENT]),
         )
         .properties(width=WIDTH + 20, height=270)
     )
-    total = float(values.sum())
-    top = float(values.top_k(max(1, len(values) // 10)).sum())
-    carried = f"; the top 10% of them bring {percent(top / total)}" if total > 0 else ""
     return finish(
         bars,
-        f"{what} in the next {horizons[0]} days",
-        f"{len(values):,} customers, {short(total)} in all{carried}",
+        f"Customer lifetime value in the next {horizons[0]} days",
+        f"{bins['customers'].sum():,} customers, {short(float(bins['value'].sum()))} in all",
     )
 
 

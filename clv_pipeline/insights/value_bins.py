@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import polars as pl
 
 from clv_pipeline.insights.look import short
@@ -13,27 +12,22 @@ EDGES = [mantissa * 10**exponent for exponent in range(12) for mantissa in (1, 2
 """Where bins begin: 1, 2, 5, 10 … 5 · 10¹¹."""
 
 
-def value_bins(values: pl.Series) -> pl.DataFrame:
-    """Count and sum finite amounts in the bins < 1, 1–2, 2–5, 5–10, 10–20 and so on.
+def value_bins(steps: pl.DataFrame) -> pl.DataFrame:
+    """Bins < 1, 1–2, 2–5, 5–10, 10–20 and so on, of which those with the lowest and highest percent are joined.
 
-    The lowest and the highest percent of the values are gathered in the open bins at both ends. Returns at
-    least two rows, ascending and without gaps: bin (text), customers (count), value (sum of the amounts).
-    Raises ValueError if there are no values or some are null or not finite.
+    steps: at least one row of customers in each of step (number of EDGES not above the amount), customers (count),
+    value (sum of their amounts). Returns at least two rows, ascending and without gaps: bin (text), customers, value.
     """
-    amounts = values.cast(pl.Float64).alias("value")
-    if amounts.is_empty() or amounts.null_count() or not amounts.is_finite().all():
-        raise ValueError(f"binning needs finite numbers, but {values.name} is empty or has null or infinite values")
-    # Number of the last edge that is not above the amount; below all edges it is −1.
-    last_edge = np.searchsorted(EDGES, amounts.to_numpy(), side="right") - 1
-    steps = amounts.to_frame().with_columns(pl.Series("step", last_edge, dtype=pl.Int64))
-    ordered = steps["step"].sort()
+    counted = steps.select(
+        pl.col("step").cast(pl.Int64).clip(0, len(EDGES)), "customers", pl.col("value").cast(pl.Float64)
+    ).sort("step")
+    reached = counted["customers"].cum_sum()
+    percent = reached[-1] // 100
     # At least two bins, also where nearly all values share one or lie above all edges.
-    lowest = min(ordered[len(ordered) // 100], len(EDGES) - 2)
-    highest = max(ordered[-1 - len(ordered) // 100], lowest + 1)
-    edges = [short(edge) for edge in EDGES[lowest + 1 : highest + 1]]
+    lowest = min(counted.filter(reached > percent)["step"][0], len(EDGES) - 1)
+    highest = max(counted.filter(reached >= reached[-1] - percent)["step"][0], lowest + 1)
+    edges = [short(edge) for edge in EDGES[lowest:highest]]
     labels = [f"< {edges[0]}", *(f"{low}–{high}" for low, high in pairwise(edges)), f"≥ {edges[-1]}"]
-    counted = steps.group_by(pl.col("step").clip(lowest, highest)).agg(
-        pl.len().cast(pl.Int64).alias("customers"), pl.col("value").sum()
-    )
+    joined = counted.group_by(pl.col("step").clip(lowest, highest)).agg(pl.col("customers", "value").sum())
     bins = pl.DataFrame({"step": range(lowest, highest + 1), "bin": labels}, schema_overrides={"step": pl.Int64})
-    return bins.join(counted, on="step", how="left", maintain_order="left").fill_null(0).drop("step")
+    return bins.join(joined, on="step", how="left", maintain_order="left").fill_null(0).drop("step")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.contracts import Contract, Expectation
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.quality import counted_rows
 from clv_pipeline.sql_text import quote_identifier
 
 if TYPE_CHECKING:
     import duckdb
 
+    from clv_pipeline.quality.routed_connection import RoutedConnection
 
 COULD_NOT_RUN = "the check could not run: "
 """How `CheckResult.observed` begins where an expectation raised; what follows is the engine's own text."""
@@ -43,12 +45,12 @@ class CheckResult:
 
 
 class Auditor:
-    """Holds tables of one DuckDB connection against their contracts.
+    """Holds tables of one DuckDB connection, which may send queries on to Spark, against their contracts.
 
     Great Expectations takes seconds to import and is needed only here, so the first audit loads it.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection | RoutedConnection) -> None:
         self._connection = connection
         self._source: Any = None
 
@@ -94,9 +96,7 @@ class Auditor:
 
     def _schema_check(self, contract: Contract, relation: str) -> CheckResult:
         found = self._connection.execute(
-            "select column_name, data_type from duckdb_columns() where table_name = ? and database_name ="
-            " current_database() and schema_name = 'main' order by column_index",
-            [relation],
+            "select name, type from pragma_table_info(?) order by cid", [relation]
         ).fetchall()
         declared = [(column.name, column.type) for column in contract.columns]
         differences = sorted(set(found) ^ set(declared))
@@ -142,7 +142,8 @@ class Auditor:
             suite = gx.ExpectationSuite(name=contract.table)
             gx_severity = {"error": FailureSeverity.CRITICAL, "warning": FailureSeverity.WARNING}
             for stated in contract.expectations:
-                kind = get_expectation_impl(stated.type)
+                counts = stated.type == counted_rows.TYPE
+                kind = counted_rows.count_unexpected_rows() if counts else get_expectation_impl(stated.type)
                 suite.add_expectation(
                     kind(**stated.kwargs, severity=gx_severity[stated.severity], meta={"name": stated.name})
                 )
@@ -170,7 +171,7 @@ def _observed(stated: Expectation, result: Mapping[str, Any]) -> str:
     if "unexpected_count" in result:
         # Of an empty table the count is None.
         return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} rows unexpected"
-    if stated.type == "unexpected_rows_expectation":
+    if stated.type == counted_rows.TYPE:
         count = int(result["observed_value"])
         return f"{count:,} unexpected {'row' if count == 1 else 'rows'}"
     return str(result.get("observed_value", "nothing"))

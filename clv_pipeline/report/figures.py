@@ -46,7 +46,7 @@ def figures() -> dict[str, Figure]:
                 as_percent=True,
             ),
         ),
-        "clv": Figure("clv", partial(charts.forecast_distribution, value="clv")),
+        "clv": Figure("clv", charts.forecast_distribution),
         "horizons": Figure("outlook", charts.totals_by_horizon),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
         "products": Figure(

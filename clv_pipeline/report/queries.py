@@ -170,10 +170,25 @@ select cluster_name as name, customer_share as amount
 from cluster_profiles
 order by cluster""",
     "clv": f"""
-select horizon_days, clv
-from clv_forecasts
+select
+    horizon_days,
+    -- The edges 1, 2, 5, 10, 20 and so on that are not above the amount: those of its power of ten, and of lower ones.
+    case
+        when clv < 1 then 0
+        else cast(3 * exponent + 1 + (clv / pow(10, exponent) >= 2)::int + (clv / pow(10, exponent) >= 5)::int as int)
+    end as step,
+    count(*) as customers,
+    sum(clv) as value
+from (
+    select
+        horizon_days,
+        cast(clv as decimal(18, 4)) as clv,
+        floor(log10(greatest(clv, 1))) as exponent
+    from clv_forecasts
+)
 where horizon_days = {_LONGEST}
-order by clv""",
+group by all
+order by step""",
     "clv_best_tenth": f"""
 select
     any_value(horizon_days) as horizon_days,

@@ -1,7 +1,7 @@
 """K-means clusters of customers over recency, frequency and revenue, with the evidence for their number.
 
-Here: the choice of k, the assignment of every customer, the names and the profiles. Pure: a polars frame in,
-polars frames out. Not here: the rule-based R × F grid, Dagster, tables, settings.
+Here: the choice of k, the assignment of customers, and the names. Pure: a polars frame in, polars frames out. Not here:
+the rule-based R × F grid, the profiles (SQL), Dagster, tables, settings.
 
 The recipe answers what K-means does badly on customer data: spend and frequency are heavy-tailed (log1p), a
 few wholesalers stretch every scale (median and interquartile range) or become clusters of one (minimum size),
@@ -27,8 +27,10 @@ CANDIDATE_K = range(2, 9)
 """Numbers of clusters that are tried."""
 MIN_CUSTOMERS = 50
 """Below this many customers a split says more about the sample than about the customers."""
+SCALE_CUSTOMERS = 100_000
+"""Customers whose spread scales the features at most; more would not move a median."""
 FIT_CUSTOMERS = 20_000
-"""Centroids are fitted on at most this many customers; everybody is then assigned to the nearest one."""
+"""Centroids are fitted on at most this many of them; everybody is then assigned to the nearest one."""
 SAMPLE_CUSTOMERS = 3_000
 """Silhouette is measured on at most this many customers (it needs all pairwise distances), and each bootstrap
 resample has at most this many."""
@@ -47,31 +49,48 @@ _MEASURED = {"k": pl.Int64, "smallest_share": pl.Float64, "silhouette": pl.Float
 
 
 @dataclass(frozen=True)
-class Clustering:
-    """The clusters of all customers and why there are that many.
+class Clusters:
+    """The clusters that were found, and why there are that many: a function that assigns customers, in any batches.
 
-    assignments: one row per customer, ordered by customer_id: customer_id, cluster (1..k, 1 spends most),
-        cluster_name (unique per cluster).
-    profiles: one row per cluster, ordered by cluster: cluster, cluster_name, customers, customer_share
-        (0..1), median_days_since_last (days), median_frequency (repeat purchase days), median_revenue
-        (currency).
+    centre, spread: of every feature, which put it on its scale.
+    centroids: clusters × features, on that scale, cluster 1 first, which spends most.
+    names: of the clusters, unique.
     diagnostics: one row per k tried: k, smallest_share (0..1), silhouette (−1..1) and stability (mean
         adjusted Rand index), both null where the smallest cluster was too small to go on, eligible, chosen.
         Empty if there was nothing to split.
     reason: one sentence that says why this number of clusters.
     """
 
-    assignments: pl.DataFrame
-    profiles: pl.DataFrame
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    centroids: NDArray[np.float64]
+    names: tuple[str, ...]
     diagnostics: pl.DataFrame
     reason: str
 
+    def __call__(self, rfm: pl.DataFrame) -> pl.DataFrame:
+        """The nearest cluster of every customer: customer_id, cluster (from 1), cluster_name.
 
-def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
+        `rfm` as for `find_clusters`, which says what is refused.
+        """
+        _check(rfm)
+        points = (_logged(rfm) - self.centre) / self.spread
+        # No matrix product: it may round a row differently in another batch.
+        distances = np.stack([((points - centroid) ** 2).sum(axis=1) for centroid in self.centroids])
+        nearest = distances.argmin(axis=0)
+        return rfm.select(
+            "customer_id",
+            pl.Series("cluster", nearest + 1, dtype=pl.Int64),
+            pl.Series("cluster_name", np.array(self.names, dtype=object)[nearest], dtype=pl.String),
+        )
+
+
+def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
     """Cluster customers by K-means on log1p, robustly scaled recency, frequency and revenue.
 
-    rfm: one row per customer with customer_id, days_since_last (days), frequency (repeat purchase days) and
-    revenue (currency; a negative net revenue counts as 0). Other columns and the row order do not matter.
+    rfm: one row per customer, or per customer of a sample, with customer_id, days_since_last (days), frequency
+    (repeat purchase days) and revenue (currency; a negative net revenue counts as 0). Other columns and the row order
+    do not matter.
 
     Of k = 2..8 those are eligible whose smallest cluster holds at least `MIN_SHARE` of the customers, whose
     bootstrap stability (mean adjusted Rand index, Hubert & Arabie 1985) reaches `MIN_STABILITY`, and whose
@@ -85,13 +104,13 @@ def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
     _check(rfm)
     rfm = rfm.sort("customer_id")
     if rfm.height < MIN_CUSTOMERS:
-        return _one_cluster(rfm, f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs")
-    points = _scaled_features(rfm)
-    order = _stable_shuffle(rfm["customer_id"])
-    fitted = points[order[:FIT_CUSTOMERS]]
+        return _one_cluster(f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs")
+    logged = _logged(rfm)
+    centre, spread = _scale(logged)
+    fitted = ((logged - centre) / spread)[_stable_shuffle(rfm["customer_id"])[:FIT_CUSTOMERS]]
     distinct = len(np.unique(fitted, axis=0))
     if distinct == 1:
-        return _one_cluster(rfm, "all customers have the same recency, frequency and revenue")
+        return _one_cluster("all customers have the same recency, frequency and revenue")
 
     # Imported first, because only thread pools that are loaded can be limited.
     import sklearn.cluster  # noqa: F401
@@ -101,15 +120,13 @@ def cluster_customers(rfm: pl.DataFrame, *, seed: int = 0) -> Clustering:
     with threadpool_limits(limits=1):
         candidates = [k for k in CANDIDATE_K if k <= distinct]
         models, diagnostics = _try_all(candidates, fitted, seed)
-        k, reason = _choose(diagnostics)
-        diagnostics = diagnostics.with_columns(chosen=pl.col("k") == k)
-        if k == 1:
-            return _one_cluster(rfm, reason, diagnostics)
-        nearest = models[k].predict(points)
-
-    cluster_of_centroid, names = _label(models[k].cluster_centers_)
-    clusters = pl.Series("cluster", cluster_of_centroid[nearest], dtype=pl.Int64)
-    return _clustering(rfm, clusters, names, diagnostics, reason)
+    k, reason = _choose(diagnostics)
+    diagnostics = diagnostics.with_columns(chosen=pl.col("k") == k)
+    if k == 1:
+        return _one_cluster(reason, diagnostics)
+    centroids = models[k].cluster_centers_
+    centroids = centroids[_ranking(centroids)]
+    return Clusters(centre, spread, centroids, _names(centroids), diagnostics, reason)
 
 
 def _check(rfm: pl.DataFrame) -> None:
@@ -126,17 +143,20 @@ def _check(rfm: pl.DataFrame) -> None:
             raise ValueError(f"clustering needs {column} of at least 0, but it has negative values")
 
 
-def _scaled_features(rfm: pl.DataFrame) -> NDArray[np.float64]:
-    """Customers × features: log1p, less the median, over the interquartile range as a standard deviation."""
+def _logged(rfm: pl.DataFrame) -> NDArray[np.float64]:
+    """Customers × features, each as log1p."""
     raw = rfm.select(pl.col(FEATURES).cast(pl.Float64).clip(lower_bound=0)).to_numpy()
-    logged: NDArray[np.float64] = np.log1p(raw)
+    return np.asarray(np.log1p(raw), dtype=np.float64)
+
+
+def _scale(logged: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of every feature the median, and the interquartile range as a standard deviation."""
     lower, median, upper = np.quantile(logged, [0.25, 0.5, 0.75], axis=0)
     spread = (upper - lower) / 1.349  # the IQR of a normal distribution is 1.349 standard deviations
     # Where most customers share one value (say, no repeat purchase) the IQR is 0 and the standard deviation
     # takes over; a feature without any variation stays 0 and does not count.
     spread = np.where(spread > 0, spread, logged.std(axis=0))
-    scaled: NDArray[np.float64] = (logged - median) / np.where(spread > 0, spread, 1.0)
-    return scaled
+    return median, np.where(spread > 0, spread, 1.0)
 
 
 def _stable_shuffle(ids: pl.Series) -> NDArray[np.intp]:
@@ -209,27 +229,27 @@ def _choose(diagnostics: pl.DataFrame) -> tuple[int, str]:
     return 1, f"no split is {bar}"
 
 
-def _label(centroids: NDArray[np.float64]) -> tuple[NDArray[np.int64], dict[int, str]]:
-    """Cluster number of every centroid, and the name of every cluster number.
+def _ranking(centroids: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The order of centroids: highest revenue first, the more recent first among equals."""
+    recency, _, revenue = centroids.T
+    return np.lexsort((recency, -revenue))
 
-    Numbers go by rank: highest revenue first, the more recent first among equals. The words tell in which
-    third of the range between the extreme centroids a cluster lies, so they compare clusters with each other:
-    bare ranks would call two clusters last seen 14 and 18 days ago "recent" and "cooling".
+
+def _names(centroids: NDArray[np.float64]) -> tuple[str, ...]:
+    """The names of clusters, by centroids in their order.
+
+    The words tell in which third of the range between the extreme centroids a cluster lies, so they compare clusters
+    with each other: bare ranks would call two clusters last seen 14 and 18 days ago "recent" and "cooling".
     """
     recency, _, revenue = centroids.T
-    ranking = np.lexsort((recency, -revenue))
-    cluster_of_centroid = np.empty(len(centroids), dtype=np.int64)
-    cluster_of_centroid[ranking] = np.arange(1, len(centroids) + 1)
-
-    value_words = np.array(["High value", "Medium value", "Low value"])[_third(-revenue)[ranking]]
-    recency_words = np.array(["recent", "cooling", "lapsed"])[_third(recency)[ranking]]
+    value_words = np.array(["High value", "Medium value", "Low value"])[_third(-revenue)]
+    recency_words = np.array(["recent", "cooling", "lapsed"])[_third(recency)]
     words = [f"{value}, {seen}" for value, seen in zip(value_words, recency_words, strict=True)]
     alike = Counter(words)
-    names = {
-        cluster: name if alike[name] == 1 else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
+    return tuple(
+        name if alike[name] == 1 else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
         for cluster, name in enumerate(words, start=1)
-    }
-    return cluster_of_centroid, names
+    )
 
 
 def _third(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -239,26 +259,8 @@ def _third(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum((position * 3).astype(np.int64), 2)
 
 
-def _one_cluster(rfm: pl.DataFrame, why: str, diagnostics: pl.DataFrame | None = None) -> Clustering:
+def _one_cluster(why: str, diagnostics: pl.DataFrame | None = None) -> Clusters:
     if diagnostics is None:
         diagnostics = pl.DataFrame(schema=_MEASURED | {"eligible": pl.Boolean, "chosen": pl.Boolean})
-    clusters = pl.repeat(1, rfm.height, dtype=pl.Int64, eager=True).alias("cluster")
-    return _clustering(rfm, clusters, {1: "All customers"}, diagnostics, f"One cluster: {why}")
-
-
-def _clustering(
-    rfm: pl.DataFrame, clusters: pl.Series, names: dict[int, str], diagnostics: pl.DataFrame, reason: str
-) -> Clustering:
-    labelled = rfm.select("customer_id", *FEATURES).with_columns(
-        clusters, clusters.replace_strict(names, return_dtype=pl.String).alias("cluster_name")
-    )
-    profiles = (
-        labelled.group_by("cluster", "cluster_name")
-        .agg(
-            customers=pl.len().cast(pl.Int64),
-            customer_share=pl.len() / labelled.height,
-            **{f"median_{column}": pl.col(column).cast(pl.Float64).median() for column in FEATURES},
-        )
-        .sort("cluster")
-    )
-    return Clustering(labelled.select("customer_id", "cluster", "cluster_name"), profiles, diagnostics, reason)
+    nowhere, one = np.zeros(len(FEATURES)), np.ones(len(FEATURES))
+    return Clusters(nowhere, one, nowhere[np.newaxis], ("All customers",), diagnostics, f"One cluster: {why}")

@@ -59,7 +59,8 @@ def damage_told(label: str) -> Iterator[None]:
     except UnicodeDecodeError as error:
         cause = f"byte {error.object[error.start]:#04x} is not valid {error.encoding}"
         raise SourceError(f"{label}: {cause}; state the source's format.encoding") from error
-    except (OSError, NotImplementedError, RuntimeError) as error:
+    # RuntimeError is what zipfile raises for encrypted members and kinds of compression that it does not know.
+    except (OSError, RuntimeError) as error:
         raise SourceError(f"{label}: cannot be read ({error})") from error
 
 

@@ -1,50 +1,196 @@
-"""The same models for Spark: a query is rendered from its parsed DuckDB SQL, never written a second time.
+"""The same queries for Spark: rendered from parsed DuckDB SQL, never written a second time.
 
 sqlglot translates; what it leaves wrong is corrected here, one small function per difference between the engines. That
-the rows are the same is proven model by model in `clv_pipeline_tests/acceptance/test_spark_parity.py`, for Spark 4 in
+the rows are the same is proven query by query in `clv_pipeline_tests/acceptance/test_spark_parity.py`, for Spark 4 in
 ANSI mode with the session time zone UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
 
-from sqlglot import exp
+import sqlglot
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from clv_pipeline.contracts import ContractError
-from clv_pipeline.sql_models.loader import DIALECT, SqlModel, TableModel
+from clv_pipeline.sql_models.functions import PROVEN, functions_of
+from clv_pipeline.sql_models.loader import DIALECT
+
+Schema = Mapping[str, Mapping[str, str]]
+"""Of tables: their columns with DuckDB's types, as contracts spell them."""
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""Values for `?` and `$1` in their order, or for `$name` by name."""
 
 NUMERAL = r"(?i)\s*[+-]?(inf|infinity|nan|(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?)\s*"
 """What DuckDB reads as a number: in contrast to Spark no 1d and no 0x1p3, but 1_000."""
 
 
-def spark_sql(model: SqlModel, models: Mapping[str, TableModel]) -> str:
-    """The model's query for Spark, over tables of the same names; its columns have the types of the contract.
+def translate(
+    query: str | exp.Query, schema: Schema, parameters: Parameters = (), columns: Mapping[str, str] | None = None
+) -> str:
+    """A DuckDB SELECT for Spark, over tables of the same names.
+
+    Args:
+        query: one SELECT; parsed already, it has no `?` in it.
+        schema: at least of the tables that the query reads.
+        parameters: become literals of the parsed query. None, booleans, numbers, text, dates, times without time zone,
+            and lists of these.
+        columns: of the result, with DuckDB's types, which it is cast to. None: numbers may come in a wider type than
+            on DuckDB.
 
     Raises:
-        ContractError: a correction meets something that it does not know how to translate.
+        ContractError: it is no SELECT, a parameter or a column is not known, it uses a function that is not proven on
+            Spark, or a correction meets something that it does not know how to translate.
     """
-    # Columns and their types are resolved first: some differences depend on the type, and Spark need not know stars.
-    schema: dict[str, object] = {
-        name: {column.name: column.type for column in models[name].contract.columns} for name in model.dependencies
-    }
-    query = qualify(model.parsed.copy(), schema=schema, dialect=DIALECT)
-    query = annotate_types(query, schema=schema, dialect=DIALECT)
     try:
-        # From the leaves up, so that what is corrected already is part of what is corrected next.
-        for node in list(query.dfs())[::-1]:
-            if correct := CORRECTIONS.get(type(node)):
-                corrected = correct(node)
-                corrected.type = node.type
-                node.replace(corrected)
-    except ValueError as error:
-        raise ContractError(f"{model.name}.sql cannot be translated for Spark: {error}") from error
-    for projection, column in zip(query.selects, model.contract.columns, strict=True):
-        # Spark counts and adds up in other types than DuckDB.
-        projection.this.replace(exp.cast(projection.this.copy(), column.type, dialect=DIALECT))
-    return query.sql(dialect="spark", pretty=True, comments=False)
+        parsed = _bound(query, parameters)
+        if unproven := functions_of(parsed, DIALECT) - PROVEN:
+            raise ValueError(f"{', '.join(sorted(unproven))}: not proven to give the same on Spark")
+        if columns is not None and not isinstance(parsed, exp.Select):
+            parsed = exp.select("*").from_(parsed.subquery("result", copy=False))
+        corrected = _corrected(parsed, schema)
+        if columns is not None:
+            # Spark counts and adds up in other types than DuckDB.
+            for projection in corrected.selects:
+                type_ = columns[projection.alias_or_name]
+                projection.this.replace(exp.cast(projection.this.copy(), type_, dialect=DIALECT))
+        return corrected.sql(dialect="spark", pretty=True, comments=False)
+    except (ValueError, SqlglotError) as error:
+        text = query if isinstance(query, str) else query.sql(DIALECT)
+        raise ContractError(f"a query cannot be translated for Spark: {error}; it is: {text}") from error
+
+
+def _bound(query: str | exp.Query, parameters: Parameters) -> exp.Query:
+    """The parsed query with its parameters as literals."""
+    parsed = _parsed(query) if isinstance(query, str) else query.copy()
+    if isinstance(parameters, Mapping):
+        values = {str(name): value for name, value in parameters.items()}
+    else:
+        values = {str(place): value for place, value in enumerate(parameters, start=1)}
+    placeholders = list(parsed.find_all(exp.Placeholder))
+    if differing := {placeholder.name for placeholder in placeholders} ^ set(values):
+        raise ValueError(f"either no value is given for a parameter or it is not used: {', '.join(sorted(differing))}")
+    for placeholder in placeholders:
+        placeholder.replace(_literal(values[placeholder.name]))
+    return parsed
+
+
+def _parsed(query: str) -> exp.Query:
+    """Every `?` is numbered, because a parsed query does not keep the order of its text."""
+    dialect = sqlglot.Dialect.get_or_raise(DIALECT)
+    places = count(1)
+    tokens: list[Token] = []
+    for token in dialect.tokenize(query):
+        if token.token_type is TokenType.PLACEHOLDER:
+            tokens += [Token(TokenType.PARAMETER, "$"), Token(TokenType.NUMBER, str(next(places)))]
+        else:
+            tokens.append(token)
+    statements = dialect.parser().parse(tokens, query)
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ValueError("it must be exactly one SELECT")
+    return statements[0]
+
+
+def _literal(value: object) -> exp.Expr:
+    """The value as DuckDB would take it for a bound parameter."""
+    match value:
+        case None:
+            return exp.null()
+        case bool() | int() | str():
+            return exp.convert(value)
+        case float():
+            # Written with a point alone, it would be a decimal.
+            return exp.cast(_text(repr(value)), "double", dialect=DIALECT)
+        case Decimal() if value.is_finite():
+            whole, _, fraction = f"{abs(value):f}".partition(".")
+            return exp.cast(_text(f"{value:f}"), f"decimal({len(whole) + len(fraction)}, {len(fraction)})")
+        case datetime() if value.tzinfo is None:
+            return exp.cast(_text(str(value)), "timestamp", dialect=DIALECT)
+        case date() if not isinstance(value, datetime):
+            return exp.cast(_text(str(value)), "date", dialect=DIALECT)
+        case list():
+            return exp.Array(expressions=[_literal(item) for item in value])
+    raise ValueError(f"a parameter of {type(value)} has no literal")
+
+
+def _corrected(parsed: exp.Query, schema: Schema) -> exp.Query:
+    """A copy of the query that sqlglot renders right."""
+    # Columns and their types are resolved first: some differences depend on the type, and Spark need not know stars.
+    read = {table.name for table in parsed.find_all(exp.Table)}
+    known: dict[str, object] = {name: dict(columns) for name, columns in schema.items() if name in read}
+    query = qualify(parsed.copy(), schema=known, dialect=DIALECT)
+    for division in list(query.find_all(exp.Div))[::-1]:
+        # DuckDB's is always of doubles; Spark's of decimals is a decimal of few digits.
+        division.this.replace(exp.cast(division.this.copy(), "double"))
+    query = annotate_types(query, schema=known, dialect=DIALECT)
+    # From the leaves up, so that what is corrected already is part of what is corrected next.
+    nodes = list(query.dfs())[::-1]
+    whole = exp.Subquery(this=query)
+    for node in nodes:
+        if correct := CORRECTIONS.get(type(node)):
+            corrected = correct(node)
+            corrected.type = node.type
+            node.replace(corrected)
+    corrected_query: exp.Query = whole.this
+    return corrected_query
+
+
+def _select(select: exp.Select) -> exp.Expr:
+    """What DISTINCT leaves is ordered by columns of the result: Spark knows no others behind it."""
+    if select.args.get("distinct") and (order := select.args.get("order")):
+        results = {projection.unalias(): projection.alias for projection in select.selects}
+        for ordered in order.expressions:
+            if ordered.this in results:
+                ordered.this.replace(exp.column(results[ordered.this], quoted=True))
+    return _qualifying(select)
+
+
+def _qualifying(select: exp.Select) -> exp.Expr:
+    """QUALIFY becomes a column of a subquery. sqlglot's way takes `a.x < b.x` for `a.x < a.x`."""
+    if select.args.get("qualify") is None:
+        return select
+    inner = select.copy()
+    condition = inner.args.pop("qualify").this
+    outer = {part: inner.args.pop(part, None) for part in ("with_", "distinct", "order", "limit", "offset")}
+    if bare := [column.name for column in condition.find_all(exp.Column) if not column.table]:
+        raise ValueError(f"QUALIFY has {', '.join(bare)} of more than one table; the table's name would say which")
+    # What the rows are ordered by may be no column of the result.
+    for place, ordered in enumerate(outer["order"].expressions if outer["order"] else ()):
+        if any(column.table for column in ordered.this.find_all(exp.Column)):
+            key = f"_order_{place}"
+            inner.select(exp.alias_(ordered.this.copy(), key, quoted=True), copy=False)
+            ordered.this.replace(exp.column(key, quoted=True))
+    inner.select(exp.alias_(condition, "_qualifies", quoted=True), copy=False)
+    names = (exp.column(name, quoted=True).as_(name, quoted=True) for name in select.named_selects)
+    whole = exp.select(*names).from_(inner.subquery("_unqualified", copy=False))
+    whole = whole.where(exp.column("_qualifies", quoted=True))
+    for part, expression in outer.items():
+        whole.set(part, expression)
+    return whole
+
+
+def _by_position(union: exp.Union) -> exp.Expr:
+    """Spark's UNION goes by position only; a column that one side lacks is NULL in its rows."""
+    if not union.args.get("by_name"):
+        return union
+    sides = (union.left, union.right)
+    names = list(dict.fromkeys(name for side in sides for name in side.named_selects))
+    for side in sides:
+        columns = (
+            (exp.column(name, quoted=True) if name in side.named_selects else exp.null()).as_(name, quoted=True)
+            for name in names
+        )
+        side.replace(exp.select(*columns).from_(side.copy().subquery("_side", copy=False)))
+    union.set("by_name", None)
+    return union
 
 
 def _without_hint(cte: exp.CTE) -> exp.Expr:
@@ -64,6 +210,10 @@ def _named(function: exp.Anonymous) -> exp.Expr:
             swapped = exp.func("regexp_replace", exp.func("reverse", digits), _text("(.)(.)"), _text("$2$1"))
             number = exp.func("conv", swapped, exp.Literal.number(16), exp.Literal.number(10))
             return exp.cast(number, "decimal(20, 0)")
+        case "isfinite" if _type(function.expressions[0]).is_type("double", "float"):
+            # Spark has no such function; NaN is above infinity.
+            infinity = exp.cast(_text("Infinity"), "double")
+            return exp.LT(this=exp.func("abs", *function.expressions), expression=infinity)
         case "printf" if function.expressions[0].name == "%,.*f":
             # Java's printf takes no precision from an argument, and rounds halves differently.
             _, digits, number = function.expressions
@@ -86,6 +236,18 @@ def _quantile_cont(quantile: exp.PercentileCont | exp.Median) -> exp.Expr:
 def _mean(mean: exp.Avg) -> exp.Expr:
     """Spark's mean of decimals has four digits more than they, DuckDB's is a double."""
     return exp.Avg(this=exp.cast(mean.this, "double")) if _type(mean.this).is_type("decimal") else mean
+
+
+def _days(difference: exp.Sub) -> exp.Expr:
+    """Spark's difference of two dates is an interval, DuckDB's a number of days."""
+    if difference.this.is_type("date") and difference.expression.is_type("date"):
+        return exp.DateDiff(this=difference.this, expression=difference.expression)
+    return difference
+
+
+def _time(truncated: exp.TimestampTrunc) -> exp.Expr:
+    """Spark makes a moment of it, DuckDB a time on the clock."""
+    return exp.cast(truncated, "timestamp", dialect=DIALECT)
 
 
 def _cast(cast: exp.Cast) -> exp.Expr:
@@ -114,12 +276,16 @@ def _text(value: str) -> exp.Literal:
 
 
 CORRECTIONS: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
+    exp.Select: _select,
+    exp.Union: _by_position,
     exp.CTE: _without_hint,
     exp.Anonymous: _named,
     exp.PercentileDisc: _quantile_disc,
     exp.PercentileCont: _quantile_cont,
     exp.Median: _quantile_cont,
     exp.Avg: _mean,
+    exp.Sub: _days,
+    exp.TimestampTrunc: _time,
     exp.Cast: _cast,
     exp.TryCast: _try_cast,
 }

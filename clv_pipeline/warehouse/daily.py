@@ -32,7 +32,8 @@ def stage_model(
     """
     contract = model.contract
     few_days = (
-        contract.day_column is not None
+        session.stages_days
+        and contract.day_column is not None
         and not full
         and built_by(session, contract.table, recipe)
         and find_affected_days(session, inputs_of(session, contract.table), versions_of(session, model.dependencies))

@@ -22,7 +22,9 @@ from clv_pipeline.connections import RESTRICTED, restrict
 from clv_pipeline.file_modes import private_files
 from clv_pipeline.quality import Auditor
 from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.warehouse.cluster import ClusterError
 from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
+from clv_pipeline.warehouse.parquet_tables import folders, move_into_duckdb
 from clv_pipeline.warehouse.storage_faults import storage_error
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ is written a third faster in this one."""
 THREADS = max(4, os.cpu_count() or 1)
 """Of DuckDB, which cuts its hash tables into more pieces for more threads. On two cores, the pieces of two threads
 outgrow the cache: grouping millions of rows takes a quarter less with four."""
+
+
+BATCH_ROWS = 250_000
+"""Rows that a function over a table is given at a time."""
 
 
 def staged_name(table: str) -> str:
@@ -77,6 +83,9 @@ def fingerprint(
 class Session:
     """An open warehouse. A table is written by staging it whole, or its changes, and promoting; never in place."""
 
+    stages_days = True
+    """Whether a table can be built for some days only."""
+
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self.auditor = Auditor(connection)
@@ -102,14 +111,21 @@ class Session:
         frame: pl.DataFrame = self.connection.sql(query, params=list(parameters)).pl()
         return frame
 
+    def kinds(self) -> dict[str, str]:
+        """What there is in the warehouse, promoted or staged: "table" or "view" by name."""
+        # Not from information_schema, which takes twice as long over the same.
+        return dict(
+            self.execute(
+                "select table_name, 'table' from duckdb_tables()"
+                " where schema_name = 'main' and database_name = current_database()"
+                " union all select view_name, 'view' from duckdb_views()"
+                " where schema_name = 'main' and database_name = current_database()"
+            ).fetchall()
+        )
+
     def has_table(self, table: str) -> bool:
         """Whether a promoted `table`, or view, exists."""
-        found = self.execute(
-            "select count(*) from information_schema.tables where table_name = ? and table_schema = 'main'"
-            " and table_catalog = current_database()",
-            [table],
-        ).fetchall()
-        return bool(found[0][0])
+        return table in self.kinds()
 
     def count(self, table: str) -> int:
         """Number of rows of a table."""
@@ -119,8 +135,7 @@ class Session:
 
     def stage_query(self, contract: Contract, query: str) -> None:
         """Build the contract's table or view under its staging name from one SELECT."""
-        staged = quote_identifier(staged_name(contract.table))
-        self.execute(f"create or replace {contract.materialized} {staged} as\n{query}")
+        self._stage_in_duckdb(contract, query)
 
     def stage_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
         """Build the contract's table under its staging name from a frame, by column name and declared type.
@@ -128,15 +143,17 @@ class Session:
         Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
         """
-        declared = [column.name for column in contract.columns]
-        if sorted(frame.columns) != sorted(declared):
-            raise ValueError(f"{contract.table}: columns {frame.columns} do not match the contract's {declared}")
+        _require_declared(contract, frame)
         projection = ", ".join(
             f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
             for column in contract.columns
         )
         with self._incoming(frame):
-            self.stage_query(contract, f"select {projection} from incoming_frame")  # noqa: S608
+            self._stage_in_duckdb(contract, f"select {projection} from incoming_frame")  # noqa: S608
+
+    def _stage_in_duckdb(self, contract: Contract, query: str) -> None:
+        staged = quote_identifier(staged_name(contract.table))
+        self.execute(f"create or replace {contract.materialized} {staged} as\n{query}")
 
     def stage_added(self, contract: Contract) -> None:
         """Make the rows in `added_name(table)` the whole staged table."""
@@ -171,8 +188,40 @@ class Session:
             f" union all by name select * from {added}"
         )
 
+    def map_batches(
+        self,
+        contract: Contract,
+        query: str,
+        function: Callable[[pl.DataFrame], pl.DataFrame],
+        parameters: Sequence[Any] = (),
+    ) -> None:
+        """Add to the contract's staged table what `function` makes of the rows of a query, batch by batch.
+
+        Neither the rows nor what is made of them are ever in memory as a whole. The staged table is made where there is
+        none yet. `function` is given at most BATCH_ROWS rows, in no promised order, and must not depend on which ones
+        come together. It can be pickled, because other engines run it in other processes.
+
+        Raises:
+            ValueError: the columns that `function` returns are not the declared ones; order does not matter.
+        """
+        import polars as pl
+
+        columns = ", ".join(f"{quote_identifier(column.name)} {column.type}" for column in contract.columns)
+        self.execute(f"create table if not exists {quote_identifier(staged_name(contract.table))} ({columns})")
+        # A connection of its own, because a result that is half-read blocks the statements of this one.
+        with self.connection.cursor() as reading:
+            for batch in reading.sql(query, params=list(parameters)).arrow(BATCH_ROWS):
+                frame = pl.from_arrow(batch)
+                assert isinstance(frame, pl.DataFrame)  # noqa: S101  (a batch of records is no column)
+                self.append_frame(contract, function(frame))
+
     def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
-        """Add rows, by column name, to the contract's table that is staged already."""
+        """Add rows, by column name, to the contract's table that is staged already.
+
+        Raises:
+            ValueError: the frame's columns are not the declared ones; order does not matter.
+        """
+        _require_declared(contract, frame)
         with self._incoming(frame):
             self.execute(f"insert into {quote_identifier(staged_name(contract.table))} by name from incoming_frame")
 
@@ -189,27 +238,39 @@ class Session:
         """Sweep what was staged and not promoted."""
         self.changed_days = None
         for contract in contracts:
-            self._replaced.pop(contract.table, None)
-            self._drop([staged_name(contract.table), added_name(contract.table)])
+            changes_only = self._replaced.pop(contract.table, None) is not None
+            kind = "view" if changes_only else contract.materialized
+            self.execute(f"drop {kind} if exists {quote_identifier(staged_name(contract.table))}")
+            self.execute(f"drop table if exists {quote_identifier(added_name(contract.table))}")
 
     def drop_leftovers(self) -> None:
         """Sweep what runs that were killed had staged: a step that is kept the next time does not look for it."""
-        names = self.execute(
-            "select table_name from information_schema.tables"
-            " where ends_with(table_name, ?) or ends_with(table_name, ?)",
-            [staged_name(""), added_name("")],
-        ).fetchall()
-        self._drop([name for (name,) in names])
+        for name, kind in self.kinds().items():
+            if name.endswith((staged_name(""), added_name(""))):
+                self.execute(f"drop {kind} {quote_identifier(name)}")
 
-    def _drop(self, names: Sequence[str]) -> None:
+    @contextmanager
+    def all_rows_in_duckdb(self) -> Iterator[list[str]]:
+        """Hold the rows of customers in DuckDB's own tables, where they can be changed. Enter it in a transaction.
+
+        Folders that their rows were in before are swept by `parquet_tables.sweep` once that transaction is committed.
+        Hands out the names of the tables that were such folders.
+        """
+        moved = self.tables_of_customers_elsewhere()
+        for table in moved:
+            move_into_duckdb(self.connection, table)
+        yield moved
+
+    def tables_of_customers_elsewhere(self) -> list[str]:
+        """Names of the tables with customers whose rows are in folders of Parquet files."""
+        with_customers = self.execute("select table_name from duckdb_columns() where column_name = 'customer_id'")
+        names = {name for (name,) in with_customers.fetchall()}
+        return sorted(names & folders(self.connection).keys())
+
+    def _drop(self, name: str) -> None:
         # A name may be a view one night and a table the next.
-        kinds = self.execute(
-            "select table_name, lower(table_type) from information_schema.tables where list_contains(?, table_name)"
-            " and table_schema = 'main' and table_catalog = current_database()",
-            [list(names)],
-        ).fetchall()
-        for name, kind in kinds:
-            self.execute(f"drop {'view' if kind == 'view' else 'table'} {quote_identifier(name)}")
+        if (kind := self.kinds().get(name)) is not None:
+            self.execute(f"drop {kind} {quote_identifier(name)}")
 
     def replace_live(self, contract: Contract) -> None:
         """Put what is staged in the place of the live table, with its comments. Call it in a transaction."""
@@ -218,19 +279,28 @@ class Session:
             self.execute(f"delete from {live} where {replaced}")  # noqa: S608
             self.execute(f"insert into {live} by name from {quote_identifier(added_name(contract.table))}")
         else:
-            kind = contract.materialized
-            self.execute(f"drop {kind} if exists {live}")
-            self.execute(f"alter {kind} {staged} rename to {live}")
-        self.comment(live, contract)
+            self._drop(contract.table)
+            self.execute(f"alter {contract.materialized} {staged} rename to {live}")
+        self.comment(live, contract, contract.materialized)
 
-    def comment(self, relation: str, contract: Contract) -> None:
-        """Write the contract's words on a table and its columns; `relation` is quoted already."""
+    def comment(self, relation: str, contract: Contract, kind: str) -> None:
+        """Write the contract's words on a table or view (`kind`) and its columns; `relation` is quoted already."""
         text = f"{contract.description} Grain: {contract.grain}."
-        self.execute(f"comment on {contract.materialized} {relation} is {quote_literal(text)}")
+        self.execute(f"comment on {kind} {relation} is {quote_literal(text)}")
         for column in contract.columns:
             self.execute(
                 f"comment on column {relation}.{quote_identifier(column.name)} is {quote_literal(column.description)}"
             )
+
+
+def _require_declared(contract: Contract, frame: pl.DataFrame) -> None:
+    declared = [column.name for column in contract.columns]
+    if sorted(frame.columns) != sorted(declared):
+        raise ValueError(f"{contract.table}: columns {frame.columns} do not match the contract's {declared}")
+
+
+NewSession = Callable[[duckdb.DuckDBPyConnection], Session]
+"""Makes the session of an open database."""
 
 
 @dataclass(frozen=True)
@@ -257,10 +327,17 @@ class Warehouse:
     gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
     """
 
-    def __init__(self, path: Path, directories: Sequence[Path] = (), limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        directories: Sequence[Path] = (),
+        limits: Limits | None = None,
+        new_session: NewSession = Session,
+    ) -> None:
         self.path = path
         self.directories = directories
         self.limits = limits or Limits()
+        self._new_session = new_session
         self.lock = WriterLock(path.with_suffix(".lock"))
         self._session: Session | None = None
 
@@ -285,14 +362,15 @@ class Warehouse:
         Raises:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the file is damaged, has a stray log beside it, or may not be opened.
+            ClusterError: the folder for tables of Spark is another warehouse's.
         """
         if self._session is None:
             self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
             atexit.register(self.close)
             try:
-                self._session = Session(self._connect())
+                self._session = self._new_session(self._connect())
                 self._session.drop_leftovers()
-            except (duckdb.Error, WarehouseBusyError) as error:
+            except (duckdb.Error, WarehouseBusyError, ClusterError) as error:
                 self.close()
                 if (told := storage_error(error, self.path)) is not None:
                     raise told from error
@@ -346,7 +424,7 @@ class Warehouse:
         os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
         if self.work_dir.exists():
             shutil.rmtree(self.work_dir)
-        self._session = Session(self._connect())
+        self._session = self._new_session(self._connect())
 
     def close(self) -> None:
         """Write everything to the file and let the next process in."""

@@ -142,7 +142,7 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     refuse_unfit_inputs(session, [*reads, *_waits_for(contracts)])
     tables = [contract.table for contract in contracts]
     promoted = _promotions(session)
-    if not reads or any(table not in promoted or not session.has_table(table) for table in tables):
+    if not reads or any(table not in promoted for table in tables) or not set(tables) <= session.kinds().keys():
         return None
     inputs = _versions(session, reads)
     for contract in contracts:
@@ -223,8 +223,9 @@ def refuse_unfit_inputs(session: Session, reads: Sequence[str]) -> None:
         GateError: names the inputs that failed, with the run and the checks, or that were never built.
     """
     unfit = _failed_audits(session)
+    there = session.kinds() if reads else {}
     for table in reads:
-        if not session.has_table(table):
+        if table not in there:
             unfit.setdefault(table, f"{table} was never built; materialize it, or run everything")
     if reasons := [unfit[table] for table in reads if table in unfit]:
         raise GateError("not built, because " + "; ".join(reasons))
@@ -234,15 +235,15 @@ def _waits_for(contracts: Sequence[Contract]) -> list[str]:
     return [table for contract in contracts for table in contract.waits_for]
 
 
-_LAST_AUDITS = (
-    "select * from gate.audits"
-    # By number, because clocks go backwards.
-    " qualify row_number() over (partition by table_name order by number desc, audited_at desc) = 1"
-)
+# By number, because clocks go backwards.
+_LAST_AUDITS = "select distinct on (table_name) * from gate.audits order by number desc, audited_at desc"
 
 
 def _failed_audits(session: Session) -> dict[str, str]:
     """Of every table whose last audit failed: what happened and what to do."""
+    # Asked at every step, and mostly there has never been one.
+    if not session.execute("select 1 from gate.audits where not passed limit 1").fetchall():
+        return {}
     rows = session.execute(
         f"select table_name, run_id, failed_checks from ({_LAST_AUDITS}) where not passed order by table_name"  # noqa: S608
     ).fetchall()
@@ -276,8 +277,9 @@ def reasons_against_publishing(
     ensure_records(session)
     reasons = []
     promoted = _promotions(session)
+    there = session.kinds()
     for contract in contracts:
-        if contract.table not in promoted or not session.has_table(contract.table):
+        if contract.table not in promoted or contract.table not in there:
             reasons.append(f"{contract.table} was never promoted by a passed audit; materialize it")
         elif promoted[contract.table].contract_hash != contract.hash:
             reasons.append(f"{contract.table} was audited under another version of its contract; materialize it again")
@@ -340,7 +342,8 @@ def _changes_anything(session: Session, contracts: Sequence[Contract], same: Con
     Where the changed days are known, they decide for all tables of the step: the others only describe them, as the
     files of a load do.
     """
-    if session.changed_days is None or any(not session.has_table(contract.table) for contract in contracts):
+    tables = {contract.table for contract in contracts}
+    if session.changed_days is None or not tables <= session.kinds().keys():
         return any(contract.table not in same for contract in contracts)
     return session.execute(f"select exists ({session.changed_days})").fetchall() == [(True,)]
 

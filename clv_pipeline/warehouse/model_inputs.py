@@ -1,17 +1,21 @@
 """What models are trained on and asked about, read from the feature tables.
 
-Every frame is bounded or grows with customers, never with transactions. Samples are drawn by the md5 of
-customer ids: the same on every run and engine, and independent of everything that is forecast.
+Frames are bounded, except for `customer_counts` (as many rows as there are different histories) and a customers frame
+that is asked for whole. Samples are drawn by the md5 of customer ids: the same on every run and engine, and independent
+of everything that is forecast.
 """
+
+# Only names that this module wrote itself enter the SQL; values are parameters.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.warehouse.duckdb_engine import Session
-from clv_pipeline.warehouse.optional_columns import with_optional_columns
+from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,12 +62,18 @@ def customers(session: Session, cutoff: date, horizon_days: int, *, most: int | 
     return _described(session, cutoff, [horizon_days], most)
 
 
-def outcomes(session: Session, cutoff: date, horizon_days: int) -> pl.DataFrame:
-    """What came in one completed window: customer_id, actual_purchases, actual_spend."""
+def customers_query(cutoff: date, horizon_days: int, columns: OptionalColumns) -> tuple[str, list[Any]]:
+    """A query for the customers of one window with its parameters: a customers frame once `columns` are named."""
+    return columns.added_to(f"{_CUSTOMERS} where f.cutoff = ? and w.horizon_days = ?"), [cutoff, horizon_days]
+
+
+def outcomes(session: Session, cutoff: date, horizon_days: int, *, most: int | None = None) -> pl.DataFrame:
+    """What came in one completed window, of the customers that `customers` gives: actual_purchases, actual_spend."""
+    drawn, parameters = _drawn("customer_outcomes", cutoff, [horizon_days], most)
     return session.read(
         "select customer_id, actual_purchases, cast(actual_spend as double) as actual_spend"
-        " from customer_outcomes where cutoff = ? and horizon_days = ? order by customer_id",
-        [cutoff, horizon_days],
+        f" from customer_outcomes {drawn} where cutoff = ? and horizon_days = ? order by customer_id",
+        [*parameters, cutoff, horizon_days],
     )
 
 
@@ -71,13 +81,16 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
     """Everything that a model may learn as of `cutoff` to forecast these horizons."""
     from clv_pipeline.forecasting.protocol import TrainingData
 
-    windows = session.read(
-        f"with described as ({_CUSTOMERS} where f.in_sample and w.cutoff + w.horizon_days <= ?"  # noqa: S608
+    columns = OptionalColumns.known(session, cutoff)
+    windows = (
+        f"with windows as ({_CUSTOMERS} where f.in_sample and w.cutoff + w.horizon_days <= ?"
         " and list_contains(?, w.horizon_days))"
-        " select described.*, o.actual_purchases, cast(o.actual_spend as double) as actual_spend from described"
+        " select windows.*, o.actual_purchases, cast(o.actual_spend as double) as actual_spend from windows"
         " inner join customer_outcomes as o using (customer_id, cutoff, horizon_days)"
-        " qualify row_number() over (partition by horizon_days order by cutoff desc, md5(customer_id)) <= ?"
-        " order by cutoff, horizon_days, customer_id",
+        " qualify row_number() over (partition by o.horizon_days order by o.cutoff desc, md5(o.customer_id)) <= ?"
+    )
+    completed = session.read(
+        f"{columns.added_to(windows)} order by cutoff, horizon_days, customer_id",
         [cutoff, list(horizons_days), WINDOW_ROWS],
     )
     return TrainingData(
@@ -94,24 +107,38 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
             " from sampled group by all order by all",
             [cutoff, SPEND_SAMPLE],
         ),
-        completed_windows=with_optional_columns(session, windows, as_of=cutoff),
+        completed_windows=columns.named(completed),
         current_customers=_described(session, cutoff, horizons_days, CURRENT_SAMPLE),
         daily_totals=session.read(
-            "with days as (select purchase_day as day, revenue, purchase_day = min(purchase_day) over"
-            " (partition by customer_id) as is_first from customer_days where purchase_day <= ?)"
-            " select day, count(*) as purchases, count(*) filter (where is_first) as new_customers,"
-            " cast(sum(revenue) as double) as spend from days group by day order by day",
-            [cutoff],
+            "with days as (select purchase_day as day, count(*) as purchases, cast(sum(revenue) as double) as spend"
+            " from customer_days where purchase_day <= ? group by purchase_day),"
+            " first_days as (select first_purchase_date as day, count(*) as new_customers from customer_features"
+            " where cutoff = ? group by first_purchase_date)"
+            " select day, purchases, coalesce(new_customers, 0) as new_customers, spend"
+            " from days left join first_days using (day) order by day",
+            [cutoff, cutoff],
         ),
     )
 
 
 def _described(session: Session, cutoff: date, horizons_days: Sequence[int], most: int | None) -> pl.DataFrame:
     """Customers frames as of `cutoff`, by horizon and customer; with `most`, so many customers per horizon."""
-    sampled = " qualify row_number() over (partition by w.horizon_days order by md5(f.customer_id), f.customer_id) <= ?"
+    columns = OptionalColumns.known(session, cutoff)
+    drawn, parameters = _drawn("customer_windows", cutoff, horizons_days, most)
+    query = f"{_CUSTOMERS} {drawn} where f.cutoff = ? and list_contains(?, w.horizon_days)"
     frame = session.read(
-        f"{_CUSTOMERS} where f.cutoff = ? and list_contains(?, w.horizon_days)"
-        f"{'' if most is None else sampled} order by w.horizon_days, f.customer_id",
-        [cutoff, list(horizons_days), *([] if most is None else [most])],
+        f"{columns.added_to(query)} order by horizon_days, customer_id", [*parameters, cutoff, list(horizons_days)]
     )
-    return with_optional_columns(session, frame, as_of=cutoff)
+    return columns.named(frame)
+
+
+def _drawn(table: str, cutoff: date, horizons_days: Sequence[int], most: int | None) -> tuple[str, list[Any]]:
+    """A join that keeps `most` customers per horizon, drawn from the keys alone, with its parameters."""
+    if most is None:
+        return "", []
+    return (
+        f"semi join (select customer_id, horizon_days from {table} where cutoff = ? and list_contains(?, horizon_days)"
+        " qualify row_number() over (partition by horizon_days order by md5(customer_id), customer_id) <= ?)"
+        " as drawn using (customer_id, horizon_days)",
+        [cutoff, list(horizons_days), most],
+    )

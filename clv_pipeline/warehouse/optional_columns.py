@@ -4,14 +4,17 @@ Which columns there are depends on what was known as of one day only, so that tr
 one fit have the same, and no later event can add or rename one.
 """
 
-# Only names that this module wrote itself enter the SQL; values are parameters.
+# Only names that this module wrote itself, and texts that it quotes, enter the SQL; other values are parameters.
 # ruff: noqa: S608
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from clv_pipeline.sql_text import quote_literal
 from clv_pipeline.warehouse.duckdb_engine import Session
 
 if TYPE_CHECKING:
@@ -23,78 +26,97 @@ EVENT_TYPES = 20
 OTHER = "other"
 """What the rest is called."""
 
-_KEYS = "described_customers"
+_VALUES = {
+    "count_30_days": "sum(events_30_days)",
+    "count_90_days": "sum(events_90_days)",
+    "days_since": "min(days_since_event)",
+}
 
 
-def with_optional_columns(session: Session, frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """`frame` (customer_id, cutoff and more) with what demographics and events say, in its order.
+@dataclass(frozen=True)
+class OptionalColumns:
+    """The columns that are known as of the cutoff of a fit.
 
-    Columns, by name: `attribute:<name>` (Float64, or String for a category; null where unknown), and per type of event
-    `event:<type>:count_30_days`, `:count_90_days`, `:days_since` (Float64). A count is 0 for a customer without
-    such an event and null at cutoffs by which nobody had one: it was not recorded yet. None of these where the
-    sources are not configured. `as_of` is the cutoff of the fit: no cutoff of the frame is later.
+    In SQL they are numbered, because names of attributes and events may differ in nothing but capitals, which SQL
+    does not tell apart. `names` say what each is called in a frame: `attribute:<name>` (Float64, or String for a
+    category; null where unknown), and per type of event `event:<type>:count_30_days`, `:count_90_days`, `:days_since`
+    (Float64). A count is 0 for a customer without such an event and null at cutoffs by which nobody had one: it was not
+    recorded yet. There are none where the sources are not configured.
     """
-    session.connection.register(_KEYS, frame.select("customer_id", "cutoff").unique())
-    try:
-        return _with_events(session, _with_attributes(session, frame, as_of), as_of)
-    finally:
-        session.connection.unregister(_KEYS)
+
+    attributes: Mapping[str, str]
+    """By numbered column: the aggregate of a customer's rows of `customer_attributes`."""
+    events: Mapping[str, str]
+    """By numbered column: the aggregate of a customer's rows of `customer_events` as of one cutoff."""
+    recorded: Mapping[str, str]
+    """By numbered column that is a count: the cutoffs by which somebody had such an event, as SQL."""
+    names: Mapping[str, str]
+
+    @classmethod
+    def known(cls, session: Session, as_of: date) -> OptionalColumns:
+        """The columns as of `as_of`, the cutoff of a fit: no cutoff of a frame may be later."""
+        from clv_pipeline.forecasting.protocol import ATTRIBUTE_PREFIX, EVENT_PREFIX
+
+        attributes: dict[str, str] = {}
+        events: dict[str, str] = {}
+        recorded: dict[str, str] = {}
+        names: dict[str, str] = {}
+        kinds = session.read(
+            "select a.attribute_name, a.kind from customer_attributes as a"
+            " semi join (select customer_id from customer_features where cutoff = ?) as f using (customer_id)"
+            " group by a.attribute_name, a.kind order by a.kind, a.attribute_name",
+            [as_of],
+        )
+        for number, (name, kind) in enumerate(kinds.iter_rows()):
+            attributes[f"a{number}"] = f"max({kind}) filter (where attribute_name = {quote_literal(name)})"
+            names[f"a{number}"] = f"{ATTRIBUTE_PREFIX}{name}"
+        types = session.read(
+            "select event_type from customer_events where cutoff = ? group by event_type"
+            " order by sum(events) desc, event_type limit ?",
+            [as_of, EVENT_TYPES],
+        )["event_type"].to_list()
+        cutoffs = session.read(
+            "select distinct if(list_contains(?, event_type), event_type, ?) as named, cutoff from customer_events"
+            " where cutoff <= ? order by all",
+            [types, OTHER, as_of],
+        ).group_by("named", maintain_order=True)
+        own = ", ".join(quote_literal(name) for name in types if name != OTHER)
+        for (name,), days in cutoffs:
+            counted = f"event_type = {quote_literal(name)}"
+            if name == OTHER:
+                counted = f"event_type not in ({own})" if own else "true"
+            for value, aggregate in _VALUES.items():
+                column = f"e{len(events)}"
+                events[column] = f"cast({aggregate} filter (where {counted}) as double)"
+                names[column] = f"{EVENT_PREFIX}{name}:{value}"
+                if value != "days_since":
+                    recorded[column] = ", ".join(f"date '{day}'" for day in days["cutoff"])
+        return cls(attributes, events, recorded, names)
+
+    def added_to(self, query: str) -> str:
+        """SQL for the rows of `query` (customer_id, cutoff and more) with the numbered columns."""
+        if not self.names:
+            return query
+        # A count that is missing is none; how long ago nothing was, nobody can say.
+        counts = {
+            column: f"case when described.cutoff in ({cutoffs}) then coalesce(events.{column}, 0.0) end as {column}"
+            for column, cutoffs in self.recorded.items()
+        }
+        return (
+            f"with described as ({query}),"
+            f" attributes as (select {', '.join(['customer_id', *_named(self.attributes)])} from customer_attributes"
+            " semi join described using (customer_id) group by customer_id),"
+            f" events as (select {', '.join(['customer_id', 'cutoff', *_named(self.events)])} from customer_events"
+            " semi join described using (customer_id, cutoff) group by customer_id, cutoff)"
+            " select "
+            + ", ".join(["described.*", *self.attributes, *(counts.get(column, column) for column in self.events)])
+            + " from described left join attributes using (customer_id) left join events using (customer_id, cutoff)"
+        )
+
+    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A frame with the numbered columns under their names."""
+        return frame.rename(self.names)
 
 
-def _with_attributes(session: Session, frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    from clv_pipeline.forecasting.protocol import ATTRIBUTE_PREFIX
-
-    kinds = session.read(
-        "select distinct a.attribute_name, a.kind from customer_attributes as a"
-        " semi join (select customer_id from customer_features where cutoff = ?) as f using (customer_id)"
-        " order by a.attribute_name",
-        [as_of],
-    )
-    rows = session.read(
-        "select customer_id, attribute_name, number, category from customer_attributes"
-        f" semi join {_KEYS} using (customer_id)"
-    )
-    for kind in ("category", "number"):
-        names = kinds.filter(kind=kind)["attribute_name"].to_list()
-        wide = rows.pivot("attribute_name", on_columns=names, index="customer_id", values=kind)
-        wide = wide.rename({name: f"{ATTRIBUTE_PREFIX}{name}" for name in names})
-        frame = frame.join(wide, on="customer_id", how="left", maintain_order="left")
-    return frame
-
-
-def _with_events(session: Session, frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    import polars as pl
-
-    from clv_pipeline.forecasting.protocol import EVENT_PREFIX
-
-    named = session.read(
-        "select event_type from customer_events where cutoff = ? group by event_type"
-        " order by sum(events) desc, event_type limit ?",
-        [as_of, EVENT_TYPES],
-    )["event_type"].to_list()
-    folded = (
-        "with folded as (select * replace (if(list_contains(?, event_type), event_type, ?) as event_type)"
-        " from customer_events)"
-    )
-    rows = session.read(
-        f"{folded} select customer_id, cutoff, event_type, cast(sum(events_30_days) as double) as count_30_days,"
-        " cast(sum(events_90_days) as double) as count_90_days, cast(min(days_since_event) as double) as days_since"
-        f" from folded semi join {_KEYS} using (customer_id, cutoff) group by all",
-        [named, OTHER],
-    )
-    recorded = session.read(
-        f"{folded} select event_type, list(distinct cutoff) as cutoffs from folded where cutoff <= ?"
-        " group by event_type order by event_type",
-        [named, OTHER, as_of],
-    )
-    types = recorded["event_type"].to_list()
-    values = ("count_30_days", "count_90_days", "days_since")
-    wide = rows.pivot("event_type", on_columns=types, index=["customer_id", "cutoff"], values=values)
-    wide = wide.rename({f"{value}_{name}": f"{EVENT_PREFIX}{name}:{value}" for name in types for value in values})
-    # A count that is missing is none; how long ago nothing was, nobody can say.
-    counts = [
-        pl.when(pl.col("cutoff").is_in(cutoffs)).then(pl.col(f"{EVENT_PREFIX}{name}:{value}").fill_null(0.0))
-        for name, cutoffs in recorded.iter_rows()
-        for value in ("count_30_days", "count_90_days")
-    ]
-    return frame.join(wide, on=["customer_id", "cutoff"], how="left", maintain_order="left").with_columns(counts)
+def _named(expressions: Mapping[str, str]) -> list[str]:
+    return [f"{expression} as {column}" for column, expression in expressions.items()]

@@ -316,7 +316,7 @@ def _write(
         )
         for contract in (*contents, description):
             relation = f"publication_file.main.{quote_identifier(contract.table)}"
-            session.comment(relation, contract)
+            session.comment(relation, contract, "table")
             session.execute(
                 f"copy (from {relation}) to ? (format parquet)",
                 [str(folder / "parquet" / f"{contract.table}.parquet")],

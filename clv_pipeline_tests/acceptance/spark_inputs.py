@@ -7,14 +7,16 @@ to either side, missing ones, and text and days at the edge of what may occur.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
 
 from clv_pipeline_tests.graph.conftest import Shop
+from clv_pipeline_tests.graph.test_gates_in_the_graph import failure
 
 COLUMNS = ("order_id", "customer_id", "ordered_at", "product_id", "quantity", "unit_price", "country")
 ODD_ORDERS = [
@@ -113,8 +115,8 @@ HOSTILE = [
 """Statements that change the tables of the run."""
 
 
-def run_pipeline(shop: Shop) -> Path:
-    """Build every table as of two days; the warehouse's database."""
+def run_pipeline(shop: Shop, days: Sequence[str] = ("2024-06-30", "latest"), **blocks: Any) -> Path:
+    """Build every table as of each of the days; the warehouse's database. Keywords are further blocks of clv.yaml."""
     orders = pl.read_csv(shop.write_orders("generated.csv", 4_000, seed=7), infer_schema=False)
     lands = ("DE", "FR", "Österreich", "日本", None)
     countries = pl.Series("country", [lands[line * line * line % 5] for line in range(len(orders))])
@@ -128,7 +130,7 @@ def run_pipeline(shop: Shop) -> Path:
         "customers": {"path": "people.csv", "columns": {"customer_id": "id"}},
         "events": {"path": "log.csv", "columns": {"customer_id": "user", "occurred_at": "at", "event": "what"}},
     }
-    for as_of in ("2024-06-30", "latest"):
+    for as_of in days:
         result = shop.materialize(
             source=source,
             models=["own_rate", "last_window", "bg_nbd"],
@@ -136,8 +138,9 @@ def run_pipeline(shop: Shop) -> Path:
             cleaning={"returns": "net", "outliers": "cap", "exclude_products": ["POST"]},
             backtest={"folds": 2},
             campaign={"budget": 500, "cost_per_contact": 2.5, "assumed_uplift": 0.1},
+            **blocks,
         )
-        assert result.success
+        assert result.success, failure(result)
     return shop.folder / "home" / "warehouse" / "clv.duckdb"
 
 

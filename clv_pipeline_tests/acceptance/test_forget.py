@@ -17,7 +17,9 @@ from clv_pipeline.assets import Pipeline
 from clv_pipeline.forget import ForgetError, forget
 from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.privacy import FORGOTTEN, Register, RegisterError
+from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Warehouse, WarehouseBusyError, publish
+from clv_pipeline.warehouse.spark_engine import SessionOnSpark
 from clv_pipeline_tests.graph.conftest import Shop
 
 pytestmark = pytest.mark.acceptance
@@ -179,6 +181,76 @@ def test_an_id_that_is_nowhere_is_refused_and_nothing_is_erased(shop: Shop) -> N
         forget(shop.settings(), [ANN, "bob-000"])
     assert everywhere(shop) == before
     assert Register(shop.folder / "home" / "privacy").entries() == []
+
+
+def on_spark(shop: Shop) -> Settings:
+    return shop.settings(storage={"home": str(shop.folder / "home"), "engine": "spark"})
+
+
+@pytest.fixture
+def shop_on_spark(shop: Shop) -> Shop:
+    """The shop with three tables where Spark would have written them."""
+    warehouse = Pipeline.of(on_spark(shop)).warehouse
+    session = warehouse.open("test")
+    assert isinstance(session, SessionOnSpark)
+    for table in ("raw_transactions", "rejected_transactions", "rfm"):
+        session._hand_over(table, table)
+    warehouse.rewrite()
+    warehouse.close()
+    return shop
+
+
+def in_parquet(shop: Shop) -> dict[str, int]:
+    """Of every table that is a folder: its rows of ANN and BOB, or about them."""
+    tables = shop.folder / "home" / "tables"
+    theirs = f"contains(cast(rows as varchar), $${ANN}$$) or contains(cast(rows as varchar), '{BOB}')"
+    found = {}
+    with duckdb.connect() as client:
+        for folder in (path for path in tables.iterdir() if list(path.glob("*/*.parquet"))):
+            rows = f"read_parquet('{folder}/*/*.parquet') as rows"
+            [(found[folder.name],)] = client.execute(f"select count(*) from {rows} where {theirs}").fetchall()
+    return found
+
+
+def test_tables_on_spark_are_written_anew_without_them(shop_on_spark: Shop) -> None:
+    shop = shop_on_spark
+    held = in_parquet(shop)
+    assert held.keys() == {"raw_transactions", "rejected_transactions", "rfm"}
+    assert held["raw_transactions"] > 2
+    raw, customers = count(shop, "raw_transactions"), count(shop, "rfm")
+    forget(on_spark(shop), [ANN, BOB])
+    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
+    assert everywhere(shop) == set()
+    assert (count(shop, "raw_transactions"), count(shop, "rfm")) == (raw, customers - 2)
+    views = "select view_name from duckdb_views() where sql like '%read_parquet%' order by all"
+    assert query(shop, views) == [("raw_transactions",), ("rejected_transactions",), ("rfm",)]
+    assert len(list((shop.folder / "home" / "tables").glob("*/*"))) == 3
+
+
+def test_an_erasure_on_spark_that_was_stopped_is_finished_by_running_it_again(
+    shop_on_spark: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = shop_on_spark
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("forget.record_changes", "forget.sweep"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"clv_pipeline.{step}", stop)
+            with pytest.raises(KeyboardInterrupt):
+                forget(on_spark(shop), [ANN, BOB])
+    forget(on_spark(shop), [ANN, BOB])
+    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
+    assert everywhere(shop) == set()
+
+
+def test_what_spark_kept_is_erased_from_also_after_the_way_back_to_duckdb(shop_on_spark: Shop) -> None:
+    shop = shop_on_spark
+    forget(shop.settings(), [ANN, BOB])
+    assert in_parquet(shop) == {}
+    assert everywhere(shop) == set()
+    assert shop.materialize(BOOKS).success
 
 
 def test_beside_a_run_it_refuses_and_names_the_run(shop: Shop) -> None:

@@ -1,90 +1,271 @@
-"""Every SQL model gives the same rows on Spark as on DuckDB.
+"""Every SQL model, and whatever else is asked of large tables, gives the same on Spark as on DuckDB: rows and verdicts.
 
-Both read the same Parquet files. Spark is a Connect server that PySpark starts, installed from spark.lock into an
-environment below .cache/, in ANSI mode and with UTC as its session time zone.
+Both read the same Parquet files. Spark is a Connect server, in ANSI mode and with UTC as its session time zone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from clv_pipeline.sql_models import SqlModel, load_models, spark_sql
+from clv_pipeline.assets import plots, tracking
+from clv_pipeline.contracts import Contract
+from clv_pipeline.quality.audit import COULD_NOT_RUN, Auditor, CheckResult
+from clv_pipeline.quality.routed_connection import RoutedConnection
+from clv_pipeline.sql_models import SqlModel, load_models, translate
 from clv_pipeline.sql_text import quote_identifier
-from clv_pipeline_tests.acceptance.locked_programs import CACHE, UV, install_locked
+from clv_pipeline.warehouse import Session, model_inputs, optional_columns
+from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline_tests.acceptance.spark_inputs import HOSTILE, run_pipeline, write_tables
+from clv_pipeline_tests.acceptance.spark_session import show_tables, spark_session
 from clv_pipeline_tests.graph.conftest import Shop, new_shop
+from clv_pipeline_tests.quality.test_audit import CASES, contract
 
 __all__ = ["new_shop"]
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
-LOCK = Path(__file__).with_name("spark.lock")
 TOLERANCE = 1e-9
 """Of doubles, which are added up in another order."""
 
 MODELS = load_models()
 SQL_MODELS = [model for model in MODELS.values() if isinstance(model, SqlModel)]
+TABLES = [name for name in MODELS if name != "publication"]
+"""All that a warehouse holds."""
+
+SCHEMA = {name: {column.name: column.type for column in MODELS[name].contract.columns} for name in TABLES}
 INPUTS = {"as built": [], "hostile": HOSTILE}
+ODD = {
+    "DOUBLE": ("-1e9", "'nan'"),
+    "DECIMAL": ("-99",),
+    "INTEGER": ("-99",),
+    "BIGINT": ("-99",),
+    "VARCHAR": ("'odd'",),
+    "DATE": ("date '1900-01-01'", "date '2999-01-01'"),
+}
+"""Values that hardly any column may have, by type."""
+
+WRONG = [
+    statement
+    for table in TABLES
+    # Everybody asks it for its one row.
+    if table != "history_span"
+    for statement in (
+        # Rows twice, a row of nothing but NULL, and a row for every odd value.
+        f"insert into {table} from {table} limit 3",
+        f"insert into {table} by name select null as {MODELS[table].contract.columns[0].name}",
+        *(
+            f"insert into {table} by name select * replace ({value} as {column.name}) from {table} limit 1"
+            for column in MODELS[table].contract.columns
+            for value in ODD.get(column.type.partition("(")[0], ())
+        ),
+    )
+]
+"""Statements that break what contracts promise."""
+
+KEYS = "described_customers"
+"""A frame that model_inputs shows to the engine for a while."""
 
 
 @pytest.fixture(scope="module")
-def answers(new_shop: Callable[[], Shop], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder per kind of inputs: tables, the queries for Spark, and the rows that it gave."""
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java 17 or newer")
+def spark() -> Iterator[Any]:
+    with spark_session() as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def built(new_shop: Callable[[], Shop], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Parquet files per kind of inputs."""
     folder = tmp_path_factory.mktemp("spark")
     database = run_pipeline(new_shop())
-    read = sorted({name for model in SQL_MODELS for name in model.dependencies})
-    for kind, changes in INPUTS.items():
-        write_tables(database, read, changes, folder / kind / "tables")
-        (folder / kind / "queries").mkdir()
-        for model in SQL_MODELS:
-            query = folder / kind / "queries" / f"{model.name}.sql"
-            query.write_text(spark_sql(model, MODELS), encoding="utf-8")
-    with (folder / "spark.log").open("wb") as log:
-        subprocess.run(
-            [str(_python_with_spark()), str(Path(__file__).with_name("spark_queries.py")), *INPUTS],
-            cwd=folder,
-            check=True,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    for kind, changes in {**INPUTS, "wrong": WRONG}.items():
+        write_tables(database, TABLES, changes, folder / kind)
     return folder
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.fixture(scope="module", params=INPUTS)
+def tables(request: pytest.FixtureRequest, built: Path, spark: Any) -> Path:
+    """One of these folders, whose tables Spark knows by name."""
+    folder: Path = built / request.param
+    show_tables(spark, folder)
+    return folder
+
+
+@pytest.fixture
+def connection(tables: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with the same tables."""
+    with duckdb.connect() as connection:
+        for table in tables.glob("*.parquet"):
+            connection.execute(f"create view {table.stem} as from '{table}'")
+        yield connection
+
+
 @pytest.mark.parametrize("model", SQL_MODELS, ids=lambda model: model.name)
-def test_a_model_gives_the_same_rows_on_spark(model: SqlModel, kind: str, answers: Path) -> None:
-    refused = answers / kind / "rows" / f"{model.name}.error"
-    assert not refused.exists(), refused.read_text(encoding="utf-8")
+def test_a_model_gives_the_same_rows_on_spark(
+    model: SqlModel, connection: duckdb.DuckDBPyConnection, spark: Any
+) -> None:
     declared = {column.name: column.type for column in model.contract.columns}
     # The key first: doubles may differ in their last digits, and must not decide the order.
     order = ", ".join(map(quote_identifier, dict.fromkeys([*model.contract.key, *declared])))
-    with duckdb.connect() as connection:
-        for table in model.dependencies:
-            connection.execute(f"create view {table} as from '{answers / kind / 'tables' / table}.parquet'")
-        here = connection.sql(f"select * from ({model.sql}) order by {order}")
-        there = connection.sql(f"from '{answers / kind / 'rows' / model.name}.parquet' order by {order}")
-        assert dict(zip(there.columns, map(str, there.types), strict=True)) == declared
-        rows_here, rows_there = here.pl(), there.pl()
+    rows_of_spark = spark.sql(translate(model.sql, SCHEMA, columns=SCHEMA[model.name])).toArrow()
+    connection.register("rows_of_spark", rows_of_spark)
+    here = connection.sql(f"select * from ({model.sql}) order by {order}")
+    there = connection.sql(f"from rows_of_spark order by {order}")
+    assert dict(zip(there.columns, map(str, there.types), strict=True)) == declared
+    rows_here = here.pl()
     assert len(rows_here) > 0
-    assert_frame_equal(rows_there, rows_here, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    assert_frame_equal(there.pl(), rows_here, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
-def _python_with_spark() -> Path:
-    """The Python of an environment with PySpark, installed once per lock file and Python."""
-    made_from = LOCK.read_bytes() + f"{sys.version}{UV}".encode()
-    folder = CACHE / "spark" / hashlib.sha256(made_from).hexdigest()[:16]
-    if not (folder / "ready").exists():
-        install_locked(LOCK, folder / "venv")
-        (folder / "ready").touch()
-    return folder / "venv" / "bin" / "python"
+class BothEngines(Session):
+    """A session that asks Spark everything, too, and holds the answers against each other."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, spark: Any) -> None:
+        super().__init__(connection)
+        self._spark = spark
+        self.compared = 0
+        self.rows = 0
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        here = super().read(query, parameters)
+        self._compare(query, parameters, here)
+        return here
+
+    def stage_query(self, contract: Contract, query: str) -> None:
+        self.connection.execute(f"create table {staged_name(contract.table)} as {query}")
+        self._compare(query, [], self.connection.sql(f"from {staged_name(contract.table)}").pl())
+
+    def _compare(self, query: str, parameters: Sequence[Any], here: pl.DataFrame) -> None:
+        schema = dict(SCHEMA)
+        if KEYS in query:
+            keys = self.connection.sql(f"from {KEYS}")
+            schema[KEYS] = dict(zip(keys.columns, map(str, keys.types), strict=True))
+            self._spark.createDataFrame(keys.to_arrow_table()).createOrReplaceTempView(KEYS)
+        there = pl.DataFrame(self._spark.sql(translate(query, schema, parameters)).toArrow())
+        assert there.columns == here.columns
+        if "order by" not in query.rsplit(")", 1)[-1]:
+            exact = [name for name, kind in here.schema.items() if not kind.is_float()]
+            here, there = here.sort([*exact, *here.columns]), there.sort([*exact, *here.columns])
+        # Spark may count and add up in wider types.
+        assert_frame_equal(there, here, rel_tol=TOLERANCE, abs_tol=TOLERANCE, check_dtypes=False)
+        self.compared += 1
+        self.rows += len(here)
+
+
+@pytest.fixture
+def both(connection: duckdb.DuckDBPyConnection, spark: Any) -> BothEngines:
+    return BothEngines(connection, spark)
+
+
+def test_models_are_trained_on_the_same_rows(both: BothEngines, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So few that samples are drawn and events are folded.
+    monkeypatch.setattr(model_inputs, "SPEND_SAMPLE", 30)
+    monkeypatch.setattr(model_inputs, "WINDOW_ROWS", 50)
+    monkeypatch.setattr(model_inputs, "CURRENT_SAMPLE", 40)
+    monkeypatch.setattr(optional_columns, "EVENT_TYPES", 1)
+    cutoff: date = both.read("select max(cutoff) as cutoff from forecast_windows").item()
+    both.rows = 0
+    model_inputs.training_data(both, cutoff, [30, 90])
+    model_inputs.customers(both, cutoff, 30)
+    model_inputs.customers(both, cutoff, 30, most=20)
+    past: date = both.read("select max(cutoff) as cutoff from customer_outcomes where horizon_days = 30").item()
+    assert len(model_inputs.outcomes(both, past, 30)) > 0
+    assert both.compared > 20
+    assert both.rows > 500
+
+
+def test_what_is_kept_from_run_to_run_is_the_same(both: BothEngines) -> None:
+    tracking.stage_forecast_history(both, MODELS["forecast_history"].contract)
+    tracking.stage_customer_snapshots(both, MODELS["customer_snapshots"].contract)
+    assert both.rows > 0
+    tracking.drift_since_last_run(both)
+    assert both.compared >= 5
+
+
+def test_what_is_shown_of_tables_is_the_same(both: BothEngines) -> None:
+    for describe in plots.PLOTS.values():
+        describe(both)
+    assert both.compared > 10
+
+
+class Spark:
+    """Answers for the tables of a folder, which Spark knows by name."""
+
+    def __init__(self, spark: Any, schema: Mapping[str, Mapping[str, str]]) -> None:
+        self._spark = spark
+        self._schema = schema
+        self.asked = 0
+
+    def is_on_spark(self, relation: str) -> bool:
+        return relation in self._schema
+
+    def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
+        self.asked += 1
+        rows: pa.Table = self._spark.sql(translate(sql, self._schema, parameters)).toArrow()
+        return rows
+
+
+class BothAuditors:
+    """Audits on DuckDB and on Spark, which have to agree in every word."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, spark: Spark) -> None:
+        self._spark = spark
+        self._here = Auditor(connection)
+        self._there = Auditor(RoutedConnection(connection, spark))
+
+    def audit(self, contract: Contract, relation: str) -> list[CheckResult]:
+        before = self._spark.asked
+        results = self._there.audit(contract, relation)
+        here = self._here.audit(contract, relation)
+        assert list(map(_without_reason, results)) == list(map(_without_reason, here))
+        if contract.expectations:
+            assert self._spark.asked > before
+        return results
+
+
+def _without_reason(result: CheckResult) -> CheckResult:
+    """Why a check could not run, every engine says in its own words."""
+    return replace(result, observed=COULD_NOT_RUN) if result.observed.startswith(COULD_NOT_RUN) else result
+
+
+@pytest.fixture(scope="module", params=[*INPUTS, "wrong"])
+def auditors(request: pytest.FixtureRequest, built: Path, spark: Any) -> Iterator[tuple[str, BothAuditors]]:
+    """Of the tables of one kind of inputs."""
+    folder = built / request.param
+    show_tables(spark, folder)
+    with duckdb.connect() as connection:
+        for table in TABLES:
+            connection.execute(f"create view {table} as from '{folder / table}.parquet'")
+        yield request.param, BothAuditors(connection, Spark(spark, SCHEMA))
+
+
+def test_contracts_are_judged_alike(auditors: tuple[str, BothAuditors]) -> None:
+    kind, both = auditors
+    results = [result for table in TABLES for result in both.audit(MODELS[table].contract, table)]
+    if kind == "as built":
+        assert not [result for result in results if result.blocks]
+    if kind == "wrong":
+        failed = {result.expected.partition(" ")[0] for result in results if not result.passed}
+        assert failed == {stated.type for table in TABLES for stated in MODELS[table].contract.expectations}
+
+
+def test_known_bad_rows_are_caught_on_spark(spark: Any, tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        spark_ = Spark(spark, {"things": {"id": "INTEGER", "other": "INTEGER"}})
+        both = BothAuditors(connection, spark_)
+        for type_, (kwargs, good, bad) in CASES.items():
+            for rows, verdict in ((good, True), (bad, False)):
+                file = tmp_path / f"{type_}_{verdict}.parquet"
+                connection.execute(f"copy (select * from (values {rows}) as t(id, other)) to '{file}'")
+                connection.execute(f"create or replace view things as from '{file}'")
+                spark.read.parquet(str(file)).createOrReplaceTempView("things")
+                assert [result.passed for result in both.audit(contract(type_, kwargs), "things")] == [True, verdict]

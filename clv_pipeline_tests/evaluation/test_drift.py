@@ -65,15 +65,16 @@ def test_levels_begin_above_their_limits(index: float, level: str) -> None:
 
 
 def snapshot(as_of: date, *spend: float | None) -> pl.DataFrame:
-    return pl.DataFrame({"as_of": [as_of] * len(spend), "spend": spend, "visits": [1.0] * len(spend)})
+    of_all = {"as_of": [as_of] * len(spend), "customers": [9 * len(spend)] * len(spend)}
+    return pl.DataFrame({**of_all, "spend": spend, "visits": [1.0] * len(spend)})
 
 
 def test_every_measure_is_compared_and_nulls_are_left_out() -> None:
     table = drift(snapshot(BEFORE, 1.0, 2.0, None), snapshot(NOW, 1.0, 2.0), ["spend", "visits"], 90)
     assert table.schema == DRIFT_SCHEMA
     assert table.rows() == [
-        ("spend", 90, BEFORE, NOW, 2, 2, 0.0, "stable"),
-        ("visits", 90, BEFORE, NOW, 3, 2, pytest.approx(0.0, abs=0.1), "stable"),
+        ("spend", 90, BEFORE, NOW, 27, 18, 0.0, "stable"),
+        ("visits", 90, BEFORE, NOW, 27, 18, pytest.approx(0.0, abs=0.1), "stable"),
     ]
 
 

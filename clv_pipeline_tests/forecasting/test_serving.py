@@ -1,15 +1,19 @@
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from clv_pipeline.forecasting.bg_nbd import BgNbd
 from clv_pipeline.forecasting.frames import FORECAST_SCHEMA, forecast_frame
 from clv_pipeline.forecasting.protocol import ALL_TARGETS, FitReport, Model, Target, TrainingData
-from clv_pipeline.forecasting.serving import Seat, candidates, fit_serving, serve
+from clv_pipeline.forecasting.registry import MODELS
+from clv_pipeline.forecasting.serving import Scorer, Seat, candidates, fit_serving
 from clv_pipeline_tests.forecasting.examples import CUTOFF, simulated, training_data
 
 TRAINING = training_data(simulated(50))
@@ -117,8 +121,11 @@ def test_where_the_champion_cannot_forecast_today_the_next_best_serves() -> None
         fit_serving(seats, TRAINING)
 
 
-def no_intervals(_: int, forecast: pl.DataFrame) -> pl.DataFrame:
-    return forecast
+def scored(seats: dict[Seat, list[Any]], horizon: int = 90, rate: float = 0.0, margin: float = 1.0) -> pl.DataFrame:
+    scorer = Scorer.of(
+        fit_serving(seats, TRAINING), horizon, annual_discount_rate=rate, margin=margin, names={"e0": "event:visit"}
+    )
+    return scorer(simulated(5).with_columns(e0=pl.lit(1.0)))
 
 
 def test_each_column_is_from_the_model_that_serves_it() -> None:
@@ -127,12 +134,10 @@ def test_each_column_is_from_the_model_that_serves_it() -> None:
     seats: dict[Seat, list[Any]] = {}
     for h in (90, 30):
         seats |= {("spend", h): [spend], ("purchase", h): [purchase], ("alive", h): [alive]}
-    rows = serve(
-        fit_serving(seats, TRAINING), lambda h: simulated(5), no_intervals, annual_discount_rate=0.1, margin=0.2
-    )
-    assert rows["horizon_days"].to_list() == [30] * 5 + [90] * 5
-    assert rows.drop("customer_id", "horizon_days").filter(rows["horizon_days"] == 90).unique().to_dicts() == [
+    assert scored(seats, horizon=30)["horizon_days"].to_list() == [30] * 5
+    assert scored(seats, rate=0.1, margin=0.2).drop("customer_id").unique().to_dicts() == [
         {
+            "horizon_days": 90,
             "expected_purchases": 3.0,
             "expected_spend": 270.0,
             "p_purchase": 0.4,
@@ -141,7 +146,6 @@ def test_each_column_is_from_the_model_that_serves_it() -> None:
             "model": "champion",
             "purchase_model": "classifier",
             "clv": pytest.approx(0.2 * 135.0),
-            "clv_rank": 1,
         }
     ]
 
@@ -154,16 +158,23 @@ def test_p_alive_is_the_champions_own_else_of_the_seat_else_unknown(
     seats: dict[Seat, list[Any]] = {("spend", 90): [champion], ("purchase", 90): [champion]}
     if seat is not None:
         seats["alive", 90] = [Fixed("alive", alive=seat)]
-    rows = serve(
-        fit_serving(seats, TRAINING), lambda _: simulated(5), no_intervals, annual_discount_rate=0.0, margin=1.0
-    )
-    assert rows["p_alive"].to_list() == [served] * 5
+    assert scored(seats)["p_alive"].to_list() == [served] * 5
 
 
 def test_served_rows_hold_what_a_forecast_says() -> None:
     champion = Fixed("champion")
     seats: dict[Seat, list[Any]] = {("spend", 90): [champion], ("purchase", 90): [champion]}
-    rows = serve(
-        fit_serving(seats, TRAINING), lambda _: simulated(5), no_intervals, annual_discount_rate=0.0, margin=1.0
-    )
-    assert set(FORECAST_SCHEMA) - set(rows.columns) == {"discounted_spend"}
+    assert set(FORECAST_SCHEMA) - set(scored(seats).columns) == {"discounted_spend"}
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_model_scores_alike_in_any_batch_and_after_pickling(name: str) -> None:
+    customers = simulated(300)
+    fit = MODELS[name]().fit(training_data(customers, simulated(400, 2, cutoff=CUTOFF - timedelta(days=90))), [90])
+    scorer = Scorer(90, fit, fit, fit, annual_discount_rate=0.1, margin=0.5, names={})
+    together = scorer(customers)
+
+    unpickled = pickle.loads(pickle.dumps(scorer))  # noqa: S301  (our own bytes)
+    batches = pl.concat([unpickled(customers.slice(first, 77)) for first in range(0, customers.height, 77)])
+
+    assert_frame_equal(batches, together, check_exact=True)

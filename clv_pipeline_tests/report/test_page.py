@@ -234,7 +234,7 @@ def test_asset_pages_show_the_charts_numbers_over_runs_and_the_summary(published
         return event.asset_materialization.metadata[name].value
 
     insights = ("sales_trends", "revenue_distribution", "cohorts", "product_performance", "campaign_plan")
-    for table in (*insights, "row_ledger", "customer_clusters", "clv_drivers"):
+    for table in (*insights, "row_ledger", "cluster_profiles", "clv_drivers"):
         assert "data:image/png;base64," in shown(table, "plot")
     assert shown("sales_trends", "customers of the last complete month") > 0
     assert 0 < shown("revenue_distribution", "share of revenue of the best tenth") <= 1

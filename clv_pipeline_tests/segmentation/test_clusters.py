@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from decimal import Decimal
 from importlib import resources
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from clv_pipeline.segmentation import clusters as module
-from clv_pipeline.segmentation.clusters import MIN_CUSTOMERS, Clustering, cluster_customers
+from clv_pipeline.segmentation.clusters import MIN_CUSTOMERS, Clusters, find_clusters
 
 KINDS = {"regulars": (5.0, 20.0, 5_000.0), "sleepers": (60.0, 6.0, 900.0), "one-timers": (400.0, 0.0, 60.0)}
 
@@ -31,25 +32,45 @@ def three_kinds(each: int = 100) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def assert_same(left: Clustering, right: Clustering) -> None:
-    assert_frame_equal(left.assignments, right.assignments)
-    assert_frame_equal(left.profiles, right.profiles, check_exact=True)
+def assert_same(left: Clusters, right: Clusters) -> None:
+    for of_left, of_right in ((left.centre, right.centre), (left.spread, right.spread)):
+        np.testing.assert_array_equal(of_left, of_right)
+    np.testing.assert_array_equal(left.centroids, right.centroids)
     assert_frame_equal(left.diagnostics, right.diagnostics, check_exact=True)
-    assert left.reason == right.reason
+    assert (left.names, left.reason) == (right.names, right.reason)
+
+
+def sizes(assigned: pl.DataFrame) -> dict[str, int]:
+    """Customers by name of cluster, cluster 1 first."""
+    return dict(assigned.group_by("cluster", "cluster_name").len().sort("cluster").drop("cluster").iter_rows())
 
 
 def test_three_kinds_of_customers_are_found_again_and_ordered_by_spend() -> None:
-    found = cluster_customers(three_kinds())
+    rfm = three_kinds()
+    found = find_clusters(rfm)
 
-    kinds = found.assignments.with_columns(kind=pl.col("customer_id").str.split("-").list.first())
-    assert kinds.group_by("kind").agg(pl.col("cluster").n_unique())["cluster"].to_list() == [1, 1, 1]
-    assert found.profiles["cluster"].to_list() == [1, 2, 3]
-    assert found.profiles["customers"].to_list() == [100, 100, 100]
-    assert found.profiles["median_revenue"].is_sorted(descending=True)
-    assert found.profiles["cluster_name"].to_list()[0] == "High value, recent"
-    assert found.profiles["cluster_name"].to_list()[2] == "Low value, lapsed"
+    assigned = found(rfm).with_columns(rfm["revenue"], kind=pl.col("customer_id").str.split("-").list.first())
+    assert assigned.group_by("kind").agg(pl.col("cluster").n_unique())["cluster"].to_list() == [1, 1, 1]
+    typical = assigned.group_by("cluster").agg(pl.len(), pl.col("revenue").median()).sort("cluster")
+    assert typical["cluster"].to_list() == [1, 2, 3]
+    assert typical["len"].to_list() == [100, 100, 100]
+    assert typical["revenue"].is_sorted(descending=True)
+    assert found.names[0] == "High value, recent"
+    assert found.names[2] == "Low value, lapsed"
     assert found.diagnostics.filter("chosen")["k"].to_list() == [3]
     assert found.reason.startswith("3 clusters: ")
+
+
+def test_a_customer_is_in_the_same_cluster_in_any_batch_and_after_pickling() -> None:
+    rfm = three_kinds()
+    found = find_clusters(rfm)
+    together = found(rfm)
+
+    unpickled = pickle.loads(pickle.dumps(found))  # noqa: S301  (our own bytes)
+    batches = [unpickled(rfm.slice(first, 7)) for first in range(0, rfm.height, 7)]
+
+    assert_frame_equal(pl.concat(batches), together)
+    assert found(rfm.clear()).schema == together.schema
 
 
 @settings(max_examples=5)
@@ -57,7 +78,7 @@ def test_three_kinds_of_customers_are_found_again_and_ordered_by_spend() -> None
 def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     rfm = three_kinds(each=40)
 
-    assert_same(cluster_customers(rfm.sample(fraction=1.0, shuffle=True, seed=seed)), cluster_customers(rfm))
+    assert_same(find_clusters(rfm.sample(fraction=1.0, shuffle=True, seed=seed)), find_clusters(rfm))
 
 
 def test_a_decimal_revenue_and_integer_keys_give_the_same_clusters() -> None:
@@ -65,25 +86,27 @@ def test_a_decimal_revenue_and_integer_keys_give_the_same_clusters() -> None:
     money = rfm.with_columns(pl.col("revenue").cast(pl.Decimal(18, 2)))
     assert isinstance(money["revenue"][0], Decimal)
 
-    assert_same(cluster_customers(money), cluster_customers(rfm))
+    assert_same(find_clusters(money), find_clusters(rfm))
+    assert_frame_equal(find_clusters(money)(money), find_clusters(rfm)(rfm))
 
 
 def test_one_wholesaler_does_not_get_a_cluster_of_its_own() -> None:
     wholesaler = {"customer_id": "wholesaler", "days_since_last": 0.0, "frequency": 900.0, "revenue": 5e7}
     rfm = pl.concat([three_kinds(), pl.DataFrame([wholesaler])])
 
-    found = cluster_customers(rfm)
+    found = find_clusters(rfm)
 
-    assert found.profiles.height == 3
-    assert found.assignments.filter(pl.col("customer_id") == "wholesaler")["cluster"].item() == 1
+    assert len(found.names) == 3
+    assert found(rfm).filter(pl.col("customer_id") == "wholesaler")["cluster"].item() == 1
 
 
 @pytest.mark.parametrize("customers", [0, 1, MIN_CUSTOMERS - 1])
 def test_too_few_customers_are_one_cluster_and_the_reason_says_so(customers: int) -> None:
-    found = cluster_customers(three_kinds().head(customers))
+    rfm = three_kinds().head(customers)
+    found = find_clusters(rfm)
 
-    assert found.assignments["cluster"].to_list() == [1] * customers
-    assert found.assignments.schema["cluster_name"] == pl.String
+    assert found(rfm)["cluster"].to_list() == [1] * customers
+    assert found(rfm).schema["cluster_name"] == pl.String
     assert found.diagnostics.is_empty()
     assert f"{customers} customers are fewer than" in found.reason
 
@@ -91,9 +114,9 @@ def test_too_few_customers_are_one_cluster_and_the_reason_says_so(customers: int
 def test_identical_customers_are_one_cluster_and_the_reason_says_so() -> None:
     rfm = three_kinds().with_columns(days_since_last=3, frequency=0, revenue=9.99)
 
-    found = cluster_customers(rfm)
+    found = find_clusters(rfm)
 
-    assert found.profiles.select("cluster_name", "customers").rows() == [("All customers", 300)]
+    assert sizes(found(rfm)) == {"All customers": 300}
     assert "the same recency, frequency and revenue" in found.reason
 
 
@@ -101,9 +124,9 @@ def test_a_shapeless_cloud_is_not_split() -> None:
     cloud = np.random.default_rng(0).lognormal(3, 1, size=(2_000, 3))
     rfm = pl.DataFrame(cloud, schema=list(module.FEATURES)).with_row_index("customer_id")
 
-    found = cluster_customers(rfm)
+    found = find_clusters(rfm)
 
-    assert found.profiles["customers"].to_list() == [2_000]
+    assert found.names == ("All customers",)
     assert found.reason.startswith("One cluster: no split is stable")
     assert found.diagnostics["k"].to_list() == list(module.CANDIDATE_K)
     assert not found.diagnostics["eligible"].any()
@@ -113,9 +136,9 @@ def test_two_kinds_of_customers_fall_back_to_two_clusters() -> None:
     rfm = pl.concat([three_kinds().head(1), three_kinds().tail(1)]).drop("customer_id")
     rfm = pl.concat([rfm] * 40).with_row_index("customer_id")
 
-    found = cluster_customers(rfm)
+    found = find_clusters(rfm)
 
-    assert found.profiles["cluster_name"].to_list() == ["High value, recent", "Low value, lapsed"]
+    assert found.names == ("High value, recent", "Low value, lapsed")
     assert found.reason.startswith("2 clusters: no split into three or more")
 
 
@@ -123,20 +146,20 @@ def test_mostly_one_time_buyers_have_an_interquartile_range_of_zero_and_still_sp
     rfm = pl.concat([three_kinds(each=20).head(40), three_kinds(each=200).tail(200)])
     assert rfm["frequency"].quantile(0.75) == rfm["frequency"].quantile(0.25)
 
-    assert cluster_customers(rfm).profiles.height == 3
+    assert len(find_clusters(rfm).names) == 3
 
 
 def test_clusters_that_would_share_a_name_are_told_apart_by_spend() -> None:
     centroids = np.array([[9.0, 0.0, -3.0], [0.0, 0.0, 9.0], [9.5, 0.0, -2.0]])
 
-    clusters, names = module._label(centroids)
+    order = module._ranking(centroids)
 
-    assert clusters.tolist() == [3, 1, 2]
-    assert names == {
-        1: "High value, recent",
-        2: "Low value, lapsed (1 of 2 by spend)",
-        3: "Low value, lapsed (2 of 2 by spend)",
-    }
+    assert order.tolist() == [1, 2, 0]
+    assert module._names(centroids[order]) == (
+        "High value, recent",
+        "Low value, lapsed (1 of 2 by spend)",
+        "Low value, lapsed (2 of 2 by spend)",
+    )
 
 
 def test_a_customer_keeps_the_place_in_the_sample_when_others_come() -> None:
@@ -150,11 +173,12 @@ def test_a_customer_keeps_the_place_in_the_sample_when_others_come() -> None:
 
 
 def test_only_a_sample_is_fitted_but_everybody_is_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
-    everyone = cluster_customers(three_kinds())
+    rfm = three_kinds()
+    everyone = find_clusters(rfm)(rfm)
     monkeypatch.setattr(module, "FIT_CUSTOMERS", 120)
     monkeypatch.setattr(module, "SAMPLE_CUSTOMERS", 60)
 
-    assert_frame_equal(cluster_customers(three_kinds()).assignments, everyone.assignments)
+    assert_frame_equal(find_clusters(rfm)(rfm), everyone)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +193,7 @@ def test_only_a_sample_is_fitted_but_everybody_is_assigned(monkeypatch: pytest.M
 )
 def test_a_frame_that_breaks_the_contract_is_refused(broken: pl.DataFrame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        cluster_customers(broken)
+        find_clusters(broken)
 
 
 def test_cdnow_gives_three_clusters_from_the_best_to_the_lapsed() -> None:
@@ -184,12 +208,9 @@ def test_cdnow_gives_three_clusters_from_the_best_to_the_lapsed() -> None:
         revenue=pl.col("amount").sum().round(2),
     )
 
-    found = cluster_customers(rfm)
+    found = find_clusters(rfm)
+    customers = sizes(found(rfm))
 
-    assert found.assignments.height == 23_570
-    assert found.profiles["cluster_name"].to_list() == [
-        "High value, recent",
-        "High value, lapsed",
-        "Low value, lapsed",
-    ]
-    assert found.profiles["customer_share"].to_list() == pytest.approx([0.112, 0.260, 0.628], abs=0.01)
+    assert sum(customers.values()) == 23_570
+    assert list(customers) == ["High value, recent", "High value, lapsed", "Low value, lapsed"]
+    assert [n / 23_570 for n in customers.values()] == pytest.approx([0.112, 0.260, 0.628], abs=0.01)

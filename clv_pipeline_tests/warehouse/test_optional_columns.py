@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.optional_columns import EVENT_TYPES, with_optional_columns
+from clv_pipeline.warehouse.optional_columns import EVENT_TYPES, OptionalColumns
 from clv_pipeline_tests.sql.harness import Bench, Row
 
 EARLY, LATE = date(2023, 1, 31), date(2023, 6, 30)
@@ -32,7 +32,12 @@ def bench(session: Session) -> Bench:
 
 
 def described(session: Session, frame: pl.DataFrame = FRAME, as_of: date = LATE) -> pl.DataFrame:
-    return with_optional_columns(session, frame, as_of)
+    """The rows of a frame, as a query gives them, with the optional columns; in their order."""
+    columns = OptionalColumns.known(session, as_of)
+    session.connection.register("asked", frame.with_row_index("place"))
+    found = columns.named(session.read(f"{columns.added_to('select * from asked')} order by place"))
+    session.connection.unregister("asked")
+    return found.drop("place")
 
 
 def attribute(customer: str, name: str, value: float | str) -> Row:
@@ -87,6 +92,14 @@ def test_rare_types_are_counted_together(bench: Bench, session: Session) -> None
     frame = described(session)
     assert len(frame.columns) - len(FRAME.columns) == 3 * (EVENT_TYPES + 1)
     assert frame.filter(customer_id="ann", cutoff=LATE).select("^event:other:.*$").row(0) == (3, 3, 3)
+
+
+def test_names_may_differ_in_capitals_only_and_hold_quotes(bench: Bench, session: Session) -> None:
+    bench.given("customer_events", [events("ann", LATE, "Visit", 1, 1), events("ann", LATE, "visit", 2, 2)])
+    bench.given("customer_attributes", [attribute("ann", "it's", 30), attribute("ann", "It's", "x")])
+    ann = described(session, FRAME.filter(customer_id="ann", cutoff=LATE)).row(0, named=True)
+    assert (ann["event:Visit:days_since"], ann["event:visit:days_since"]) == (1, 2)
+    assert (ann["attribute:it's"], ann["attribute:It's"]) == (30, "x")
 
 
 def test_what_comes_later_changes_neither_columns_nor_values_as_of_an_earlier_day(

@@ -12,45 +12,50 @@ run_days as (select * from run_day),
 
 fence as (select * from outlier_fence),
 
+-- Comparing 64-bit hashes of what tells rows apart leaves only the few that may have a twin
+-- to be compared in full.
+hashed as not materialized (
+    select
+        *,
+        hash(customer_id, order_id, ordered_at, product_id, amount) as fingerprint
+    from raw_rows
+),
+
 screened as not materialized (
     select
-        raw_rows.*,
+        hashed.*,
         case
-            when raw_rows.source_text = 'forgotten customer' then 'forgotten customer'
-            when raw_rows.source_text like 'unreadable line: %' then 'unreadable line'
-            when raw_rows.customer_id is null then 'no customer'
-            when raw_rows.ordered_at is null then 'unparsable date'
-            when raw_rows.amount is null then 'unparsable number'
-            when cast(raw_rows.ordered_at as date) > run_days.today then 'future date'
-            when raw_rows.quantity = 0 then 'non-positive quantity'
-            when settings.returns = 'drop' and raw_rows.quantity < 0
+            when hashed.source_text = 'forgotten customer' then 'forgotten customer'
+            when hashed.source_text like 'unreadable line: %' then 'unreadable line'
+            when hashed.customer_id is null then 'no customer'
+            when hashed.ordered_at is null then 'unparsable date'
+            when hashed.amount is null then 'unparsable number'
+            when cast(hashed.ordered_at as date) > run_days.today then 'future date'
+            when hashed.quantity = 0 then 'non-positive quantity'
+            when settings.returns = 'drop' and hashed.quantity < 0
                 then case
-                    when raw_rows.order_id like 'C%' then 'cancellation'
+                    when hashed.order_id like 'C%' then 'cancellation'
                     else 'non-positive quantity'
                 end
-            when raw_rows.unit_price <= 0 then 'non-positive price'
-            when raw_rows.amount = 0 or (settings.returns = 'drop' and raw_rows.amount < 0)
+            when hashed.unit_price <= 0 then 'non-positive price'
+            when hashed.amount = 0 or (settings.returns = 'drop' and hashed.amount < 0)
                 then 'non-positive amount'
-            when list_contains(settings.exclude_products, raw_rows.product_id) then 'excluded product'
-            when settings.outliers = 'drop' and raw_rows.amount > fence.upper_amount then 'outlier'
-        end as reason,
-        settings.deduplicate,
-        -- Comparing 64-bit hashes of what tells rows apart leaves only the few that may have a twin
-        -- to be compared in full.
-        hash(
-            raw_rows.customer_id, raw_rows.order_id, raw_rows.ordered_at, raw_rows.product_id, raw_rows.amount
-        ) as fingerprint
-    from raw_rows
+            when list_contains(settings.exclude_products, hashed.product_id) then 'excluded product'
+            when settings.outliers = 'drop' and hashed.amount > fence.upper_amount then 'outlier'
+        end as reason
+    from hashed
     cross join settings
     cross join run_days
     cross join fence
 ),
 
+-- Of all rows, because screening them first would cost more than it leaves out.
 shared_fingerprints as (
-    select fingerprint
-    from screened
-    where reason is null and deduplicate
-    group by fingerprint
+    select hashed.fingerprint
+    from hashed
+    cross join settings
+    where settings.deduplicate
+    group by hashed.fingerprint
     having count(*) > 1
 ),
 

@@ -13,15 +13,10 @@ drivers as (select * from clv_drivers),
 
 longest as (select max(horizon_days) as horizon_days from forecasts),
 
+-- One pass and one row per customer: a sum of words per group would hold all of them in memory.
 longest_forecasts as (
-    select forecasts.*
-    from forecasts
-    inner join longest on forecasts.horizon_days = longest.horizon_days
-),
-
-sentences as (
     select
-        customer_id,
+        *,
         string_agg(
             horizon_days || ' days: spends ' || cast(expected_spend as decimal(18, 2))
             || coalesce(
@@ -30,10 +25,10 @@ sentences as (
                 ''
             )
             || ', buys with ' || cast(round(100 * p_purchase) as integer) || ' %',
-            '; ' order by horizon_days
-        ) as forecasts_in_words
+            '; '
+        ) over (partition by customer_id order by horizon_days) as forecasts_in_words
     from forecasts
-    group by customer_id
+    qualify row_number() over (partition by customer_id order by horizon_days desc) = 1
 ),
 
 -- The facts of clv_drivers that a customer can be told about; the others have no single value.
@@ -61,11 +56,24 @@ main_drivers as (
     qualify row_number() over (order by drivers.importance desc, drivers.feature asc) <= 3
 ),
 
+-- In one row, and the facts beside each other: a join or a group per customer would cost more.
+places as (
+    select
+        max(case when place = 1 then feature end) as feature_1,
+        max(case when place = 1 then direction end) as direction_1,
+        max(case when place = 1 then label end) as label_1,
+        max(case when place = 2 then feature end) as feature_2,
+        max(case when place = 2 then direction end) as direction_2,
+        max(case when place = 2 then label end) as label_2,
+        max(case when place = 3 then feature end) as feature_3,
+        max(case when place = 3 then direction end) as direction_3,
+        max(case when place = 3 then label end) as label_3
+    from main_drivers
+),
+
 today as (
     select
-        customers.customer_id,
-        customers.days_since_last,
-        customers.frequency,
+        customers.*,
         case when customers.frequency > 0 then customers.monetary_value else customers.revenue end
             as spend_per_purchase,
         features.spend_365_days,
@@ -78,13 +86,10 @@ today as (
 
 measured as (
     select
-        today.customer_id,
-        main_drivers.place,
-        main_drivers.direction,
-        main_drivers.label,
+        today.*,
         -- The type of such a mixture is said, because engines differ in it.
         cast(cast(
-            case main_drivers.feature
+            case places.feature_1
                 when 'days_since_last' then today.days_since_last
                 when 'frequency' then today.frequency
                 when 'spend_per_purchase' then today.spend_per_purchase
@@ -92,54 +97,94 @@ measured as (
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
-        ) as decimal(18, 2)) as fact
+        ) as decimal(18, 2)) as fact_1,
+        cast(cast(
+            case places.feature_2
+                when 'days_since_last' then today.days_since_last
+                when 'frequency' then today.frequency
+                when 'spend_per_purchase' then today.spend_per_purchase
+                when 'recent_activity' then today.spend_365_days
+                when 'basket_size' then today.lines_per_order
+                when 'product_breadth' then today.products
+            end as double
+        ) as decimal(18, 2)) as fact_2,
+        cast(cast(
+            case places.feature_3
+                when 'days_since_last' then today.days_since_last
+                when 'frequency' then today.frequency
+                when 'spend_per_purchase' then today.spend_per_purchase
+                when 'recent_activity' then today.spend_365_days
+                when 'basket_size' then today.lines_per_order
+                when 'product_breadth' then today.products
+            end as double
+        ) as decimal(18, 2)) as fact_3
     from today
-    cross join main_drivers
+    cross join places
 ),
 
 medians as (
     select
-        place,
-        quantile_disc(fact, 0.5) as median
+        quantile_disc(fact_1, 0.5) as median_1,
+        quantile_disc(fact_2, 0.5) as median_2,
+        quantile_disc(fact_3, 0.5) as median_3
     from measured
-    group by place
 ),
 
-reasons as (
+explained as (
     select
-        measured.customer_id,
-        string_agg(
-            case
-                when (measured.fact > medians.median) = (measured.direction = 'up') then 'more'
-                else 'less'
-            end
-            || ' expected: ' || measured.label || ' ' || replace(cast(measured.fact as varchar), '.00', '')
-            || ' (median ' || replace(cast(medians.median as varchar), '.00', '') || ')',
-            '; ' order by measured.place
-        ) as drivers_in_words
+        measured.*,
+        case
+            when measured.fact_1 <> medians.median_1 then
+                case
+                    when (measured.fact_1 > medians.median_1) = (places.direction_1 = 'up') then 'more'
+                    else 'less'
+                end
+                || ' expected: ' || places.label_1
+                || ' ' || replace(cast(measured.fact_1 as varchar), '.00', '')
+                || ' (median ' || replace(cast(medians.median_1 as varchar), '.00', '') || ')'
+        end as reason_1,
+        case
+            when measured.fact_2 <> medians.median_2 then
+                case
+                    when (measured.fact_2 > medians.median_2) = (places.direction_2 = 'up') then 'more'
+                    else 'less'
+                end
+                || ' expected: ' || places.label_2
+                || ' ' || replace(cast(measured.fact_2 as varchar), '.00', '')
+                || ' (median ' || replace(cast(medians.median_2 as varchar), '.00', '') || ')'
+        end as reason_2,
+        case
+            when measured.fact_3 <> medians.median_3 then
+                case
+                    when (measured.fact_3 > medians.median_3) = (places.direction_3 = 'up') then 'more'
+                    else 'less'
+                end
+                || ' expected: ' || places.label_3
+                || ' ' || replace(cast(measured.fact_3 as varchar), '.00', '')
+                || ' (median ' || replace(cast(medians.median_3 as varchar), '.00', '') || ')'
+        end as reason_3
     from measured
-    inner join medians on measured.place = medians.place
-    where measured.fact <> medians.median
-    group by measured.customer_id
+    cross join places
+    cross join medians
 ),
 
 final as (
     select
-        customers.customer_id,
-        customers.as_of,
-        today.country,
-        customers.first_purchase_date,
-        customers.last_purchase_date,
-        customers.days_since_last,
-        customers.tenure_days,
-        customers.recency_days,
-        customers.frequency,
-        customers.orders,
-        customers.revenue,
-        customers.monetary_value,
-        customers.r_score,
-        customers.f_score,
-        customers.m_score,
+        explained.customer_id,
+        explained.as_of,
+        explained.country,
+        explained.first_purchase_date,
+        explained.last_purchase_date,
+        explained.days_since_last,
+        explained.tenure_days,
+        explained.recency_days,
+        explained.frequency,
+        explained.orders,
+        explained.revenue,
+        explained.monetary_value,
+        explained.r_score,
+        explained.f_score,
+        explained.m_score,
         members.segment,
         members.cluster,
         members.cluster_name,
@@ -158,14 +203,13 @@ final as (
         longest_forecasts.p_alive,
         cast(longest_forecasts.clv as decimal(18, 4)) as clv,
         longest_forecasts.clv_rank,
-        cast(sentences.forecasts_in_words as varchar) as forecasts_in_words,
-        cast(reasons.drivers_in_words as varchar) as drivers_in_words
-    from customers
-    inner join members on customers.customer_id = members.customer_id
-    inner join longest_forecasts on customers.customer_id = longest_forecasts.customer_id
-    inner join sentences on customers.customer_id = sentences.customer_id
-    inner join today on customers.customer_id = today.customer_id
-    left join reasons on customers.customer_id = reasons.customer_id
+        cast(longest_forecasts.forecasts_in_words as varchar) as forecasts_in_words,
+        cast(
+            nullif(concat_ws('; ', explained.reason_1, explained.reason_2, explained.reason_3), '') as varchar
+        ) as drivers_in_words
+    from explained
+    inner join members on explained.customer_id = members.customer_id
+    inner join longest_forecasts on explained.customer_id = longest_forecasts.customer_id
 )
 
 select * from final

@@ -1,0 +1,90 @@
+"""A DuckDB connection whose checks are answered by Spark, where Spark holds the table.
+
+Great Expectations goes on compiling for DuckDB, and asks DuckDB for columns and types, where every table of Spark is a
+view of the same name. Only the SELECTs that read such a table are sent to Spark, translated and whole, also those that
+compare it with a small table of DuckDB. Their answers are a few rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sqlglot
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+DIALECT = "duckdb"
+
+
+class Spark(Protocol):
+    """What answers queries on the tables that it holds."""
+
+    def is_on_spark(self, relation: str) -> bool:
+        """Whether it holds the table of this name."""
+        ...
+
+    def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
+        """The rows of a DuckDB SELECT with `?` or `$1` for parameters; it may read tables of DuckDB, too."""
+        ...
+
+
+class RoutedConnection:
+    """Stands for a `DuckDBPyConnection` before `Auditor`, and there before SQLAlchemy."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, spark: Spark) -> None:
+        self._connection = connection
+        self._spark = spark
+        self._answer: pa.Table | None = None
+        """Of the last statement, where Spark gave it."""
+
+    def cursor(self) -> RoutedConnection:
+        """Another one, with a result of its own."""
+        return RoutedConnection(self._connection.cursor(), self._spark)
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> RoutedConnection:
+        """Run one statement where its tables are."""
+        self._answer = None
+        query = sqlglot.parse_one(statement, read=DIALECT)
+        if isinstance(query, exp.Query) and self._is_for_spark(query, parameters):
+            self._answer = self._spark.to_spark(statement, list(parameters))
+        else:
+            self._connection.execute(statement, parameters)
+        return self
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows of the last statement."""
+        if self._answer is None:
+            return self._connection.fetchall()
+        columns = [column.to_pylist() for column in self._answer.columns]
+        return list(zip(*columns, strict=True))
+
+    @property
+    def description(self) -> list[tuple[Any, ...]] | None:
+        """Of the columns of the last result, as PEP 249 wants it; Spark's have names only."""
+        if self._answer is None:
+            return self._connection.description
+        return [(name, None, None, None, None, None, None) for name in self._answer.column_names]
+
+    def __getattr__(self, name: str) -> Any:
+        """Transactions and whatever else is DuckDB's own."""
+        if name.startswith("fetch") and self._answer is not None:
+            raise AttributeError(f"{name}: an answer of Spark is only fetched whole")
+        return getattr(self._connection, name)
+
+    def _is_for_spark(self, query: exp.Query, parameters: Sequence[Any]) -> bool:
+        reads_spark = any(self._spark.is_on_spark(table.name) for table in query.find_all(exp.Table))
+        return reads_spark and not _is_a_glance(query, parameters)
+
+
+def _is_a_glance(query: exp.Query, parameters: Sequence[Any]) -> bool:
+    """Whether nothing is computed: GX asks for no row, or for any one, to see that a table and its columns exist."""
+    limit = query.args.get("limit")
+    if limit is None or not isinstance(limit.expression, exp.Placeholder):
+        return False
+    rows = parameters[int(limit.expression.name) - 1]
+    reads = {part for part, value in query.args.items() if value} - {"expressions", "limit"}
+    return rows == 0 or (rows == 1 and reads == {"from_"} and isinstance(query.args["from_"].this, exp.Table))

@@ -1,0 +1,172 @@
+"""Spark Connect, as far as the warehouse needs it: named views, and queries whose result is fetched or written.
+
+Statements are Spark SQL already. Nothing here knows DuckDB or what a table is for. PySpark (the extra `spark`) and
+a Java runtime for `local` are loaded at the first question.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+SESSION = {
+    # What the SQL models are proven under.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
+
+SERVER = {
+    "spark.log.level": "ERROR",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+"""For a server in this process, whose words go to the same terminal."""
+
+
+DEFAULT_PORT = 15002
+"""Of Spark Connect."""
+ANSWER_SECONDS = 20
+
+
+class ClusterError(RuntimeError):
+    """Spark cannot be used; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One Spark session."""
+
+    remote: str
+    """`sc://host:15002` for a Spark Connect server, `local[4]` for one in this process with four cores."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of the session."""
+
+    @cached_property
+    def _session(self) -> Any:
+        try:
+            from pyspark.errors import PySparkException
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise ClusterError(
+                "storage.engine is spark, and PySpark is not installed: pip install 'clv_pipeline[spark]'"
+            ) from error
+        # It would print queries that fail, with the values in them.
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+        try:
+            self._look_for_a_server()
+            builder = SparkSession.builder.remote(self.remote)
+            server = {}
+            if self.remote.startswith("local"):
+                server = SERVER
+                # Its workers would take the first python3 that they find.
+                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            for name, value in {**server, **self.config, **SESSION}.items():
+                builder = builder.config(name, value)
+            return builder.getOrCreate()
+        except (PySparkException, RuntimeError, OSError) as error:
+            raise ClusterError(
+                f"storage.spark.remote {self.remote!r} does not answer ({error}); start the Spark Connect server, or"
+                " write local[*] to have one in this process, which needs Java 17"
+            ) from error
+
+    def _look_for_a_server(self) -> None:
+        """Fail at once where nobody listens: Spark's client would try again for a quarter of an hour."""
+        address = urlsplit(self.remote)
+        if address.scheme == "sc" and address.hostname:
+            socket.create_connection((address.hostname, address.port or DEFAULT_PORT), timeout=ANSWER_SECONDS).close()
+
+    @contextmanager
+    def _asked(self) -> Iterator[Any]:
+        """The session; what Spark says against a question, without Java's part of it."""
+        session = self._session
+        from pyspark.errors import PySparkException
+
+        try:
+            yield session
+        except PySparkException as error:
+            told = str(error).partition("JVM stacktrace")[0].strip()
+            raise ClusterError(f"Spark at {self.remote} refused: {told}") from error
+
+    def view_of_parquet(self, name: str, folder: Path, columns: str) -> None:
+        """Let queries read the Parquet files in `folder` as `name`; `columns` as Spark writes a schema."""
+        with self._asked() as session:
+            session.read.schema(columns).parquet(_address(folder)).createOrReplaceTempView(name)
+
+    def view_of_query(self, name: str, query: str) -> None:
+        """Let queries read another one as `name`."""
+        with self._asked() as session:
+            session.sql(query).createOrReplaceTempView(name)
+
+    def view_of_rows(self, name: str, rows: pa.Table, columns: str) -> None:
+        """Let queries read these few rows as `name`."""
+        with self._asked() as session:
+            session.createDataFrame(rows, schema=columns).createOrReplaceTempView(name)
+
+    def rows(self, query: str) -> pa.Table:
+        """The result of a query."""
+        with self._asked() as session:
+            return session.sql(query).toArrow()
+
+    def write(self, query: str, folder: Path) -> None:
+        """Write the result of a query as Parquet files into the new `folder`."""
+        with self._asked() as session:
+            session.sql(query).write.parquet(_address(folder))
+
+    def write_mapped(
+        self,
+        query: str,
+        function: Callable[[pl.DataFrame], pl.DataFrame],
+        schema: pa.Schema,
+        columns: str,
+        folder: Path,
+    ) -> None:
+        """Write what `function` makes of the result of a query, batch by batch where the rows are, as Parquet files
+        in `folder`.
+
+        Args:
+            query: what it is given.
+            function: frames to frames; it is pickled, and the workers have this package installed.
+            schema: of its frames, as Arrow calls the types; they are cast to it.
+            columns: the same as Spark writes it.
+            folder: made where it is not there yet.
+        """
+        with self._asked() as session:
+            mapped = session.sql(query).mapInArrow(_on_batches(function, schema), columns)
+            mapped.write.mode("append").parquet(_address(folder))
+
+    def close(self) -> None:
+        """End the session, where there is one."""
+        if "_session" in self.__dict__:
+            self._session.stop()
+            del self.__dict__["_session"]
+
+
+def _address(folder: Path) -> str:
+    # A path alone would be one on HDFS or in a bucket, where the cluster keeps its files there.
+    return f"file://{folder}"
+
+
+def _on_batches(
+    function: Callable[[pl.DataFrame], pl.DataFrame], schema: pa.Schema
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def mapped(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import polars as pl
+
+        for batch in batches:
+            frame = pl.DataFrame(batch)
+            yield from function(frame).select(schema.names).to_arrow().cast(schema).to_batches()
+
+    return mapped

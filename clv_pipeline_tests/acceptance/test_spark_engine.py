@@ -1,0 +1,199 @@
+"""The whole graph with `storage.engine: spark`, from source files to a publication, beside the same on DuckDB.
+
+Spark is a Connect server with two cores in a process of its own, reached by its address as in production.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from clv_pipeline.sql_models import SqlModel, load_models
+from clv_pipeline.warehouse.cluster import Cluster, ClusterError
+from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
+from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
+from clv_pipeline_tests.alert_receivers import free_port
+from clv_pipeline_tests.graph.conftest import COLUMNS, Shop, new_shop
+from clv_pipeline_tests.graph.test_gates_in_the_graph import failure
+
+__all__ = ["new_shop"]
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).parents[2]
+ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"
+FEW: dict[str, Any] = {"models": ["own_rate", "last_window", "bg_nbd"], "forecast": {"horizons_days": [30, 90]}}
+MODELS = load_models()
+EXACT = {
+    name
+    for name, model in MODELS.items()
+    if isinstance(model, SqlModel) and all(column.type != "DOUBLE" for column in model.contract.columns)
+}
+"""Tables that SQL makes and that hold nothing that is rounded."""
+SHORT_QUERIES = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+}
+"""Hundreds of queries on few rows take half as long when Spark does not prepare for many."""
+TOLERANCE = 1e-9
+"""Of doubles, which are added up in another order."""
+
+
+def storage(shop: Shop, address: str) -> dict[str, Any]:
+    """The block that keeps the shop's tables on Spark."""
+    return {
+        "home": str(shop.folder / "home"),
+        "engine": "spark",
+        "spark": {"remote": address, "config": SHORT_QUERIES},
+    }
+
+
+def odd_shop(shop: Shop, **blocks: Any) -> None:
+    """Generated and odd orders, demographics and events. What is kept between runs is in test_spark_parity.py."""
+    run_pipeline(shop, days=["latest"], **blocks)
+
+
+def cdnow(shop: Shop, **blocks: Any) -> None:
+    """The embedded default."""
+    columns = {
+        "customer_id": "customer_id",
+        "ordered_at": "date",
+        "quantity": "number_of_cds",
+        "amount": "dollar_value",
+    }
+    source = {"transactions": {"path": "lifetimes:CDNOW_master.txt", "columns": columns}}
+    assert shop.materialize(source=source, cleaning={"deduplicate": False}, **FEW, **blocks).success
+
+
+def online_retail(shop: Shop, **blocks: Any) -> None:
+    """Online Retail II with the defaults for cleaning."""
+    if not ONLINE_RETAIL.is_file():
+        pytest.skip("Online Retail II is not beside the repository; examples/online_retail_ii.yaml says where it is")
+    columns = {
+        "customer_id": "Customer ID",
+        "order_id": "Invoice",
+        "ordered_at": "InvoiceDate",
+        "product_id": "StockCode",
+        "quantity": "Quantity",
+        "unit_price": "Price",
+        "country": "Country",
+    }
+    source = {"transactions": {"path": str(ONLINE_RETAIL), "columns": columns}}
+    assert shop.materialize(source=source, **FEW, **blocks).success
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a Spark Connect server."""
+    with connect_server(tmp_path_factory.mktemp("spark")) as address:
+        yield address
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        odd_shop,
+        pytest.param(cdnow, marks=pytest.mark.parity),
+        pytest.param(online_retail, marks=pytest.mark.parity),
+    ],
+    ids=lambda run: run.__name__,
+)
+def shops(request: pytest.FixtureRequest, new_shop: Callable[[], Shop], address: str) -> tuple[Shop, Shop]:
+    """The same input published by DuckDB and by Spark."""
+    here, there = new_shop(), new_shop()
+    request.param(here)
+    request.param(there, storage=storage(there, address))
+    return here, there
+
+
+def published_hashes(shop: Shop) -> dict[str, str]:
+    """Content hashes of the tables of a publication."""
+    with duckdb.connect(str(shop.served), read_only=True) as served:
+        [(listed,)] = served.execute("select tables from publication").fetchall()
+    return {table["table"]: table["content_hash"] for table in json.loads(listed)}
+
+
+def rows(shop: Shop, table: str) -> pl.DataFrame:
+    """Of a published table, by key: doubles may differ in their last digits, and must not decide the order."""
+    contract = MODELS[table].contract
+    order = ", ".join(dict.fromkeys([*contract.key, *(column.name for column in contract.columns)]))
+    with duckdb.connect(str(shop.served), read_only=True) as served:
+        found: pl.DataFrame = served.sql(f"select * from {table} order by {order}").pl()
+    return found
+
+
+def test_sql_tables_are_published_with_the_same_hashes(shops: tuple[Shop, Shop]) -> None:
+    here, there = map(published_hashes, shops)
+    assert set(here) == set(there)
+    assert {name: there[name] for name in EXACT & set(here)} == {name: here[name] for name in EXACT & set(here)}
+
+
+def test_all_tables_are_published_with_the_same_rows(shops: tuple[Shop, Shop]) -> None:
+    here, there = shops
+    for table in published_hashes(here):
+        assert_frame_equal(rows(there, table), rows(here, table), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
+    """A first load, a night without news, a new file, a file that fails its audit, and back to DuckDB."""
+    shop = new_shop()
+    spark: dict[str, Any] = {"storage": storage(shop, address)}
+    shop.write_orders("monday.csv", 2_000, seed=1)
+    assert shop.materialize("*rfm", **spark).success
+    first = warehouse_rows(shop)
+    folders = table_folders(shop)
+    # Views are of what Spark wrote, and nothing else is left over.
+    assert {folder.parent.name for folder in folders} >= {"raw_transactions", "rejected_transactions", "rfm"}
+
+    assert shop.materialize("*rfm", **spark).success
+    # What the gates remember of the last night is all that is written.
+    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_volumes", "volume_gates"}
+
+    shop.write_orders("tuesday.csv", 1_000, seed=2)
+    assert shop.materialize("*rfm", **spark).success
+    second = warehouse_rows(shop)
+    assert second["raw_transactions"] == first["raw_transactions"] + 1_000
+    folders = table_folders(shop)
+
+    odd = shop.folder / "orders" / "wednesday.csv"
+    odd.write_text("\n".join([",".join(COLUMNS), *["1,2,someday,P1,1,1.00"] * 2_000]), encoding="utf-8")
+    night = shop.materialize("*rfm", **spark)
+    assert not night.success
+    assert "did not pass the audit and is not promoted" in failure(night)
+    assert warehouse_rows(shop) == second
+    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_volumes"}
+
+    odd.unlink()
+    assert shop.materialize("*rfm").success
+    assert warehouse_rows(shop) == second
+
+
+def test_a_server_that_does_not_answer_is_named_at_once() -> None:
+    pyspark_at_hand()
+    nobody = f"sc://127.0.0.1:{free_port()}"
+    with pytest.raises(ClusterError, match=f"{nobody}' does not answer .*start the Spark Connect server"):
+        Cluster(nobody).rows("select 1")
+
+
+def warehouse_rows(shop: Shop) -> dict[str, int]:
+    """Numbers of rows of some live tables."""
+    with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
+        return {
+            table: warehouse.execute(f"select count(*) from {table}").fetchall()[0][0]
+            for table in ("raw_transactions", "customer_days", "rfm")
+        }
+
+
+def table_folders(shop: Shop) -> set[Path]:
+    """The folders that Spark wrote and that are there: one of each table."""
+    folders = set((shop.folder / "home" / "tables").glob("*/*"))
+    assert len(folders) == len({folder.parent for folder in folders})
+    return folders
