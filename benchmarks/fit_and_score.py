@@ -22,7 +22,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from benchmarks.measurement import Stopwatch, report
+from benchmarks.generated_blocks import replace_block
+from benchmarks.measurement import DOCUMENT, WORK, Stopwatch, report
 from clv_pipeline.forecasting.protocol import CUSTOMER_COLUMNS, DAILY_COLUMNS, TrainingData
 from clv_pipeline.forecasting.registry import build_models
 from clv_pipeline.simulation import Story
@@ -33,7 +34,6 @@ from clv_pipeline.warehouse.model_inputs import SPEND_SAMPLE
 if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import FittedModel
 
-WORK = Path("benchmarks/work")
 BATCH = 1_000_000
 """Customers that are simulated, and scored, at a time; forecasts of equal histories are shared within a batch."""
 START, DAYS = date(2023, 1, 1), 730
@@ -176,6 +176,7 @@ def main() -> None:
         alone(prepare, path, customers)
     fits, scores = alone(fit, path, options.fit), alone(score, path, options.score)
     print(table(fits, scores))
+    DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "fit_and_score", table(fits, scores)))
     print(f"\npromised: fit {FIT_SECONDS:.0f} s; score {SCORE_SECONDS:.0f} s within {SCORE_MB:,.0f} MB")
 
 

@@ -11,6 +11,7 @@ Run: python -m benchmarks.generate --rows 4200000 --out benchmarks/work/transact
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,15 +42,18 @@ DUPLICATE = 0.01
 """Exact copies of a clean row, directly below it."""
 
 MIN_ROWS = 1_000
+PART_ROWS = 10_000_000
+"""Of one file; generating it takes 3 GB of memory."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
-def generate(rows: int, *, seed: int = 0) -> pl.DataFrame:
+def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
     """Exactly `rows` transaction lines over two years, in the order of time.
 
     Columns: order_id (text), customer_id (integer, null where missing), ordered_at (timestamp in whole
     seconds), product_id (text), quantity (integer), unit_price (two decimals). Share × rows, rounded, of them
-    are dirty in each of the stated ways. Raises ValueError below `MIN_ROWS`, where the shares would not come
-    out.
+    are dirty in each of the stated ways. Customers and orders are numbered from `first` on. Raises ValueError below
+    `MIN_ROWS`, where the shares would not come out.
     """
     if rows < MIN_ROWS:
         raise ValueError(f"{rows} rows are too few to be realistic: take at least {MIN_ROWS}")
@@ -82,8 +86,8 @@ def generate(rows: int, *, seed: int = 0) -> pl.DataFrame:
 
     frame = pl.DataFrame(
         {
-            "order_id": 100_000 + order,
-            "customer_id": 10_000 + customer[order],
+            "order_id": 100_000 + first + order,
+            "customer_id": 10_000 + first + customer[order],
             "ordered_at": ordered_at[order],
             "product_id": product,
             "quantity": quantity,
@@ -119,7 +123,21 @@ def _mask(length: int, positions: NDArray[np.int64]) -> pl.Series:
 def write(path: Path, rows: int, *, seed: int = 0) -> None:
     """Write `generate(rows)` as CSV with header; a missing customer is an empty field."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    generate(rows, seed=seed).write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S", float_precision=2)
+    generate(rows, seed=seed).write_csv(path, datetime_format=TIME_FORMAT, float_precision=2)
+
+
+def write_parts(folder: Path, rows: int, *, seed: int = 0) -> None:
+    """Write `rows` lines into CSV files of at most `PART_ROWS`, each with customers of its own; only once."""
+    if folder.exists():
+        return
+    unfinished = folder.with_suffix(".unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(parents=True)
+    for part, first in enumerate(range(0, rows, PART_ROWS)):
+        lines = generate(min(PART_ROWS, rows - first), seed=seed + part, first=first)
+        lines.write_csv(unfinished / f"part_{part:03}.csv", datetime_format=TIME_FORMAT, float_precision=2)
+    unfinished.rename(folder)
 
 
 def main() -> None:

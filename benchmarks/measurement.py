@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+WORK = Path("benchmarks/work")
+"""For generated data and results; not part of the repository."""
+DOCUMENT = Path("docs/PERFORMANCE.md")
+"""Where benchmarks write their tables."""
+MEMORY_GB = 4
+"""What DuckDB may take in the pipeline (`storage.memory_gb`)."""
 
 
 @dataclass
@@ -40,6 +48,21 @@ def peak_rss_mb() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
+def cpu_seconds() -> float:
+    """What this process has computed so far, on all cores: unlike wall clock it does not count waiting for others."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return round(used.ru_utime + used.ru_stime, 1)
+
+
+def report_of(module: str, csv: Path, *, quiet: bool = False) -> dict[str, Any]:
+    """What a benchmark module reports of these files (`--csv`, `--out`), run in a fresh process."""
+    out = csv.parent.with_name(f"{module.rpartition('.')[2]}.json")
+    command = [sys.executable, "-m", module, "--csv", str(csv), "--out", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL if quiet else None)
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
 def report(name: str, watch: Stopwatch, counts: dict[str, Any], packages: list[str]) -> dict[str, Any]:
     """Everything one benchmark has to say, ready for JSON."""
     return {
@@ -47,6 +70,7 @@ def report(name: str, watch: Stopwatch, counts: dict[str, Any], packages: list[s
         **counts,
         "seconds": watch.seconds,
         "total_seconds": round(sum(watch.seconds.values()), 3),
+        "cpu_seconds": cpu_seconds(),
         "peak_rss_mb": peak_rss_mb(),
         "cpus": os.cpu_count(),
         "versions": {package: metadata.version(package) for package in packages},
@@ -54,11 +78,16 @@ def report(name: str, watch: Stopwatch, counts: dict[str, Any], packages: list[s
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """The command line that the benchmarks share: the CSV to read (`csv`) and the JSON to write (`out`)."""
+    """The command line that the benchmarks share: CSV files to read (`csv`, a glob) and the JSON to write (`out`)."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--csv", type=Path, default=Path("benchmarks/work/transactions.csv"))
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
+
+
+def matching(csv: Path) -> list[Path]:
+    """The files that a glob stands for."""
+    return sorted(csv.parent.glob(csv.name))
 
 
 def save(result: dict[str, Any], out: Path) -> None:

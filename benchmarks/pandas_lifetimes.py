@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from lifetimes.utils import summary_data_from_transaction_data
 
-from benchmarks.measurement import Stopwatch, arguments, report, save
+from benchmarks.measurement import Stopwatch, arguments, matching, report, save
 
 
 def clean(raw: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +28,8 @@ def run(csv: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """The benchmark's report, and frequency, recency, T (days), monetary_value, revenue per customer_id."""
     watch = Stopwatch()
     with watch.stage("read"):
-        raw = pd.read_csv(csv, dtype={"order_id": "str"}, parse_dates=["ordered_at"])
+        parts = [pd.read_csv(part, dtype={"order_id": "str"}, parse_dates=["ordered_at"]) for part in matching(csv)]
+        raw = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     with watch.stage("clean"):
         lines = clean(raw)
     with watch.stage("summarize"):

@@ -17,13 +17,13 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.measurement import Stopwatch, arguments, report, save
+from benchmarks.measurement import MEMORY_GB, WORK, Stopwatch, arguments, report, save
 from clv_pipeline.assets.gating import stage_gate_inputs
-from clv_pipeline.assets.ingestion import parameter_frame, stage_run_day, stage_source
+from clv_pipeline.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, TableModel, load_models
-from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, unchanged
+from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 
@@ -71,7 +71,8 @@ def night(
         else:
             contracts = model.contract, models["source_files"].contract
             source, base_dir, work_dir = settings.source.transactions, settings.base_dir, warehouse.work_dir
-            stage_source(session, contracts, source, base_dir, work_dir, refresh=refresh, recipe=recipe)
+            load = load_source(session, contracts, source, base_dir, work_dir, refresh=refresh, recipe=recipe)
+            stage_load(session, contracts, source, load)
 
     session = warehouse.open("benchmark")
     admissions = {}
@@ -97,7 +98,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     import great_expectations  # noqa: F401
 
     models = load_models()
-    warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent])
+    warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent], Limits(memory_gb=MEMORY_GB))
     watch = Stopwatch()
     with watch.stage("everything"):
         admissions = night(warehouse, settings_for(csv.name, csv.parent), models, today=date.today())
@@ -122,7 +123,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
 def main() -> None:
     """Measure the pipeline from a CSV of transactions to promoted rfm."""
     options = arguments(str(main.__doc__))
-    with tempfile.TemporaryDirectory(dir=options.csv.parent) as home:
+    with tempfile.TemporaryDirectory(dir=WORK) as home:
         result, _ = run(options.csv, Path(home))
     save(result, options.out)
 

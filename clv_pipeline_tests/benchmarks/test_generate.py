@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import floor, generate, pandas_lifetimes
+from benchmarks import floor, generate, pandas_lifetimes, polars_rfm
 
 ROWS = 20_000
 
@@ -61,12 +61,25 @@ def test_too_few_rows_are_refused() -> None:
         generate.generate(999)
 
 
-def test_pandas_and_the_bare_query_agree_on_every_customer(tmp_path: Path) -> None:
+def test_parts_are_as_one_file_would_be_with_customers_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "PART_ROWS", 8_000)
+    generate.write_parts(tmp_path / "parts", ROWS)
+
+    parts = [pl.read_csv(path, infer_schema=False) for path in sorted((tmp_path / "parts").iterdir())]
+    assert [part.height for part in parts] == [8_000, 8_000, 4_000]
+    customers = [set(part["customer_id"].drop_nulls()) for part in parts]
+    assert sum(map(len, customers)) == len(set.union(*customers))
+
+
+def test_pandas_polars_and_the_bare_query_agree_on_every_customer(tmp_path: Path) -> None:
     csv = tmp_path / "transactions.csv"
     # Without the copies, which only pandas removes.
     generate.generate(ROWS).unique(maintain_order=True).write_csv(csv, float_precision=2)
 
     pandas_report, summary = pandas_lifetimes.run(csv)
+    polars_report, by_polars = polars_rfm.run(csv)
     floor_report, table = floor.run(csv)
 
     by_pandas = pl.DataFrame(
@@ -77,5 +90,6 @@ def test_pandas_and_the_bare_query_agree_on_every_customer(tmp_path: Path) -> No
     assert by_pandas["customer_id"].to_list() == by_query["customer_id"].to_list()
     for column in ("frequency", "recency", "revenue"):
         assert by_query[column].cast(pl.Float64).to_list() == pytest.approx(by_pandas[column].to_list())
-    assert pandas_report["customers"] == floor_report["customers"] == by_query.height
+    assert by_polars.sort("customer_id").cast(pl.Float64).rows() == by_query.cast(pl.Float64).rows()
+    assert pandas_report["customers"] == polars_report["customers"] == floor_report["customers"] == by_query.height
     assert pandas_report["peak_rss_mb"] > 0
