@@ -1,9 +1,8 @@
 """The floor of each layer: the least that loading, cleaning, rfm, audits, a night without news and imports can take.
 
-Floors: loading, one CREATE TABLE over read_csv; cleaning, one GROUP BY of what was loaded into purchase days; rfm, one
-GROUP BY of these; audits, one scan per table that counts every column and finds its extremes; a night, a Dagster job of
-as many empty steps; imports, the libraries alone. Tables are stored, for the pipeline and for the floor. Writes the
-block `layers` of docs/PERFORMANCE.md.
+Floors: loading, cleaning and rfm, the statements of `bare_tables`; audits, one scan per table that counts every column
+and finds its extremes; a night, a Dagster job of as many empty steps; imports, the libraries alone. Tables are stored,
+for the pipeline and for the floor. Writes the block `layers` of docs/PERFORMANCE.md.
 
 Run: python -m benchmarks.layers (`make bench`)
 """
@@ -24,36 +23,18 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from benchmarks import bare_tables
 from benchmarks.generate import write_parts
 from benchmarks.generated_blocks import replace_block
-from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK, Stopwatch
+from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK
 from benchmarks.pipeline import COLUMNS, STEPS, night, settings_for
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Limits, Warehouse
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
 
 Seconds = dict[str, tuple[float, float]]
 """By layer: seconds of the pipeline, and of its floor."""
 
 LIBRARIES = "import dagster, duckdb, pydantic, sqlglot, yaml"
-FLOORS = {
-    "loading": "create table raw as from read_csv($csv)",
-    "cleaning": """
-create table days as
-select
-    customer_id, cast(ordered_at as date) as purchase_day, count(distinct order_id) as orders, count(*) as lines,
-    cast(sum(quantity * cast(unit_price as decimal(18, 2))) as decimal(18, 4)) as revenue
-from raw
-where customer_id is not null and quantity > 0 and unit_price > 0
-group by all""",
-    "rfm": """
-create table rfm as
-select
-    customer_id, count(*) - 1 as frequency, max(purchase_day) - min(purchase_day) as recency, sum(orders) as orders,
-    sum(revenue) as revenue
-from days
-group by customer_id""",
-}
 
 
 def of_data(csv: Path, home: Path) -> Seconds:
@@ -64,12 +45,7 @@ def of_data(csv: Path, home: Path) -> Seconds:
     warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent], limits)
     admissions = night(warehouse, settings_for(csv.name, csv.resolve().parent), load_models(), today=date.today())
     warehouse.close()
-    watch = Stopwatch()
-    with duckdb.connect(home / "floor.duckdb", config={"storage_compatibility_version": STORAGE_VERSION}) as floor:
-        limits.apply(floor)
-        for layer, statement in FLOORS.items():
-            with watch.stage(layer):
-                floor.execute(statement, {"csv": str(csv)} if layer == "loading" else {})
+    watch = bare_tables.build(csv, home / "floor.duckdb")
     with duckdb.connect(home / "clv.duckdb", read_only=True) as live, watch.stage("audits"):
         limits.apply(live)
         for table in (table for tables in STEPS for table in tables):
@@ -83,7 +59,7 @@ def of_data(csv: Path, home: Path) -> Seconds:
         "rfm": build["rfm"],
         "audits": sum(admission.audit_seconds for admission in admissions.values()),
     }
-    return {layer: (taken[layer], floor) for layer, floor in watch.seconds.items()}
+    return {layer: (seconds, watch.seconds[layer]) for layer, seconds in taken.items()}
 
 
 def of_night(csv: Path, home: Path, turns: int) -> Seconds:

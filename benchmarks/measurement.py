@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -43,9 +44,11 @@ class Stopwatch:
 
 def peak_rss_mb() -> float:
     """Peak resident memory of this process so far, in MB of 10⁶ bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in units of 1024 bytes, macOS in bytes.
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+    if sys.platform == "darwin":
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
+    # On Linux, getrusage also counts what the parent had when it started this process.
+    [kilobytes] = re.findall(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return round(int(kilobytes) * 1024 / 1e6, 1)
 
 
 def cpu_seconds() -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import floor, generate, pandas_lifetimes, polars_rfm
+from benchmarks import bare_tables, floor, generate, pandas_lifetimes, polars_rfm
 
 ROWS = 20_000
 
@@ -73,7 +73,7 @@ def test_parts_are_as_one_file_would_be_with_customers_of_their_own(
     assert sum(map(len, customers)) == len(set.union(*customers))
 
 
-def test_pandas_polars_and_the_bare_query_agree_on_every_customer(tmp_path: Path) -> None:
+def test_pandas_polars_bare_tables_and_the_bare_query_agree_on_every_customer(tmp_path: Path) -> None:
     csv = tmp_path / "transactions.csv"
     # Without the copies, which only pandas removes.
     generate.generate(ROWS).unique(maintain_order=True).write_csv(csv, float_precision=2)
@@ -81,6 +81,7 @@ def test_pandas_polars_and_the_bare_query_agree_on_every_customer(tmp_path: Path
     pandas_report, summary = pandas_lifetimes.run(csv)
     polars_report, by_polars = polars_rfm.run(csv)
     floor_report, table = floor.run(csv)
+    tables_report, by_tables = bare_tables.run(csv, tmp_path)
 
     by_pandas = pl.DataFrame(
         {column: summary[column].to_numpy() for column in ("frequency", "recency", "revenue")}
@@ -90,6 +91,8 @@ def test_pandas_polars_and_the_bare_query_agree_on_every_customer(tmp_path: Path
     assert by_pandas["customer_id"].to_list() == by_query["customer_id"].to_list()
     for column in ("frequency", "recency", "revenue"):
         assert by_query[column].cast(pl.Float64).to_list() == pytest.approx(by_pandas[column].to_list())
-    assert by_polars.sort("customer_id").cast(pl.Float64).rows() == by_query.cast(pl.Float64).rows()
-    assert pandas_report["customers"] == polars_report["customers"] == floor_report["customers"] == by_query.height
+    for others in (by_polars, by_tables):
+        assert others.sort("customer_id").cast(pl.Float64).rows() == by_query.cast(pl.Float64).rows()
+    reports = (pandas_report, polars_report, floor_report, tables_report)
+    assert {report["customers"] for report in reports} == {by_query.height}
     assert pandas_report["peak_rss_mb"] > 0
