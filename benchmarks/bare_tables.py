@@ -18,7 +18,7 @@ import polars as pl
 
 from benchmarks.measurement import MEMORY_GB, WORK, Stopwatch, arguments, report, save
 from clv_pipeline.warehouse import Limits
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION
+from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 
 LOADING = "create table raw as from read_csv($csv)"
 CLEANING = (

@@ -68,7 +68,12 @@ def of_night(csv: Path, home: Path, turns: int) -> Seconds:
     source = {"transactions": {"path": str(csv.resolve()), "columns": {name: name for name in COLUMNS}}}
     # The cheapest models: in such a night none is fitted.
     configuration.write_text(yaml.safe_dump({"source": source, "models": ["own_rate", "hiatus"]}))
-    environment = {**os.environ, "CLV_CONFIG": str(configuration), "CLV_HOME": str(home / "data")}
+    environment = {
+        **os.environ,
+        "CLV_CONFIG": str(configuration),
+        "CLV_HOME": str(home / "data"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
     python, run = sys.executable, [sys.executable, "-c", "from clv_pipeline.cli import main; main()", "run"]
 
     def seconds(command: Sequence[str]) -> float:

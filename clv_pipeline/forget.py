@@ -28,7 +28,8 @@ from clv_pipeline.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session, storage_error
-from clv_pipeline.warehouse.duckdb_engine import STORAGE_VERSION, fingerprint
+from clv_pipeline.warehouse.database_file import STORAGE_VERSION
+from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.kept_versions import kept_versions
 from clv_pipeline.warehouse.parquet_tables import sweep

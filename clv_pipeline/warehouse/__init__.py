@@ -5,7 +5,8 @@ The warehouse file is private to the pipeline; what others read is a publication
 
 from clv_pipeline.warehouse.cluster import ClusterError
 from clv_pipeline.warehouse.daily import stage_model
-from clv_pipeline.warehouse.duckdb_engine import Limits, NewSession, Session, Warehouse
+from clv_pipeline.warehouse.database_file import Limits, NewSession, Warehouse
+from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.kept_versions import point_back
 from clv_pipeline.warehouse.lock import WarehouseBusyError

@@ -24,7 +24,8 @@ from clv_pipeline.sql_models.loader import DIALECT
 from clv_pipeline.sql_models.spark import Parameters, translate
 from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.cluster import Cluster
-from clv_pipeline.warehouse.duckdb_engine import NewSession, Session, added_name, staged_name
+from clv_pipeline.warehouse.database_file import NewSession
+from clv_pipeline.warehouse.duckdb_engine import Session, added_name, staged_name
 from clv_pipeline.warehouse.parquet_tables import add_to_catalog, folder_of, sweep
 
 if TYPE_CHECKING:

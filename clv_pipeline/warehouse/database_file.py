@@ -1,0 +1,194 @@
+"""The warehouse's file: one writer, what DuckDB may take of the machine, and opening, rewriting and closing it.
+
+What is done in an open warehouse is the session's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from clv_pipeline.connections import RESTRICTED, restrict
+from clv_pipeline.file_modes import private_files
+from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.warehouse.cluster import ClusterError
+from clv_pipeline.warehouse.duckdb_engine import Session
+from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
+from clv_pipeline.warehouse.storage_faults import storage_error
+
+STORAGE_VERSION = "v1.4.0"
+"""Of every file we write. Today's BI clients ship DuckDB 1.4 and 1.5, which cannot open the 2.0 default; and text
+is written a third faster in this one."""
+
+THREADS = max(4, os.cpu_count() or 1)
+"""Of DuckDB, which cuts its hash tables into more pieces for more threads. On two cores, the pieces of two threads
+outgrow the cache: grouping millions of rows takes a quarter less with four."""
+
+
+NewSession = Callable[[duckdb.DuckDBPyConnection], Session]
+"""Makes the session of an open database."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What DuckDB may take of the machine; None: DuckDB's own default, and THREADS."""
+
+    memory_gb: float | None = None
+    spill_gb: float | None = None
+    threads: int | None = None
+
+    def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Hold an open database to the limits. DuckDB ignores the one of disk among the options of opening it."""
+        connection.execute("set threads = $threads", {"threads": self.threads or THREADS})
+        for setting, size in (("memory_limit", self.memory_gb), ("max_temp_directory_size", self.spill_gb)):
+            if size is not None:
+                # In bytes, because DuckDB takes whole numbers of a unit only.
+                connection.execute(f"set {setting} = $size", {"size": f"{round(size * 1e9)}B"})
+
+
+class Warehouse:
+    """The pipeline's private database file, opened at most once per process and kept to its end.
+
+    DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
+    gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        directories: Sequence[Path] = (),
+        limits: Limits | None = None,
+        new_session: NewSession = Session,
+    ) -> None:
+        self.path = path
+        self.directories = directories
+        self.limits = limits or Limits()
+        self._new_session = new_session
+        self.lock = WriterLock(path.with_suffix(".lock"))
+        self._session: Session | None = None
+
+    @property
+    def work_dir(self) -> Path:
+        """A folder for files that live no longer than a step; a load empties it."""
+        return self.path.parent / "work"
+
+    def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
+        """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        private_files()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
+
+    def open(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> Session:
+        """The open session, or a new one. `holder`, `wait_minutes` and `tell` are those of `WriterLock.acquire`.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+            StorageError: the file is damaged, has a stray log beside it, or may not be opened.
+            ClusterError: the folder for tables of Spark is another warehouse's.
+        """
+        if self._session is None:
+            self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
+            atexit.register(self.close)
+            try:
+                self._session = self._new_session(self._connect())
+                self._session.drop_leftovers()
+            except (duckdb.Error, WarehouseBusyError, ClusterError) as error:
+                self.close()
+                if (told := storage_error(error, self.path)) is not None:
+                    raise told from error
+                raise
+        return self._session
+
+    @contextmanager
+    def keep_out(self, holder: str) -> Iterator[None]:
+        """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
+
+        Raises:
+            WarehouseBusyError: another process holds the warehouse.
+        """
+        self.reserve(holder)
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def rewrite(self) -> None:
+        """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
+
+        Deleted rows leave their bytes in the free blocks of a database file; a copy has none of them. Whoever is
+        stopped meanwhile has the old file. Sessions from before are closed.
+
+        Raises:
+            RuntimeError: the copy does not hold what the warehouse holds.
+        """
+        assert self._session is not None  # noqa: S101  (only the holder of the lock rewrites)
+        fresh = self.path.with_suffix(".fresh")
+        for leftover in (fresh, fresh.with_suffix(".fresh.wal")):
+            leftover.unlink(missing_ok=True)
+        session = self._session
+        tables = session.execute(
+            "select database_name, schema_name, table_name from duckdb_tables()"
+            " where database_name = current_database() and not temporary"
+        ).fetchall()
+        session.execute(f"attach ? as fresh (storage_version '{STORAGE_VERSION}')", [str(fresh)])
+        session.execute(f"copy from database {quote_identifier(self.path.stem)} to fresh")
+        for own, schema, table in tables:
+            name = f"{quote_identifier(schema)}.{quote_identifier(table)}"
+            [(before, after)] = session.execute(
+                f"select (select count(*) from {quote_identifier(own)}.{name}), (select count(*) from fresh.{name})"  # noqa: S608
+            ).fetchall()
+            if before != after:
+                raise RuntimeError(f"{fresh}: holds {after} of {before} rows of {name}; {self.path} is as it was")
+        session.execute("checkpoint fresh")
+        session.execute("detach fresh")
+        session.close()
+        self._session = None
+        os.replace(fresh, self.path)  # noqa: PTH105  (as in publication.py: one step, over the old file)
+        if self.work_dir.exists():
+            shutil.rmtree(self.work_dir)
+        self._session = self._new_session(self._connect())
+
+    def close(self) -> None:
+        """Write everything to the file and let the next process in."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self.lock.release()
+        atexit.unregister(self.close)
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        spill = self.path.parent / "spill"
+        if spill.exists():  # of a run that was killed
+            shutil.rmtree(spill)
+        try:
+            connection = duckdb.connect(
+                str(self.path),
+                config={
+                    "temp_directory": str(spill),
+                    "storage_compatibility_version": STORAGE_VERSION,
+                    **RESTRICTED,
+                },
+            )
+        except duckdb.IOException as error:
+            # A DuckDB shell that somebody left open knows nothing of our lock, but DuckDB sees it.
+            if found := re.search(r"Conflicting lock is held in (.+?)\. ", str(error)):
+                raise WarehouseBusyError(
+                    f"{self.path} is open in {found[1]}, which is not a run of this pipeline. Close it and start"
+                    " again; to look at data, open published/current/clv.duckdb."
+                ) from error
+            raise
+        self.limits.apply(connection)
+        restrict(connection, [self.path.parent, *self.directories])
+        return connection
