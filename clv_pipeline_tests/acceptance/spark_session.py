@@ -6,7 +6,6 @@ agrees with requirements.lock about every package in both, so its packages can s
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -22,7 +21,7 @@ from typing import Any
 import pytest
 
 from clv_pipeline_tests.acceptance.dagster_site import START_SECONDS, stop
-from clv_pipeline_tests.acceptance.locked_programs import CACHE, UV, install_locked
+from clv_pipeline_tests.acceptance.locked_programs import installed_once
 from clv_pipeline_tests.alert_receivers import free_port
 
 LOCK = Path(__file__).with_name("spark.lock")
@@ -113,11 +112,5 @@ def show_tables(spark: Any, folder: Path) -> None:
 
 
 def _packages_with_spark() -> Path:
-    """The packages of an environment with PySpark, installed once per lock file and Python."""
-    made_from = LOCK.read_bytes() + f"{sys.version}{UV}".encode()
-    folder = CACHE / "spark" / hashlib.sha256(made_from).hexdigest()[:16]
-    if not (folder / "ready").exists():
-        install_locked(LOCK, folder / "venv")
-        (folder / "ready").touch()
-    [packages] = (folder / "venv" / "lib").glob("python*/site-packages")
+    [packages] = installed_once("spark", LOCK).glob("venv/lib/python*/site-packages")
     return packages

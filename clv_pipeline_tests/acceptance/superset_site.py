@@ -6,7 +6,6 @@ knows (connections, dashboards, its only user) is a fresh copy every time.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -27,7 +26,7 @@ from urllib.parse import quote
 import pytest
 
 from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_answers
-from clv_pipeline_tests.acceptance.locked_programs import CACHE, UV, install_locked
+from clv_pipeline_tests.acceptance.locked_programs import installed_once
 from clv_pipeline_tests.alert_receivers import free_port
 
 LOCK = Path(__file__).with_name("superset.lock")
@@ -117,7 +116,7 @@ def superset_site(folder: Path) -> Iterator[Superset]:
     """
     if sys.version_info[:2] > NEWEST_PYTHON:
         pytest.skip(f"Superset 6.1 is for Python up to {'.'.join(map(str, NEWEST_PYTHON))}")
-    home = _installed()
+    home = installed_once("superset", LOCK, _prepare, PREPARE)
     shutil.copyfile(home / "superset.db", folder / "superset.db")
     log, port = folder / "superset.log", free_port()
     serve = [str(home / "venv" / "bin" / "superset"), "run", "--host", "127.0.0.1", "--port", str(port)]
@@ -138,18 +137,11 @@ def superset_site(folder: Path) -> Iterator[Superset]:
         stop(process)
 
 
-def _installed() -> Path:
-    """A folder with Superset's environment and its database as it is after installation."""
-    made_from = LOCK.read_bytes() + f"{sys.version}{UV}{PREPARE}".encode()
-    folder = CACHE / "superset" / hashlib.sha256(made_from).hexdigest()[:16]
-    if not (folder / "ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        programs = install_locked(LOCK, folder / "venv")
-        prepare = [str(programs / "python"), "-c", PREPARE.format(user=USER)]
-        with (folder / "prepare.log").open("wb") as log:
-            subprocess.run(prepare, env=_environment(folder), check=True, stdout=log, stderr=subprocess.STDOUT)
-        (folder / "ready").touch()
-    return folder
+def _prepare(folder: Path) -> None:
+    """Leave Superset's database in the folder as it is after installation."""
+    prepare = [str(folder / "venv" / "bin" / "python"), "-c", PREPARE.format(user=USER)]
+    with (folder / "prepare.log").open("wb") as log:
+        subprocess.run(prepare, env=_environment(folder), check=True, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _environment(folder: Path) -> dict[str, str]:
