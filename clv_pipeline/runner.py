@@ -259,7 +259,7 @@ def publication_summary(settings: Settings) -> list[str]:
         f"as of            {as_of}",
         f"rows kept        {kept:,} of {raw:,} (why not: row_ledger)",
         f"customers        {customers:,} with revenue of {revenue:,.2f}",
-        f"expected         {spend:,.2f} from {buyers:,.0f} buyers in the next {horizon} days",
+        f"expected         {spend:,.0f} from {buyers:,.0f} buyers in the next {horizon} days",
         f"at risk          {at_risk:,} customers who spent {at_stake:,.2f} (segments At Risk, Can't Lose)",
         f"forecasts by     {judged}",
         "",
