@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv_pipeline.insights import charts
-from clv_pipeline.insights.look import percent, short, to_svg
+from clv_pipeline.insights.look import percent, short, to_png, to_svg
 from clv_pipeline.insights.value_bins import value_bins
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def title(chart: ChartType) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", every_chart())
 def test_every_chart_becomes_a_small_picture_that_fits_the_page(name: str) -> None:
-    png = charts.to_png(every_chart()[name], scale=1.5)
+    png = to_png(every_chart()[name], scale=1.5)
 
     assert png.startswith(b"\x89PNG")
     assert len(png) < 80_000
