@@ -1,6 +1,6 @@
 """What a line of transactions costs on Spark: CPU, bytes shuffled and written, by the event log of Spark itself.
 
-The whole graph runs with `storage.engine: spark` on a Connect server with two cores, over two numbers of lines.
+The whole graph runs with `storage.engine: spark` on a Connect server with two cores, over three numbers of lines.
 Writes the block `per_line` of docs/SCALING.md, and `plan`: the same figures times 1, 10 and 100 billion lines.
 
 Run: python -m benchmarks.on_spark, with PySpark installed (pip install -e '.[spark]')
@@ -21,7 +21,7 @@ from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import WORK, report_of
 from benchmarks.pipeline import COLUMNS
 
-ROWS = (100_000, 1_000_000)
+ROWS = (100_000, 1_000_000, 4_200_000)
 CORES = 2
 DOCUMENT = Path("docs/SCALING.md")
 PLANNED = (1e9, 1e10, 1e11)
