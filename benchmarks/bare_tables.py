@@ -9,14 +9,14 @@ Run: python -m benchmarks.bare_tables --csv benchmarks/work/transactions.csv --o
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from benchmarks.measurement import MEMORY_GB, WORK, Stopwatch, arguments, report, save
+from benchmarks.commands import in_new_folder, measure_once
+from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.warehouse import Limits
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 
@@ -85,10 +85,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
 
 def main() -> None:
     """Measure the bare tables on a CSV of transactions."""
-    options = arguments(str(main.__doc__))
-    with tempfile.TemporaryDirectory(dir=WORK) as home:
-        result, _ = run(options.csv, Path(home))
-    save(result, options.out)
+    measure_once(in_new_folder(run), main.__doc__)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ Run: python -m benchmarks.complete (`make bench`); --rows measures less
 
 from __future__ import annotations
 
-import argparse
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generate import write_parts
+from benchmarks.commands import in_new_folder, measure_sizes
 from benchmarks.generated_blocks import replace_block
-from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK, Stopwatch, report, report_of, save
-from benchmarks.pipeline import COLUMNS
+from benchmarks.measurement import DOCUMENT, MEMORY_GB, Stopwatch, report
+from benchmarks.pipeline import settings_for
 
 ROWS = (4_200_000, 30_000_000, 100_000_000)
 MODEL_LAYERS = ("forecasting", "evaluation")
@@ -31,14 +29,9 @@ def run(csv: Path, home: Path) -> dict[str, Any]:
 
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import run_nightly
-    from clv_pipeline.settings import Settings
     from clv_pipeline.sql_models import load_models
 
-    transactions = {"path": csv.name, "columns": {name: name for name in COLUMNS}}
-    settings = Settings.from_mapping(
-        {"source": {"transactions": transactions}, "storage": {"memory_gb": MEMORY_GB}},
-        config_file=csv.resolve().parent / "clv.yaml",
-    )
+    settings = settings_for(csv.name, csv.resolve().parent, storage={"memory_gb": MEMORY_GB})
     watch = Stopwatch()
     with watch.stage("everything"):
         outcome = run_nightly(settings, select=None, refresh=Refresh(), echo=print)
@@ -92,22 +85,9 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure complete first runs and write them into docs/PERFORMANCE.md; with --csv and --out, one of them."""
-    parser = argparse.ArgumentParser(description=str(main.__doc__))
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if options.csv and options.out:
-        with tempfile.TemporaryDirectory(dir=WORK) as home:
-            save(run(options.csv, Path(home)), options.out)
-        return
-    reports = []
-    for rows in options.rows:
-        folder = WORK / f"transactions_{rows}"
-        write_parts(folder, rows)
-        reports.append(report_of("benchmarks.complete", folder / "*.csv"))
+    reports = measure_sizes("benchmarks.complete", in_new_folder(run), ROWS, main.__doc__)
     print(table(reports))
-    if tuple(options.rows) == ROWS:
+    if tuple(found["rows"] for found in reports) == ROWS:
         DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "complete", table(reports)))
 
 

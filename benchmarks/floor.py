@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from benchmarks.measurement import Stopwatch, arguments, report, save
+from benchmarks.commands import measure_once
+from benchmarks.measurement import Stopwatch, report
 
 QUERY = """
     select
@@ -41,9 +42,7 @@ def run(csv: Path) -> tuple[dict[str, Any], pa.Table]:
 
 def main() -> None:
     """Measure one bare DuckDB query on a CSV of transactions."""
-    options = arguments(str(main.__doc__))
-    result, _ = run(options.csv)
-    save(result, options.out)
+    measure_once(run, main.__doc__)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from benchmarks.measurement import WORK
 from clv_pipeline.simulation.purchases import opening_hours, repeat_purchases
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ DUPLICATE = 0.01
 MIN_ROWS = 1_000
 PART_ROWS = 10_000_000
 """Of one file; generating it takes 3 GB of memory."""
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
 def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
@@ -123,7 +123,14 @@ def _mask(length: int, positions: NDArray[np.int64]) -> pl.Series:
 def write(path: Path, rows: int, *, seed: int = 0) -> None:
     """Write `generate(rows)` as CSV with header; a missing customer is an empty field."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    generate(rows, seed=seed).write_csv(path, datetime_format=TIME_FORMAT, float_precision=2)
+    _write(generate(rows, seed=seed), path)
+
+
+def csv_of(rows: int) -> Path:
+    """A glob of the CSV files with so many lines that benchmarks read; generated where they are not there yet."""
+    folder = WORK / f"transactions_{rows}"
+    write_parts(folder, rows)
+    return folder / "*.csv"
 
 
 def write_parts(folder: Path, rows: int, *, seed: int = 0) -> None:
@@ -136,8 +143,12 @@ def write_parts(folder: Path, rows: int, *, seed: int = 0) -> None:
     unfinished.mkdir(parents=True)
     for part, first in enumerate(range(0, rows, PART_ROWS)):
         lines = generate(min(PART_ROWS, rows - first), seed=seed + part, first=first)
-        lines.write_csv(unfinished / f"part_{part:03}.csv", datetime_format=TIME_FORMAT, float_precision=2)
+        _write(lines, unfinished / f"part_{part:03}.csv")
     unfinished.rename(folder)
+
+
+def _write(lines: pl.DataFrame, path: Path) -> None:
+    lines.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S", float_precision=2)
 
 
 def main() -> None:
@@ -145,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--rows", type=int, default=4_200_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/work/transactions.csv"))
+    parser.add_argument("--out", type=Path, default=WORK / "transactions.csv")
     arguments = parser.parse_args()
     write(arguments.out, arguments.rows, seed=arguments.seed)
     print(f"{arguments.rows:,} rows, {arguments.out.stat().st_size / 1e6:,.0f} MB: {arguments.out}")

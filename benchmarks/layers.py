@@ -24,10 +24,10 @@ import duckdb
 import yaml
 
 from benchmarks import bare_tables
-from benchmarks.generate import write_parts
+from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK
-from benchmarks.pipeline import COLUMNS, STEPS, night, settings_for
+from benchmarks.pipeline import STEPS, night, settings_for, source_of
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Limits, Warehouse
 
@@ -65,9 +65,10 @@ def of_data(csv: Path, home: Path) -> Seconds:
 def of_night(csv: Path, home: Path, turns: int) -> Seconds:
     """`clv run` where nothing has changed, and the imports; medians, in fresh processes."""
     configuration = home / "clv.yaml"
-    source = {"transactions": {"path": str(csv.resolve()), "columns": {name: name for name in COLUMNS}}}
     # The cheapest models: in such a night none is fitted.
-    configuration.write_text(yaml.safe_dump({"source": source, "models": ["own_rate", "hiatus"]}))
+    configuration.write_text(
+        yaml.safe_dump({"source": source_of(str(csv.resolve())), "models": ["own_rate", "hiatus"]})
+    )
     environment = {
         **os.environ,
         "CLV_CONFIG": str(configuration),
@@ -135,18 +136,17 @@ def main() -> None:
     if options.empty_job:
         run_empty_job()
         return
-    folder = WORK / f"transactions_{options.rows}"
-    write_parts(folder, options.rows)
+    csv = csv_of(options.rows)
     measured = []
     for _ in range(options.turns):
         with tempfile.TemporaryDirectory(dir=WORK) as home:
-            measured.append(of_data(folder / "*.csv", Path(home)))
+            measured.append(of_data(csv, Path(home)))
     found = {}
     for layer in measured[0]:
         taken, floor = zip(*(turn[layer] for turn in measured), strict=True)
         found[layer] = statistics.median(taken), statistics.median(floor)
     with tempfile.TemporaryDirectory(dir=WORK) as home:
-        found |= of_night(folder / "*.csv", Path(home), options.turns)
+        found |= of_night(csv, Path(home), options.turns)
     text = table(options.rows, found)
     print(text)
     DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "layers", text))

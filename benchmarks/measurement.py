@@ -5,7 +5,6 @@ Each benchmark runs in a process of its own, because peak memory is a property o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -78,14 +77,6 @@ def report(name: str, watch: Stopwatch, counts: dict[str, Any], packages: list[s
         "cpus": os.cpu_count(),
         "versions": {package: metadata.version(package) for package in packages},
     }
-
-
-def arguments(description: str) -> argparse.Namespace:
-    """The command line that the benchmarks share: CSV files to read (`csv`, a glob) and the JSON to write (`out`)."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--csv", type=Path, default=Path("benchmarks/work/transactions.csv"))
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
 
 
 def matching(csv: Path) -> list[Path]:

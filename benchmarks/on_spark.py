@@ -8,18 +8,15 @@ Run: python -m benchmarks.on_spark, with PySpark installed (pip install -e '.[sp
 
 from __future__ import annotations
 
-import argparse
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generate import write_parts
+from benchmarks.commands import in_new_folder, measure_sizes
 from benchmarks.generated_blocks import replace_block
-from benchmarks.measurement import WORK, report_of
-from benchmarks.pipeline import COLUMNS
+from benchmarks.pipeline import settings_for
 
 ROWS = (100_000, 1_000_000, 4_200_000)
 CORES = 2
@@ -42,23 +39,20 @@ def run(csv: Path, home: Path) -> dict[str, Any]:
     """Seconds of one first run, and the MEASURES of its tasks."""
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import run_nightly
-    from clv_pipeline.settings import Settings
 
     events = home / "events"
     events.mkdir()
     log = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri(), "spark.eventLog.compress": "false"}
     log["spark.eventLog.rolling.enabled"] = "false"
-    settings = Settings.from_mapping(
-        {
-            "source": {"transactions": {"path": csv.name, "columns": {name: name for name in COLUMNS}}},
-            "models": ["own_rate", "bg_nbd"],
-            "storage": {
-                "home": str(home / "home"),
-                "engine": "spark",
-                "spark": {"remote": f"local[{CORES}]", "config": {**log, "spark.driver.memory": "4g"}},
-            },
+    settings = settings_for(
+        csv.name,
+        csv.resolve().parent,
+        models=["own_rate", "bg_nbd"],
+        storage={
+            "home": str(home / "home"),
+            "engine": "spark",
+            "spark": {"remote": f"local[{CORES}]", "config": {**log, "spark.driver.memory": "4g"}},
         },
-        config_file=csv.resolve().parent / "clv.yaml",
     )
     started = time.perf_counter()
     outcome = run_nightly(settings, select=None, refresh=Refresh(), echo=print)
@@ -117,22 +111,9 @@ def plan(found: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure every size and write the tables into docs/SCALING.md; with --csv and --out, one run."""
-    parser = argparse.ArgumentParser(description=str(main.__doc__))
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if options.csv and options.out:
-        with tempfile.TemporaryDirectory(dir=WORK.resolve()) as home:
-            options.out.write_text(json.dumps(run(options.csv, Path(home))))
-        return
-    found = []
-    for rows in options.rows:
-        folder = WORK / f"transactions_{rows}"
-        write_parts(folder, rows)
-        found.append({"rows": rows, **report_of("benchmarks.on_spark", folder / "*.csv")})
+    found = measure_sizes("benchmarks.on_spark", in_new_folder(run), ROWS, main.__doc__)
     print(per_line(found), plan(found), sep="\n\n")
-    if tuple(options.rows) == ROWS:
+    if tuple(one["rows"] for one in found) == ROWS:
         text = replace_block(DOCUMENT.read_text(), "per_line", per_line(found))
         DOCUMENT.write_text(replace_block(text, "plan", plan(found)))
 

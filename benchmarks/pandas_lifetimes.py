@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 from lifetimes.utils import summary_data_from_transaction_data
 
-from benchmarks.measurement import Stopwatch, arguments, matching, report, save
+from benchmarks.commands import measure_once
+from benchmarks.measurement import Stopwatch, matching, report
 
 
 def clean(raw: pd.DataFrame) -> pd.DataFrame:
@@ -42,9 +43,7 @@ def run(csv: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def main() -> None:
     """Measure pandas and lifetimes on a CSV of transactions."""
-    options = arguments(str(main.__doc__))
-    result, _ = run(options.csv)
-    save(result, options.out)
+    measure_once(run, main.__doc__)
 
 
 if __name__ == "__main__":

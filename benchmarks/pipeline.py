@@ -8,7 +8,6 @@ Run: python -m benchmarks.pipeline --csv benchmarks/work/transactions.csv --out 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
@@ -17,7 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.measurement import MEMORY_GB, WORK, Stopwatch, arguments, report, save
+from benchmarks.commands import in_new_folder, measure_once
+from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.assets.gating import stage_gate_inputs
 from clv_pipeline.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
 from clv_pipeline.refresh import Refresh
@@ -87,10 +87,14 @@ def night(
     return admissions
 
 
-def settings_for(files: str, base_dir: Path) -> Settings:
-    """clv.yaml for generated files."""
-    transactions = {"path": files, "columns": {name: name for name in COLUMNS}}
-    return Settings.from_mapping({"source": {"transactions": transactions}}, config_file=base_dir / "clv.yaml")
+def source_of(files: str) -> dict[str, Any]:
+    """`source` of clv.yaml for generated files."""
+    return {"transactions": {"path": files, "columns": {name: name for name in COLUMNS}}}
+
+
+def settings_for(files: str, base_dir: Path, **more: Any) -> Settings:
+    """Settings for generated files, as if `more` stood in their clv.yaml too."""
+    return Settings.from_mapping({"source": source_of(files), **more}, config_file=base_dir / "clv.yaml")
 
 
 def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
@@ -122,10 +126,7 @@ def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
 
 def main() -> None:
     """Measure the pipeline from a CSV of transactions to promoted rfm."""
-    options = arguments(str(main.__doc__))
-    with tempfile.TemporaryDirectory(dir=WORK) as home:
-        result, _ = run(options.csv, Path(home))
-    save(result, options.out)
+    measure_once(in_new_folder(run), main.__doc__)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.measurement import Stopwatch, arguments, report, save
+from benchmarks.commands import measure_once
+from benchmarks.measurement import Stopwatch, report
 
 TYPES: dict[str, type[pl.DataType] | pl.DataType] = {
     "order_id": pl.String,
@@ -45,9 +46,7 @@ def run(csv: Path) -> tuple[dict[str, Any], pl.DataFrame]:
 
 def main() -> None:
     """Measure polars on a CSV of transactions."""
-    options = arguments(str(main.__doc__))
-    result, _ = run(options.csv)
-    save(result, options.out)
+    measure_once(run, main.__doc__)
 
 
 if __name__ == "__main__":

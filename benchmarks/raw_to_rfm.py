@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generate import write_parts
+from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
-from benchmarks.measurement import DOCUMENT, WORK, report_of
+from benchmarks.measurement import DOCUMENT, report_of
 from clv_pipeline.insights.look import finish, to_png
 
 Turn = dict[str, dict[str, Any]]
@@ -54,12 +54,9 @@ def turns_of(rows: int, turns: int) -> list[Turn]:
     Raises:
         SystemExit: they disagree on the number of customers.
     """
-    folder = WORK / f"transactions_{rows}"
-    write_parts(folder, rows)
+    csv = csv_of(rows)
     ways = [way for way, most in MOST_ROWS.items() if rows <= most]
-    measured = [
-        {way: report_of(f"benchmarks.{way}", folder / "*.csv", quiet=True) for way in ways} for _ in range(turns)
-    ]
+    measured = [{way: report_of(f"benchmarks.{way}", csv, quiet=True) for way in ways} for _ in range(turns)]
     if len(agreed := {report["customers"] for turn in measured for report in turn.values()}) != 1:
         raise SystemExit(f"{rows:,} rows: the ways disagree on the number of customers: {sorted(agreed)}")
     return measured
