@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline_tests.bad_input.catalogue import CATALOGUE, Case
+from clv_pipeline_tests.bad_input.case import Case
+from clv_pipeline_tests.bad_input.catalogue import CATALOGUE
 from clv_pipeline_tests.bad_input.commands import assert_init_and_check_survive
 from clv_pipeline_tests.bad_input.fuzz import assert_nothing_is_lost
 from clv_pipeline_tests.bad_input.nights import assert_second_night_is_like_a_full_load

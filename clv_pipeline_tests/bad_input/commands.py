@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from clv_pipeline.cli import main
 from clv_pipeline_tests.bad_input.bench import COLUMNS, write_files
-from clv_pipeline_tests.bad_input.catalogue import Case
+from clv_pipeline_tests.bad_input.case import Case
 
 
 def clv(*arguments: str) -> Result:

@@ -9,7 +9,7 @@ import duckdb
 
 from clv_pipeline.sources import LoadedFile, SourceError, load_changes, load_records
 from clv_pipeline_tests.bad_input.bench import settings_for, write_files
-from clv_pipeline_tests.bad_input.catalogue import Case
+from clv_pipeline_tests.bad_input.case import Case
 
 FIRST_NIGHT = {"0.csv": b"customer,date,amount\n0,2010-05-20,5.25\n"}
 

@@ -10,7 +10,8 @@ import pytest
 
 from clv_pipeline.sources import SourceError
 from clv_pipeline_tests.bad_input.bench import clean, settings_for, write_files
-from clv_pipeline_tests.bad_input.catalogue import CATALOGUE, Case
+from clv_pipeline_tests.bad_input.case import Case
+from clv_pipeline_tests.bad_input.catalogue import CATALOGUE
 from clv_pipeline_tests.bad_input.commands import assert_init_and_check_survive
 from clv_pipeline_tests.bad_input.nights import assert_second_night_is_like_a_full_load
 
