@@ -60,6 +60,7 @@ def _from_folder(file: str, folder: Path) -> str:
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.forecasting.registry import check_models
+    from clv_pipeline.runner import notices
     from clv_pipeline.settings import Settings
     from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.config_text import survey_text
@@ -67,11 +68,12 @@ def check(config: Path | None) -> None:
 
     try:
         settings = Settings.load(config)
-        check_models(settings.models)
+        check_models(settings.models, settings.extensions)
         found = survey(settings.source, settings.base_dir)
     except (SourceError, ValueError) as error:
         _stop(str(error))
     click.echo(f"{settings.config_file or 'embedded default'}\n")
+    _note(notices(settings))
     click.echo(survey_text(settings, found))
 
 
@@ -93,12 +95,13 @@ _wait = click.option(
 def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.refresh import Refresh
-    from clv_pipeline.runner import publication_summary, run_nightly
+    from clv_pipeline.runner import notices, publication_summary, run_nightly
     from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
         settings = Settings.load()
+        _note(notices(settings))
         outcome = run_nightly(
             settings,
             select=select,
@@ -213,6 +216,12 @@ def forget(customer_ids: tuple[str, ...]) -> None:
         click.echo(f"the erasure requested at {requested_at} was stopped; run clv forget again with its customers")
     for line in NOT_ERASED:
         click.echo(line)
+
+
+def _note(lines: list[str]) -> None:
+    """What is worth knowing before the work begins, on standard error."""
+    for line in lines:
+        click.echo(f"note: {line}", err=True)
 
 
 def _stop(message: str) -> NoReturn:

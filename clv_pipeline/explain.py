@@ -1,11 +1,11 @@
-"""`clv explain`: what is forecast of one customer, taken apart, from the published database alone.
+"""`clv explain`: what is forecast of one customer over all horizons, taken apart, from the published database alone.
 
 Nothing is computed anew: the factors are quotients of published numbers, so their product is the published clv.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,15 @@ Row = Mapping[str, Any]
 
 DRIVERS_SHOWN = 6
 
+MORE_LIKELY_THAN_NOT = 0.5
+"""Below this P(buy), nothing is the most likely outcome, as in customer_overview.forecasts_in_words."""
+
 IN_RFM = {
     "days_since_last": "days_since_last",
     "frequency": "frequency",
     "spend_per_purchase": "case when frequency > 0 then monetary_value else revenue end",
 }
-"""Drivers (FACTS in evaluation/drivers.py) as columns of rfm; the others are in no published table."""
+"""Drivers (FACTS in evaluation/facts.py) as columns of rfm; the others are in no published table."""
 
 
 class ExplanationError(ValueError):
@@ -63,7 +66,7 @@ def _quotient(numerator: float, denominator: float) -> float | None:
 
 
 def explain(settings: Settings, customer_id: str, horizon_days: int | None = None) -> list[str]:
-    """Facts, forecast and drivers of one customer, as lines to print; over the longest horizon by default.
+    """Facts, the path, the forecast of one horizon and its drivers, as lines to print; the longest one by default.
 
     Raises:
         ExplanationError: nothing is published, or nothing about this customer or horizon.
@@ -77,11 +80,15 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
     with open_read_only(database) as published:
         [publication] = _rows(published, "from publication")
         customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
-        forecast = _forecast(published, customer["customer_id"], horizon_days)
+        path = _path(published, customer["customer_id"])
+        forecast = _chosen(path, horizon_days)
         # The margin is not in the published tables; today's settings say it if they are those of the publication.
         known = publication["config_hash"] == settings.config_hash
         return [
             *_about_customer(customer),
+            "",
+            *_about_path(path),
+            *_about_outlook(customer, forecast["p_alive"]),
             "",
             *_about_forecast(forecast, Decomposition.of(forecast, settings.forecast.margin if known else None)),
             "",
@@ -109,12 +116,7 @@ def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | 
 
 
 def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None) -> Row:
-    known = _rows(
-        published,
-        "select * from rfm inner join segments using (customer_id) where customer_id in (?, ?)",
-        customer_id,
-        pseudonym,
-    )
+    known = _rows(published, "select * from customer_overview where customer_id in (?, ?)", customer_id, pseudonym)
     if known:
         return known[0]
     if pseudonym is not None:
@@ -129,16 +131,20 @@ def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym:
     raise ExplanationError(f"no customer {customer_id!r} is published; the nearest ids are {ids}")
 
 
-def _forecast(published: duckdb.DuckDBPyConnection, customer_id: str, horizon_days: int | None) -> Row:
-    forecasts = _rows(
+def _path(published: duckdb.DuckDBPyConnection, customer_id: str) -> list[dict[str, Any]]:
+    """The forecasts of a customer, one per horizon, the shortest first."""
+    return _rows(
         published,
         "select *, (select count(*) from rfm) as customers from clv_forecasts where customer_id = ?"
         " order by horizon_days",
         customer_id,
     )
-    chosen = [row for row in forecasts if horizon_days in (None, row["horizon_days"])]
+
+
+def _chosen(path: Sequence[Row], horizon_days: int | None) -> Row:
+    chosen = [row for row in path if horizon_days in (None, row["horizon_days"])]
     if not chosen:
-        horizons = ", ".join(str(row["horizon_days"]) for row in forecasts)
+        horizons = ", ".join(str(row["horizon_days"]) for row in path)
         raise ExplanationError(f"no forecast over {horizon_days} days is published; horizons are {horizons} days")
     return chosen[-1]
 
@@ -148,6 +154,7 @@ def _about_customer(customer: Row) -> Iterator[str]:
     days = customer["frequency"] + 1
     per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
     yield f"customer {customer['customer_id']}, as of {customer['as_of']}"
+    yield _own_numbers(customer)
     yield ""
     yield _line("first purchase", f"{customer['first_purchase_date']}, {tenure:,} days ago")
     yield _line("last purchase", f"{customer['last_purchase_date']}, {since:,} days ago")
@@ -159,8 +166,43 @@ def _about_customer(customer: Row) -> Iterator[str]:
     yield _line("to do", customer["recommended_action"])
 
 
+def _own_numbers(customer: Row) -> str:
+    """How often, how regularly and how long ago, in a sentence."""
+    days, gap, since = customer["frequency"] + 1, customer.get("mean_gap_days"), customer["days_since_last"]
+    if gap is None:
+        return f"bought {'once' if days == 1 else f'{days:,} times'}, silent for {since:,} days"
+    every = "day" if round(gap) == 1 else f"{gap:,.0f} days"
+    return f"bought {days:,} times, usually every {every}, silent for {since:,}"
+
+
+def _about_path(path: Sequence[Row]) -> Iterator[str]:
+    yield f"the path, by {path[-1]['model']}; what is expected up to and including a day, a mean"
+    yield f"  {'days':>5} {'purchases':>10} {'P(buy)':>8} {'spend':>14} {'CLV':>14}   range of spend"
+    for row in path:
+        yield (
+            f"  {row['horizon_days']:>5,} {row['expected_purchases']:>10,.3f} {row['p_purchase']:>8.4f}"
+            f" {row['expected_spend']:>14,.2f} {row['clv']:>14,.2f}   {_range(row)}"
+            + ("; most likely nothing" if row["p_purchase"] < MORE_LIKELY_THAN_NOT else "")
+        )
+
+
+def _about_outlook(customer: Row, p_alive: float | None) -> Iterator[str]:
+    if p_alive is not None:
+        yield _line("still a customer", f"with a probability of {p_alive:.4f} (p_alive)")
+    if (value := customer.get("order_value")) is not None:
+        yield _line("order value", f"{value:,.2f} expected of a purchase day")
+    if (due := customer.get("next_order_date")) is not None:
+        yield _line("next order", f"as likely as not by {due}, {(due - customer['as_of']).days:,} days ahead")
+    elif p_alive is not None:
+        yield _line("next order", "more likely than not there is none")
+    if (lifetime := customer.get("lifetime_value")) is not None:
+        yield _line("lifetime value", f"{lifetime:,.2f}, the CLV without a horizon")
+    elif p_alive is not None:
+        yield _line("lifetime value", "has no finite limit")
+
+
 def _about_forecast(forecast: Row, parts: Decomposition) -> Iterator[str]:
-    yield f"the next {forecast['horizon_days']} days, by {forecast['model']}, P(buy) by {forecast['purchase_model']}"
+    yield f"the next {forecast['horizon_days']} days, taken apart"
     yield _line("  P(buy)", f"{parts.p_purchase:14.4f}")
     yield _line("× purchases", f"{_number(parts.purchases_if_buying)}  purchase days if the customer buys")
     yield _line("× spend", f"{_number(parts.spend_per_purchase, 2)}  per purchase day")
@@ -175,12 +217,18 @@ def _about_forecast(forecast: Row, parts: Decomposition) -> Iterator[str]:
     rank = f"rank {forecast['clv_rank']:,} of {forecast['customers']:,}"
     yield _line("= CLV", f"{forecast['clv']:14,.2f}  {rank}")
     if forecast["interval_level"] is not None:
-        ends = f"{forecast['spend_lower']:,.2f} to {forecast['spend_upper']:,.2f}"
-        yield _line("interval", f"spend of {ends}, made to hold for {forecast['interval_level']:.0%} of all customers")
-    else:
-        yield _line("interval", "none: no past forecasts to learn one from")
-    if parts.purchases_if_buying is not None and parts.purchases_if_buying < 1.0:
-        yield "Below one purchase if the customer buys: the models of purchases and of P(buy) disagree here."
+        yield _line(
+            "range",
+            f"spend of {_range(forecast)}, made to hold for {forecast['interval_level']:.0%}"
+            " of customers as likely to buy",
+        )
+
+
+def _range(forecast: Row) -> str:
+    # Publications of earlier versions have forecasts without one.
+    if forecast["spend_lower"] is None:
+        return "none"
+    return f"{forecast['spend_lower']:,.2f} to {forecast['spend_upper']:,.2f}"
 
 
 def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_days: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the tables are made by, as one hash: the code of this package, the libraries it rests on, and the settings.
+"""What the tables are made by, as one hash: the code of this package and of extensions, the libraries, the settings.
 
 A table of the same recipe, from the same inputs, would come out the same: it is kept. After an upgrade or a change
 in `clv.yaml` the next run builds everything again.
@@ -20,7 +20,13 @@ _SQL = _PACKAGE.parent / "dbt_like_sql"
 
 def recipe(settings: Settings) -> str:
     """Changes when tables may come out different although their inputs are the same."""
-    return hashlib.sha256(f"{_code_hash()} {settings.recipe_hash}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{_code_hash()} {settings.recipe_hash}".encode())
+    if settings.extensions.models:
+        from clv_pipeline.forecasting.registry import extension_files
+
+        for path in extension_files(settings.extensions):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @cache

@@ -30,6 +30,23 @@ class Outcome:
     published: bool
 
 
+def notices(settings: Settings) -> list[str]:
+    """What to tell of `clv.yaml`: what is read as something else, and which defaults are not what they were.
+
+    Of defaults it is told for as long as a version is kept that was published before they changed, so that whoever
+    comes from there is told in time, and whoever starts now is not.
+    """
+    from clv_pipeline.earlier_settings import NEW_SINCE, changed_defaults
+    from clv_pipeline.warehouse.kept_versions import kept_versions
+
+    changed = changed_defaults(settings) if settings.config_file is not None else []
+    if changed:
+        kept = kept_versions(settings.published_dir).values()
+        if all(version is None or NEW_SINCE in version.tables for version in kept):
+            changed = []
+    return [*settings.notices, *changed]
+
+
 def run_nightly(
     settings: Settings, *, select: str | None, refresh: Refresh, wait_minutes: float = 0, echo: Echo
 ) -> Outcome:
@@ -220,52 +237,44 @@ def version_lines(settings: Settings) -> list[str]:
 
 
 def publication_summary(settings: Settings) -> list[str]:
-    """Where the publication is and the five numbers that matter, as lines to print."""
+    """Where the publication is and the numbers that matter, as lines to print: those of the report."""
     from clv_pipeline.connections import open_read_only
+    from clv_pipeline.report.queries import read
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE, REPORT
 
     current = settings.published_dir / CURRENT
     with open_read_only(current / DATABASE) as published:
 
-        def one(query: str) -> tuple[object, ...]:
-            row = published.execute(query).fetchone()
-            assert row is not None  # noqa: S101  (aggregates and one-row tables always return a row)
-            return row
+        def rows(query: str) -> list[dict[str, Any]]:
+            return read(published, query).to_dicts()
 
-        customers, revenue, as_of = one("select count(*), sum(revenue), max(as_of) from rfm")
-        kept, raw = one("""select sum("rows") filter (where outcome = 'kept'), sum("rows") from row_ledger""")
-        horizon, spend, buyers = one(
-            "select max(horizon_days), sum(expected_spend), sum(p_purchase) from clv_forecasts"
-            " where horizon_days = (select min(horizon_days) from clv_forecasts where horizon_days >= 90"
-            " or horizon_days = (select max(horizon_days) from clv_forecasts))"
-        )
-        at_risk, at_stake = one(
-            "select count(*), coalesce(sum(revenue), 0) from segments join rfm using (customer_id) where at_risk"
-        )
-        champion = published.execute(
-            "select model, bias, normalized_gini, cutoffs from model_leaderboard"
-            " where is_champion and horizon_days = ?",
-            [horizon],
-        ).fetchone()
-    assert champion is not None  # noqa: S101  (the contract promises one champion per horizon)
-    model, bias, gini, cutoffs = champion
-    if not cutoffs:
-        judged = f"{model}: not yet evaluated, the history is too short"
-    elif bias is None or gini is None:
-        judged = f"{model}: nothing was spent in the windows of the backtest"
-    else:
-        judged = f"{model}: backtest total {bias:+.1%}, normalized Gini {gini:.2f} over {cutoffs} cutoff(s)"
+        [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
+        expected = next(row for row in rows("outlook") if row["is_headline"])
+        tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
+    spend, buyers, days = (expected[name] for name in ("expected_spend", "expected_buyers", "horizon_days"))
     return [
-        f"as of            {as_of}",
-        f"rows kept        {kept:,} of {raw:,} (why not: row_ledger)",
-        f"customers        {customers:,} with revenue of {revenue:,.2f}",
-        f"expected         {spend:,.0f} from {buyers:,.0f} buyers in the next {horizon} days",
-        f"at risk          {at_risk:,} customers who spent {at_stake:,.2f} (segments At Risk, Can't Lose)",
-        f"forecasts by     {judged}",
+        f"as of            {shop['as_of']}",
+        f"rows kept        {ledger['kept_rows']:,} of {ledger['all_rows']:,} (why not: row_ledger)",
+        f"customers        {shop['customers']:,} with revenue of {shop['revenue']:,.2f}",
+        f"expected         {spend:,.0f} from {buyers:,.0f} buyers in the next {days} days",
+        f"at risk          {at_risk['customers']:,} customers who spent {at_risk['revenue']:,.2f}"
+        " (segments At Risk, Can't Lose)",
+        f"forecasts by     {expected['model']}: {_judged(tested)}",
+        *([f"caveat           {champion['model']}: {champion['why']}"] if champion["has_caveat"] else []),
         "",
         f"published        {_relative(current / DATABASE)}",
         f"report           {_relative(current / REPORT)}",
     ]
+
+
+def _judged(tested: dict[str, Any] | None) -> str:
+    """How good the forecasts were that would have been served on past dates."""
+    if tested is None:
+        return "not yet tested, the history is too short"
+    if tested["off_by"] is None or tested["normalized_gini"] is None:
+        return "nothing was spent after the past dates of the test"
+    dates = f"{tested['dates']} past {'date' if tested['dates'] == 1 else 'dates'}"
+    return f"total off by {tested['off_by']:.1%}, normalized Gini {tested['normalized_gini']:.2f} over {dates}"
 
 
 def _relative(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
 
 Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`,
-those of `alerts:` in `alert_settings.py`.
+those of `alerts:` in `alert_settings.py`; what earlier versions called them is in `earlier_settings.py`.
 Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
 in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
 """
@@ -28,6 +28,7 @@ from clv_pipeline.config_file import (
     refuse_passwords_in_urls,
     without_credentials,
 )
+from clv_pipeline.earlier_settings import as_called_today
 from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
 
@@ -37,6 +38,7 @@ __all__ = [
     "Campaign",
     "Cleaning",
     "ConfigError",
+    "Extensions",
     "FileFormat",
     "Forecast",
     "Gates",
@@ -117,12 +119,13 @@ class Gates(Block):
 
 
 class Backtest(Block):
-    """How far back the models are tried out."""
+    """From which past days the models are tried out."""
 
-    folds: int = Field(default=3, ge=1)
-    """Windows per horizon, one behind the other; as many as the history carries."""
+    origins: int = Field(default=13, ge=1)
+    """Monthly days, 30 days apart, back from `forecast.as_of`; as many as the history carries. With 13 of them the
+    season ahead a year ago is always among what is tried."""
     cutoffs: list[date] | None = Field(default=None, min_length=1)
-    """The days to try the models out from, for every horizon, instead of the folds."""
+    """Further days to try the models out from, for every horizon."""
 
     @field_validator("cutoffs")
     @classmethod
@@ -130,6 +133,30 @@ class Backtest(Block):
         if value is not None and len(set(value)) != len(value):
             raise ValueError("should name each day once")
         return value
+
+
+class Extensions(Block):
+    """What comes from outside of this package."""
+
+    models: list[str] = Field(default=[])
+    """Modules that can be imported, or lie in the folder of `clv.yaml`: their models can be configured by name."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @field_validator("models")
+    @classmethod
+    def _each_module_once(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"should name modules such as my_package.models; found {name!r}")
+        if len(set(value)) != len(value):
+            raise ValueError("should name each module once")
+        return value
+
+    @property
+    def folder(self) -> Path | None:
+        """Where modules are looked for that are not installed."""
+        return self._folder
 
 
 class Campaign(Block):
@@ -227,11 +254,11 @@ class Settings(Block):
     models: list[str] = Field(
         default=[
             *("own_rate", "last_window", "same_window_last_year", "hiatus"),
-            *("linear_regression", "glm", "bg_nbd", "mbg_nbd", "pareto_nbd"),
-            *("logistic", "boosted_classifier", "boosted_hurdle", "neural", "hybrid"),
+            *("bg_nbd", "pareto_nbd", "hybrid"),
         ],
         min_length=1,
     )
+    extensions: Extensions = Field(default_factory=Extensions)
     backtest: Backtest = Backtest()
     gates: Gates = Gates()
     campaign: Campaign | None = None
@@ -241,6 +268,7 @@ class Settings(Block):
     alerts: Alerts = Alerts()
 
     _config_file: Path | None = PrivateAttr(default=None)
+    _notices: list[str] = PrivateAttr(default=[])
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
     # Never in a dump, a representation or a hash.
@@ -285,7 +313,7 @@ class Settings(Block):
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
         refuse_passwords_in_urls(dict(raw), origin)
-        expanded = expand_variables(dict(raw), origin)
+        expanded, notices = as_called_today(expand_variables(dict(raw), origin))
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
         try:
@@ -293,6 +321,8 @@ class Settings(Block):
         except ValidationError as error:
             raise ConfigError("\n".join([f"{origin}:", *explain(cls, error)])) from error
         settings._config_file = config_file.resolve() if config_file else None
+        settings._notices = notices
+        settings.extensions._folder = settings.base_dir
         key = os.environ.get(PSEUDONYM_KEY, "")
         if settings.privacy.pseudonyms and len(key) < 32:
             found = "is not set" if not key else f"has {len(key)} characters"
@@ -307,6 +337,11 @@ class Settings(Block):
     def config_file(self) -> Path | None:
         """The file that was read, absolute; None for the embedded default."""
         return self._config_file
+
+    @property
+    def notices(self) -> list[str]:
+        """What of the file was read as something else than it says, a line each; `clv run` and `clv check` tell it."""
+        return self._notices
 
     @property
     def base_dir(self) -> Path:

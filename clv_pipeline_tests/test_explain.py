@@ -50,13 +50,14 @@ def forecast(customer: str, horizon: int, **more: Any) -> Row:
         "as_of": TODAY,
         "horizon_days": horizon,
         "model": "hybrid",
-        "purchase_model": "logistic",
+        "purchase_model": "hybrid",
         "expected_purchases": 2.5,
         "expected_spend": 300.0,
         "spend_lower": 0.0,
         "spend_upper": 700.0,
         "interval_level": 0.8,
         "p_purchase": 0.8,
+        "p_alive": 0.9,
         "clv": 142.5,
         "clv_rank": 2,
         **more,
@@ -74,20 +75,22 @@ def settings(shop_settings: Callable[..., Settings]) -> Settings:
     others = [ANN | {"customer_id": name, "days_since_last": 200, "frequency": 7} for name in ("bob-2002", "cid-3003")]
     bench.given("rfm", [ANN, *others])
     bench.given(
-        "segments",
+        "customer_overview",
         [
-            {"customer_id": "ann-1001", "segment": "Champions", "cluster_name": "big", "value_tier": "high"}
-            | {"recommended_action": "Reward"},
-            {"customer_id": "bob-2002", "segment": "Lost"},
+            ANN
+            | {"segment": "Champions", "cluster_name": "big", "value_tier": "high", "recommended_action": "Reward"}
+            | {"mean_gap_days": 50.9, "order_value": "120.00", "lifetime_value": "1500.25"}
+            | {"next_order_date": date(2024, 8, 1)},
+            others[0] | {"segment": "Lost", "frequency": 0},
         ],
     )
     bench.given(
         "clv_forecasts",
         [
-            forecast("ann-1001", 90, expected_spend=77.0),
+            forecast("ann-1001", 90, expected_purchases=0.6, expected_spend=77.0, p_purchase=0.45, clv=38.0),
             forecast("ann-1001", 365),
             forecast("bob-2002", 90, expected_purchases=0.0, expected_spend=0.0, clv=0.0, p_purchase=0.0),
-            forecast("bob-2002", 365, expected_purchases=0.4, interval_level=None, spend_lower=None, spend_upper=None),
+            forecast("bob-2002", 365, p_alive=0.05, p_purchase=0.04, expected_purchases=0.05),
         ],
     )
     bench.given(
@@ -114,8 +117,9 @@ def numbers_of(line: str) -> list[float]:
 
 def test_the_factors_multiply_to_the_published_clv(settings: Settings) -> None:
     lines = explain(settings, "ann-1001")
+    apart = lines[lines.index("the next 365 days, taken apart") :]
     parts = {
-        line[:17].strip(): numbers_of(line[17:])[0] for line in lines if line[:2] in ("  ", "× ", "= ") and line[17:]
+        line[:17].strip(): numbers_of(line[17:])[0] for line in apart if line[:2] in ("  ", "× ", "= ") and line[17:]
     }
     assert parts["P(buy)"] * parts["× purchases"] == pytest.approx(2.5)
     assert parts["P(buy)"] * parts["× purchases"] * parts["× spend"] == pytest.approx(parts["= expected spend"])
@@ -147,9 +151,37 @@ def test_it_says_who_the_customer_is_and_where_they_rank(settings: Settings) -> 
     assert "purchase days    8 with 9 orders" in text
     assert "R 5 F 4 M 3 (5 best)" in text
     assert "segment          Champions; cluster big; value high" in text
-    assert "the next 365 days, by hybrid, P(buy) by logistic" in text
+    assert "the next 365 days, taken apart" in text
     assert "rank 2 of 3" in text
-    assert "spend of 0.00 to 700.00, made to hold for 80% of all customers" in text
+    assert "spend of 0.00 to 700.00, made to hold for 80% of customers as likely to buy" in text
+
+
+def test_it_tells_the_customers_own_numbers_in_a_sentence(settings: Settings) -> None:
+    assert explain(settings, "ann-1001")[1] == "bought 8 times, usually every 51 days, silent for 10"
+    assert explain(settings, "bob-2002")[1] == "bought once, silent for 200 days"
+
+
+@pytest.mark.parametrize("horizon", [None, 90])
+def test_the_path_is_told_over_all_horizons_whichever_is_taken_apart(settings: Settings, horizon: int | None) -> None:
+    lines = explain(settings, "ann-1001", horizon)
+    begin = lines.index("the path, by hybrid; what is expected up to and including a day, a mean")
+    assert [line.split() for line in lines[begin + 2 : begin + 4]] == [
+        ["90", "0.600", "0.4500", "77.00", "38.00", "0.00", "to", "700.00;", "most", "likely", "nothing"],
+        ["365", "2.500", "0.8000", "300.00", "142.50", "0.00", "to", "700.00"],
+    ]
+    assert lines[begin + 4 : begin + 8] == [
+        "still a customer with a probability of 0.9000 (p_alive)",
+        "order value      120.00 expected of a purchase day",
+        "next order       as likely as not by 2024-08-01, 32 days ahead",
+        "lifetime value   1,500.25, the CLV without a horizon",
+    ]
+
+
+def test_what_has_no_end_or_never_comes_is_told_as_such(settings: Settings) -> None:
+    text = "\n".join(explain(settings, "bob-2002"))
+    assert "next order       more likely than not there is none" in text
+    assert "lifetime value   has no finite limit" in text
+    assert "order value" not in text
 
 
 def test_drivers_are_shown_beside_the_median_customer(settings: Settings) -> None:
@@ -174,10 +206,16 @@ def test_a_customer_of_whom_nothing_is_expected_has_no_quotients(settings: Setti
     assert (told["P(buy)"], told["= expected spend"], told["= CLV"]) == ("0.0000", "0.00", "0.00")
 
 
-def test_models_that_disagree_and_missing_intervals_are_told(settings: Settings) -> None:
-    text = "\n".join(explain(settings, "bob-2002"))
-    assert "the models of purchases and of P(buy) disagree" in text
-    assert "none: no past forecasts to learn one from" in text
+def test_a_publication_of_an_earlier_version_is_explained_as_far_as_it_goes(settings: Settings) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        for column in ("mean_gap_days", "order_value", "next_order_date", "lifetime_value"):
+            database.execute(f"alter table customer_overview drop column {column}")
+        database.execute("update clv_forecasts set spend_lower = null, spend_upper = null, interval_level = null")
+        database.execute("update clv_forecasts set p_alive = null")
+    lines = explain(settings, "ann-1001")
+    assert lines[1] == "bought 8 times, silent for 10 days"
+    assert not any(line.startswith(("next order", "lifetime", "order value", "still", "range")) for line in lines)
+    assert next(line for line in lines if line.split()[:1] == ["365"]).endswith("none")
 
 
 def test_an_unknown_margin_is_not_guessed(settings: Settings) -> None:
@@ -213,6 +251,6 @@ def test_the_command_prints_and_ends_with_a_status(settings: Settings, monkeypat
 
 
 def test_every_compared_fact_is_a_driver() -> None:
-    from clv_pipeline.evaluation.drivers import FACTS
+    from clv_pipeline.evaluation.facts import FACTS
 
     assert IN_RFM.keys() <= FACTS.keys()

@@ -29,11 +29,11 @@ __all__ = ["Pipeline", "all_assets"]
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The whole graph: SQL tables as their files say, tables built in Python, and the publication.
 
-    Raises ValueError when the configured models are unknown, or could not serve: better now than after the backtest.
+    Raises ValueError when configured models are unknown or extensions of no use: better now than after the backtest.
     """
     from clv_pipeline.forecasting.registry import check_models
 
-    check_models(pipeline.settings.models)
+    check_models(pipeline.settings.models, pipeline.settings.extensions)
     sql_tables = [
         sql_table(pipeline, model, PLOTS.get(name))
         for name, model in pipeline.models.items()

@@ -1,4 +1,4 @@
-"""What moves the champions' forecasts, and what linear models say beside it; part of the model review."""
+"""What moves the champion's forecasts, and the coefficients that fits report beside it; part of the model review."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
     def build_drivers(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.drivers import find_drivers
-        from clv_pipeline.forecasting.registry import build_models
+        from clv_pipeline.forecasting.registry import models_of
 
-        champions = session.read("select horizon_days, model from model_leaderboard where is_champion order by 1")
-        models = {model.name: model for model in build_models(champions["model"].unique().sort().to_list())}
+        served = session.read("select distinct model from model_leaderboard where is_champion")
+        [champion] = models_of(served["model"].to_list(), pipeline.settings.extensions)
         drivers = find_drivers(
-            {horizon: models[name] for horizon, name in champions.iter_rows()},
+            champion,
             session.read("select * from forecast_windows"),
             training_for=partial(model_inputs.training_data, session),
-            customers_for=partial(model_inputs.customers, session, most=BACKTEST_CUSTOMERS),
+            customers_for=lambda cutoff, horizons: model_inputs.customers(
+                session, cutoff, horizons=horizons, most=BACKTEST_CUSTOMERS
+            ),
             outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
         )
         session.stage_frame(pipeline.contract("clv_drivers"), drivers)
@@ -36,10 +38,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     def build_coefficients(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.drivers import linear_coefficients
 
-        coefficients = linear_coefficients(
-            session.read("select model, as_of, parameters from backtest_fits"),
-            session.read("select * from forecast_windows"),
-        )
+        coefficients = linear_coefficients(session.read("select model, as_of, parameters from backtest_fits"))
         session.stage_frame(pipeline.contract("linear_coefficients"), coefficients)
         return {}
 
@@ -47,7 +46,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["clv_drivers"],
-            reads=["model_leaderboard", "forecast_windows", *model_inputs.TABLES],
+            reads=["model_leaderboard", *model_inputs.TABLES],
             kinds={"python"},
             build=build_drivers,
             describe=driver_plot,
@@ -55,7 +54,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["linear_coefficients"],
-            reads=["backtest_fits", "forecast_windows"],
+            reads=["backtest_fits"],
             kinds={"python"},
             build=build_coefficients,
         ),

@@ -1,4 +1,4 @@
-"""The model review: backtests of every configured model, their metrics, and the leaderboard with its history."""
+"""The model review: backtests of every configured model, their metrics, the choice, and accuracy as served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.assets.plots import leaderboard_plots, metric_table
+from clv_pipeline.assets.plots import leaderboard_plots, metric_table, served_accuracy_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session, model_inputs
@@ -18,26 +18,27 @@ from clv_pipeline.warehouse import Session, model_inputs
 if TYPE_CHECKING:
     import polars as pl
 
+    from clv_pipeline.evaluation.choice import Contender
+
 BACKTEST_CUSTOMERS = 50_000
 """Customers that a backtest judges the models on at most: those with the smallest md5 of their id. More would make
 the estimates of accuracy hardly sharper, and the review slower without end."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """backtest_forecasts with backtest_fits; evaluation_metrics with score_replicates; calibration; the leaderboard."""
+    """backtest_forecasts with backtest_fits; evaluation_metrics; calibration; the leaderboard; served_accuracy."""
     settings = pipeline.settings
 
     def build_backtest(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, backtest
-        from clv_pipeline.forecasting.registry import build_models
+        from clv_pipeline.forecasting.registry import models_of
         from clv_pipeline.forecasting.serving import fit_rows
 
         log = dg.get_dagster_logger()
         contract = pipeline.contract("backtest_forecasts")
-        kept = [column.name for column in contract.columns]
-        session.stage_frame(contract, pl.DataFrame(schema=BACKTEST_SCHEMA).select(kept))
+        session.stage_frame(contract, pl.DataFrame(schema=BACKTEST_SCHEMA))
         windows = session.read("select * from forecast_windows where is_backtest order by cutoff, horizon_days")
         fits, skipped = [fit_rows([], {})], 0
         # Cutoff by cutoff, so that no more than one of them is in memory.
@@ -47,14 +48,15 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 "backtest as of %s: %d models over %s days", of_cutoff["cutoff"][0], len(settings.models), horizons
             )
             tried = backtest(
-                build_models(settings.models),
+                models_of(settings.models, settings.extensions),
                 of_cutoff,
                 training_for=partial(model_inputs.training_data, session),
-                customers_for=partial(model_inputs.customers, session, most=BACKTEST_CUSTOMERS),
+                customers_for=lambda cutoff, horizons: model_inputs.customers(
+                    session, cutoff, horizons=horizons, most=BACKTEST_CUSTOMERS
+                ),
                 outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
-                annual_discount_rate=settings.forecast.annual_discount_rate,
             )
-            session.append_frame(contract, tried.forecasts.select(kept))
+            session.append_frame(contract, tried.forecasts)
             gaps: dict[tuple[str, date], list[int]] = defaultdict(list)
             for gap in tried.skipped:
                 gaps[gap.model, gap.cutoff].append(gap.horizon_days)
@@ -67,34 +69,20 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     def build_metrics(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
-        from clv_pipeline.evaluation.champion import best_calibrated
-        from clv_pipeline.evaluation.comparison import differences_to_best_baseline
-        from clv_pipeline.evaluation.intervals import interval_metrics, with_probability_of
-        from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, REPLICATES_SCHEMA, evaluate
-        from clv_pipeline.forecasting.registry import build_models
+        from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, evaluate
 
-        baselines = [model.name for model in build_models(settings.models) if model.is_baseline]
-        metrics, replicates = [pl.DataFrame(schema=METRICS_SCHEMA)], [pl.DataFrame(schema=REPLICATES_SCHEMA)]
-        for horizon in settings.forecast.horizons_days:
-            forecasts = _backtest_forecasts(session, horizon)
-            evaluation = evaluate(forecasts)
-            metrics += [evaluation.metrics, differences_to_best_baseline(evaluation, baselines)]
-            replicates.append(evaluation.replicates)
-            purchase_model = best_calibrated(evaluation.metrics, horizon, settings.models)
-            if purchase_model is not None:
-                served = with_probability_of(forecasts, purchase_model)
-                metrics.append(interval_metrics(served, settings.forecast.interval_level))
+        metrics = [pl.DataFrame(schema=METRICS_SCHEMA)]
+        metrics += [evaluate(_backtest_of(session, cutoff)) for cutoff in _backtest_cutoffs(session)]
         session.stage_frame(pipeline.contract("evaluation_metrics"), pl.concat(metrics))
-        session.stage_frame(pipeline.contract("score_replicates"), pl.concat(replicates))
         return {}
 
     def build_calibration(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
-        from clv_pipeline.evaluation.metrics import calibration
+        from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, calibration
 
-        horizons = settings.forecast.horizons_days
-        deciles = [calibration(_backtest_forecasts(session, horizon)) for horizon in horizons]
+        deciles = [pl.DataFrame(schema=CALIBRATION_SCHEMA)]
+        deciles += [calibration(_backtest_of(session, cutoff)) for cutoff in _backtest_cutoffs(session)]
         session.stage_frame(pipeline.contract("calibration"), pl.concat(deciles))
         return {}
 
@@ -102,9 +90,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         import polars as pl
 
         from clv_pipeline.evaluation.backtest import Skipped
-        from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, Contender, add_review, incumbents_of, leaderboard
-        from clv_pipeline.evaluation.metrics import Evaluation
-        from clv_pipeline.forecasting.registry import build_models
+        from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, add_review, leaderboard
 
         as_of: date = session.read("select as_of from history_span").item()
         history = pl.DataFrame(schema=HISTORY_SCHEMA)
@@ -115,30 +101,40 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             " from backtest_fits order by all"
         )
         board = leaderboard(
-            Evaluation(
-                session.read("select * from evaluation_metrics order by all"),
-                session.read("select * from score_replicates order by all"),
-            ),
-            [Contender.of(model) for model in build_models(settings.models)],
+            session.read("select * from evaluation_metrics order by all"),
+            _contenders(pipeline),
             settings.forecast.horizons_days,
-            incumbents_of(history, as_of),
+            as_of,
             [Skipped(**row) for row in gaps.iter_rows(named=True)],
         )
         session.stage_frame(pipeline.contract("model_leaderboard"), board)
         session.stage_frame(pipeline.contract("champion_history"), add_review(history, board, as_of))
         return {}
 
+    def build_served(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.served import served_accuracy
+
+        served = served_accuracy(
+            partial(_backtest_by, session),
+            session.read("select * from evaluation_metrics order by all"),
+            _contenders(pipeline),
+            session.read("select customer_id, cutoff, segment from past_segments order by cutoff, customer_id"),
+            settings.forecast.interval_level,
+        )
+        session.stage_frame(pipeline.contract("served_accuracy"), served)
+        return {}
+
     return [
         gated_step(
             pipeline,
             ["backtest_forecasts", "backtest_fits"],
-            reads=["forecast_windows", *model_inputs.TABLES],
+            reads=model_inputs.TABLES,
             kinds={"python"},
             build=build_backtest,
         ),
         gated_step(
             pipeline,
-            ["evaluation_metrics", "score_replicates"],
+            ["evaluation_metrics"],
             reads=["backtest_forecasts"],
             kinds={"python"},
             build=build_metrics,
@@ -154,16 +150,40 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         gated_step(
             pipeline,
             ["model_leaderboard", "champion_history"],
-            reads=["history_span", "evaluation_metrics", "score_replicates", "backtest_fits", "calibration"],
+            reads=["history_span", "evaluation_metrics", "backtest_fits", "calibration"],
             kinds={"python"},
             build=build_leaderboard,
             describe=leaderboard_plots,
         ),
+        gated_step(
+            pipeline,
+            ["served_accuracy"],
+            reads=["backtest_forecasts", "evaluation_metrics", "past_segments"],
+            kinds={"python"},
+            build=build_served,
+            describe=served_accuracy_plots,
+        ),
     ]
 
 
-def _backtest_forecasts(session: Session, horizon_days: int) -> pl.DataFrame:
-    """The backtest of one horizon; all of them at once would not fit everywhere."""
-    return session.read(
-        "select * from backtest_forecasts where horizon_days = ? order by cutoff, model, customer_id", [horizon_days]
-    )
+def _contenders(pipeline: Pipeline) -> list[Contender]:
+    from clv_pipeline.evaluation.choice import Contender
+    from clv_pipeline.forecasting.registry import models_of
+
+    return [Contender.of(model) for model in models_of(pipeline.settings.models, pipeline.settings.extensions)]
+
+
+def _backtest_cutoffs(session: Session) -> list[date]:
+    return session.read("select distinct cutoff from backtest_forecasts order by 1")["cutoff"].to_list()
+
+
+def _backtest_of(session: Session, cutoff: date) -> pl.DataFrame:
+    """The backtest of one cutoff; all of them at once would not fit everywhere."""
+    query = "select * from backtest_forecasts where cutoff = ? order by horizon_days, model, customer_id"
+    return session.read(query, [cutoff])
+
+
+def _backtest_by(session: Session, model: str, cutoff: date) -> pl.DataFrame:
+    """The backtest of one model at one cutoff."""
+    query = "select * from backtest_forecasts where cutoff = ? and model = ? order by horizon_days, customer_id"
+    return session.read(query, [cutoff, model])

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.assets.plots import forecast_plots
+from clv_pipeline.assets.plots import forecast_plots, totals_plot
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.contracts import Contract
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Forecast
 from clv_pipeline.warehouse import Session, model_inputs
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline.warehouse.optional_columns import OptionalColumns
@@ -22,20 +20,46 @@ from clv_pipeline.warehouse.optional_columns import OptionalColumns
 if TYPE_CHECKING:
     import polars as pl
 
-    from clv_pipeline.forecasting.serving import Serving
-
 # Summed as DECIMAL, so that the digits do not depend on the order of rows.
-_TOTALS = (
-    "select horizon_days, as_of, model, cast(sum(cast(expected_spend as decimal(18, 6))) as double) as expected_spend,"
-    " count(*) as customers"
-)
+_TOTALS = """
+select horizon_days, as_of, model,
+    cast(sum(cast(expected_purchases as decimal(18, 6))) as double) as expected_purchases,
+    cast(sum(cast(expected_spend as decimal(18, 6))) as double) as expected_spend,
+    sum(power(spend_deviation, 2)) / nullif(power(sum(expected_spend), 2), 0) as variance,
+    count(*) as customers
+from clv_forecasts
+group by horizon_days, as_of, model
+order by horizon_days
+"""
 
-INTERVAL_CUSTOMERS = 50_000
-"""Customers on whom it is counted at most, per horizon, how likely the present ones are to buy."""
+_PAST_TOTALS = """
+select cutoff, horizon_days, sum(expected_spend) as expected_spend, sum(actual_spend) as actual_spend
+from backtest_forecasts
+where model = (select max(model) from clv_forecasts)
+group by cutoff, horizon_days
+order by cutoff, horizon_days
+"""
+
+_READINGS = {
+    "clv_forecasts": """
+select customer_id, as_of, horizon_days, model, purchase_model, expected_purchases, expected_spend, spend_lower,
+    spend_upper, interval_level, spend_deviation, p_purchase, p_alive, clv,
+    cast(rank() over (partition by horizon_days order by clv desc) as integer) as clv_rank
+from {scored}
+""",
+    "customer_outlook": """
+select customer_id, as_of, model, p_alive, value_per_purchase, lifetime_value, next_order_days,
+    as_of + cast(ceil(next_order_days) as integer) as next_order_date
+from {scored}
+where horizon_days = (select max(horizon_days) from {scored})
+""",
+}
+"""What is read of the passing table with all paths, whose name alone is put in: ranks need all customers, an outlook is
+said once."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """forecast_windows; clv_forecasts with fitted_models and forecast_totals."""
+    """forecast_windows; clv_forecasts with all that is read of the same paths and of their fit."""
     settings = pipeline.settings
 
     def build_windows(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -47,8 +71,8 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 first_day,
                 as_of,
                 settings.forecast.horizons_days,
-                settings.backtest.folds,
-                settings.backtest.cutoffs,
+                settings.backtest.origins,
+                settings.backtest.cutoffs or (),
             )
         except ValueError as error:
             raise dg.Failure(f"the windows cannot be planned: {error}", allow_retries=False) from error
@@ -62,108 +86,78 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {"forecast_windows": shown}
 
     def build_forecasts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.intervals import forecast_totals
-        from clv_pipeline.forecasting.registry import build_models
-        from clv_pipeline.forecasting.serving import candidates, fit_rows, fit_serving
+        from clv_pipeline.evaluation.ranges import SpendRanges
+        from clv_pipeline.evaluation.tracking import tracking
+        from clv_pipeline.forecasting.ground import Ground, one_thread
+        from clv_pipeline.forecasting.registry import models_of
+        from clv_pipeline.forecasting.serving import Scorer, fit_rows, fit_serving, serving_order
 
         as_of: date = session.read("select as_of from history_span").item()
-        horizons, level = settings.forecast.horizons_days, settings.forecast.interval_level
-        board = _leaderboard(session, horizons)
-        # A champion of the last review serves until the next one, also when it is no longer configured.
-        reviewed = dict.fromkeys([*settings.models, *sorted(board["model"])])
-        seats = candidates(board, build_models(list(reviewed)))
-        serving = fit_serving(seats, model_inputs.training_data(session, as_of, horizons))
-        past = {horizon: _past(session, serving, horizon) for horizon in horizons}
-        contract = pipeline.contract("clv_forecasts")
-        with _scored(session, contract, serving, as_of, settings.forecast) as scored:
-            _stage_forecasts(session, contract, scored, past, level)
-        session.stage_frame(pipeline.contract("fitted_models"), fit_rows(serving.reports, {}))
-        totals = session.read(f"{_TOTALS} from {staged_name(contract.table)} group by all")
-        session.stage_frame(pipeline.contract("forecast_totals"), forecast_totals(totals, past, level))
-        verdicts = {f"{report.model} verdict": report.verdict for report in serving.reports}
-        notes = {f"{report.model} notes": report.notes for report in serving.reports if report.notes}
-        return {"clv_forecasts": verdicts, "fitted_models": {**verdicts, **notes}}
+        forecast = settings.forecast
+        horizons, level = forecast.horizons_days, forecast.interval_level
+        order = serving_order(_leaderboard(session), models_of(settings.models, settings.extensions))
+        columns = OptionalColumns.known(session, as_of)
+        with one_thread():
+            ground = Ground(model_inputs.training_data(session, as_of))
+            fit = fit_serving(order, ground, horizons)
+            past = session.read(
+                "select * from backtest_forecasts where model = ? order by cutoff, horizon_days, customer_id",
+                [fit.report.model],
+            )
+            ranges = SpendRanges.learn(past, level)
+        score = Scorer(fit, ranges, horizons, forecast.annual_discount_rate, forecast.margin, columns.names)
+        rules = horizons if order[0].is_baseline else ()
+        query, parameters = model_inputs.customers_query(as_of, columns, rules)
+        with _scored(session, pipeline) as scored:
+            session.map_batches(scored, query, score, parameters)
+            for contract, select in _READINGS.items():
+                session.stage_query(pipeline.contract(contract), select.format(scored=staged_name(scored.table)))
+        session.stage_frame(pipeline.contract("fitted_models"), fit_rows([fit.report], {}))
+        session.stage_frame(pipeline.contract("tracking"), tracking(ground.cohorts, max(horizons)))
+        shown = {f"{fit.report.model} verdict": fit.report.verdict, f"{fit.report.model} notes": fit.report.notes}
+        return {"clv_forecasts": shown, "fitted_models": shown}
+
+    def build_totals(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.ranges import forecast_totals
+
+        past = session.read(_PAST_TOTALS)
+        totals = forecast_totals(session.read(_TOTALS), past, settings.forecast.interval_level)
+        session.stage_frame(pipeline.contract("forecast_totals"), totals)
+        return {}
 
     return [
         gated_step(pipeline, ["forecast_windows"], reads=["history_span"], kinds={"python"}, build=build_windows),
         gated_step(
             pipeline,
-            ["clv_forecasts", "fitted_models", "forecast_totals"],
+            ["clv_forecasts", "customer_outlook", "fitted_models", "tracking"],
             reads=["history_span", "rfm", "backtest_forecasts", "model_leaderboard", *model_inputs.TABLES],
             kinds={"python"},
             build=build_forecasts,
             describe=forecast_plots,
         ),
+        gated_step(
+            pipeline,
+            ["forecast_totals"],
+            reads=["clv_forecasts", "backtest_forecasts"],
+            kinds={"python"},
+            build=build_totals,
+            describe=totals_plot,
+        ),
     ]
 
 
 @contextmanager
-def _scored(session: Session, contract: Contract, serving: Serving, as_of: date, forecast: Forecast) -> Iterator[str]:
-    """The name of a table with all forecasts, still without what needs all of them: intervals and ranks."""
-    from clv_pipeline.forecasting.serving import Scorer
-
-    later = {"spend_lower", "spend_upper", "interval_level", "clv_rank"}
-    scored = contract.model_copy(
-        update={
-            "table": f"{contract.table}_scored",
-            "columns": [column for column in contract.columns if column.name not in later],
-        }
-    )
+def _scored(session: Session, pipeline: Pipeline) -> Iterator[Contract]:
+    """The contract of a passing table of what `Scorer` makes, a row per customer and horizon; it is gone afterwards."""
+    forecasts, outlook = pipeline.contract("clv_forecasts"), pipeline.contract("customer_outlook")
+    columns = {column.name: column for column in (*outlook.columns, *forecasts.columns)}
+    for later in ("clv_rank", "next_order_date"):
+        del columns[later]
+    scored = forecasts.model_copy(update={"table": f"{forecasts.table}_scored", "columns": list(columns.values())})
     session.drop_staged([scored])
-    columns = OptionalColumns.known(session, as_of)
-    for horizon in forecast.horizons_days:
-        score = Scorer.of(
-            serving,
-            horizon,
-            annual_discount_rate=forecast.annual_discount_rate,
-            margin=forecast.margin,
-            names=columns.names,
-        )
-        query, parameters = model_inputs.customers_query(as_of, horizon, columns)
-        session.map_batches(scored, query, score, parameters)
-    yield staged_name(scored.table)
+    yield scored
     session.drop_staged([scored])
 
 
-def _stage_forecasts(
-    session: Session, contract: Contract, scored: str, past: Mapping[int, pl.DataFrame], level: float
-) -> None:
-    """Stage clv_forecasts: the rows of the table `scored` with intervals, learned from `past`, and ranks."""
-    from clv_pipeline.evaluation.intervals import SpendIntervals, add_intervals
-
-    # Only the name of the table is spliced into the SQL.
-    drawn = f"select p_purchase from {scored} where horizon_days = ? order by md5(customer_id), customer_id limit ?"  # noqa: S608
-    ranked = f"select *, rank() over (order by clv desc) as clv_rank from {scored} where horizon_days = ?"  # noqa: S608
-    for horizon, of_horizon in past.items():
-        sample = session.read(drawn, [horizon, INTERVAL_CUSTOMERS])
-        intervals = SpendIntervals.learn(of_horizon, sample, level)
-        session.map_batches(contract, ranked, partial(add_intervals, intervals=intervals), [horizon])
-
-
-def _leaderboard(session: Session, horizons_days: list[int]) -> pl.DataFrame:
-    """The leaderboard of the configured horizons."""
-    import polars as pl
-
-    board = session.read("select * from model_leaderboard order by horizon_days, model")
-    if missing := sorted(set(horizons_days) - set(board["horizon_days"])):
-        raise dg.Failure(
-            f"no champion for the horizons {missing}: they were configured after the last model review."
-            " Run the job model_review, or `clv run`, which does so when it is due.",
-            allow_retries=False,
-        )
-    return board.filter(pl.col("horizon_days").is_in(horizons_days))
-
-
-def _past(session: Session, serving: Serving, horizon_days: int) -> pl.DataFrame:
-    """Backtest forecasts as they are served now: spend by one model, p_purchase by the other."""
-    import polars as pl
-
-    from clv_pipeline.evaluation.intervals import with_probability_of
-
-    spend, purchase = (serving.fits[role, horizon_days].report.model for role in ("spend", "purchase"))
-    forecasts = session.read(
-        "select * from backtest_forecasts where horizon_days = ? and model in (?, ?)"
-        " order by cutoff, model, customer_id",
-        [horizon_days, spend, purchase],
-    )
-    return with_probability_of(forecasts, purchase).filter(pl.col("model") == spend)
+def _leaderboard(session: Session) -> pl.DataFrame:
+    return session.read("select * from model_leaderboard order by horizon_days, model")

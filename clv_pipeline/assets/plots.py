@@ -92,27 +92,35 @@ def ledger_numbers(session: Session) -> Metadata:
 
 
 def forecast_plots(session: Session) -> Metadata:
-    """The distribution of clv over the longest horizon, and all horizons' totals with intervals."""
+    """The distribution of clv over the longest horizon, repeat purchases week by week, and all horizons' totals."""
     totals = session.read(
-        "select horizon_days, expected_spend, spend_lower, spend_upper, expected_buyers from forecast_totals"
-        " join (select horizon_days, sum(p_purchase) as expected_buyers from clv_forecasts group by 1)"
-        " using (horizon_days) order by 1"
+        "select horizon_days, sum(expected_purchases) as expected_purchases, sum(expected_spend) as expected_spend,"
+        " sum(p_purchase) as expected_buyers from clv_forecasts group by horizon_days order by horizon_days"
     )
     numbers: Metadata = {}
     for total in totals.iter_rows(named=True):
-        # Numbers by themselves are drawn over the runs; the table has the intervals, too.
+        # Numbers by themselves are drawn over the runs.
         numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
         numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
-        **_figures(session, {"plot": "clv", "totals plot": "horizons"}),
+        **_figures(session, {"plot": "clv", "tracking plot": "tracking"}),
         "totals": _table(totals),
         **numbers,
     }
 
 
+def totals_plot(session: Session) -> Metadata:
+    """All horizons' totals with their ranges."""
+    from clv_pipeline.insights.charts import totals_by_horizon
+
+    totals = session.read("select * from forecast_totals order by horizon_days")
+    shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
+    return {"plot": _picture(totals_by_horizon(totals), "expected spend by horizon"), "totals": _table(shown)}
+
+
 def metric_table(session: Session) -> Metadata:
     """How far off in sum and how well ranked the spend of every model was, at its latest cutoff."""
-    shown = ["mae", "bias", "normalized_gini", "r2"]
+    shown = ["mae", "bias", "normalized_gini", "tweedie_skill", "r2"]
     metrics = session.read(
         "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
         " and list_contains(?, metric) qualify cutoff = max(cutoff) over (partition by horizon_days, model)"
@@ -124,30 +132,68 @@ def metric_table(session: Session) -> Metadata:
 
 
 def leaderboard_plots(session: Session) -> Metadata:
-    """Scores of all models with the reasons, and the champions' predictions against what came."""
-    from clv_pipeline.insights.charts import calibration_by_decile, leaderboard
+    """Skills of all models with the reasons; in a sentence what is to be known of the one that serves."""
+    import polars as pl
+
+    from clv_pipeline.insights.charts import leaderboard
 
     board = session.read("select * from model_leaderboard order by horizon_days, rank nulls last, model")
-    deciles = session.read(
-        "select horizon_days, model, decile, predicted_mean, actual_mean from calibration"
-        " semi join (select horizon_days, model from model_leaderboard where is_champion)"
-        " using (horizon_days, model)"
-        " qualify cutoff = max(cutoff) over (partition by horizon_days) order by all"
+    reasons = board.select(
+        *("horizon_days", "model", "rank", "is_champion", "preferred", "log_ratio", "log_ratio_error"),
+        *("tweedie_skill", "poisson_skill", "auc", "why"),
     )
-    reasons = board.select("horizon_days", "model", "rank", "is_champion", "serves_purchase", "score", "brier", "why")
     shown: Metadata = {"leaderboard": _table(reasons)}
-    if board["score"].is_not_null().any():
-        title = "score: normalized MAE + (1 − normalized Gini) + |bias|"
-        shown["plot"] = _picture(leaderboard(board, score_title=title, lower_is_better=True), "model scores")
-    if not deciles.is_empty():
-        shown["calibration plot"] = _picture(
-            calibration_by_decile(deciles), "predicted against actual spend by decile of the champions"
-        )
+    if board["tweedie_skill"].is_not_null().any():
+        skills = board.rename({"tweedie_skill": "skill"})
+        shown["plot"] = _picture(leaderboard(skills), "skill of the models")
     for champion in board.filter("is_champion").iter_rows(named=True):
-        for measure in ("bias", "normalized_gini"):
-            if champion[measure] is not None:
-                shown[f"champion's {measure} at {champion['horizon_days']} days"] = round(champion[measure], 4)
+        if champion["tweedie_skill"] is not None:
+            skill = round(champion["tweedie_skill"], 4)
+            shown[f"champion's skill at {champion['horizon_days']} days"] = skill
+    doubtful = board.filter("is_champion", pl.col("why_code").is_in(["simple_rule_better", "no_skill"]))
+    for model, why in doubtful.select("model", "why").unique(maintain_order=True).head(1).iter_rows():
+        shown["caveat"] = f"{model}: {why}"
     return shown
+
+
+def served_accuracy_plots(session: Session) -> Metadata:
+    """What would have been served on past dates against what came: in total, and how far off it was on average."""
+    from clv_pipeline.insights.charts import forecast_against_actual
+
+    windows = session.read(
+        "select horizon_days, cutoff as forecast_on, max(customers) as customers,"
+        " max(case when metric = 'predicted_mean' then value end) as predicted_mean,"
+        " max(case when metric = 'actual_mean' then value end) as actual_mean,"
+        " max(case when metric = 'absolute_bias' then value end) as absolute_bias,"
+        " max(case when metric = 'normalized_gini' then value end) as normalized_gini,"
+        " max(case when metric = 'coverage' then value end) as coverage"
+        " from served_accuracy where target = 'spend' and group_kind = 'all' group by horizon_days, cutoff"
+        " order by horizon_days, cutoff"
+    )
+    if windows.is_empty():
+        return {}
+    import polars as pl
+
+    totals = windows.with_columns(
+        forecast_spend=pl.col("predicted_mean") * pl.col("customers"),
+        actual_spend=pl.col("actual_mean") * pl.col("customers"),
+    )
+    shown: Metadata = {"plot": _picture(forecast_against_actual(totals), "forecast totals against what came")}
+    means = windows.group_by("horizon_days", maintain_order=True).agg(
+        past_dates=pl.len(),
+        total_off_by=pl.col("absolute_bias").mean(),
+        normalized_gini=pl.col("normalized_gini").mean(),
+        within_their_range=pl.col("coverage").mean(),
+    )
+    shown["as it would have been served"] = _table(means)
+    for horizon, off_by in means.select("horizon_days", "total_off_by").drop_nulls().iter_rows():
+        shown[f"total off by at {horizon} days"] = round(off_by, 4)
+    return shown
+
+
+def frequency_plot(session: Session) -> Metadata:
+    """Purchases, expected and come, by how often customers had bought."""
+    return _figures(session, {"plot": "frequency"})
 
 
 def sales_plots(session: Session) -> Metadata:
@@ -237,5 +283,6 @@ PLOTS: dict[str, Describe] = {
     "row_ledger": ledger_numbers,
     "sales_trends": sales_plots,
     "segment_profiles": segment_plot,
+    "tracking_by_frequency": frequency_plot,
 }
 """What is shown of tables that SQL builds."""

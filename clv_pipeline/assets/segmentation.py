@@ -12,7 +12,7 @@ from clv_pipeline.warehouse import Session
 
 
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """customer_clusters."""
+    """customer_clusters with cluster_names."""
 
     def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.segmentation.clusters import SCALE_CUSTOMERS, find_clusters
@@ -21,13 +21,20 @@ def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
         sample = session.read(f"{customers} order by md5(customer_id), customer_id limit ?", [SCALE_CUSTOMERS])
         clusters = find_clusters(sample)
         session.map_batches(pipeline.contract("customer_clusters"), customers, clusters)
+        session.stage_frame(pipeline.contract("cluster_names"), clusters.names_frame)
         tried = [dg.TableRecord(row) for row in clusters.diagnostics.to_dicts()]
         return {
             "customer_clusters": {
-                "clusters": len(clusters.names),
+                "clusters": len(clusters.named),
                 "why this many": clusters.reason,
                 **({"numbers tried": dg.MetadataValue.table(tried)} if tried else {}),
             }
         }
 
-    return gated_step(pipeline, ["customer_clusters"], reads=["rfm"], kinds={"python", "scikitlearn"}, build=build)
+    return gated_step(
+        pipeline,
+        ["customer_clusters", "cluster_names"],
+        reads=["rfm"],
+        kinds={"python", "scikitlearn"},
+        build=build,
+    )

@@ -4,15 +4,18 @@ Split by date, never by random customers: a model sees days up to the cutoff, an
 + h].
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
+from math import ceil
 
 import polars as pl
 
-from clv_pipeline.forecasting.frames import FORECAST_SCHEMA
+from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.protocol import (
     OUTCOME_COLUMNS,
+    PIECES_DAYS,
     FitReport,
     Model,
     TrainingData,
@@ -24,28 +27,30 @@ WINDOWS_SCHEMA = pl.Schema(
         "cutoff": pl.Date,
         "horizon_days": pl.Int64,
         "outcome_ends": pl.Date,
+        "is_served": pl.Boolean,
         "is_complete": pl.Boolean,
         "is_backtest": pl.Boolean,
         "is_sampled": pl.Boolean,
     }
 )
 BACKTEST_SCHEMA = pl.Schema(
-    [
-        ("cutoff", pl.Date),
-        ("horizon_days", pl.Int64),
-        ("model", pl.String),
-        *FORECAST_SCHEMA.items(),
-        ("actual_purchases", pl.Float64),
-        ("actual_spend", pl.Float64),
-    ]
+    {
+        "cutoff": pl.Date,
+        "horizon_days": pl.Int64,
+        "model": pl.String,
+        "customer_id": pl.String,
+        "frequency": pl.Int64,
+        "tenure_days": pl.Int64,
+        **dict.fromkeys(
+            ("expected_purchases", "expected_spend", "p_purchase", "p_alive", *OUTCOME_COLUMNS), pl.Float64
+        ),
+    }
 )
 MINIMUM_HISTORY_DAYS = 28
 STEP_DAYS = 30
-"""Days between the cutoffs of training windows."""
-NEAR_DAYS = 10
-"""A cutoff this little older than the best one serves as well, and is not worth another."""
+"""Days between the cutoffs of a plan."""
 MAXIMUM_CUTOFFS = 30
-"""Distinct cutoffs of a plan at most, unless the backtests alone need more."""
+"""Cutoffs that a plan goes back at most, unless its backtests need more."""
 
 
 @dataclass(frozen=True)
@@ -71,106 +76,89 @@ def plan_windows(
     first_day: date,
     as_of: date,
     horizons_days: Sequence[int],
-    folds: int,
-    backtest_cutoffs: Sequence[date] | None = None,
+    origins: int,
+    backtest_cutoffs: Sequence[date] = (),
 ) -> pl.DataFrame:
     """Plan the windows to score, to backtest and to train on, by horizon, latest first (WINDOWS_SCHEMA).
 
-    To score: per horizon h one window from `as_of`, not complete. To backtest: per horizon `folds` windows with
-    cutoffs `as_of` - k h, which end where the next begins; or, where `backtest_cutoffs` are given, one from each
-    of them whose window is complete. To train: windows of every horizon from every cutoff of the plan at which
-    they are complete; those that are not backtested too are `is_sampled`: a sample of customers will do.
+    Every distinct cutoff costs a description of customers, so all horizons share the cutoffs: they are STEP_DAYS
+    apart, back from `as_of`.
 
-    Every distinct cutoff costs a description of all customers, so all horizons and backtests share the cutoffs.
-    Fixed are `as_of`, those of the backtests, and for either the latest window that is over by then (c - h), if
-    no other cutoff lies at most NEAR_DAYS before it. Between these and behind the oldest, further cutoffs are
-    STEP_DAYS apart, latest first, as long as there is history and the plan has at most MAXIMUM_CUTOFFS.
+    To score: from `as_of`, each of `horizons_days`, which is what `is_served` says; not complete. To backtest: the same
+    horizons wherever they are complete, from the latest `origins` cutoffs, from the latest one at which each horizon
+    is over, and from the days of `backtest_cutoffs`. To train: each of PIECES_DAYS wherever it is complete, from the
+    cutoffs of the backtests and those behind them, MAXIMUM_CUTOFFS in all; these are `is_sampled` unless they are
+    backtested too: a sample of customers will do. Where a piece could be learned as of a backtest or `as_of`, but no
+    cutoff has it that ends at most STEP_DAYS earlier, the cutoff is added from which it ends there.
 
-    A past window is left out when the days of history up to and including its cutoff are fewer than
-    max(28, h / 4). ValueError for a horizon or a number of folds below 1, a repeated horizon, `as_of` before
-    `first_day`, or a backtest cutoff that does not lie before `as_of`.
+    A past window is left out when the days of history up to and including its cutoff are fewer than max(28, h / 4).
+    ValueError for a horizon or a number of origins below 1, a repeated horizon, `as_of` before `first_day`, or a
+    backtest cutoff that does not lie before `as_of`.
     """
     if as_of < first_day:
         raise ValueError(f"as_of {as_of} lies before the first day of history {first_day}")
-    if folds < 1 or any(horizon < 1 for horizon in horizons_days):
-        raise ValueError(f"folds ({folds}) and horizons ({list(horizons_days)}) must be at least 1")
+    if origins < 1 or any(horizon < 1 for horizon in horizons_days):
+        raise ValueError(f"origins ({origins}) and horizons ({list(horizons_days)}) must be at least 1")
     if len(set(horizons_days)) < len(horizons_days):
         raise ValueError(f"a horizon is repeated: {list(horizons_days)}")
-    if late := [str(cutoff) for cutoff in backtest_cutoffs or () if cutoff >= as_of]:
+    if late := [str(cutoff) for cutoff in backtest_cutoffs if cutoff >= as_of]:
         raise ValueError(f"backtest cutoffs must lie before as_of {as_of}: {', '.join(late)}")
+    history_days = (as_of - first_day).days + 1
 
-    def is_usable(cutoff: date, horizon: int) -> bool:
-        """Whether this past window is over and has enough history before it."""
-        history_days = (cutoff - first_day).days + 1
-        return cutoff + timedelta(days=horizon) <= as_of and history_days >= max(MINIMUM_HISTORY_DAYS, horizon / 4)
+    def is_usable(age: int, horizon: int) -> bool:
+        """Whether the window from so many days before `as_of` is over and has enough history before it."""
+        return age >= horizon and history_days - age >= max(MINIMUM_HISTORY_DAYS, horizon / 4)
 
-    def origins(horizon: int) -> Sequence[date]:
-        if backtest_cutoffs is not None:
-            return backtest_cutoffs
-        return [as_of - timedelta(days=k * horizon) for k in range(1, folds + 1)]
-
-    backtests = {
-        (cutoff, horizon) for horizon in horizons_days for cutoff in origins(horizon) if is_usable(cutoff, horizon)
+    tried = {
+        *(step * STEP_DAYS for step in range(1, origins + 1)),
+        *(ceil(horizon / STEP_DAYS) * STEP_DAYS for horizon in horizons_days),
+        *((as_of - cutoff).days for cutoff in backtest_cutoffs),
     }
-    rows = []
-    for cutoff in _shared_cutoffs(as_of, horizons_days, backtests, is_usable):
-        for horizon in horizons_days:
-            if cutoff == as_of or is_usable(cutoff, horizon):
-                is_complete, is_backtest = cutoff < as_of, (cutoff, horizon) in backtests
-                ends = cutoff + timedelta(days=horizon)
-                rows.append((cutoff, horizon, ends, is_complete, is_backtest, is_complete and not is_backtest))
+    ages = {*tried, *(step * STEP_DAYS for step in range(MAXIMUM_CUTOFFS))}
+    # Oldest first: what is added for one serves the next.
+    for age, piece in product(sorted({0, *tried}, reverse=True), PIECES_DAYS):
+        over = age + piece
+        if is_usable(over, piece) and not any(
+            over <= other <= over + STEP_DAYS and is_usable(other, piece) for other in ages
+        ):
+            ages.add(over)
+
+    to_score = {(0, horizon) for horizon in horizons_days}
+    to_backtest = {window for window in product(tried, horizons_days) if is_usable(*window)}
+    to_train = {window for window in product(ages, PIECES_DAYS) if is_usable(*window)} - to_backtest
+    rows = [
+        (
+            as_of - timedelta(days=age),
+            horizon,
+            as_of + timedelta(days=horizon - age),
+            horizon in horizons_days,
+            age > 0,
+            (age, horizon) in to_backtest,
+            (age, horizon) in to_train,
+        )
+        for age, horizon in {*to_score, *to_backtest, *to_train}
+    ]
     return pl.DataFrame(rows, schema=WINDOWS_SCHEMA, orient="row").sort(
         "horizon_days", "cutoff", descending=[False, True]
     )
-
-
-def _shared_cutoffs(
-    as_of: date,
-    horizons_days: Sequence[int],
-    backtests: Collection[tuple[date, int]],
-    is_usable: Callable[[date, int], bool],
-) -> set[date]:
-    """The cutoffs that `plan_windows` describes: the fixed ones, and steps between and behind them."""
-    chosen = {as_of, *(cutoff for cutoff, _ in backtests)}
-    for cutoff, horizon in sorted({*backtests, *((as_of, horizon) for horizon in horizons_days)}, reverse=True):
-        latest_over = cutoff - timedelta(days=horizon)
-        near = any(0 <= (latest_over - other).days <= NEAR_DAYS for other in chosen)
-        if not near and is_usable(latest_over, horizon):
-            chosen.add(latest_over)
-    fixed = sorted(chosen)
-    shortest = min(horizons_days)
-    step = as_of
-    while len(chosen) < MAXIMUM_CUTOFFS:
-        while fixed and fixed[-1] >= step:
-            fixed.pop()
-        step -= timedelta(days=STEP_DAYS)
-        if fixed and fixed[-1] >= step - timedelta(days=NEAR_DAYS):
-            step = fixed[-1]
-        elif is_usable(step, shortest):
-            chosen.add(step)
-        elif step + timedelta(days=shortest) <= as_of:
-            break  # No history is left.
-    return chosen
 
 
 def backtest(
     models: Sequence[Model],
     windows: pl.DataFrame,
     *,
-    training_for: Callable[[date, Sequence[int]], TrainingData],
-    customers_for: Callable[[date, int], pl.DataFrame],
+    training_for: Callable[[date], TrainingData],
+    customers_for: Callable[[date, Sequence[int]], pl.DataFrame],
     outcomes_for: Callable[[date, int], pl.DataFrame],
-    annual_discount_rate: float = 0.0,
 ) -> Backtest:
-    """Fit every model once per cutoff of the backtest windows and forecast every horizon of that cutoff.
+    """Fit every model once per cutoff of the backtest windows and read its paths at every horizon of that cutoff.
 
     `windows` are those of `plan_windows`; only rows with `is_backtest` are run. The three callables hand over
-    frames when they are needed, so a caller reads from a database cutoff by cutoff: `training_for(cutoff, horizons)`
-    once per cutoff,
-    `customers_for(cutoff, horizon_days)` and `outcomes_for(cutoff, horizon_days)` once per window. A caller
-    who wants smaller results passes the windows of one cutoff at a time. ValueError when a customer has no
-    outcome row (no purchase is an outcome of 0, not a missing row). A model that cannot forecast a window is
-    skipped with a reason.
+    frames when they are needed, so a caller reads from a database cutoff by cutoff: `training_for(cutoff)` and
+    `customers_for(cutoff, horizons)` once per cutoff, `outcomes_for(cutoff, horizon_days)` once per window. A caller
+    who wants smaller results passes the windows of one cutoff at a time. What models share as of a cutoff is learned
+    once (`Ground`). ValueError when a customer has no outcome row (no purchase is an outcome of 0, not a missing row).
+    A model that cannot forecast a window is skipped with a reason.
     """
     frames: list[pl.DataFrame] = []
     reports: list[FitReport] = []
@@ -178,30 +166,34 @@ def backtest(
     chosen = windows.filter(pl.col("is_backtest")).sort("cutoff", "horizon_days")
     for (cutoff,), of_cutoff in chosen.partition_by("cutoff", as_dict=True, maintain_order=True).items():
         horizons = of_cutoff["horizon_days"].to_list()
-        training = training_for(cutoff, horizons)
+        training = training_for(cutoff)
         if training.cutoff != cutoff:
             raise ValueError(f"training data as of {training.cutoff} was handed over for the cutoff {cutoff}")
-        fitted = [model.fit(training, horizons) for model in models]
-        reports.extend(fit.report for fit in fitted)
-        for horizon in horizons:
-            customers = customers_for(cutoff, horizon)
-            outcomes = _outcomes_of(customers, outcomes_for(cutoff, horizon), f"{horizon} days from {cutoff}")
-            for fit in fitted:
-                name = fit.report.model
-                if not fit.can_forecast(horizon):
-                    skipped.append(Skipped(name, cutoff, horizon, fit.report.notes))
-                    continue
-                forecast = fit.forecast(customers, horizon, annual_discount_rate)
-                frames.append(
-                    pl.concat([forecast.select(FORECAST_SCHEMA.names()), outcomes], how="horizontal")
-                    .with_columns(
-                        pl.lit(cutoff).alias("cutoff"),
-                        pl.lit(horizon).alias("horizon_days"),
-                        pl.lit(name).alias("model"),
-                    )
-                    .select(BACKTEST_SCHEMA.names())
-                    .cast(BACKTEST_SCHEMA)
+        customers = customers_for(cutoff, horizons)
+        outcomes = pl.concat(
+            [
+                _outcomes_of(customers, outcomes_for(cutoff, horizon), f"{horizon} days from {cutoff}").with_columns(
+                    pl.lit(horizon, pl.Int64).alias("horizon_days")
                 )
+                for horizon in horizons
+            ]
+        )
+        known = customers.select("customer_id", "frequency", "tenure_days")
+        with one_thread():
+            ground = Ground(training)
+            for model in models:
+                fit = model.fit(ground)
+                reports.append(fit.report)
+                possible = [horizon for horizon in horizons if fit.can_forecast(horizon)]
+                name, notes = fit.report.model, fit.report.notes
+                skipped += [Skipped(name, cutoff, horizon, notes) for horizon in horizons if horizon not in possible]
+                if possible:
+                    paths = fit.forecast(customers, possible)
+                    paths.require_coherence()
+                    rows = paths.frame().join(known, on="customer_id", how="left", maintain_order="left")
+                    rows = rows.join(outcomes, on=["customer_id", "horizon_days"], how="left", maintain_order="left")
+                    told = rows.with_columns(cutoff=pl.lit(cutoff), model=pl.lit(name))
+                    frames.append(told.select(BACKTEST_SCHEMA.names()).cast(BACKTEST_SCHEMA))
     forecasts = pl.concat(frames) if frames else pl.DataFrame(schema=BACKTEST_SCHEMA)
     return Backtest(forecasts, reports, skipped)
 
@@ -219,4 +211,4 @@ def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, window: str) -
     if not missing.is_empty():
         example = missing["customer_id"][0]
         raise ValueError(f"{missing.height} customers have no outcome for {window}, e.g. {example}")
-    return matched.select(*OUTCOME_COLUMNS)
+    return matched

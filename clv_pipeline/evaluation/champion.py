@@ -1,30 +1,32 @@
-"""Which models serve: a leaderboard per horizon, the champions of spend and of p_purchase, and sentences that say why.
+"""The review in tables: a leaderboard that says who serves and why, and the history of who was chosen.
 
-Spend: score = normalized MAE + (1 - normalized Gini) + |total bias|, averaged over cutoffs; lower is better. The
-three terms ask: how far off per customer, how well ordered, how far off in sum. A champion must beat the best
-baseline beyond noise, and a new one the old one. Purchase: the lowest Brier score, which rewards probabilities that
-are both calibrated and sharp.
+Who serves is decided in `choice`. Every sentence is made here, by `say`, from a code and the fields beside it, so that
+it can be said in another language or in other words.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from clv_pipeline.evaluation.backtest import Skipped
-from clv_pipeline.evaluation.comparison import Difference, difference, mean_over_cutoffs, ranked
-from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, REPLICATES_SCHEMA, Evaluation
-from clv_pipeline.forecasting.protocol import ALL_TARGETS, SPEND_TARGETS, Model, Target, require_columns
-from clv_pipeline.forecasting.registry import refuse_incomplete
+from clv_pipeline.evaluation.choice import MINIMUM_CUTOFFS, Choice, Contender, Evidence, Pooled, choose, pool
+from clv_pipeline.evaluation.metrics import METRICS_SCHEMA
+from clv_pipeline.forecasting.protocol import require_columns
 
-PURCHASE_ORDER = ("brier", "log_loss")
-_UNKNOWN = Difference(None, None, None)
-_SPEND_METRICS = ("score", "mae", "normalized_mae", "bias", "normalized_gini", "decile_mape")
+_SPEND_METRICS = ("score", "mae", "normalized_mae", "bias", "normalized_gini", "decile_mape", "tweedie_skill")
+_PURCHASES_METRICS = ("poisson_skill",)
 _PURCHASE_METRICS = ("brier", "log_loss", "auc", "calibration_error")
+_METRICS = {
+    **dict.fromkeys(_SPEND_METRICS, "spend"),
+    **dict.fromkeys(_PURCHASES_METRICS, "purchases"),
+    **dict.fromkeys(_PURCHASE_METRICS, "purchase"),
+}
 
 LEADERBOARD_SCHEMA = pl.Schema(
     {
@@ -34,13 +36,19 @@ LEADERBOARD_SCHEMA = pl.Schema(
         "is_champion": pl.Boolean,
         "serves_purchase": pl.Boolean,
         "is_baseline": pl.Boolean,
+        "preferred": pl.Boolean,
         "cutoffs": pl.Int64,
+        "log_ratio": pl.Float64,
+        "log_ratio_error": pl.Float64,
         **dict.fromkeys(_SPEND_METRICS, pl.Float64),
+        **dict.fromkeys(_PURCHASES_METRICS, pl.Float64),
         "score_minus_best_baseline": pl.Float64,
         "difference_lower": pl.Float64,
         "difference_upper": pl.Float64,
         **dict.fromkeys(_PURCHASE_METRICS, pl.Float64),
         "why": pl.String,
+        "why_code": pl.String,
+        "why_facts": pl.String,
     }
 )
 HISTORY_SCHEMA = pl.Schema(
@@ -52,271 +60,266 @@ HISTORY_SCHEMA = pl.Schema(
         "score": pl.Float64,
         "previous_model": pl.String,
         "why": pl.String,
+        "why_code": pl.String,
+        "why_facts": pl.String,
     }
 )
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A configured model: what it forecasts, and whether it is a rule that the others have to beat."""
-
-    name: str
-    targets: Collection[Target]
-    is_baseline: bool
-
-    @classmethod
-    def of(cls, model: Model) -> Contender:
-        """What a review must know of a model."""
-        return cls(model.name, model.targets, model.is_baseline)
-
-    def gives(self, *targets: Target) -> bool:
-        """Whether it forecasts all these targets."""
-        return set(targets) <= set(self.targets)
+_NOT_COMPARED = {
+    "not_evaluated": "{reasons}",
+    "no_window": "no past window is over.",
+    "not_together": "there is no past window with purchases on which {champion} was scored too.",
+}
+"""Why a model is not compared, by code."""
 
 
 def leaderboard(
-    evaluation: Evaluation,
+    metrics: pl.DataFrame,
     contenders: Sequence[Contender],
     horizons_days: Sequence[int],
-    incumbents: Mapping[int, str],
+    as_of: date,
     skipped: Sequence[Skipped] = (),
 ) -> pl.DataFrame:
-    """Rank all models per horizon and choose who serves, in LEADERBOARD_SCHEMA, best first.
+    """All models per horizon with who serves as of a day and why, in LEADERBOARD_SCHEMA, best first.
 
-    `evaluation`: of all models at all cutoffs; `contenders`: the configured models, in their order; `incumbents`:
-    per horizon the champion of spend of the last review (`incumbents_of`); `skipped`: what the backtest could not
-    evaluate. Metrics are means over the cutoffs; `score_minus_best_baseline` comes with its paired bootstrap interval.
-
-    Champion of spend is one that forecasts purchases and spend and was scored on every cutoff of the horizon, chosen
-    by four rules. (1) Only models whose score is lower than the best baseline's beyond noise (the interval of the
-    mean difference excludes 0) are worthy; without a baseline all are. (2) The best-scored worthy model wins; without
-    any, the best baseline serves. (3) The incumbent stays, while it is a baseline or still worthy, unless a worthy
-    model is better than it beyond noise. (4) When nothing was scored, the incumbent stays, else the first configured
-    model that gives all targets, else the first that forecasts purchases and spend.
-
-    p_purchase is served by the model with the lowest Brier score (ties: log loss) among those scored on every
-    cutoff; when none was, by the first configured one that gives it.
-
-    ValueError when no model forecasts purchases and spend, or none p_purchase.
+    `metrics`: those of `evaluate`, of all horizons that were tried, served or not: the choice rests on all of them;
+    `contenders`: the configured models, in their order; `skipped`: what the backtest could not evaluate. Champion,
+    rank and log ratio are the same on every horizon; metrics are means over the horizon's cutoffs. Windows that were
+    not over by `as_of` are left out. ValueError without contenders.
     """
-    require_columns(evaluation.metrics, METRICS_SCHEMA.names(), "metrics")
-    require_columns(evaluation.replicates, REPLICATES_SCHEMA.names(), "replicates")
-    refuse_incomplete({contender.name: contender.targets for contender in contenders})
-    spend = mean_over_cutoffs(evaluation.metrics, "spend")
-    purchase = mean_over_cutoffs(evaluation.metrics, "purchase")
-    rows = [
-        row
-        for horizon in sorted(horizons_days)
-        for row in _Review(
-            horizon,
-            {contender.name: contender for contender in contenders},
-            spend,
-            purchase,
-            evaluation.replicates,
-            incumbents.get(horizon),
-            [gap for gap in skipped if gap.horizon_days == horizon],
-        ).rows()
-    ]
+    require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
+    over = metrics.filter(pl.col("cutoff") + pl.duration(days=pl.col("horizon_days")) <= as_of)
+    choice = choose(Evidence.of(over), contenders, as_of)
+    ranking = sorted(
+        choice.ratios, key=lambda name: (choice.ratios[name].cutoffs < MINIMUM_CUTOFFS, choice.ratios[name].value)
+    )
+    baselines = [contender.name for contender in contenders if contender.is_baseline]
+    names = [contender.name for contender in contenders]
+    reasons = {name: dict.fromkeys(gap.reason for gap in skipped if gap.model == name) for name in names}
+    tried = set(over["model"].unique())
+    rows: list[dict[str, Any]] = []
+    for horizon in sorted(horizons_days):
+        of_horizon = over.filter(pl.col("horizon_days") == horizon)
+        means, scores = _means(of_horizon), _scores(of_horizon)
+        rule = _best(scores, baselines)
+        for model in [*ranking, *(name for name in names if name not in ranking)]:
+            ratio = choice.ratios.get(model)
+            own = means.get(model, {})
+            code, facts = _why(choice, model, reasons[model], is_rule=model in baselines, was_tried=model in tried)
+            row: dict[str, Any] = {
+                "horizon_days": horizon,
+                "model": model,
+                "rank": ranking.index(model) + 1 if model in ranking else None,
+                "is_champion": model == choice.champion,
+                "serves_purchase": model == choice.champion,
+                "is_baseline": model in baselines,
+                "preferred": model == choice.preferred,
+                "cutoffs": own.get("cutoffs", 0),
+                "log_ratio": ratio.value if ratio else None,
+                "log_ratio_error": ratio.error if ratio and model != choice.preferred else None,
+                **{metric: own.get(metric) for metric in _METRICS},
+                **_difference(scores, model, rule, horizon),
+                "why": say(code, facts),
+                "why_code": code,
+                "why_facts": json.dumps(facts, sort_keys=True),
+            }
+            rows.append(row)
     return pl.DataFrame(rows, schema=LEADERBOARD_SCHEMA, orient="row")
-
-
-def best_calibrated(metrics: pl.DataFrame, horizon_days: int, models: Sequence[str]) -> str | None:
-    """The model that serves p_purchase by rule, of those whose Brier score is known; None when none is."""
-    means = mean_over_cutoffs(metrics, "purchase")
-    return next(iter(ranked(means, horizon_days, models, *PURCHASE_ORDER)), None)
-
-
-def incumbents_of(history: pl.DataFrame, as_of: date) -> dict[int, str]:
-    """Per horizon, who served spend after the last review before the one of `as_of`."""
-    return {horizon: model for (horizon, role), model in _before(history, as_of).items() if role == "spend"}
 
 
 def add_review(history: pl.DataFrame, board: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """The history of champions (HISTORY_SCHEMA) with the decisions of a review in the place of any of the same day.
 
     One row per review, horizon and role: `spend` (and all that goes with it) with its score, `purchase`
-    (p_purchase) with its Brier score. `previous_model` served the role before.
+    (p_purchase) with its Brier score; one model serves both. `previous_model` served the role before. Reviews that
+    were kept without code and facts have none.
     """
-    earlier = _before(history, as_of)
-    rows = []
-    for role, chosen, score in (("spend", "is_champion", "score"), ("purchase", "serves_purchase", "brier")):
-        for row in board.filter(chosen).iter_rows(named=True):
-            horizon = row["horizon_days"]
-            rows.append((as_of, horizon, role, row["model"], row[score], earlier.get((horizon, role)), row["why"]))
-    kept = history.filter(pl.col("as_of") != as_of).select(HISTORY_SCHEMA.names()).cast(HISTORY_SCHEMA)
+    known = history.with_columns(
+        pl.lit(None, pl.String).alias(column) for column in ("why_code", "why_facts") if column not in history.columns
+    )
+    earlier = {
+        (row["horizon_days"], row["role"]): row["model"]
+        for row in known.filter(pl.col("as_of") < as_of).sort("as_of").iter_rows(named=True)
+    }
+    rows: list[tuple[object, ...]] = []
+    for role, score in (("spend", "score"), ("purchase", "brier")):
+        for row in board.filter("is_champion").iter_rows(named=True):
+            horizon, reason = row["horizon_days"], (row["why"], row["why_code"], row["why_facts"])
+            rows.append((as_of, horizon, role, row["model"], row[score], earlier.get((horizon, role)), *reason))
+    kept = known.filter(pl.col("as_of") != as_of).select(HISTORY_SCHEMA.names()).cast(HISTORY_SCHEMA)
     decided = pl.DataFrame(rows, schema=HISTORY_SCHEMA, orient="row")
     return pl.concat([kept, decided]).sort("as_of", "horizon_days", "role")
 
 
-def _before(history: pl.DataFrame, as_of: date) -> dict[tuple[int, str], str]:
-    earlier = history.filter(pl.col("as_of") < as_of).sort("as_of")
-    return {(row["horizon_days"], row["role"]): row["model"] for row in earlier.iter_rows(named=True)}
+def say(code: str, facts: Mapping[str, Any]) -> str:
+    """The sentence of `why` from `why_code` and the fields of `why_facts`.
 
-
-class _Review:
-    """The decisions for one horizon."""
-
-    def __init__(
-        self,
-        horizon_days: int,
-        contenders: Mapping[str, Contender],
-        spend: pl.DataFrame,
-        purchase: pl.DataFrame,
-        replicates: pl.DataFrame,
-        incumbent: str | None,
-        skipped: Sequence[Skipped],
-    ) -> None:
-        order = list(contenders)
-        self.horizon_days, self.contenders, self.skipped = horizon_days, contenders, skipped
-        self._replicates = replicates
-        self.spend, self.purchase = _rows_of(spend, horizon_days), _rows_of(purchase, horizon_days)
-        self.ranking = ranked(spend, horizon_days, order, "score")
-        self.cutoffs = self.spend[self.ranking[0]]["cutoffs"] if self.ranking else 0
-        self.eligible = [
-            model
-            for model in self.ranking
-            if self.spend[model]["cutoffs"] == self.cutoffs and contenders[model].gives(*SPEND_TARGETS)
-        ]
-        self.baseline = next((model for model in self.eligible if contenders[model].is_baseline), None)
-        self.gaps = (
-            {m: self._gap(m, self.baseline) for m in self.ranking if m != self.baseline} if self.baseline else {}
+    Fields: champion, preferred, other (a model it is held against), difference (how much higher its losses are than
+    the other's, -0.1: 10 % lower) with its standard_error, past_dates, skill with skill_error, better_rule (a simple
+    rule that did better, with rule_difference, rule_error and rule_dates), is_rule, reasons.
+    """
+    dates = _counted(facts.get("past_dates", 0), "past date")
+    if code in _NOT_COMPARED:
+        return f"It was not compared: {_NOT_COMPARED[code].format(**facts)}"
+    if code in ("behind", "within_chance", "few_dates", "ahead"):
+        text = f"it was {_compared(facts['difference'], facts['standard_error'])} than {facts['other']} over {dates}"
+        text += {
+            "behind": "",
+            "within_chance": ", which is not beyond chance",
+            "few_dates": ", too few to count",
+            "ahead": "" if facts["is_rule"] else f", but {facts['other']} gained more on {facts['preferred']}",
+        }[code]
+        return f"A simple rule, for comparison: {text}." if facts["is_rule"] else f"I{text[1:]}."
+    if code == "simple_rule_better":
+        gain = _compared(facts["rule_difference"], facts["rule_error"])
+        over = _counted(facts["rule_dates"], "past date")
+        text = f"as the best of the models, though the simple rule {facts['better_rule']} was {gain} over {over}"
+    elif code == "no_skill":
+        skill = f"{facts['skill']:+.2f}" + ("" if facts["skill_error"] is None else f" ± {facts['skill_error']:.2f}")
+        text = (
+            "as the best there is, though customers of this shop cannot be told apart: over "
+            f"{_counted(facts['skill_dates'], 'past date')} the same forecast for everybody was as good (skill {skill})"
         )
-        self.worthy = [
-            model
-            for model in self.eligible
-            if self.baseline is None or (not contenders[model].is_baseline and self.gaps[model].is_gain)
-        ]
-        self.champion, self.decision = self._choose(incumbent)
-        self.purchase_ranking = ranked(purchase, horizon_days, order, *PURCHASE_ORDER)
-        givers = [model for model in order if "purchase" in contenders[model].targets]
-        self.purchase_champion = [*self.purchase_ranking, *givers][0]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Rows of the leaderboard: ranked models first, then the others as configured."""
-        rows = []
-        for model in [*self.ranking, *(model for model in self.contenders if model not in self.ranking)]:
-            spend, purchase = self.spend.get(model, {}), self.purchase.get(model, {})
-            gap = self.gaps.get(model, _UNKNOWN)
-            row: dict[str, Any] = {
-                "horizon_days": self.horizon_days,
-                "model": model,
-                "rank": self.ranking.index(model) + 1 if model in self.ranking else None,
-                "is_champion": model == self.champion,
-                "serves_purchase": model == self.purchase_champion,
-                "is_baseline": self.contenders[model].is_baseline,
-                "cutoffs": spend.get("cutoffs") or purchase.get("cutoffs") or 0,
-                **{metric: spend.get(metric) for metric in _SPEND_METRICS},
-                "score_minus_best_baseline": gap.value,
-                "difference_lower": gap.lower,
-                "difference_upper": gap.upper,
-                **{metric: purchase.get(metric) for metric in _PURCHASE_METRICS},
-                "why": " ".join([self._about_spend(model), *self._about_purchase(model)]),
-            }
-            rows.append(row)
-        return rows
-
-    def _gap(self, model: str, other: str) -> Difference:
-        return difference(self._replicates, "score", self.horizon_days, model, other)
-
-    def _choose(self, incumbent: str | None) -> tuple[str, str]:
-        """The champion of spend, and why in words."""
-        if not self.eligible:
-            return self._choose_unscored(incumbent)
-        # Without a baseline every eligible model is worthy, so one of the two is there.
-        candidates = self.worthy or [model for model in (self.baseline,) if model]
-        winner = candidates[0]
-        if incumbent is None:
-            return winner, self._standing(winner)
-        if incumbent == winner:
-            return winner, f"{self._standing(winner)}; champion before"
-        if reason := self._fall_of(incumbent):
-            return winner, f"{self._standing(winner)}; replaces {incumbent}, which {reason}"
-        better = [model for model in candidates if self._gap(model, incumbent).is_gain]
-        if better:
-            gap = self._gap(better[0], incumbent)
-            return better[0], f"{self._standing(better[0])}; replaces {incumbent}, score difference {_told(gap)}"
-        gap = self._gap(winner, incumbent)
-        return incumbent, f"{self._standing(incumbent)}; stays, as {winner} is not better beyond noise: {_told(gap)}"
-
-    def _choose_unscored(self, incumbent: str | None) -> tuple[str, str]:
-        serving = [model for model, contender in self.contenders.items() if contender.gives(*SPEND_TARGETS)]
-        if incumbent in serving:
-            return incumbent, "unevaluated; champion before"
-        if complete := [model for model in serving if self.contenders[model].gives(*ALL_TARGETS)]:
-            return complete[0], "unevaluated: the first configured model that gives all three targets"
-        return serving[0], "unevaluated: the first configured model that forecasts purchases and spend"
-
-    def _fall_of(self, incumbent: str) -> str | None:
-        """Why the last champion cannot stay; None when it can."""
-        if incumbent not in self.contenders:
-            return "is no longer configured"
-        if incumbent not in self.eligible:
-            return "was not scored on every cutoff"
-        if incumbent not in self.worthy and not self.contenders[incumbent].is_baseline:
-            return f"does not beat the best baseline beyond noise, score difference {_told(self.gaps[incumbent])}"
-        return None
-
-    def _standing(self, model: str) -> str:
-        """How a champion stands to the baselines."""
-        if self.baseline is None:
-            return "the lowest score; no baseline was scored on every cutoff"
-        if not self.contenders[model].is_baseline:
-            return f"beats the best baseline {self.baseline}, score difference {_told(self.gaps[model])}"
-        nearest = next((other for other in self.eligible if not self.contenders[other].is_baseline), None)
-        if nearest is None:
-            return "the best baseline, and no other model was scored on every cutoff"
-        return (
-            f"a baseline, which no model beats beyond noise; {nearest} comes nearest, score difference "
-            f"{_told(self.gaps[nearest])}"
+    elif code == "only_family":
+        text = "it is the only family of models that is configured"
+    elif code == "preferred_no_evidence":
+        little = "is too little" if facts["past_dates"] == 1 else "are too few"
+        few = f"{dates} of this one {little} to prefer another" if facts["past_dates"] else "no past date speaks yet"
+        text = f"it did best on many shops, and {few}"
+    elif code == "preferred_stands":
+        nearest = _compared(facts["difference"], facts["standard_error"])
+        text = (
+            f"it did best on many shops, and over {dates} of this one no other was better by more than chance; "
+            f"{facts['other']} came nearest and was {nearest}"
         )
+    elif code == "replaced_preferred":
+        gain = _compared(facts["difference"], facts["standard_error"])
+        text = f"over {dates} of this shop it was {gain} than {facts['other']}, which did best on many shops"
+    elif code == "only_rules":
+        text = f"it did best of the simple rules over {dates}, and no model is configured"
+    else:
+        text = "it is the first simple rule that is configured, no model is, and no past date speaks yet"
+    link = " " if text.startswith("as ") else ": "
+    return f"Serves{link}{text}."
 
-    def _about_spend(self, model: str) -> str:
-        if model not in self.ranking:
-            return self._about_unranked(model)
-        own = self.spend[model]
-        numbers = (
-            f"Score {own['score']:.3f} over {own['cutoffs']} cutoff{'s' if own['cutoffs'] != 1 else ''} "
-            f"(normalized MAE {own['normalized_mae']:.3f}, normalized Gini {own['normalized_gini']:.3f}, "
-            f"bias {own['bias']:+.1%})."
+
+def _why(
+    choice: Choice, model: str, reasons: Collection[str], *, is_rule: bool, was_tried: bool
+) -> tuple[str, dict[str, Any]]:
+    """Code and fields of a row. What is wrong with a champion comes before why it was chosen."""
+    facts: dict[str, Any] = {"champion": choice.champion, "preferred": choice.preferred, "is_rule": is_rule}
+    if model != choice.champion:
+        ratio = choice.to_champion.get(model)
+        if ratio is None and reasons:
+            return "not_evaluated", facts | {"reasons": " ".join(reasons)}
+        if ratio is None:
+            return ("not_together" if was_tried else "no_window"), facts
+        facts |= _compared_with(choice.champion, ratio)
+        if ratio.value >= 0.0:
+            return "behind", facts
+        if ratio.cutoffs < MINIMUM_CUTOFFS:
+            return "few_dates", facts
+        return ("ahead" if ratio.is_gain else "within_chance"), facts
+    facts |= {"decision": choice.code, "past_dates": 0}
+    own = choice.ratios.get(model)
+    if choice.code == "replaced_preferred" and own is not None:
+        facts |= _compared_with(choice.preferred, own)
+    elif choice.code in ("preferred_stands", "preferred_no_evidence"):
+        if nearest := next((name for name in choice.order[1:] if name in choice.ratios), None):
+            facts |= _compared_with(nearest, choice.ratios[nearest])
+    elif own is not None:
+        facts["past_dates"] = own.cutoffs
+    if choice.skill is not None:
+        facts |= {
+            "skill": _rounded(choice.skill.value),
+            "skill_error": _rounded(choice.skill.error),
+            "skill_dates": choice.skill.cutoffs,
+        }
+    if rule := choice.better_rule:
+        found = _compared_with(rule, choice.to_champion[rule])
+        facts |= {
+            "better_rule": rule,
+            "rule_difference": found["difference"],
+            "rule_error": found["standard_error"],
+            "rule_dates": found["past_dates"],
+        }
+    if choice.has_no_skill:
+        return "no_skill", facts
+    return ("simple_rule_better" if rule else choice.code), facts
+
+
+def _compared_with(other: str, ratio: Pooled) -> dict[str, Any]:
+    factor = float(np.exp(ratio.value))
+    error = None if ratio.error is None else factor * ratio.error
+    return {
+        "other": other,
+        "difference": _rounded(factor - 1.0),
+        "standard_error": _rounded(error),
+        "past_dates": ratio.cutoffs,
+    }
+
+
+def _compared(difference: float, error: float | None) -> str:
+    told = f"{abs(difference):.1%} {'better' if difference < 0.0 else 'worse'}"
+    return told if error is None else f"{told} (± {error:.1%})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _means(of_horizon: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Per model the means of its metrics over cutoffs, and their number."""
+    pairs = of_horizon.join(
+        pl.DataFrame(list(_METRICS.items()), schema=["metric", "target"], orient="row"), on=["metric", "target"]
+    )
+    means = (
+        pairs.sort("cutoff")
+        .group_by("model")
+        .agg(
+            pl.col("cutoff").filter(pl.col("value").is_not_null()).n_unique().cast(pl.Int64).alias("cutoffs"),
+            *(pl.col("value").filter(pl.col("metric") == metric).mean().alias(metric) for metric in _METRICS),
         )
-        if model == self.champion:
-            return f"Champion: {self.decision}. {numbers}"
-        if not self.contenders[model].gives("purchases"):
-            return f"{numbers} Cannot be champion: it does not forecast purchases."
-        if own["cutoffs"] < self.cutoffs:
-            return f"{numbers} Cannot be champion: others were scored on {self.cutoffs} cutoffs."
-        if model == self.baseline:
-            return f"{numbers} The best baseline; {self.champion} is champion."
-        if self.baseline and model not in self.worthy and not self.contenders[model].is_baseline:
-            gap = _told(self.gaps[model])
-            return f"{numbers} Does not beat the best baseline {self.baseline} beyond noise, score difference {gap}."
-        return f"{numbers} {self.champion} is champion with {self.spend[self.champion]['score']:.3f}."
-
-    def _about_unranked(self, model: str) -> str:
-        if not self.contenders[model].gives("spend"):
-            return "Does not forecast spend."
-        reasons = dict.fromkeys(gap.reason for gap in self.skipped if gap.model == model)
-        if model in self.spend:
-            reasons["Its score is undefined: nothing was spent, or all spent the same."] = None
-        stated = " ".join(reasons) or "No backtest window: too little history."
-        return f"Champion, {self.decision}. {stated}" if model == self.champion else f"Not evaluated. {stated}"
-
-    def _about_purchase(self, model: str) -> list[str]:
-        if model != self.purchase_champion:
-            return []
-        if model not in self.purchase_ranking:
-            return ["Serves p_purchase, unevaluated: the first configured model that gives it."]
-        text = f"Serves p_purchase: the lowest Brier score, {self.purchase[model]['brier']:.4f}"
-        if others := self.purchase_ranking[1:]:
-            text += f"; next {others[0]} with {self.purchase[others[0]]['brier']:.4f}"
-        return [f"{text}."]
+    )
+    return {row["model"]: row for row in means.iter_rows(named=True)}
 
 
-def _rows_of(means: pl.DataFrame, horizon_days: int) -> dict[str, dict[str, Any]]:
-    return {row["model"]: row for row in means.filter(pl.col("horizon_days") == horizon_days).iter_rows(named=True)}
+def _scores(of_horizon: pl.DataFrame) -> dict[str, dict[date, float]]:
+    """Per model its score at every cutoff where it is defined."""
+    rows = of_horizon.filter(pl.col("target") == "spend", pl.col("metric") == "score").drop_nulls("value")
+    found: dict[str, dict[date, float]] = {}
+    for model, cutoff, value in rows.sort("cutoff").select("model", "cutoff", "value").iter_rows():
+        found.setdefault(model, {})[cutoff] = value
+    return found
 
 
-def _told(gap: Difference) -> str:
-    if gap.value is None or gap.lower is None or gap.upper is None:
-        return "undefined"
-    return f"{gap.value:+.3f} (95 % interval {gap.lower:+.3f} to {gap.upper:+.3f})"
+def _best(scores: Mapping[str, Mapping[date, float]], models: Sequence[str]) -> str | None:
+    """The model with the lowest mean score; those scored on more cutoffs first, as an easy one alone must not win."""
+    scored = [model for model in models if model in scores]
+    return min(scored, key=lambda m: (-len(scores[m]), sum(scores[m].values()) / len(scores[m])), default=None)
+
+
+def _difference(
+    scores: Mapping[str, Mapping[date, float]], model: str, rule: str | None, horizon_days: int
+) -> dict[str, float | None]:
+    """How a model's score differs from that of the horizon's best rule, with a 95 % interval.
+
+    The interval is from the spread over cutoffs, and knows how far their windows overlap (`choice.pool`).
+    """
+    from scipy.special import stdtrit
+
+    value = lower = upper = None
+    shared = [cutoff for cutoff in scores.get(model, {}) if rule is not None and cutoff in scores[rule]]
+    if rule is not None and model != rule and shared:
+        gaps = np.array([scores[model][cutoff] - scores[rule][cutoff] for cutoff in shared])
+        pooled = pool(gaps, np.array(shared, dtype="datetime64[D]"), np.full(len(gaps), horizon_days))
+        value = pooled.value if pooled else None
+        if pooled and pooled.error is not None:
+            reach = float(stdtrit(pooled.cutoffs - 1, 0.975)) * pooled.error
+            lower, upper = pooled.value - reach, pooled.value + reach
+    return {"score_minus_best_baseline": value, "difference_lower": lower, "difference_upper": upper}

@@ -1,12 +1,17 @@
 """The definitions of all metrics, over weighted customers, so that one definition serves value and bootstrap.
 
-A scorer sorts its data once; called with weights (replicates × customers, e.g. how often each bootstrap replicate
-drew each customer) it returns every metric, one number per replicate. Ties are exact: customers with equal
-forecasts share their outcomes evenly, whatever the row order. An undefined metric is NaN.
+A scorer sorts its forecasts once; called with weights (replicates × customers, e.g. how often each bootstrap replicate
+drew each customer) it returns the metrics that are quoted, one number per replicate; `values` are all metrics of all
+customers. Ties are exact: customers with equal forecasts share their outcomes evenly, whatever the row order. An
+undefined metric is NaN.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +19,29 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Metrics = Mapping[str, Floats]
-Scorer = Callable[[Floats], Metrics]
-"""From weights (replicates × customers) to one number per metric and replicate."""
-ScorerOf = Callable[[Floats, Floats], Scorer]
-"""From forecasts and outcomes to their scorer."""
 
 DECILES = 10
+
+FLOOR = 0.01
+"""Deviances take forecasts to be at least this share of the mean outcome: a rule that says 0 of someone who then buys
+would be infinitely wrong."""
+
+
+class Scorer(Protocol):
+    """The metrics of a forecast: over weighted customers those that are quoted, of all customers all."""
+
+    def __call__(self, weights: Floats) -> Metrics:
+        """From weights (replicates × customers) to one number per quoted metric and replicate."""
+        ...
+
+    def values(self) -> Mapping[str, float]:
+        """All metrics of all customers."""
+        ...
+
+
+def _sums(weights: Floats, rows: Floats) -> Floats:
+    """Weighted sums of each row of numbers of customers; not by BLAS, whose threads cost more than they bring here."""
+    return np.asarray(np.einsum("rn,kn->kr", weights, rows), dtype=np.float64)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -34,17 +56,26 @@ class Order:
 
     rows: Integers
     group_ends: Integers
-    group_of_customer: Integers
 
     @classmethod
-    def descending(cls, key: Floats) -> "Order":
+    def descending(cls, key: Floats) -> Order:
         """Order by `key`; `group_ends` are the last positions of the groups of equal keys."""
-        rows = np.argsort(-key, kind="stable")
-        new_group = np.diff(key[rows]) != 0.0
-        group_of_position = np.concatenate([[0], np.cumsum(new_group)])
-        group_of_customer = np.empty_like(rows)
-        group_of_customer[rows] = group_of_position
-        return cls(rows, np.append(np.flatnonzero(new_group), len(key) - 1), group_of_customer)
+        rows = np.argsort(-key)
+        ordered = key[rows]
+        return cls(rows, np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(key) - 1))
+
+    @cached_property
+    def group_sizes(self) -> Integers:
+        """How many customers are in each group of equal keys."""
+        return np.diff(self.group_ends, prepend=-1)
+
+    @cached_property
+    def centered_ranks(self) -> Floats:
+        """Mid-ranks by customer, ties equal, with mean 0."""
+        middle = self.group_ends - 0.5 * (self.group_sizes - 1)
+        ranks = np.empty(len(self.rows))
+        ranks[self.rows] = np.repeat(middle - 0.5 * (len(self.rows) - 1), self.group_sizes)
+        return ranks
 
     def ordered(self, weights: Floats) -> Floats:
         """Weights in this order."""
@@ -56,24 +87,11 @@ class Order:
         at_ends = sums if sums.shape[1] == len(self.group_ends) else np.take(sums, self.group_ends, axis=1)
         return np.concatenate([np.zeros((len(sums), 1)), at_ends], axis=1)
 
-
-def rank_correlation(weights: Floats, a: Order, a_heads: Floats, b: Order, b_heads: Floats) -> Floats:
-    """Spearman correlation from centered mid-ranks, ties equal; NaN when either side is constant.
-
-    `a_heads` and `b_heads` are the weights cumulated in the orders `a` and `b`.
-    """
-
-    def centered_ranks(heads: Floats) -> Floats:
-        return _ratio(0.5 * (heads[:, 1:] + heads[:, :-1]), heads[:, -1:]) - 0.5
-
-    ranks_a, ranks_b = centered_ranks(a_heads), centered_ranks(b_heads)
-    product = np.take(ranks_a, a.group_of_customer, axis=1)
-    product *= np.take(ranks_b, b.group_of_customer, axis=1)
-    squares_a = np.einsum("rg,rg,rg->r", np.diff(a_heads), ranks_a, ranks_a)
-    squares_b = np.einsum("rg,rg,rg->r", np.diff(b_heads), ranks_b, ranks_b)
-    spread = np.sqrt(squares_a * squares_b)
-    # A constant side has mid-rank 0 up to rounding.
-    return _ratio(np.einsum("rn,rn->r", weights, product), np.where(spread > 1e-12 * a_heads[:, -1], spread, 0.0))
+    def correlation(self, other: Order) -> float:
+        """Spearman correlation with another order of the same customers; NaN when either is constant."""
+        own, others = self.centered_ranks, other.centered_ranks
+        spread = np.sqrt(np.sum(own * own) * np.sum(others * others))
+        return float(np.sum(own * others) / spread) if spread > 0.0 else np.nan
 
 
 @dataclass(frozen=True)
@@ -127,109 +145,221 @@ class GainsCurve:
         return np.array([np.interp(*points) for points in zip(customers, self.customers, heights, strict=True)])
 
 
-class AmountScorer:
-    """Metrics of an expected amount (spend, or a number of purchases) against the actual one."""
+@dataclass(frozen=True)
+class Deviance:
+    """A loss that is lowest in the mean for the true mean: twice the Bregman divergence of a convex potential.
 
-    def __init__(self, forecast: Floats, actual: Floats) -> None:
-        error = forecast - actual
-        self._moments = np.column_stack([np.abs(error), error * error, forecast, actual, actual * actual])
-        self._by_forecast, self._by_actual = Order.descending(forecast), Order.descending(actual)
-        self._by_error = np.argsort(np.abs(error), kind="stable")
-        self._errors = np.abs(error)[self._by_error]
-        self._forecast, self._actual = forecast[self._by_forecast.rows], actual[self._by_forecast.rows]
-        self._perfect = actual[self._by_actual.rows]
+    So it is with unit deviances (Jørgensen 1997), and with no other losses (Gneiting 2011, J. Am. Stat. Assoc. 106).
+    """
 
-    def curve(self, weights: Floats) -> GainsCurve:
-        """Return the gains curve in the order of the forecasts."""
-        ordered, cumulative = self._by_forecast.ordered(weights), self._by_forecast.cumulative
-        return GainsCurve(cumulative(ordered), cumulative(ordered * self._forecast), cumulative(ordered * self._actual))
+    potential: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
 
-    def perfect_curve(self, weights: Floats) -> GainsCurve:
-        """Return the gains curve of a forecast that knew the outcomes."""
-        ordered, cumulative = self._by_actual.ordered(weights), self._by_actual.cumulative
-        money = cumulative(ordered * self._perfect)
-        return GainsCurve(cumulative(ordered), money, money)
+    def losses(self, forecast: Floats, outcome: Outcome) -> Floats:
+        """One loss per customer; forecasts are raised to `FLOOR` times the mean outcome; NaN when nothing came."""
+        if outcome.mean == 0.0:
+            return np.full(len(forecast), np.nan)
+        forecast = np.maximum(forecast, FLOOR * outcome.mean)
+        gap = self.potential(outcome.values) - self.potential(forecast)
+        return np.maximum(2.0 * (gap - self.slope(forecast) * (outcome.values - forecast)), 0.0)
 
-    def purchases(self, weights: Floats) -> Metrics:
-        """Error and rank metrics that suit counts."""
-        by_forecast, by_actual = self._by_forecast, self._by_actual
-        return self._common(
-            weights,
-            by_forecast.cumulative(by_forecast.ordered(weights)),
-            by_actual.cumulative(by_actual.ordered(weights)),
+    def skill(self, loss: Floats, potential: Floats, mean: Floats) -> Floats:
+        """1 - mean loss / mean loss of the mean outcome told of everybody; NaN where all outcomes are the same.
+
+        `potential` and `mean`: the means over customers of the outcomes' potentials and of the outcomes.
+        """
+        of_mean = self.potential(mean)
+        constant = 2.0 * (potential - of_mean)
+        # What is left within rounding of the two terms is no scatter.
+        return 1.0 - _ratio(loss, np.where(constant > 1e-12 * np.abs(of_mean), constant, 0.0))
+
+
+TWEEDIE = Deviance(lambda y: -4.0 * np.sqrt(y), lambda mean: -2.0 / np.sqrt(mean))
+"""Tweedie deviance of power 1.5, between counts and Gamma amounts: for money that is mostly 0 and has a long tail."""
+
+POISSON = Deviance(lambda y: y * np.log(np.maximum(y, np.finfo(np.float64).tiny)), lambda mean: 1.0 + np.log(mean))
+"""Poisson deviance, for counts."""
+
+_SQUARED = Deviance(lambda y: 0.5 * y * y, lambda mean: mean)
+
+
+class Outcome:
+    """What came of the customers of a window, sorted once for all forecasts of it."""
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+        self.mean = float(values.mean()) if len(values) else 0.0
+
+    @cached_property
+    def order(self) -> Order:
+        """The order of a forecast that knew it."""
+        return Order.descending(self.values)
+
+    @cached_property
+    def descending(self) -> Floats:
+        """The outcomes, highest first."""
+        return self.values[self.order.rows]
+
+    def gini(self, weights: Floats) -> Floats:
+        """The Gini of a forecast that knew it."""
+        ordered = self.order.ordered(weights)
+        money = self.order.cumulative(ordered * self.descending)
+        return GainsCurve(self.order.cumulative(ordered), money, money).gini()
+
+
+def curve(order: Order, forecast: Floats, actual: Floats, weights: Floats) -> GainsCurve:
+    """The gains curve in an order of forecasts."""
+    ordered, rows = order.ordered(weights), order.rows
+    return GainsCurve(
+        order.cumulative(ordered),
+        order.cumulative(ordered * forecast[rows]),
+        order.cumulative(ordered * actual[rows]),
+    )
+
+
+class _Amounts:
+    """What errors of spend and of purchases have in common."""
+
+    def __init__(self, forecast: Floats, outcome: Outcome, deviance: Deviance) -> None:
+        error = forecast - outcome.values
+        self._forecast, self._outcome, self._deviance = forecast, outcome, deviance
+        self._absolute = np.abs(error)
+        self._squared, self._losses = error * error, deviance.losses(forecast, outcome)
+        self._rows = np.stack(
+            [
+                self._absolute,
+                self._squared,
+                forecast,
+                outcome.values,
+                self._losses,
+                deviance.potential(outcome.values),
+            ]
         )
 
-    def spend(self, weights: Floats) -> Metrics:
-        """All metrics of spend. `score` is the primary one, lower is better, free of units.
+    @cached_property
+    def order(self) -> Order:
+        """Customers by forecast."""
+        return Order.descending(self._forecast)
 
-        score = normalized MAE + (1 - normalized Gini) + |bias|: how far off per customer, how well ordered, how
-        far off in sum.
-        """
-        total = weights.sum(axis=1)
-        _, squared, _, actual, actual_squared = (weights @ self._moments).T
-        half = np.cumsum(np.take(weights, self._by_error, axis=1), axis=1) >= 0.5 * total[:, None]
-        curve, perfect = self.curve(weights), self.perfect_curve(weights)
-        best = perfect.gini()
-        scatter = actual_squared - _ratio(actual * actual, total)
-        common = self._common(weights, curve.customers, perfect.customers)
-        gini = _ratio(curve.gini(), np.where(best > 1e-12, best, 0.0))
-        return {
-            **common,
-            "medae": self._errors[np.argmax(half, axis=1)],
-            # Scatter within rounding of zero means that all customers spent the same.
-            "r2": 1.0 - _ratio(squared, np.where(scatter > 1e-12 * actual_squared, scatter, 0.0)),
-            "normalized_gini": gini,
-            "score": common["normalized_mae"] + (1.0 - gini) + np.abs(common["bias"]),
-            "decile_mape": curve.decile_mape(),
-            "top_10_share": curve.share_in_top(0.1),
-            "top_20_share": curve.share_in_top(0.2),
-        }
+    @property
+    def _everybody(self) -> Floats:
+        return np.ones((1, len(self._forecast)))
 
-    def _common(self, weights: Floats, forecast_heads: Floats, actual_heads: Floats) -> dict[str, Floats]:
+    def _common(self, weights: Floats, skill: str) -> dict[str, Floats]:
         total = weights.sum(axis=1)
-        absolute, squared, forecast, actual, _ = (weights @ self._moments).T
+        absolute, squared, forecast, actual, losses, potential = _sums(weights, self._rows)
+        loss, mean = _ratio(losses, total), _ratio(actual, total)
         return {
             "mae": _ratio(absolute, total),
             "rmse": np.sqrt(_ratio(squared, total)),
             "bias": _ratio(forecast - actual, actual),
             "normalized_mae": _ratio(absolute, actual),
-            "spearman": rank_correlation(weights, self._by_forecast, forecast_heads, self._by_actual, actual_heads),
+            skill: self._deviance.skill(loss, _ratio(potential, total), mean),
+        }
+
+    def _values(self, quoted: Metrics, deviance: str) -> dict[str, float]:
+        found = {metric: float(value[0]) for metric, value in quoted.items()}
+        found["spearman"] = self.order.correlation(self._outcome.order)
+        found[deviance] = float(self._losses.mean())
+        return found
+
+
+class SpendScorer(_Amounts):
+    """Metrics of an expected amount of money against the actual one."""
+
+    def __init__(self, forecast: Floats, outcome: Outcome) -> None:
+        super().__init__(forecast, outcome, TWEEDIE)
+
+    def curve(self, weights: Floats) -> GainsCurve:
+        """Return the gains curve in the order of the forecasts."""
+        return curve(self.order, self._forecast, self._outcome.values, weights)
+
+    def __call__(self, weights: Floats) -> Metrics:
+        """Errors, order, deciles and skill."""
+        return self._quoted(weights, self.curve(weights))
+
+    def values(self) -> Mapping[str, float]:
+        """All metrics, with median error, r2, what the best tenths hold, and `score`.
+
+        score = normalized MAE + (1 - normalized Gini) + |bias|, lower is better: how far off per customer, how well
+        ordered, how far off in sum. It is told, and decides nothing: it can be lowered by a wrong mean.
+        """
+        gains = self.curve(self._everybody)
+        found = self._values(self._quoted(self._everybody, gains), "tweedie_deviance")
+        middle = (len(self._absolute) - 1) // 2
+        actual = self._outcome.values
+        squares = float(np.sum(actual * actual))
+        scatter = squares - len(actual) * self._outcome.mean**2
+        found["medae"] = float(np.partition(self._absolute, middle)[middle])
+        # Scatter within rounding of zero means that all customers spent the same.
+        found["r2"] = 1.0 - float(self._squared.sum()) / scatter if scatter > 1e-12 * squares else np.nan
+        found["score"] = found["normalized_mae"] + (1.0 - found["normalized_gini"]) + abs(found["bias"])
+        found["top_10_share"] = float(gains.share_in_top(0.1)[0])
+        found["top_20_share"] = float(gains.share_in_top(0.2)[0])
+        return found
+
+    def _quoted(self, weights: Floats, gains: GainsCurve) -> dict[str, Floats]:
+        best = self._outcome.gini(weights)
+        return {
+            **self._common(weights, "tweedie_skill"),
+            "normalized_gini": _ratio(gains.gini(), np.where(best > 1e-12, best, 0.0)),
+            "decile_mape": gains.decile_mape(),
         }
 
 
-class ProbabilityScorer:
+class PurchasesScorer(_Amounts):
+    """Metrics of an expected number of purchases against the actual one."""
+
+    def __init__(self, forecast: Floats, outcome: Outcome) -> None:
+        super().__init__(forecast, outcome, POISSON)
+
+    def __call__(self, weights: Floats) -> Metrics:
+        """Errors and skill."""
+        return self._common(weights, "poisson_skill")
+
+    def values(self) -> Mapping[str, float]:
+        """All metrics, with the correlation of ranks."""
+        return self._values(self(self._everybody), "poisson_deviance")
+
+
+class PurchaseScorer:
     """Metrics of a probability against whether it happened (1.0 or 0.0)."""
 
-    def __init__(self, probability: Floats, happened: Floats) -> None:
-        self._order = Order.descending(probability)
-        self._probability, self._happened = probability[self._order.rows], happened[self._order.rows]
+    def __init__(self, probability: Floats, outcome: Outcome) -> None:
+        self._probability, self._happened = probability, outcome.values
         # A certainty that turned out wrong has an infinite log loss; bounded at the precision of a float.
         tiny = np.finfo(np.float64).eps
         bounded = np.clip(probability, tiny, 1.0 - tiny)
-        log_loss = -(happened * np.log(bounded) + (1.0 - happened) * np.log1p(-bounded))
-        self._losses = np.column_stack([np.square(probability - happened), log_loss])
+        log_loss = -(self._happened * np.log(bounded) + (1.0 - self._happened) * np.log1p(-bounded))
+        self._rows = np.stack([np.square(probability - self._happened), log_loss, self._happened])
 
-    def purchase(self, weights: Floats) -> Metrics:
-        """AUC (ties count half), Brier score, log loss and expected calibration error by decile."""
-        brier, log_loss = (weights @ self._losses).T
+    @cached_property
+    def _order(self) -> Order:
+        return Order.descending(self._probability)
+
+    def __call__(self, weights: Floats) -> Metrics:
+        """AUC (ties count half), Brier score and its skill, log loss and expected calibration error by decile."""
         total = weights.sum(axis=1)
-        ordered, cumulative = self._order.ordered(weights), self._order.cumulative
-        curve = GainsCurve(
-            cumulative(ordered), cumulative(ordered * self._probability), cumulative(ordered * self._happened)
-        )
-        positives, negatives = curve.actual, curve.customers - curve.actual
+        brier, log_loss, share = (_ratio(summed, total) for summed in _sums(weights, self._rows))
+        gains = curve(self._order, self._probability, self._happened, weights)
+        positives, negatives = gains.actual, gains.customers - gains.actual
         above = np.einsum("rg,rg->r", np.diff(negatives), 0.5 * (positives[:, 1:] + positives[:, :-1]))
         return {
             "auc": _ratio(above, positives[:, -1] * negatives[:, -1]),
-            "brier": _ratio(brier, total),
-            "log_loss": _ratio(log_loss, total),
-            "calibration_error": curve.calibration_error(),
+            "brier": brier,
+            "brier_skill": _SQUARED.skill(brier, 0.5 * share, share),
+            "log_loss": log_loss,
+            "calibration_error": gains.calibration_error(),
         }
 
+    def values(self) -> Mapping[str, float]:
+        """All metrics: the quoted ones."""
+        return {metric: float(value[0]) for metric, value in self(np.ones((1, len(self._probability)))).items()}
 
-SCORERS: Mapping[str, ScorerOf] = {
-    "spend": lambda forecast, actual: AmountScorer(forecast, actual).spend,
-    "purchases": lambda forecast, actual: AmountScorer(forecast, actual).purchases,
-    "purchase": lambda forecast, actual: ProbabilityScorer(forecast, actual).purchase,
+
+SCORERS: Mapping[str, Callable[[Floats, Outcome], Scorer]] = {
+    "spend": SpendScorer,
+    "purchases": PurchasesScorer,
+    "purchase": PurchaseScorer,
 }
 """The scorer of every target."""

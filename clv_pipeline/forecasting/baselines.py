@@ -1,146 +1,307 @@
-"""Forecasts without estimation: what a customer did goes on. The yardsticks that a model has to beat.
+"""Forecasts without a model: what customers did goes on. The yardsticks that families are held against.
 
-Baselines are hard to beat (Wübben & Wangenheim 2008, J. of Marketing 72, "Instant customer base analysis").
-Each is a rule: an expression over the customers frame, and the length of history that it needs.
+Simple rules are hard to beat (Wübben & Wangenheim 2008, J. of Marketing 72, "Instant customer base analysis"). They are
+evaluated everywhere, and serve only where nothing else is configured. None of them says who is still a customer.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from clv_pipeline.forecasting.frames import floats, forecast_frame, uniform_discount
+from clv_pipeline.forecasting.frames import Floats, floats
+from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.look_ahead import present_values
+from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import (
     CUSTOMER_COLUMNS,
+    PIECES_DAYS,
     FitReport,
-    Target,
     TrainingData,
     Verdict,
     require_columns,
+    window_columns,
 )
 
-DAYS_BACK = 365  # "the same window last year" starts 365 days before the cutoff, as in the customers frame
+DAYS_BACK = 365
+"""The same window last year begins so many days before the cutoff, as in the customers frame."""
+
+_HIATUS_CANDIDATES = 100
+_FEWEST_ROWS = 100
 
 
-class BaselineModel(ABC):
-    """A rule that needs no fit; subclasses say the two expressions and the history that they need."""
+class Rule(Protocol):
+    """A rule as of one cutoff: what it says of a horizon, and why it cannot say it."""
 
-    name: ClassVar[str]
-    targets: ClassVar[frozenset[Target]] = frozenset({"purchases", "spend"})
-    is_baseline: ClassVar[bool] = True
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a reader wants to know of it."""
+        ...
 
-    @abstractmethod
-    def purchases(self, horizon_days: int) -> pl.Expr:
-        """Return the expected purchase days within the horizon."""
+    def obstacle(self, horizon_days: int) -> str | None:
+        """Why this horizon cannot be forecast; None when it can."""
+        ...
 
-    @abstractmethod
-    def spend(self, horizon_days: int) -> pl.Expr:
-        """Return the expected spend within the horizon, in money; the caller clips it at 0."""
+    def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """Expected purchase days."""
+        ...
 
-    def obstacle(self, horizon_days: int, history_days: int) -> str | None:
-        """Say why this horizon cannot be forecast from so much history; None when it can."""
-        return None
+    def spend(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """Expected spend."""
+        ...
 
-    def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> "FittedBaseline":
-        """Note the length of history; nothing is estimated."""
-        history = training.history_days
-        obstacles = [reason for h in horizons_days if (reason := self.obstacle(h, history))]
-        served = len(obstacles) < len(horizons_days)
-        verdict: Verdict = "ok" if served and history > 0 else "no_training_data"
-        notes = " ".join(["A rule; nothing is estimated.", *obstacles])
-        report = FitReport(self.name, training.cutoff, {"history_days": history}, training.customers, verdict, notes)
-        return FittedBaseline(self, report)
+    def p_purchase(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """P(at least one purchase)."""
+        ...
 
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A rule together with the length of history as of its cutoff."""
+    """A rule together with its report."""
 
-    rule: BaselineModel
+    rule: Rule
     report: FitReport
 
     def can_forecast(self, horizon_days: int) -> bool:
-        """Whether history is long enough for the rule."""
-        return self.rule.obstacle(horizon_days, self.report.parameters["history_days"]) is None
+        """Whether there is history enough for the rule."""
+        return self.rule.obstacle(horizon_days) is None
 
-    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
-        """Apply the rule; money is taken to flow evenly over the horizon when it is discounted."""
+    def forecast(
+        self,
+        customers: pl.DataFrame,
+        days: Sequence[int],
+        annual_discount_rate: float = 0.0,
+        *,
+        with_outlook: bool = False,
+    ) -> Paths:
+        """Apply the rule at each day; between the days that are asked for, money flows evenly. It has no outlook."""
         require_columns(customers, CUSTOMER_COLUMNS, "customers")
-        obstacle = self.rule.obstacle(horizon_days, self.report.parameters["history_days"])
-        if obstacle:
-            raise ValueError(f"{self.rule.name}: {obstacle}")
-        values = customers.select(
-            self.rule.purchases(horizon_days).alias("purchases"),
-            # Returns that are netted can make a past window negative; a forecast of spend cannot be.
-            self.rule.spend(horizon_days).clip(lower_bound=0.0).alias("spend"),
+        for day in days:
+            if obstacle := self.rule.obstacle(day):
+                raise ValueError(f"{self.report.model}: {obstacle}")
+        ascending = sorted(days)
+        shape = (customers.height, len(days))
+
+        def each(read: Any) -> Floats:
+            columns = [read(customers, day) for day in ascending]
+            return np.column_stack(columns) if columns else np.empty(shape)
+
+        # Netted returns can make a past window negative; a forecast of spend cannot be.
+        spend = np.maximum(each(self.rule.spend), 0.0)
+        flows = np.diff(spend, axis=1, prepend=0.0)
+        discounted = np.cumsum(
+            flows * present_values(np.array(ascending, dtype=np.float64), annual_discount_rate), axis=1
         )
-        spend = floats(values, "spend")
-        return forecast_frame(
-            self.rule.name,
-            customers,
-            expected_purchases=floats(values, "purchases"),
-            expected_spend=spend,
-            discounted_spend=spend * uniform_discount(horizon_days, annual_discount_rate),
+        order = [ascending.index(day) for day in days]
+        return Paths(
+            model=self.report.model,
+            customer_id=customers["customer_id"],
+            days=tuple(days),
+            purchases=each(self.rule.purchases)[:, order],
+            p_purchase=each(self.rule.p_purchase)[:, order],
+            spend=spend[:, order],
+            discounted_spend=np.maximum(discounted[:, order], 0.0),
         )
 
 
-class OwnRate(BaselineModel):
-    """The customer's own repeat rate goes on, at their mean spend per purchase day.
+class Baseline(ABC):
+    """A model that is a rule; subclasses say which, as of a cutoff."""
 
-    A customer of the cutoff day has no tenure and no repeat: 0.
-    """
+    name: ClassVar[str]
+    is_baseline: ClassVar[bool] = True
+
+    @abstractmethod
+    def rule(self, training: TrainingData) -> Rule:
+        """The rule as of the cutoff."""
+
+    def fit(self, ground: Ground) -> FittedBaseline:
+        """Note what the rule needs."""
+        training = ground.training
+        rule = self.rule(training)
+        obstacles = {day: reason for day in PIECES_DAYS if (reason := rule.obstacle(day))}
+        verdict: Verdict = "ok" if len(obstacles) < len(PIECES_DAYS) and training.customers else "no_training_data"
+        notes = " ".join(["A rule; no process is estimated.", *dict.fromkeys(obstacles.values())])
+        codes = ("rule", "too_little_history") if obstacles else ("rule",)
+        report = FitReport(self.name, training.cutoff, rule.parameters, training.customers, verdict, notes, codes)
+        return FittedBaseline(rule, report)
+
+
+@dataclass(frozen=True)
+class _History:
+    """What rules know of a shop: the days of its history. P(buy) follows from purchases as in a Poisson process."""
+
+    days: int
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"history_days": self.days}
+
+    def obstacle(self, horizon_days: int) -> str | None:
+        return None
+
+    def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        raise NotImplementedError
+
+    def p_purchase(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        return np.asarray(-np.expm1(-self.purchases(customers, horizon_days)), dtype=np.float64)
+
+
+class OwnRate(Baseline):
+    """The customer's own repeat rate goes on, at their mean spend per purchase day; no tenure, no rate."""
 
     name = "own_rate"
 
-    def purchases(self, horizon_days: int) -> pl.Expr:
-        """Return frequency / tenure × horizon."""
-        rate = pl.col("frequency") / pl.col("tenure_days")
-        return pl.when(pl.col("tenure_days") > 0).then(rate * horizon_days).otherwise(0.0)
-
-    def spend(self, horizon_days: int) -> pl.Expr:
-        """Return the expected purchases × revenue per purchase day."""
-        return self.purchases(horizon_days) * pl.col("revenue") / (pl.col("frequency") + 1)
+    def rule(self, training: TrainingData) -> Rule:
+        """The customer's own rate."""
+        return _OwnRate(training.history_days)
 
 
-class LastWindow(BaselineModel):
+@dataclass(frozen=True)
+class _OwnRate(_History):
+    def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        repeats, tenure = floats(customers, "frequency"), floats(customers, "tenure_days")
+        rate = np.divide(repeats, tenure, out=np.zeros_like(repeats), where=tenure > 0.0)
+        return np.asarray(rate * horizon_days, dtype=np.float64)
+
+    def spend(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        each = floats(customers, "revenue") / (floats(customers, "frequency") + 1.0)
+        return self.purchases(customers, horizon_days) * each
+
+
+class LastWindow(Baseline):
     """The next window is like the one just ended, (cutoff - h, cutoff]."""
 
     name = "last_window"
 
-    def purchases(self, horizon_days: int) -> pl.Expr:
-        """Return the purchase days of the window just ended."""
-        return pl.col("purchases_last_window")
-
-    def spend(self, horizon_days: int) -> pl.Expr:
-        """Return the spend of the window just ended."""
-        return pl.col("spend_last_window")
-
-    def obstacle(self, horizon_days: int, history_days: int) -> str | None:
-        """A window that is longer than history would be compared with a part of itself."""
-        if history_days >= horizon_days:
-            return None
-        return f"Cannot forecast {horizon_days} days from {history_days} days of history."
+    def rule(self, training: TrainingData) -> Rule:
+        """The window just ended."""
+        return _PastWindow(training.history_days, "last_window", "Cannot forecast more days than history has.")
 
 
-class SameWindowLastYear(BaselineModel):
+class SameWindowLastYear(Baseline):
     """The next window is like (cutoff - 365, cutoff - 365 + h]: the naive seasonal rule."""
 
     name = "same_window_last_year"
 
-    def purchases(self, horizon_days: int) -> pl.Expr:
-        """Return the purchase days of that window last year."""
-        return pl.col("purchases_same_window_last_year")
+    def rule(self, training: TrainingData) -> Rule:
+        """The window a year ago."""
+        told = "Cannot forecast without a year of history, nor more than a year."
+        return _PastWindow(training.history_days, "same_window_last_year", told)
 
-    def spend(self, horizon_days: int) -> pl.Expr:
-        """Return the spend of that window last year."""
-        return pl.col("spend_same_window_last_year")
 
-    def obstacle(self, horizon_days: int, history_days: int) -> str | None:
-        """The whole window a year back must lie inside history: neither before it nor after the cutoff."""
-        if horizon_days > DAYS_BACK:
-            return f"Cannot forecast {horizon_days} days: that window, a year back, ends after the cutoff."
-        if history_days < DAYS_BACK:
-            return f"Cannot forecast {horizon_days} days: {history_days} days of history, a year back needs 365."
-        return None
+@dataclass(frozen=True)
+class _PastWindow(_History):
+    window: str
+    told: str
+
+    def obstacle(self, horizon_days: int) -> str | None:
+        """The whole past window must lie inside history."""
+        is_last = self.window == "last_window"
+        is_inside = self.days >= (horizon_days if is_last else DAYS_BACK)
+        return None if is_inside and (is_last or horizon_days <= DAYS_BACK) else self.told
+
+    def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        return self._read(customers, horizon_days, "purchases")
+
+    def spend(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        return self._read(customers, horizon_days, "spend")
+
+    def _read(self, customers: pl.DataFrame, horizon_days: int, what: str) -> Floats:
+        column = f"{what}_{self.window}:{horizon_days}"
+        require_columns(customers, window_columns(horizon_days), "customers")
+        return floats(customers, column)
+
+
+class HiatusRule(Baseline):
+    """Who has been idle for longer than c days is gone; the others do as the others did.
+
+    c is the cut whose two shares of buyers have the best Brier score in completed windows. The share of rightly
+    classified customers, as in the paper, would choose "everybody is inactive" wherever fewer than half come back.
+    """
+
+    name = "hiatus"
+
+    def rule(self, training: TrainingData) -> Rule:
+        """Choose c on the longest piece that windows have completed, and read both sides' means of each piece."""
+        windows = training.completed_windows
+        over = [
+            days
+            for days in PIECES_DAYS
+            if not windows.is_empty() and windows[f"actual_purchases_{days}"].count() >= _FEWEST_ROWS
+        ]
+        if not over:
+            return Hiatus(0.0, {})
+        known = windows.filter(pl.col(f"actual_purchases_{over[-1]}").is_not_null())
+        cut = _best_cut(floats(known, "days_since_last"), floats(known, f"actual_purchases_{over[-1]}") > 0.0)
+        sides: dict[int, Mapping[str, tuple[float, float]]] = {}
+        for days in over:
+            rows = windows.filter(pl.col(f"actual_purchases_{days}").is_not_null())
+            active = floats(rows, "days_since_last") <= cut
+            purchases, spend = floats(rows, f"actual_purchases_{days}"), floats(rows, f"actual_spend_{days}")
+            read = {"purchases": purchases, "spend": spend, "p_purchase": (purchases > 0.0).astype(np.float64)}
+            sides[days] = {what: _shrunk_means(values, active) for what, values in read.items()}
+        return Hiatus(cut, sides)
+
+
+@dataclass(frozen=True)
+class Hiatus:
+    """The cut c in days, and by piece the means of the active and of the others."""
+
+    days: float
+    sides: Mapping[int, Mapping[str, tuple[float, float]]]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The cut and the means."""
+        means = {str(days): {what: list(both) for what, both in read.items()} for days, read in self.sides.items()}
+        return {"hiatus_days": self.days, "means": means}
+
+    def obstacle(self, horizon_days: int) -> str | None:
+        """Completed windows must be as long; between their pieces means are interpolated."""
+        if self.sides and horizon_days <= max(self.sides):
+            return None
+        return "Cannot forecast longer than windows that are over."
+
+    def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """The mean of the customer's side."""
+        return self._read(customers, horizon_days, "purchases")
+
+    def spend(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """The mean of the customer's side."""
+        return self._read(customers, horizon_days, "spend")
+
+    def p_purchase(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
+        """The share of buyers of the customer's side."""
+        return self._read(customers, horizon_days, "p_purchase")
+
+    def _read(self, customers: pl.DataFrame, horizon_days: int, what: str) -> Floats:
+        days = [0, *self.sides]
+        means = [np.maximum.accumulate([0.0, *(side[what][place] for side in self.sides.values())]) for place in (0, 1)]
+        active, idle = (float(np.interp(horizon_days, days, mean)) for mean in means)
+        return np.where(floats(customers, "days_since_last") <= self.days, active, idle)
+
+
+def _best_cut(idle: Floats, buyers: NDArray[np.bool_]) -> float:
+    """Of the percentiles of idle time, the cut with the best Brier score; of equally good ones the shortest."""
+    candidates = np.unique(np.quantile(idle, np.linspace(0.0, 1.0, _HIATUS_CANDIDATES + 1), method="lower"))
+    brier = [
+        float(np.mean((np.where(idle <= days, *_shrunk_means(buyers, idle <= days)) - buyers) ** 2))
+        for days in candidates
+    ]
+    return float(candidates[int(np.argmin(brier))])
+
+
+def _shrunk_means(values: Any, active: NDArray[np.bool_]) -> tuple[float, float]:
+    """Means of the active and of the others, shrunk by one customer of the whole: never 0 or 1 of buyers."""
+    whole = (float(np.sum(values)) + 0.5 * float(np.any(values))) / (len(values) + 1.0)
+    first, second = ((float(np.sum(values[side])) + whole) / (float(side.sum()) + 1.0) for side in (active, ~active))
+    return first, second
+
+
+BASELINES: tuple[type[Baseline], ...] = (OwnRate, LastWindow, SameWindowLastYear, HiatusRule)

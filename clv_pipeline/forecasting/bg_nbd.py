@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, Parameters
+from clv_pipeline.forecasting.buy_till_you_die import Parameters, PoissonWhileAlive
 from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 
@@ -20,23 +20,19 @@ _ROWS_AT_ONCE = 4096
 _TAIL = 38.0
 
 
-class BgNbd(BuyTillYouDie):
-    """BG/NBD (Fader, Hardie & Lee 2005) with Gamma-Gamma spend."""
+class BgNbd(PoissonWhileAlive):
+    """BG/NBD (Fader, Hardie & Lee 2005)."""
 
     name = "bg_nbd"
     parameter_names = ("r", "alpha", "a", "b")
     # On time scaled so that the longest T is 1: a neutral start, one like the published fits, one with little
     # dropout.
     starts = ((1.1, 1.1, 1.1, 1.1), (0.25, 0.1, 0.8, 2.5), (0.7, 0.1, 0.15, 3.5))
+    prior = ((-0.5, 1.5), (2.0, 2.0), (-0.3, 2.0), (1.0, 2.0))
 
     def new_fitter(self) -> Any:
         """Create a BetaGeoFitter without penalty."""
         return lifetimes().BetaGeoFitter()
-
-    def no_dropout(self, rate: float) -> dict[str, float]:
-        """Return a = 0 and a gamma prior worth one purchase at the rate; at rate 0 no prior at all."""
-        prior = {"r": 1.0, "alpha": 1.0 / rate} if rate > 0.0 else {"r": 0.0, "alpha": 1.0}
-        return {**prior, "a": 0.0, "b": 1.0}
 
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Log-likelihood of each history (eq. 3, in the log form of Fader & Hardie's note 004)."""

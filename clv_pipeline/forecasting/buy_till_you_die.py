@@ -1,8 +1,11 @@
-"""Buy-till-you-die models: how a purchase process and a spend model become a fit, a verdict and a forecast.
+"""Buy-till-you-die processes: how histories of purchases become parameters, a verdict, and a path ahead.
 
-A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter, its starts and its formulas.
-The likelihood needs only the distinct (x, t_x, T) with their counts; x, t_x and T are in weeks, as published.
+A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter, its starts and its formulas. What it
+says of money, season and single customers is said elsewhere. The likelihood needs only the distinct (x, t_x, T) with
+their counts; x, t_x and T are in weeks, as published.
 """
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,54 +14,50 @@ from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from clv_pipeline.forecasting import gamma_gamma
-from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats, floats, forecast_frame
-from clv_pipeline.forecasting.gamma_gamma import SpendModel
-from clv_pipeline.forecasting.maximum_likelihood import WITHIN_LIMITS, Estimate, maximize, worst
-from clv_pipeline.forecasting.protocol import (
-    ALL_TARGETS,
-    COUNT_COLUMNS,
-    CUSTOMER_COLUMNS,
-    FitReport,
-    Target,
-    TrainingData,
-    Verdict,
-    require_columns,
-)
+from clv_pipeline.forecasting.frames import Floats, floats
+from clv_pipeline.forecasting.maximum_likelihood import WITHIN_LIMITS, Estimate, maximize
+from clv_pipeline.forecasting.protocol import COUNT_COLUMNS, Verdict
 
 DAYS_PER_WEEK = 7.0
 # Rows that a fit takes at most: of more distinct histories, similar ones are merged.
 ROWS_TO_FIT = 50_000
+# Rows that a fit by the prior takes at most.
+ROWS_BY_PRIOR = 5_000
 # Rows on which the starts compete; the winner goes on to all of them.
 _ROWS_TO_START = 2_000
 # First and following sides of merged cells, in square roots of days.
 _CELL, _CELL_GROWTH = 0.125, np.sqrt(2.0)
 # Parameters that are times: the others do not depend on the unit of time.
 _TIMES = ("alpha", "beta")
-# Gauss-Legendre nodes in time for discounting: within 1e-4 of the exact integral at a horizon of a year.
-_DISCOUNT_NODES = 5
+# Where a search by the prior may go, in logs.
+_LOG_LIMITS = (-8.0, 10.0)
+_GRADIENT_STEP = 1e-4
 
 Parameters = Mapping[str, float]
 
 
+@dataclass(frozen=True)
 class BuyTillYouDie(ABC):
-    """A purchase process with drop-out and Gamma-Gamma spend; the base of BG/NBD and its relatives."""
+    """A purchase process with drop-out; the base of BG/NBD and its relatives. Fields are chosen before the fit."""
 
     name: ClassVar[str]
-    targets: ClassVar[frozenset[Target]] = ALL_TARGETS
-    is_baseline: ClassVar[bool] = False
     parameter_names: ClassVar[tuple[str, ...]]
     starts: ClassVar[tuple[tuple[float, ...], ...]]
+    prior: ClassVar[tuple[tuple[float, float], ...]]
+    """Mean and deviation of the logarithm of each parameter (times in weeks): what decides where data do not. As wide
+    as published fits of all kinds of shops lie apart."""
+    remembers_last: ClassVar[bool] = False
+    """Whether the path ahead depends on when the last purchase was; not for a process of Poisson purchases."""
+
+    @property
+    def given(self) -> Mapping[str, float]:
+        """Parameters that are not estimated with the others."""
+        return {}
 
     @abstractmethod
     def new_fitter(self) -> Any:
         """Create the lifetimes fitter of the process, without penalty."""
-
-    @abstractmethod
-    def no_dropout(self, rate: float) -> dict[str, float]:
-        """Return the parameters that express 'everybody buys on at about this weekly rate', the fallback."""
 
     @abstractmethod
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
@@ -67,6 +66,108 @@ class BuyTillYouDie(ABC):
     @abstractmethod
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Return P(alive at T) of each history."""
+
+    @abstractmethod
+    def path_if_alive(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats
+    ) -> tuple[Floats, Floats]:
+        """E[purchases in (T, T + t] | alive] and P(at least one | alive) at every t: shape (histories, len(weeks)).
+
+        A process that does not `remembers_last` does not read t_x.
+        """
+
+    def expected_rate(self, parameters: Parameters, ages: Floats) -> Floats:
+        """Expected repeat purchases per week of a new customer at these ages in weeks, over the week around each."""
+        grid = np.arange(0.0, float(ages.max(initial=1.0)) + 3.0)
+        none = np.zeros(1)
+        grown, _ = self.path_if_alive(parameters, none, none, np.full(1, 1e-9), np.maximum(grid, 1e-9))
+        rates = np.maximum(np.diff(grown[0]), 1e-12)
+        return np.asarray(np.interp(ages, grid[:-1] + 0.5, rates), dtype=np.float64)
+
+    def estimate(self, counts: pl.DataFrame, similar: ProcessFit | None = None, rows: int = ROWS_TO_FIT) -> ProcessFit:
+        """Estimate from distinct histories (COUNT_COLUMNS, times in days): by maximum likelihood through lifetimes.
+
+        Where the likelihood has no optimum, or one at the edge of what is plausible, the weak `prior` decides what the
+        data leave open; the verdict stays, the note says so. `similar`: a fit of this process on nearly these data,
+        from which one search is enough. `rows`: similar histories are merged down to so many.
+        """
+        # A customer of the cutoff day itself has been watched for no time: T = 0 adds nothing to the likelihood.
+        watched = counts.filter(pl.col("tenure_days") > 0)
+        if watched.is_empty():
+            return self._by_prior(watched, "no_training_data", "Nobody bought before the cutoff day.")
+        histories = merge_similar(watched, rows)
+        if not (watched["frequency"] > 0).any():
+            return self._by_prior(histories, "degenerate", "No customer bought twice.")
+        if similar is not None and similar.verdict != "ok":
+            return self._by_prior(histories, similar.verdict, "As on the calendar, the data do not decide.")
+        found = self._maximum(histories, similar)
+        if found is None:
+            return self._by_prior(histories, "not_converged", "No start converged.")
+        if found.verdict != "ok":
+            return self._by_prior(histories, found.verdict, found.note)
+        merged = f"{watched.height} histories were merged into {histories.height} similar ones to fit on."
+        note = merged if histories.height < watched.height else ""
+        return ProcessFit(self, found.parameters, found.standard_errors, found.log_likelihood, "ok", note)
+
+    def _maximum(self, histories: pl.DataFrame, similar: ProcessFit | None) -> Estimate | None:
+        longest = float(np.max(floats(histories, "tenure_days"))) / DAYS_PER_WEEK
+
+        def scaled(parameters: Parameters) -> list[float]:
+            return [parameters[name] / (longest if name in _TIMES else 1.0) for name in self.parameter_names]
+
+        if similar is not None:
+            found = self._maximum_from([scaled(similar.parameters)], histories)
+            return found or self._maximum_from(self.starts, histories)
+        few = merge_similar(histories, _ROWS_TO_START)
+        best = self._maximum_from(self.starts, few)
+        if best is None or best.verdict != "ok" or few.height == histories.height:
+            return best
+        return self._maximum_from([scaled(best.parameters)], histories) or self._maximum_from(self.starts, histories)
+
+    def _maximum_from(self, starts: Sequence[Sequence[float]], histories: pl.DataFrame) -> Estimate | None:
+        x, t_x, T, n = _columns(histories)
+
+        def log_likelihood(parameters: Parameters) -> float:
+            return float(np.sum(n * self.log_likelihood_rows(parameters, x, t_x, T)))
+
+        arguments = {"frequency": x, "recency": t_x, "T": T, "weights": n, **WITHIN_LIMITS}
+        return maximize(self.new_fitter, arguments, log_likelihood, starts)
+
+    def _by_prior(self, histories: pl.DataFrame, verdict: Verdict, why: str) -> ProcessFit:
+        """The parameters of the greatest posterior density; without histories those of the prior's centre."""
+        from scipy.optimize import minimize
+
+        mean, deviation = (np.array(column) for column in zip(*self.prior, strict=True))
+        rows = _columns(merge_similar(histories, ROWS_BY_PRIOR))
+
+        def objective(logs: Floats) -> tuple[float, Floats]:
+            likelihood, slope = self.log_likelihood_and_slope(logs, *rows)
+            off = (logs - mean) / deviation
+            return 0.5 * float(off @ off) - likelihood, off / deviation - slope
+
+        found = minimize(objective, mean, jac=True, method="L-BFGS-B", bounds=[_LOG_LIMITS] * len(mean))
+        likelihood, _ = self.log_likelihood_and_slope(found.x, *rows)
+        note = f"{why} A weak prior, as other shops are, decides what the data leave open."
+        return ProcessFit(self, self._named(found.x), {}, likelihood, verdict, note)
+
+    def log_likelihood_and_slope(
+        self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
+    ) -> tuple[float, Floats]:
+        """Log-likelihood of n customers of each history, and its derivatives by the logs of the parameters."""
+
+        def likelihood(logs: Floats) -> float:
+            return float(np.sum(n * self.log_likelihood_rows(self._named(logs), x, t_x, T))) if len(x) else 0.0
+
+        steps = _GRADIENT_STEP * np.eye(len(logs))
+        slope = [(likelihood(logs + step) - likelihood(logs - step)) / (2.0 * _GRADIENT_STEP) for step in steps]
+        return likelihood(logs), np.array(slope)
+
+    def _named(self, logs: Floats) -> dict[str, float]:
+        return {**dict(zip(self.parameter_names, np.exp(logs).tolist(), strict=True)), **self.given}
+
+
+class PoissonWhileAlive(BuyTillYouDie):
+    """A process whose purchases are Poisson while the customer lives: what is ahead does not hang on the last one."""
 
     @abstractmethod
     def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
@@ -78,78 +179,41 @@ class BuyTillYouDie(ABC):
     ) -> Floats:
         """Return P(at least one purchase in (T, T + t]) of each history, given P(alive)."""
 
-    def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> "FittedBuyTillYouDie":
-        """Fit process and spend by maximum likelihood; one fit serves every horizon.
+    def path_if_alive(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats
+    ) -> tuple[Floats, Floats]:
+        """From the two that subclasses give; t_x is not read."""
+        ones = np.ones_like(x)
+        probable = [self.probability_of_purchase(parameters, ones, x, T, float(t)) for t in weeks]
+        expected = self.expected_purchases_if_alive(parameters, x, T, weeks)
+        at_least_one = np.column_stack(probable) if probable else np.empty((len(x), 0))
+        return expected, np.minimum(at_least_one, np.minimum(expected, 1.0))
 
-        `report.parameters` holds the process parameters (weeks), p, q, v and the spend log-likelihood when
-        Gamma-Gamma is used, and `mean_spend` and `pseudo_purchases` (see `SpendModel`).
-        """
-        process, errors, likelihood, verdict, note = self._fit_process(training.customer_counts)
-        spend = gamma_gamma.fit(training.repeat_spend)
-        report = FitReport(
-            model=self.name,
-            as_of=training.cutoff,
-            parameters={
-                **process,
-                **spend.parameters,
-                "mean_spend": spend.model.mean_spend,
-                "pseudo_purchases": spend.model.pseudo_purchases,
-            },
-            customers=training.customers,
-            verdict=worst([verdict, spend.verdict]),
-            notes=" ".join(part for part in (note, spend.notes) if part),
-            standard_errors={**errors, **spend.standard_errors},
-            log_likelihood=likelihood,
-        )
-        return FittedBuyTillYouDie(self, report)
 
-    def _fit_process(
-        self, counts: pl.DataFrame
-    ) -> tuple[dict[str, float], dict[str, float], float | None, Verdict, str]:
-        # A customer of the cutoff day itself has been watched for no time: T = 0 adds nothing to the
-        # likelihood.
-        watched = counts.filter(pl.col("tenure_days") > 0)
-        if watched.is_empty():
-            return self.no_dropout(0.0), {}, None, "no_training_data", "Nobody bought before the cutoff day."
-        histories = merge_similar(watched, ROWS_TO_FIT)
-        x, n, T = (floats(histories, column) for column in ("frequency", "customers", "tenure_days"))
-        # Half a purchase more than seen keeps the rate above 0 when nobody ever came back.
-        rate = (float(np.sum(n * x)) + 0.5) / float(np.sum(n * T)) * DAYS_PER_WEEK
-        served = f"The pooled rate of {rate:.4g} purchases a week, shrunk per customer, without drop-out serves."
-        if not (x > 0).any():
-            note = f"No customer bought twice, so nothing can be estimated. {served}"
-            return self.no_dropout(rate), {}, None, "degenerate", note
-        merged = f"{watched.height} histories were merged into {histories.height} similar ones to fit on."
-        merged = merged if watched.height > ROWS_TO_FIT else ""
-        estimate = self._maximum(histories)
-        if estimate is None:
-            return self.no_dropout(rate), {}, None, "not_converged", f"No start converged. {served}"
-        return (
-            estimate.parameters,
-            estimate.standard_errors,
-            estimate.log_likelihood,
-            estimate.verdict,
-            " ".join(part for part in (merged, estimate.note) if part),
-        )
+@dataclass(frozen=True)
+class ProcessFit:
+    """A process with its parameters (times in weeks), and what they are worth; `log_likelihood` of the data alone."""
 
-    def _maximum(self, histories: pl.DataFrame) -> Estimate | None:
-        few = merge_similar(histories, _ROWS_TO_START)
-        best = self._maximum_from(self.starts, few)
-        if best is None or few.height == histories.height:
-            return best
-        longest = float(np.max(floats(histories, "tenure_days"))) / DAYS_PER_WEEK
-        start = [best.parameters[name] / (longest if name in _TIMES else 1.0) for name in self.parameter_names]
-        return self._maximum_from([start], histories) or self._maximum_from(self.starts, histories)
+    process: BuyTillYouDie
+    parameters: dict[str, float]
+    standard_errors: dict[str, float]
+    log_likelihood: float
+    verdict: Verdict
+    note: str
 
-    def _maximum_from(self, starts: Sequence[Sequence[float]], histories: pl.DataFrame) -> Estimate | None:
-        x, n = floats(histories, "frequency"), floats(histories, "customers")
-        t_x, T = (floats(histories, column) / DAYS_PER_WEEK for column in ("recency_days", "tenure_days"))
+    def alive(self, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """P(alive at T), times in days."""
+        weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T))
+        return self.process.probability_alive(self.parameters, x, *weeks)
 
-        def log_likelihood(parameters: Parameters) -> float:
-            return float(np.sum(n * self.log_likelihood_rows(parameters, x, t_x, T)))
+    def path_if_alive(self, x: Floats, t_x: Floats, T: Floats, days: Floats) -> tuple[Floats, Floats]:
+        """As the process's own, times in days."""
+        weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T, days))
+        return self.process.path_if_alive(self.parameters, x, *weeks)
 
-        arguments = {"frequency": x, "recency": t_x, "T": T, "weights": n, **WITHIN_LIMITS}
-        return maximize(self.new_fitter, arguments, log_likelihood, starts)
+    def rate_at_age(self, ages: Floats) -> Floats:
+        """Expected repeat purchases per day of a new customer at these ages in days."""
+        return self.process.expected_rate(self.parameters, ages / DAYS_PER_WEEK) / DAYS_PER_WEEK
 
 
 def merge_similar(counts: pl.DataFrame, most: int) -> pl.DataFrame:
@@ -175,56 +239,7 @@ def merge_similar(counts: pl.DataFrame, most: int) -> pl.DataFrame:
     return rows.select(COUNT_COLUMNS).sort(COUNT_COLUMNS)
 
 
-@dataclass(frozen=True)
-class FittedBuyTillYouDie:
-    """A process and a spend model with their parameters, all of them in the report."""
-
-    process: BuyTillYouDie
-    report: FitReport
-
-    def can_forecast(self, horizon_days: int) -> bool:
-        """Any horizon: the process has a closed form in time."""
-        return True
-
-    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
-        """Forecast all targets; spend is discounted along the path of expected purchases.
-
-        Discounted: ∫ (1 + d)^(-t) dE(t) = (1 + d)^(-h) E(h) + ln(1 + d) ∫ E(t) (1 + d)^(-t) dt, t in years.
-        """
-        require_columns(customers, CUSTOMER_COLUMNS, "customers")
-        parameters = {name: self.report.parameters[name] for name in self.process.parameter_names}
-        x = floats(customers, "frequency")
-        t_x = floats(customers, "recency_days") / DAYS_PER_WEEK
-        T = floats(customers, "tenure_days") / DAYS_PER_WEEK
-        nodes, node_weights = np.polynomial.legendre.leggauss(_DISCOUNT_NODES)
-        days = np.append(0.5 * horizon_days * (nodes + 1.0), horizon_days)
-        force = np.log1p(annual_discount_rate) / DAYS_PER_YEAR
-        present_value = np.exp(-force * days)
-        # Weights on E at the nodes and at the horizon; without discounting only the horizon counts.
-        weights = present_value * np.append(force * 0.5 * horizon_days * node_weights, 1.0)
-        # The expectation depends on (x, T) only, of which there are far fewer than customers.
-        first, row = _distinct_pairs(x, floats(customers, "tenure_days"))
-        weeks = days / DAYS_PER_WEEK
-        expected = self.process.expected_purchases_if_alive(parameters, x[first], T[first], weeks)
-        alive = self.process.probability_alive(parameters, x, t_x, T)
-        purchases = alive * expected[row, -1]
-        mean_spend = SpendModel(
-            self.report.parameters["mean_spend"], self.report.parameters["pseudo_purchases"]
-        ).conditional_mean(customers)
-        return forecast_frame(
-            self.report.model,
-            customers,
-            expected_purchases=purchases,
-            expected_spend=purchases * mean_spend,
-            discounted_spend=alive * np.einsum("ij,j->i", expected, weights)[row] * mean_spend,
-            p_purchase=self.process.probability_of_purchase(parameters, alive, x, T, weeks[-1]),
-            p_alive=alive,
-        )
-
-
-def _distinct_pairs(x: Floats, tenure_days: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of the distinct pairs of two whole numbers: where each is first found, and which of them every row has."""
-    # One number per pair is sorted twenty times faster than rows of two.
-    key = x * (tenure_days.max(initial=0.0) + 1.0) + tenure_days
-    _, first, row = np.unique(key, return_index=True, return_inverse=True)
-    return first, row
+def _columns(histories: pl.DataFrame) -> tuple[Floats, Floats, Floats, Floats]:
+    """x, t_x and T in weeks, and the number of customers."""
+    x, n = floats(histories, "frequency"), floats(histories, "customers")
+    return x, floats(histories, "recency_days") / DAYS_PER_WEEK, floats(histories, "tenure_days") / DAYS_PER_WEEK, n

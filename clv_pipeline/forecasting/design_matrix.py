@@ -1,8 +1,8 @@
 """From a customers frame to the numbers that learned models eat: one set of features for all of them.
 
-`training_rows` picks what a horizon is trained on; `DesignMatrix.learn` notes what those rows look like; the fitted
-matrix turns any customers frame into features, row by row. Nothing is read but the customers frame, so that what is
-known as of a cutoff is all that a model can see.
+`DesignMatrix.learn` notes what the rows of completed windows look like; the fitted matrix turns any customers frame
+into features, row by row. Nothing is read but the customers frame, so that what is known as of a cutoff is all that a
+model can see. The season is no feature: it is in the clock.
 """
 
 import math
@@ -13,28 +13,21 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
+from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.protocol import (
     ATTRIBUTE_PREFIX,
     CUSTOMER_COLUMNS,
     EVENT_PREFIX,
     PAST_DAYS,
-    TrainingData,
     require_columns,
 )
 
-TRAINING_SAMPLE = 30_000
-"""Rows of completed windows that one horizon is trained on at most."""
-
-CLIP = 8.0
+CLIP = 5.0
 """Standardised features end here: a customer far beyond all that was seen is treated like the farthest."""
 
-_SEED = 20_240_901
 _OTHER = "other"
 _CATEGORIES = 20  # one column each; rarer ones share the column "other"
 _ROWS_PER_CATEGORY = 20  # fewer say nothing about a category
-_YEAR_DAYS = 365
-_SAME_SEASON_DAYS = 15  # windows that start this close to each other in the year share a season
 
 _AMOUNTS = (
     "frequency",
@@ -44,8 +37,7 @@ _AMOUNTS = (
     "orders",
     "revenue",
     "monetary_value",
-    "purchases_last_window",
-    "spend_last_window",
+    "last_spend",
     *(f"purchases_{days}_days" for days in PAST_DAYS),
     *(f"spend_{days}_days" for days in PAST_DAYS),
     "mean_gap_days",
@@ -53,26 +45,6 @@ _AMOUNTS = (
     "lines_per_order",
     "products",
 )
-_SAME_WINDOW_LAST_YEAR = ("purchases_same_window_last_year", "spend_same_window_last_year")
-
-
-def training_rows(training: TrainingData, horizon_days: int, limit: int = TRAINING_SAMPLE) -> pl.DataFrame:
-    """Completed windows of this horizon, ordered by cutoff and customer; of more than `limit` rows a seeded sample.
-
-    The sample is drawn by a hash of customer and cutoff, so that neither it nor its order depends on how the rows
-    were handed over. Empty (perhaps without columns) when no window of this length has ended.
-    """
-    if training.completed_windows.is_empty():
-        return training.completed_windows
-    rows = training.completed_windows.filter(pl.col("horizon_days") == horizon_days)
-    rows = rows.sort("cutoff", "customer_id")
-    return rows.filter(is_drawn(rows, limit))
-
-
-def is_drawn(rows: pl.DataFrame, limit: int) -> pl.Series:
-    """Which rows a seeded sample of at most `limit` of them takes; the same ones in whatever order they stand."""
-    drawn = pl.concat_str(pl.col("customer_id").cast(pl.String), pl.col("cutoff").cast(pl.String), separator="|")
-    return rows.select(drawn.hash(_SEED).rank("ordinal") <= limit).to_series().alias("is_drawn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,18 +66,18 @@ class DesignMatrix:
 
     @classmethod
     def learn(cls, rows: pl.DataFrame) -> "DesignMatrix":
-        """Learn from completed windows of one horizon, in the order of `training_rows`.
+        """Learn from completed windows, of whatever cutoffs.
 
-        Features that do not vary in `rows` are left out, and so are repetitions of an earlier one (with a horizon
-        of 90 days the last 90 days are the last window): nothing can be learned of them. ValueError when `rows`
-        lack a column of the customers frame.
+        Features that do not vary in `rows` are left out, and so are repetitions of an earlier one (where every order
+        is one purchase day): nothing can be learned of them. ValueError when `rows` lack a column of the customers
+        frame.
         """
         require_columns(rows, CUSTOMER_COLUMNS, "training rows")
         attributes = cs.starts_with(ATTRIBUTE_PREFIX)
         texts = rows.select("country", attributes & cs.string())
         categories = {column: _frequent(texts[column]) for column in texts.columns}
         numbers = tuple(rows.select(attributes & cs.numeric(), cs.starts_with(EVENT_PREFIX)).columns)
-        features = _features(numbers, categories, with_season=_season_is_known(rows))
+        features = _features(numbers, categories)
         values = rows.select(_tamed(name, feature) for name, feature in features.items())
         seen: set[bytes] = set()
         names, indicators, means, scales = [], [], [], []
@@ -150,31 +122,32 @@ class DesignMatrix:
 
     def _features_of(self, customers: pl.DataFrame) -> dict[str, pl.Expr]:
         require_columns(customers, [*CUSTOMER_COLUMNS, *self.numbers, *self.categories], "customers")
-        return _features(self.numbers, self.categories, with_season=True)
+        return _features(self.numbers, self.categories)
 
 
-def _features(
-    numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]], *, with_season: bool
-) -> dict[str, pl.Expr]:
+def _features(numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]]) -> dict[str, pl.Expr]:
     """Every feature as an expression over a customers frame: Float64, null where not known."""
     idle, gap, known_for = pl.col("days_since_last"), pl.col("mean_gap_days"), pl.col("tenure_days")
+    repeats = pl.col("frequency")
     features = {name: pl.col(name) for name in (*_AMOUNTS, *numbers)}
-    # Zero would say that they stayed away; who came after that window had no chance to buy in it.
-    too_new = known_for < _YEAR_DAYS - pl.col("horizon_days")
-    features |= {name: pl.when(~too_new).then(pl.col(name)) for name in _SAME_WINDOW_LAST_YEAR}
     features |= {
         "spend_per_order": pl.col("revenue") / pl.col("orders"),
         "idle_over_mean_gap": idle / gap,
         "idle_share_of_tenure": idle / known_for.clip(lower_bound=1),
         "gap_variation": pl.col("gap_deviation_days") / gap,
+        # How silence counts depends on how often somebody bought: first silences are the most telling.
+        "is_first": repeats == 0,
+        "is_second": repeats == 1,
+        "is_first_times_idle": (repeats == 0) * (idle + 1.0).log(),
+        "is_second_times_idle": (repeats == 1) * (idle + 1.0).log(),
+        # Not the logarithm of a quotient: polars divides a single row in another way than many.
+        "is_idle_beyond_45_days": ((idle + 1.0).log() - math.log(46.0)).clip(lower_bound=0.0),
+        "is_idle_beyond_180_days": ((idle + 1.0).log() - math.log(181.0)).clip(lower_bound=0.0),
     }
     for what in ("purchases", "spend"):
         recent = pl.col(f"{what}_90_days")
         before = pl.col(f"{what}_180_days") - recent
         features[f"trend_of_{what}"] = _signed_log(recent) - _signed_log(before)
-    features |= _position_in_year("cohort", pl.col("first_purchase_date"))
-    if with_season:
-        features |= _position_in_year("season", pl.col("cutoff"))
     for column, frequent in categories.items():
         category = _category(pl.col(column))
         features |= {f"{column}={value}": category == value for value in frequent}
@@ -183,14 +156,9 @@ def _features(
     return {name: pl.when(value.is_finite()).then(value).alias(name) for name, value in as_floats.items()}
 
 
-def _position_in_year(name: str, day: pl.Expr) -> dict[str, pl.Expr]:
-    angle = day.dt.ordinal_day().cast(pl.Float64) * (2.0 * math.pi / DAYS_PER_YEAR)
-    return {f"{name}_sine": angle.sin(), f"{name}_cosine": angle.cos()}
-
-
 def _tamed(name: str, feature: pl.Expr) -> pl.Expr:
     """The feature as linear and neural models take it: amounts as logarithms, what is bounded as it is."""
-    bounded = name.startswith((ATTRIBUTE_PREFIX, "trend_", "cohort_", "season_", "idle_share_")) or "=" in name
+    bounded = name.startswith((ATTRIBUTE_PREFIX, "trend_", "is_", "idle_share_")) or "=" in name
     return feature if bounded else _signed_log(feature).alias(name)
 
 
@@ -208,17 +176,6 @@ def _frequent(column: pl.Series) -> tuple[str, ...]:
     counts = column.to_frame("value").group_by(_category(pl.col("value"))).len()
     enough = counts.filter(pl.col("len") >= _ROWS_PER_CATEGORY, pl.col("value") != _OTHER)
     return tuple(enough.sort("len", "value", descending=[True, False])["value"].head(_CATEGORIES))
-
-
-def _season_is_known(rows: pl.DataFrame) -> bool:
-    """Whether the season of the window after these, one horizon after the latest cutoff, was ever trained on.
-
-    If not, a sine wave through the few seasons seen would extrapolate. A window of a year holds every season.
-    """
-    span = rows.select((pl.col("cutoff").max() - pl.col("cutoff").min()).dt.total_days()).item()
-    horizon = rows["horizon_days"].max()
-    year = _YEAR_DAYS - _SAME_SEASON_DAYS
-    return isinstance(horizon, int) and horizon < year <= span + horizon
 
 
 def _matrix(customers: pl.DataFrame, columns: list[pl.Expr]) -> Floats:

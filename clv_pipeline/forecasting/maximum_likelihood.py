@@ -23,8 +23,9 @@ IDENTIFIED = 1e3
 # Gradient norm per customer at which a search stops; the second is tried when no start satisfies the first.
 TOLERANCES = (1e-7, 1e-5)
 # What makes lifetimes' purchase processes search by L-BFGS-B with their four log parameters within limits: a likelihood
-# that rises for ever then ends at a limit, where every formula can still be computed, and not in an overflow.
-WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 16.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
+# that rises for ever then ends at a limit, where every formula can still be computed, and not in an overflow. Above the
+# upper one customers hardly differ any more; only the rounding of huge log gammas does, and would stop the search.
+WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 10.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "ok",
     "at_bound",

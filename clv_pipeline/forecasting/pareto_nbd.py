@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, Parameters
+from clv_pipeline.forecasting.buy_till_you_die import Parameters, PoissonWhileAlive
 from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 
@@ -25,27 +25,32 @@ _TAIL = 38.0
 _HESSIAN_STEP = 1e-4
 
 
-class ParetoNbd(BuyTillYouDie):
-    """Pareto/NBD (Schmittlein, Morrison & Colombo 1987) with Gamma-Gamma spend."""
+class ParetoNbd(PoissonWhileAlive):
+    """Pareto/NBD (Schmittlein, Morrison & Colombo 1987)."""
 
     name = "pareto_nbd"
     parameter_names = ("r", "alpha", "s", "beta")
     # On time scaled so that the longest T is 1: a neutral start, one like the published fits, one with little
     # dropout.
     starts = ((1.0, 1.0, 1.0, 1.0), (0.5, 0.2, 0.5, 0.3), (0.7, 0.1, 0.2, 2.0))
+    prior = ((-0.5, 1.5), (2.0, 2.0), (-0.7, 1.5), (2.5, 2.0))
 
     def new_fitter(self) -> Any:
         """Create lifetimes' fitter with the optimiser below."""
         return _GradientFitter()
 
-    def no_dropout(self, rate: float) -> dict[str, float]:
-        """Return s = 0 and a gamma prior worth one purchase at the rate; at rate 0 no prior at all."""
-        prior = {"r": 1.0, "alpha": 1.0 / rate} if rate > 0.0 else {"r": 0.0, "alpha": 1.0}
-        return {**prior, "s": 0.0, "beta": 1.0}
-
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Log-likelihood of each history (note 009, eq. 18)."""
         return _by_rows(lambda *rows: log_likelihood_and_gradient(parameters, *rows)[0], x, t_x, T)
+
+    def log_likelihood_and_slope(
+        self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
+    ) -> tuple[float, Floats]:
+        """The exact derivatives."""
+        if len(x) == 0:
+            return 0.0, np.zeros_like(logs)
+        mean, slope = _objective(logs, x, t_x, T, n)
+        return -mean * float(np.sum(n)), -slope * float(np.sum(n))
 
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T) (note 009, eq. 36)."""

@@ -1,24 +1,33 @@
 """The seam of every forecasting model: what it is trained on, what it reports, what it must be able to do.
 
-Only the vocabulary lives here: the frames, `TrainingData`, `FitReport`, and the protocols `Model` and
+Only the vocabulary lives here: the frames, `TrainingData`, `FitReport`, `Paths`, and the protocols `Model` and
 `FittedModel`. Time is in days everywhere; a year is 365.25 days. All frames are polars.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import polars as pl
 
-Verdict = Literal["ok", "at_bound", "degenerate", "not_converged", "no_training_data"]
-Target = Literal["purchases", "spend", "purchase"]
+if TYPE_CHECKING:
+    from clv_pipeline.forecasting.ground import Ground
+    from clv_pipeline.forecasting.paths import Paths
 
-ALL_TARGETS: frozenset[Target] = frozenset({"purchases", "spend", "purchase"})
-SPEND_TARGETS: frozenset[Target] = frozenset({"purchases", "spend"})
+Verdict = Literal["ok", "at_bound", "degenerate", "not_converged", "no_training_data"]
+
+PIECES_DAYS = (30, 90, 180, 365)
+"""Ends of the pieces of the future that models learn from, whatever horizons are configured; so that a forecast over
+90 days does not depend on whether 30 days are asked for too."""
 
 PAST_DAYS = (30, 90, 180, 365)
-"""Lengths of the past windows that every customers frame describes, whatever its horizon."""
+"""Lengths of the past windows that every customers frame describes."""
+
+YEAR_AGO_DAYS = (30, 90, 180)
+"""Lengths of the windows a year ago that every customers frame describes."""
 
 CUSTOMER_COLUMNS: Mapping[str, str] = {
     "customer_id": "key",
@@ -30,13 +39,16 @@ CUSTOMER_COLUMNS: Mapping[str, str] = {
     "orders": "orders up to the cutoff",
     "revenue": "money spent up to the cutoff",
     "monetary_value": "mean spend per repeat purchase day; 0.0 without a repeat",
-    "horizon_days": "length of the window to forecast",
-    "purchases_last_window": "purchase days in (cutoff - h, cutoff]",
-    "spend_last_window": "money spent in (cutoff - h, cutoff]",
-    "purchases_same_window_last_year": "purchase days in (cutoff - 365, cutoff - 365 + h]",
-    "spend_same_window_last_year": "money spent in (cutoff - 365, cutoff - 365 + h]",
     **{f"purchases_{days}_days": f"purchase days in (cutoff - {days}, cutoff]" for days in PAST_DAYS},
     **{f"spend_{days}_days": f"money spent in (cutoff - {days}, cutoff]" for days in PAST_DAYS},
+    **{
+        f"purchases_{days}_days_year_ago": f"purchase days in (cutoff - 365, cutoff - 365 + {days}]"
+        for days in YEAR_AGO_DAYS
+    },
+    "last_spend": "money spent on the last purchase day",
+    "largest_spend": "the most money spent on one purchase day",
+    "log_spend": "sum over purchase days of the natural logarithm of their money",
+    "squared_log_spend": "sum of the squares of those logarithms",
     "mean_gap_days": "mean days between purchase days; null without a repeat",
     "gap_deviation_days": "standard deviation of those gaps; null below two repeats",
     "lines_per_order": "transaction lines per order",
@@ -52,6 +64,10 @@ OUTCOME_COLUMNS: Mapping[str, str] = {
     "actual_purchases": "purchase days in (cutoff, cutoff + h]",
     "actual_spend": "money spent in (cutoff, cutoff + h]",
 }
+PIECE_OUTCOMES: Mapping[str, str] = {
+    **{f"actual_purchases_{h}": f"purchase days in (cutoff, cutoff + {h}]; null while not over" for h in PIECES_DAYS},
+    **{f"actual_spend_{h}": f"money spent in (cutoff, cutoff + {h}]; null while not over" for h in PIECES_DAYS},
+}
 COUNT_COLUMNS = ("frequency", "recency_days", "tenure_days", "customers")
 SPEND_COLUMNS = ("frequency", "monetary_value", "customers")
 DAILY_COLUMNS: Mapping[str, str] = {
@@ -60,6 +76,24 @@ DAILY_COLUMNS: Mapping[str, str] = {
     "new_customers": "those of them that were a customer's first",
     "spend": "money spent on it",
 }
+COHORT_COLUMNS: Mapping[str, str] = {
+    "first_week": "Monday of the week in which a cohort first bought",
+    "day": "calendar day",
+    "repeats": "purchase days that the cohort had on it, first ones left out",
+}
+
+
+def window_columns(horizon_days: int) -> Mapping[str, str]:
+    """The columns by which a customers frame describes two past windows of a horizon's length, and what they are.
+
+    Only the rules that repeat such a window read them (`baselines`); backtests carry them, serving a model does not.
+    """
+    return {
+        f"purchases_last_window:{horizon_days}": "purchase days in (cutoff - h, cutoff]",
+        f"spend_last_window:{horizon_days}": "money spent in (cutoff - h, cutoff]",
+        f"purchases_same_window_last_year:{horizon_days}": "purchase days in (cutoff - 365, cutoff - 365 + h]",
+        f"spend_same_window_last_year:{horizon_days}": "money spent in (cutoff - 365, cutoff - 365 + h]",
+    }
 
 
 def require_columns(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -77,13 +111,14 @@ class TrainingData:
     `customers`; the sufficient statistic of the buy-till-you-die likelihoods.
     `repeat_spend`: one row per distinct (frequency, monetary_value) with its number of `customers`, of repeat
     buyers with positive mean spend; may be a seeded bounded sample of them.
-    `completed_windows`: customers frames of earlier cutoffs, any horizons, with `actual_purchases` and
-    `actual_spend`; may be empty, and may be a seeded bounded sample of their customers.
-    `current_customers`: customers frames of the cutoff itself, any horizons, to set totals right; may be empty, and
-    may be a seeded bounded sample of the customers.
+    `completed_windows`: one row per customer and earlier cutoff: a customers frame with PIECE_OUTCOMES, null for the
+    pieces that were not over by `cutoff`; may be empty, and may be a seeded bounded sample of their customers.
+    `current_customers`: the customers frame of the cutoff itself, to set totals right; may be empty, and may be a
+    seeded bounded sample of the customers.
     `daily_totals`: what all customers did together (DAILY_COLUMNS), one row per calendar day with sales, by day.
+    `cohort_days`: repeat purchases by cohort and day (COHORT_COLUMNS), one row where there are any.
 
-    ValueError when a window ends after `cutoff`, or a day lies after it: that would be learning from the future.
+    ValueError when an outcome ends after `cutoff`, or a day lies after it: that would be learning from the future.
     """
 
     cutoff: date
@@ -91,26 +126,31 @@ class TrainingData:
     repeat_spend: pl.DataFrame
     completed_windows: pl.DataFrame
     daily_totals: pl.DataFrame
+    cohort_days: pl.DataFrame
     current_customers: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def __post_init__(self) -> None:
         require_columns(self.customer_counts, COUNT_COLUMNS, "customer_counts")
         require_columns(self.repeat_spend, SPEND_COLUMNS, "repeat_spend")
         require_columns(self.daily_totals, DAILY_COLUMNS, "daily_totals")
-        latest: Any = self.daily_totals["day"].max()
-        if latest is not None and latest > self.cutoff:
-            raise ValueError(f"daily_totals reaches {latest}, after {self.cutoff}: a model would learn from the future")
+        require_columns(self.cohort_days, COHORT_COLUMNS, "cohort_days")
+        for name, frame in (("daily_totals", self.daily_totals), ("cohort_days", self.cohort_days)):
+            latest: Any = frame["day"].max()
+            if latest is not None and latest > self.cutoff:
+                raise ValueError(f"{name} reaches {latest}, after {self.cutoff}: a model would learn from the future")
         if self.completed_windows.is_empty():
             return
-        require_columns(self.completed_windows, [*CUSTOMER_COLUMNS, *OUTCOME_COLUMNS], "completed_windows")
-        ends = pl.col("cutoff") + pl.duration(days=pl.col("horizon_days"))
-        leaking = self.completed_windows.filter(ends > self.cutoff)
-        if not leaking.is_empty():
-            window = leaking.select("cutoff", "horizon_days").row(0)
-            raise ValueError(
-                f"completed_windows holds {leaking.height} rows whose window ends after {self.cutoff}, "
-                f"e.g. {window[1]} days from {window[0]}: a model would learn from the future"
+        require_columns(self.completed_windows, [*CUSTOMER_COLUMNS, *PIECE_OUTCOMES], "completed_windows")
+        for days in PIECES_DAYS:
+            leaking = self.completed_windows.filter(
+                pl.col(f"actual_purchases_{days}").is_not_null(),
+                pl.col("cutoff") + pl.duration(days=days) > self.cutoff,
             )
+            if not leaking.is_empty():
+                raise ValueError(
+                    f"completed_windows holds {leaking.height} outcomes of {days} days that end after {self.cutoff}, "
+                    f"e.g. from {leaking['cutoff'][0]}: a model would learn from the future"
+                )
 
     @property
     def customers(self) -> int:
@@ -128,12 +168,11 @@ class TrainingData:
 class FitReport:
     """What a fit found, in values that JSON can carry: a row of the table `fitted_models`.
 
-    `parameters` are what a reader wants to know of the fit; fits are seeded, so that a fit is repeated and never
-    stored. `verdict`: `ok`; `at_bound` (a
-    parameter ran to the edge of what is plausible; the estimates are used); `degenerate` (the data do not
-    identify the parameters), `not_converged` (no start reached an optimum), `no_training_data`; of a model
-    with parts, the worst of theirs. `notes` say for a human what follows from the verdict, e.g. which
-    fallback serves the forecast. `standard_errors` are of the parameters whose part has the verdict ok.
+    `parameters` are what a reader wants to know of the fit; fits are seeded, so that one is repeated and never stored.
+    `verdict`: `ok`; `at_bound` (a parameter ran to the edge of what is plausible), `degenerate` (the data do not
+    identify the parameters), `not_converged` (no start reached an optimum), `no_training_data`; of a model with parts,
+    the worst of theirs. `notes` say for a human what follows from the verdict, e.g. which fallback serves the forecast,
+    and `codes` the same for a machine. `standard_errors` are of the parameters whose part has the verdict ok.
     """
 
     model: str
@@ -142,6 +181,7 @@ class FitReport:
     customers: int
     verdict: Verdict
     notes: str
+    codes: tuple[str, ...] = ()
     standard_errors: dict[str, float] = field(default_factory=dict)
     log_likelihood: float | None = None
 
@@ -158,28 +198,32 @@ class FittedModel(Protocol):
         """Whether this fit has what it takes for this horizon; the report's notes say why when it has not."""
         ...
 
-    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
-        """Forecast one row per row of `customers`, in its order.
+    def forecast(
+        self,
+        customers: pl.DataFrame,
+        days: Sequence[int],
+        annual_discount_rate: float = 0.0,
+        *,
+        with_outlook: bool = False,
+    ) -> Paths:
+        """The paths of these customers, read at these days: one row per row of `customers`, in its order.
 
-        The columns are those of `frames.FORECAST_SCHEMA`, null where they are none of the model's targets. A
-        forecast of a customer does not depend on the other rows. ValueError when `can_forecast(horizon_days)` is
-        false or a column is missing.
+        `with_outlook`: also what has no horizon, the value of a life and the next order, where the model knows it. A
+        forecast of a customer does not depend on the other rows, nor on which other days are asked for. ValueError
+        when `can_forecast` is false for one of the days, or a column is missing.
         """
         ...
 
 
 class Model(Protocol):
-    """A model before its fit, created without arguments; stateless, so one instance serves all cutoffs.
+    """A family of forecasts before its fit, created without arguments; stateless, so one instance serves all cutoffs.
 
-    `targets` are what its forecasts say: `p_purchase` is null for a model without "purchase", and a model of
-    "purchase" alone leaves expected_purchases, expected_spend and discounted_spend null. `is_baseline`: a rule
-    without estimation, which the others have to beat to serve.
+    `is_baseline`: a rule without estimation: a yardstick, which serves only where nothing else is configured.
     """
 
     name: ClassVar[str]
-    targets: ClassVar[frozenset[Target]]
     is_baseline: ClassVar[bool]
 
-    def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> FittedModel:
-        """Fit as of `training.cutoff` for these horizons; never raises for poor data: the verdict says it."""
+    def fit(self, ground: Ground) -> FittedModel:
+        """Fit as of the cutoff of `ground`, for any horizon; never raises for poor data: the verdict says it."""
         ...

@@ -1,73 +1,101 @@
-"""The names under which models are configured, and whether those that are can serve all that is published.
+"""The names under which models are configured: our families and baselines, and what extensions add.
 
-Adding a model means adding its class here.
+A family of ours is added to `FAMILIES`, a baseline to `BASELINES`; a model from outside this package by naming its
+module in `extensions.models`.
 """
 
+from __future__ import annotations
+
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.forecasting.baselines import LastWindow, OwnRate, SameWindowLastYear
-from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.classifiers import BoostedClassifier, LogisticClassifier
-from clv_pipeline.forecasting.generalized_linear import GeneralizedLinear
-from clv_pipeline.forecasting.gradient_boosting import BoostedHurdle
-from clv_pipeline.forecasting.hiatus import HiatusRule
-from clv_pipeline.forecasting.hybrid import Hybrid
-from clv_pipeline.forecasting.mbg_nbd import MbgNbd
-from clv_pipeline.forecasting.neural import ZeroInflatedLognormal
-from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
-from clv_pipeline.forecasting.protocol import ALL_TARGETS, SPEND_TARGETS, Model, Target
-from clv_pipeline.forecasting.regression import LinearRegression
+from clv_pipeline.forecasting.baselines import BASELINES
+from clv_pipeline.forecasting.families import FAMILIES
+from clv_pipeline.forecasting.protocol import Model
 
-_CLASSES: tuple[type[Model], ...] = (
-    OwnRate,
-    LastWindow,
-    SameWindowLastYear,
-    HiatusRule,
-    LinearRegression,
-    GeneralizedLinear,
-    BgNbd,
-    MbgNbd,
-    ParetoNbd,
-    LogisticClassifier,
-    BoostedClassifier,
-    BoostedHurdle,
-    ZeroInflatedLognormal,
-    Hybrid,
-)
+if TYPE_CHECKING:
+    from clv_pipeline.settings import Extensions
 
-MODELS: Mapping[str, Callable[[], Model]] = {model.name: model for model in _CLASSES}
+_OURS: tuple[type[Model], ...] = (*BASELINES, *FAMILIES)
 
-_SERVED: Mapping[str, frozenset[Target]] = {
-    "purchases and spend": SPEND_TARGETS,
-    "p_purchase": ALL_TARGETS - SPEND_TARGETS,
-}
-"""What is served by one model each."""
+MODELS: Mapping[str, type[Model]] = {model.name: model for model in _OURS}
+"""Those of this package by name, baselines first."""
 
 
-def build_models(names: Sequence[str]) -> list[Model]:
-    """Create the named models in the given order; ValueError names an unknown or repeated name."""
-    for name in names:
-        if name not in MODELS:
-            nearest = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.0)
-            raise ValueError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(MODELS)}")
-    repeated = {name for name in names if list(names).count(name) > 1}
-    if repeated:
-        raise ValueError(f"models named more than once: {', '.join(sorted(repeated))}")
-    return [MODELS[name]() for name in names]
+def known_models(extensions: Extensions | None = None) -> dict[str, type[Model]]:
+    """All that can be configured by name: those of this package and of the extensions.
 
-
-def refuse_incomplete(targets: Mapping[str, Collection[Target]]) -> None:
-    """Raise ValueError when nobody could serve: no model forecasts purchases and spend, or none p_purchase.
-
-    `targets`: what each of the models to choose from forecasts, by name.
+    ValueError for an extension that cannot be imported or defines no model, and for a name that is taken.
     """
-    for what, needed in _SERVED.items():
-        if not any(needed <= set(given) for given in targets.values()):
-            giving = ", ".join(name for name, model in MODELS.items() if needed <= model().targets)
-            raise ValueError(f"models: none of {', '.join(targets)} forecasts {what}; add one of {giving}")
+    known = dict(MODELS)
+    for name in extensions.models if extensions is not None else ():
+        module = _imported(name, extensions.folder if extensions is not None else None)
+        found = list(_defined_in(module))
+        if not found:
+            raise ValueError(f"extensions.models: {name} defines no model: no class with a name, is_baseline and fit")
+        for model in found:
+            if model.name in known:
+                raise ValueError(f"extensions.models: {name}.{model.__name__}: the name {model.name} is taken")
+            known[model.name] = model
+    return known
 
 
-def check_models(names: Sequence[str]) -> None:
-    """Raise ValueError when a name is no model's, is repeated, or the models together cannot serve."""
-    refuse_incomplete({model.name: model.targets for model in build_models(names)})
+def models_of(names: Sequence[str], extensions: Extensions | None = None) -> list[Model]:
+    """Create the named models in the given order; ValueError names an unknown or repeated name."""
+    known = known_models(extensions)
+    for name in names:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise ValueError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(known)}")
+    if repeated := sorted({name for name in names if list(names).count(name) > 1}):
+        raise ValueError(f"models named more than once: {', '.join(repeated)}")
+    return [known[name]() for name in names]
+
+
+def check_models(names: Sequence[str], extensions: Extensions | None = None) -> None:
+    """Raise ValueError when a name is no model's or is repeated, or an extension adds none."""
+    models_of(names, extensions)
+
+
+def extension_files(extensions: Extensions) -> list[Path]:
+    """The Python files that extensions consist of: a module, or all of the package that it belongs to."""
+    files: set[Path] = set()
+    for name in extensions.models:
+        package = sys.modules[_imported(name, extensions.folder).__name__.partition(".")[0]]
+        folders = [Path(folder) for folder in getattr(package, "__path__", ())]
+        files.update(path for folder in folders for path in folder.rglob("*.py"))
+        if not folders and package.__file__ is not None:
+            files.add(Path(package.__file__))
+    return sorted(files)
+
+
+def _imported(name: str, folder: Path | None) -> ModuleType:
+    """The module, looked for below `folder` too, behind all other places."""
+    if folder is not None and importlib.util.find_spec(name.partition(".")[0]) is None:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # Whatever foreign code raises when it is imported, the user has to mend.
+        raise ValueError(f"extensions.models: {name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _defined_in(module: ModuleType) -> Iterator[type[Model]]:
+    """The models among the classes that the module, or one below it, defines and does not only import."""
+    classes: list[tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
+    for _, value in classes:
+        if (
+            f"{value.__module__}.".startswith(f"{module.__name__}.")
+            and isinstance(getattr(value, "name", None), str)
+            and isinstance(getattr(value, "is_baseline", None), bool)
+            and callable(getattr(value, "fit", None))
+            and not inspect.isabstract(value)
+        ):
+            yield value

@@ -1,74 +1,72 @@
-"""How many purchases all customers known at a cutoff will make within a horizon: season and growth.
+"""The clock on which customers buy evenly: calendar days, stretched by season and weekday.
 
-Customer models see each customer's own past and no calendar; their totals miss Christmas. Here is the total alone,
-from what all customers did together day by day. How it is shared out among customers is the hybrid's business.
+A process of constant intensity on the clock Λ(d) = Σ season(day) · weekday(day) has the shop's rhythm in calendar time
+(operational time: Cox & Lewis 1966, "The statistical analysis of series of events"). What the season is, is learned
+in `cohorts`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-import polars as pl
+import numpy as np
+from numpy.typing import NDArray
 
-YEAR = 365
-MINIMUM_OVERLAP_DAYS = 28
-"""Growth over the year is measured on at least so many days that lie a year apart."""
+from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
 
-OPEN_SHOP = 0.05
-"""Share of purchases that are somebody's first, below which acquisition has all but ended. A closed cohort ages, and
-the ratio to a year ago would take its ageing for season and growth."""
+HARMONICS, _DECAY, _MONTHS_SD = 8, 4.0, 2.0
+"""A season is a sum of waves, the finer the smaller, and of effects of calendar months, at whose turns shops change."""
 
+SEASON_VARIANCES = np.concatenate(
+    [np.tile(1.0 / (1.0 + (np.arange(1, HARMONICS + 1) / _DECAY) ** 2), 2), np.full(12, _MONTHS_SD**2)]
+)
+"""Prior variances of the coefficients of `season_basis`, in units of the season's size."""
 
-@dataclass(frozen=True)
-class ExpectedTotal:
-    """Purchase days that the customers known at the cutoff will have within the horizon, and how that was found."""
+AHEAD_DAYS = 3_700
+"""Days after the cutoff that the clock shows one by one; behind them it runs as in the mean of a year."""
 
-    purchases: float
-    note: str
+EPOCH = date(1970, 1, 1)
 
-
-def expected_total(
-    daily_totals: pl.DataFrame,
-    cutoff: date,
-    horizon_days: int,
-    *,
-    known_share: float,
-    process_total: float,
-) -> ExpectedTotal:
-    """The same window a year ago × growth over the year × the share of purchases that known customers make.
-
-    Growth: purchases of the last L days over those of the same days a year before, L as long as history allows, up
-    to a year. Where history is shorter than a year and MINIMUM_OVERLAP_DAYS, the horizon longer than a year, or the
-    shop closed to new customers, the purchase process says the total. How it did on the latest completed window does
-    not correct it: one window is as much season as error (on Online Retail II and 180 days that made totals worse).
-
-    Args:
-        daily_totals: `TrainingData.daily_totals`.
-        cutoff: last day of history.
-        horizon_days: length of the window to forecast.
-        known_share: of all purchases in the latest completed window, those by customers known at its cutoff.
-        process_total: what a buy-till-you-die model expects, purchase days.
-    """
-    by_process = ExpectedTotal(process_total, "what the purchase process expects")
-    if daily_totals.is_empty() or horizon_days > YEAR:
-        return by_process
-    first_day: date = daily_totals["day"].min()  # type: ignore[assignment]
-    overlap = min(YEAR, (cutoff - first_day).days + 1 - YEAR)
-    if overlap < MINIMUM_OVERLAP_DAYS:
-        return by_process
-    year_ago = cutoff - timedelta(days=YEAR)
-    lately, then = _sums(daily_totals, cutoff, overlap), _sums(daily_totals, year_ago, overlap)
-    window = _sums(daily_totals, year_ago + timedelta(days=horizon_days), horizon_days)
-    if min(lately[0], then[0], window[0]) == 0 or lately[1] < OPEN_SHOP * lately[0]:
-        return by_process
-    growth = lately[0] / then[0]
-    return ExpectedTotal(
-        window[0] * growth * known_share,
-        f"the same window a year ago ({window[0]:,} purchase days) × growth over the year ({growth:.2f}, measured on"
-        f" {overlap} days) × the share of customers already known ({known_share:.2f})",
-    )
+Days = NDArray[np.int64]
 
 
-def _sums(daily_totals: pl.DataFrame, end: date, days: int) -> tuple[int, int]:
-    """Purchases and new customers of the `days` days up to and including `end`."""
-    within = daily_totals.filter(pl.col("day") > end - timedelta(days=days), pl.col("day") <= end)
-    return int(within["purchases"].sum()), int(within["new_customers"].sum())
+def ordinal(day: date) -> int:
+    """The days since 1970 of a calendar day, as polars counts them."""
+    return (day - EPOCH).days
+
+
+def season_basis(days: Floats | Days) -> Floats:
+    """Cosines and sines of waves of a year, and the calendar month, at these days (since 1970)."""
+    whole = np.floor(np.asarray(days, dtype=np.float64)).astype(np.int64)
+    angles = 2.0 * np.pi / DAYS_PER_YEAR * np.asarray(days, dtype=np.float64)[:, None] * np.arange(1, HARMONICS + 1)
+    months = whole.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    return np.hstack([np.cos(angles), np.sin(angles), np.eye(12)[months]])
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Λ, in days: `elapsed[i]` has passed by the end of the day `first_day` + i - 1 (days since 1970)."""
+
+    first_day: int
+    elapsed: Floats
+
+    @classmethod
+    def of(cls, first_day: int, cutoff: int, season: Floats, weekdays: Floats) -> Clock:
+        """The clock of a season, `season_basis` coefficients on the log scale, and of seven weekday weights of mean 1.
+
+        Days since 1970; `weekdays` begin with the weekday of day 0, a Thursday. A mean year of the clock has as many
+        days as one of the calendar.
+        """
+        days = np.arange(first_day, cutoff + AHEAD_DAYS + 1)
+        year = np.arange(cutoff + 1, cutoff + 1 + round(4 * DAYS_PER_YEAR))
+        level = np.mean(np.exp(season_basis(year) @ season))
+        intensity = np.exp(season_basis(days) @ season) / level * weekdays[days % 7]
+        return cls(first_day, np.concatenate([[0.0], np.cumsum(intensity)]))
+
+    def at(self, day: Floats | Days | int) -> Floats:
+        """Λ at the end of these days (since 1970); before the first day 0, fractions of a day in proportion."""
+        place = np.asarray(day, dtype=np.float64) - self.first_day + 1.0
+        last = len(self.elapsed) - 1
+        shown = np.interp(place, np.arange(last + 1), self.elapsed)
+        return np.asarray(shown + np.maximum(place - last, 0.0), dtype=np.float64)

@@ -1,102 +1,72 @@
-"""From the chosen models to the rows that are served: who forecasts what, and discounted value.
-
-Three roles per horizon: spend (with purchases), purchase (p_purchase) and alive (p_alive). Each has candidates, best
-first; the first whose fit can forecast the horizon serves.
-"""
+"""From the chosen model to the rows that are served: its fit, and paths with ranges, customer by customer."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Protocol
 
+import numpy as np
 import polars as pl
 
-from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie
-from clv_pipeline.forecasting.protocol import SPEND_TARGETS, FitReport, FittedModel, Model, TrainingData
-
-Role = Literal["spend", "purchase", "alive"]
-Seat = tuple[Role, int]
-"""A role and the horizon in days that it is played for."""
+from clv_pipeline.forecasting.frames import Floats
+from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 
 
-@dataclass(frozen=True)
-class Serving:
-    """The fitted model of every seat, and one report per fit that serves somewhere."""
+class Ranges(Protocol):
+    """The ranges of spend that were learned of a model's past forecasts (`evaluation.ranges.SpendRanges`)."""
 
-    fits: Mapping[Seat, FittedModel]
-    reports: Sequence[FitReport]
+    @property
+    def level(self) -> float:
+        """Share of customers whose spend a range is to hold."""
+        ...
 
+    def of_paths(self, forecasts: pl.DataFrame, horizons: int) -> tuple[Floats, Floats]:
+        """Lower and upper ends, of frames with so many ascending horizons of each customer one behind the other."""
+        ...
 
-def candidates(leaderboard: pl.DataFrame, models: Sequence[Model]) -> dict[Seat, list[Model]]:
-    """Who may serve, best first, as the rows of `model_leaderboard` say; `models` in the order of the configuration.
-
-    After the champions come the others, those with the better rank or Brier score first, because a champion of the
-    last review may be unable to forecast today. The seat `alive` is for buy-till-you-die models, by rank.
-    """
-    by_name = {model.name: model for model in models}
-    places = {name: place for place, name in enumerate(by_name)}
-    seats: dict[Seat, list[Model]] = {}
-    for (horizon,), board in leaderboard.partition_by("horizon_days", as_dict=True).items():
-        rows = sorted(board.iter_rows(named=True), key=lambda row: places[row["model"]])
-
-        def ordered(chosen: str, by: str, rows: list[dict[str, Any]] = rows) -> list[Model]:
-            best_first = sorted(rows, key=lambda row: (not row[chosen], row[by] is None, row[by] or 0.0))
-            return [by_name[row["model"]] for row in best_first]
-
-        spend, purchase = ordered("is_champion", "rank"), ordered("serves_purchase", "brier")
-        seats["spend", horizon] = [model for model in spend if model.targets >= SPEND_TARGETS]
-        seats["purchase", horizon] = [model for model in purchase if "purchase" in model.targets]
-        seats["alive", horizon] = [model for model in spend if isinstance(model, BuyTillYouDie)]
-    return seats
+    def variances(self, forecasts: pl.DataFrame) -> Floats:
+        """The variance of each customer's spend."""
+        ...
 
 
-def fit_serving(seats: Mapping[Seat, Sequence[Model]], training: TrainingData) -> Serving:
-    """Fit for every seat the first of its candidates that can forecast the horizon; one fit per model serves.
+def serving_order(leaderboard: pl.DataFrame, models: Sequence[Model]) -> list[Model]:
+    """Who may serve, best first: the champion of `model_leaderboard`, then the others by rank, rules last."""
+    ranks = leaderboard.group_by("model").agg(pl.col("is_champion").any(), pl.col("rank").mean())
+    rows = {row["model"]: row for row in ranks.iter_rows(named=True)}
 
-    A seat `alive` may stay empty; ValueError with the fits' notes when another one does.
-    """
-    waiting = {seat: list(models) for seat, models in seats.items() if models or seat[0] != "alive"}
-    fits: dict[str, tuple[set[int], FittedModel]] = {}
-    refusals: dict[Seat, list[str]] = defaultdict(list)
-    while True:
-        for seat in [seat for seat, models in waiting.items() if not models]:
-            role, horizon = seat
-            if role != "alive":
-                raise ValueError(
-                    f"no configured model can serve {role} over {horizon} days. {' '.join(refusals[seat])}"
-                )
-            del waiting[seat]
-        horizons: dict[str, set[int]] = defaultdict(set)
-        for (_, horizon), models in waiting.items():
-            horizons[models[0].name].add(horizon)
-        for model in {models[0].name: models[0] for models in waiting.values()}.values():
-            if model.name not in fits or not fits[model.name][0] >= horizons[model.name]:
-                fits[model.name] = horizons[model.name], model.fit(training, sorted(horizons[model.name]))
-        serving = {seat: fits[models[0].name][1] for seat, models in waiting.items()}
-        refused = [seat for seat, fit in serving.items() if not fit.can_forecast(seat[1])]
-        if not refused:
-            reports = {fit.report.model: fit.report for fit in serving.values()}
-            return Serving(serving, [reports[name] for name in sorted(reports)])
-        for seat in refused:
-            refusals[seat].append(f"{waiting[seat].pop(0).name}: {serving[seat].report.notes}")
+    def place(model: Model) -> tuple[bool, bool, bool, float]:
+        row = rows.get(model.name, {"is_champion": False, "rank": None})
+        return not row["is_champion"], model.is_baseline, row["rank"] is None, row["rank"] or 0.0
+
+    return sorted(models, key=place)
+
+
+def fit_serving(order: Sequence[Model], ground: Ground, horizons_days: Sequence[int]) -> FittedModel:
+    """The fit of the first model that can forecast all horizons; ValueError with the fits' notes when none can."""
+    refusals = []
+    for model in order:
+        fit = model.fit(ground)
+        if all(fit.can_forecast(horizon) for horizon in horizons_days):
+            return fit
+        refusals.append(f"{model.name}: {fit.report.notes}")
+    raise ValueError(f"no configured model can forecast {list(horizons_days)} days. {' '.join(refusals)}")
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Forecasts one horizon for customers frames, in batches of any size: a function that can be pickled.
+    """Paths with ranges for customers frames, in batches of any size: a function that can be pickled.
 
-    The rows have the columns of `clv_forecasts` without interval and rank, which need all customers. p_alive is the
-    spend model's where it gives one, else that of the model in the seat `alive`, else null.
+    One row per customer and horizon: the columns of `clv_forecasts` but for the rank, which needs all customers; and
+    those of `customer_outlook` beside them, the same on all rows of a customer.
     """
 
-    horizon_days: int
-    spend: FittedModel
-    purchase: FittedModel
-    alive: FittedModel
+    fit: FittedModel
+    ranges: Ranges
+    horizons_days: Sequence[int]
     annual_discount_rate: float
     """Per year of 365.25 days."""
     margin: float
@@ -104,38 +74,35 @@ class Scorer:
     names: Mapping[str, str]
     """What columns of the batches are renamed to, before a model sees them."""
 
-    @classmethod
-    def of(
-        cls,
-        serving: Serving,
-        horizon_days: int,
-        *,
-        annual_discount_rate: float,
-        margin: float,
-        names: Mapping[str, str],
-    ) -> Scorer:
-        """The scorer of one horizon."""
-        spend, purchase = serving.fits["spend", horizon_days], serving.fits["purchase", horizon_days]
-        alive = serving.fits.get(("alive", horizon_days), spend)
-        return cls(horizon_days, spend, purchase, alive, annual_discount_rate, margin, names)
-
     def __call__(self, customers: pl.DataFrame) -> pl.DataFrame:
-        """One row per customer."""
+        """The rows of these customers, in their order."""
         customers = customers.rename(self.names)
-        forecasts = {
-            name: fit.forecast(customers, self.horizon_days, self.annual_discount_rate)
-            for name, fit in {fit.report.model: fit for fit in (self.spend, self.purchase, self.alive)}.items()
-        }
-        own, alive = forecasts[self.spend.report.model], forecasts[self.alive.report.model]
-        return own.with_columns(
-            forecasts[self.purchase.report.model]["p_purchase"],
-            own["p_alive"] if own["p_alive"].is_not_null().any() else alive["p_alive"],
-            as_of=pl.lit(self.spend.report.as_of),
-            horizon_days=pl.lit(self.horizon_days, dtype=pl.Int64),
-            model=pl.lit(self.spend.report.model),
-            purchase_model=pl.lit(self.purchase.report.model),
-            clv=self.margin * pl.col("discounted_spend"),
-        ).drop("discounted_spend")
+        horizons = sorted(self.horizons_days)
+        paths = self.fit.forecast(customers, horizons, self.annual_discount_rate, with_outlook=True)
+        paths.require_coherence()
+        rows = np.repeat(np.arange(customers.height), len(horizons))
+        frame = paths.frame().with_columns(customers["frequency"].gather(rows))
+        lower, upper = self.ranges.of_paths(frame, len(horizons))
+        outlook = paths.outlook().select(
+            "value_per_purchase", pl.col("lifetime_value") * self.margin, "next_order_days"
+        )
+        report = self.fit.report
+        return pl.concat(
+            [
+                frame.with_columns(
+                    pl.lit(report.as_of).alias("as_of"),
+                    pl.lit(report.model).alias("model"),
+                    pl.lit(report.model).alias("purchase_model"),
+                    pl.Series("spend_lower", lower),
+                    pl.Series("spend_upper", upper),
+                    pl.lit(self.ranges.level).alias("interval_level"),
+                    (self.margin * pl.col("discounted_spend")).alias("clv"),
+                    pl.Series("spend_deviation", np.sqrt(self.ranges.variances(frame))),
+                ).drop("discounted_spend", "frequency"),
+                outlook[rows],
+            ],
+            how="horizontal",
+        )
 
 
 def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:
@@ -147,6 +114,7 @@ def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, 
                 "as_of": report.as_of,
                 "verdict": report.verdict,
                 "notes": report.notes,
+                "notes_code": ",".join(report.codes),
                 "customers": report.customers,
                 "log_likelihood": report.log_likelihood,
                 "parameters": json.dumps(report.parameters),
@@ -160,6 +128,7 @@ def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, 
             "as_of": pl.Date,
             "verdict": pl.String,
             "notes": pl.String,
+            "notes_code": pl.String,
             "customers": pl.Int64,
             "log_likelihood": pl.Float64,
             "parameters": pl.String,

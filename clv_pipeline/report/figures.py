@@ -48,6 +48,7 @@ def figures() -> dict[str, Figure]:
         ),
         "clv": Figure("clv", charts.forecast_distribution),
         "horizons": Figure("outlook", charts.totals_by_horizon),
+        "tracking": Figure("weeks", charts.tracking),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
         "products": Figure(
             "products",
@@ -61,13 +62,17 @@ def figures() -> dict[str, Figure]:
         "ledger": Figure("outcomes", charts.ledger_flow),
         "backtests": Figure("backtests", charts.forecast_against_actual),
         "deciles": Figure("deciles", charts.calibration_by_decile),
-        "leaderboard": Figure(
-            "scores",
-            partial(charts.leaderboard, score_title="score (error of size, order and total)", lower_is_better=True),
-        ),
+        "probabilities": Figure("probabilities", charts.probabilities),
+        "frequency": Figure("frequency", charts.fit_by_frequency),
+        "leaderboard": Figure("skills", charts.leaderboard),
         "drivers": Figure(
             "drivers",
-            partial(charts.ranking, title="What the forecasts depend on", unit="Growth of the error without the fact"),
+            partial(
+                charts.ranking,
+                title="What the forecasts depend on",
+                unit="By how much the loss grows when customers swap the fact",
+                as_percent=True,
+            ),
         ),
     }
 

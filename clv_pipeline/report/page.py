@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SUMMARY = ("shop", "best_tenth", "last_month", "outlook", "at_risk", "champion")
+SUMMARY = ("shop", "best_tenth", "last_month", "outlook", "at_risk", "accuracy", "champion")
 """The queries that the summary needs."""
 
 Rows = Mapping[str, list[dict[str, Cell]]]
@@ -37,7 +37,10 @@ def write_report(version: Path) -> None:
 
 
 def summary_lines(database: Path) -> list[str]:
-    """The summary of a published database: five sentences without markup. No customer is named."""
+    """The summary of a published database: five sentences without markup, and one more where the model is in doubt.
+
+    No customer is named.
+    """
     with open_read_only(database) as published:
         frames = {name: read(published, name) for name in SUMMARY}
     return [line.unescape() for line in _sentences(_environment(marks=False), _rows(frames))]

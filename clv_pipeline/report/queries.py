@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOP = 15
 """Rows of a list of the best: customers, products, countries."""
 
-_LONGEST = "(select max(horizon_days) from forecast_totals)"
+_LONGEST = "(select max(horizon_days) from clv_forecasts)"
 
 _HEADLINE = (
     "(select min(horizon_days) from forecast_totals"
@@ -27,9 +27,17 @@ _HEADLINE = (
 )
 """The horizon of the summary: the shortest one of a quarter or more, as in what `clv run` prints."""
 
-_CHAMPIONS = (
-    "model_leaderboard.horizon_days, model_leaderboard.model from model_leaderboard where model_leaderboard.is_champion"
-)
+_SERVED = "served_accuracy.horizon_days in (select horizon_days from forecast_totals)"
+"""Past dates are also judged over horizons that nobody has asked for."""
+
+_LONGEST_JUDGED = f"(select max(horizon_days) from served_accuracy where {_SERVED})"
+
+
+def _mean(metric: str, target: str = "spend", group: str = "group_kind = 'all'") -> str:
+    """SQL for the mean of a metric of served_accuracy over past dates."""
+    where = f"target = '{target}' and metric = '{metric}' and {group}"
+    return f"avg(cast(value as decimal(38, 10))) filter (where {where})"
+
 
 QUERIES: dict[str, str] = {
     "publication": "select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms from publication",
@@ -60,6 +68,7 @@ limit 1""",
 select
     totals.horizon_days,
     totals.model,
+    totals.expected_purchases,
     totals.expected_spend,
     totals.spend_lower,
     totals.spend_upper,
@@ -80,15 +89,31 @@ inner join rfm using (customer_id)
 where segments.at_risk""",
     "champion": f"""
 select
-    horizon_days,
     model,
-    cutoffs,
-    bias,
-    abs(bias) as off_by,
-    score_minus_best_baseline < 0 and difference_upper < 0 as beats_baselines
+    is_baseline,
+    why,
+    why_code in ('simple_rule_better', 'no_skill') as has_caveat
 from model_leaderboard
 where is_champion
-order by horizon_days = {_HEADLINE} desc, horizon_days""",
+order by horizon_days = {_HEADLINE} desc, horizon_days
+limit 1""",
+    "accuracy": f"""
+select
+    horizon_days,
+    count(distinct cutoff) as dates,
+    {_mean("absolute_bias")} as off_by,
+    max(value) filter (where target = 'spend' and metric = 'absolute_bias' and group_kind = 'all') as worst,
+    {_mean("best_rule_absolute_bias")} as rule_off_by,
+    {_mean("mae")} as mae,
+    {_mean("normalized_gini")} as normalized_gini,
+    {_mean("auc", "purchase")} as auc,
+    {_mean("coverage")} as coverage,
+    {_mean("total_covered")} as total_covered,
+    horizon_days = {_HEADLINE} as is_headline
+from served_accuracy
+where {_SERVED}
+group by horizon_days
+order by horizon_days""",
     "days": """
 select period_start as day, cast(revenue as double) as revenue
 from sales_trends
@@ -206,22 +231,43 @@ from (
     from clv_forecasts
     where horizon_days = {_LONGEST}
 )""",
+    "most_likely_nothing": """
+select
+    any_value(horizon_days) as horizon_days,
+    count(*) as customers,
+    count(*) filter (where p_purchase < 0.5) as nothing,
+    count(lifetime_value) as with_lifetime_value,
+    sum(lifetime_value) as lifetime_value
+from customer_overview""",
     "top_customers": f"""
 select
     customer_id,
     segment,
     revenue,
+    p_purchase,
     expected_spend,
     spend_lower,
     spend_upper,
     interval_level,
-    p_purchase,
+    next_order_date,
     clv,
     clv_rank,
     horizon_days
 from customer_overview
 order by clv_rank, customer_id
 limit {TOP}""",
+    "ranges": f"""
+select
+    horizon_days,
+    {_mean("coverage")} as held,
+    {_mean("coverage", group="group_kind = 'decile' and group_name = '1'")} as held_of_best_tenth
+from served_accuracy
+where horizon_days = {_LONGEST_JUDGED}
+group by horizon_days""",
+    "weeks": """
+select *
+from tracking
+order by week_ends""",
     "cohorts": """
 select cohort_month, age_months, retention
 from cohorts
@@ -334,50 +380,76 @@ order by all""",
 select
     horizon_days,
     cutoff as forecast_on,
-    cast(sum(cast(predicted_mean as decimal(24, 8)) * customers) as double) as forecast_spend,
-    cast(sum(cast(actual_mean as decimal(24, 8)) * customers) as double) as actual_spend
-from calibration
-where (horizon_days, model) in (select {_CHAMPIONS})
+    any_value(value) filter (where metric = 'predicted_mean') * any_value(customers) as forecast_spend,
+    any_value(value) filter (where metric = 'actual_mean') * any_value(customers) as actual_spend
+from served_accuracy
+where target = 'spend' and group_kind = 'all' and metric in ('predicted_mean', 'actual_mean') and {_SERVED}
 group by all
 order by all""",
     "deciles": f"""
-select horizon_days, model, decile, predicted_mean, actual_mean
-from calibration
-where (horizon_days, model) in (select {_CHAMPIONS})
-qualify cutoff = max(cutoff) over (partition by horizon_days)
-order by all""",
-    "strengths": f"""
 select
-    if(place = 1, 'strongest', 'weakest') as verdict,
     horizon_days,
-    decile,
-    predicted_mean,
-    actual_mean,
-    bias
+    cast(group_name as integer) as decile,
+    {_mean("predicted_mean", group="true")} as predicted_mean,
+    {_mean("actual_mean", group="true")} as actual_mean
+from served_accuracy
+where target = 'spend' and group_kind = 'decile' and group_name <> 'best 1 %' and {_SERVED}
+group by all
+order by all""",
+    "groups": f"""
+select
+    group_kind,
+    group_name,
+    count(distinct cutoff) as dates,
+    {_mean("predicted_mean", group="true")} as predicted_mean,
+    {_mean("actual_mean", group="true")} as actual_mean,
+    {_mean("absolute_bias", group="true")} as off_by,
+    {_mean("coverage", group="true")} as coverage
+from served_accuracy
+where target = 'spend' and group_kind in ('segment', 'age', 'decile') and horizon_days = {_HEADLINE}
+group by group_kind, group_name
+order by group_kind = 'decile', group_kind desc, try_cast(group_name as integer) nulls first, group_name""",
+    "probabilities": f"""
+select
+    any_value(horizon_days) as horizon_days,
+    group_name as p_class,
+    cast(sum(customers) filter (where target = 'alive' and metric = 'bought') as bigint) as customers,
+    sum(part) filter (where target = 'purchase' and metric = 'predicted_mean') / sum(customers) filter (
+        where target = 'purchase' and metric = 'predicted_mean'
+    ) as p_purchase,
+    sum(part) filter (where target = 'alive' and metric = 'predicted_mean') / sum(customers) filter (
+        where target = 'alive' and metric = 'predicted_mean' and value is not null
+    ) as p_alive,
+    sum(part) filter (where target = 'alive' and metric = 'bought') / sum(customers) filter (
+        where target = 'alive' and metric = 'bought'
+    ) as bought
 from (
-    select
-        *,
-        predicted_mean / actual_mean - 1 as bias,
-        row_number() over (partition by horizon_days order by abs(predicted_mean / actual_mean - 1), decile) as place,
-        count(*) over (partition by horizon_days) as places
-    from calibration
-    where
-        (horizon_days, model) in (select {_CHAMPIONS})
-        and (horizon_days, cutoff) in (select (horizon_days, max(cutoff)) from calibration group by horizon_days)
-        and actual_mean > 0
+    select *, cast(value * customers as decimal(38, 10)) as part
+    from served_accuracy
+    where group_kind = 'p_class' and horizon_days = {_HEADLINE} and customers > 0
 )
-where place in (1, places)
-order by horizon_days, place""",
-    "scores": """
-select horizon_days, model, score, is_champion
+group by group_name
+having sum(customers) filter (where target = 'alive' and metric = 'bought') > 0
+order by group_name""",
+    "frequency": """
+select horizon_days, repeats, customers, expected_purchases, actual_purchases, mean_p_purchase, share_bought
+from tracking_by_frequency
+order by horizon_days, repeats""",
+    "skills": """
+select horizon_days, model, tweedie_skill as skill, is_champion
 from model_leaderboard
-where score is not null
-order by horizon_days, score, model""",
+where tweedie_skill is not null
+order by horizon_days, skill desc, model""",
     "leaderboard": """
 select *
 from model_leaderboard
 order by horizon_days, rank nulls last, model""",
-    "tracking": f"""
+    "reasons": f"""
+select model, why
+from model_leaderboard
+where horizon_days = {_HEADLINE}
+order by rank nulls last, model""",
+    "earlier": f"""
 select
     as_of,
     horizon_days,
@@ -396,7 +468,7 @@ limit {TOP}""",
     "drivers": f"""
 select
     feature as name,
-    importance as amount,
+    exp(importance) - 1 as amount,
     direction,
     horizon_days,
     model

@@ -11,6 +11,7 @@ sample (bootstrap stability).
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,42 @@ _MEASURED = {"k": pl.Int64, "smallest_share": pl.Float64, "silhouette": pl.Float
 
 
 @dataclass(frozen=True)
+class ClusterName:
+    """What a cluster is called: the facts, and the words that are made of them here and nowhere else.
+
+    value: high, medium or low. recency: recent, cooling or lapsed. Both are None of the only cluster. Of `alike`
+    clusters with the same value and recency it is the one with this `number`, 1 spends most.
+    """
+
+    value: str | None = None
+    recency: str | None = None
+    number: int = 1
+    alike: int = 1
+
+    @property
+    def code(self) -> str:
+        """The name without words, the same for clusters that are alike."""
+        return "all_customers" if self.value is None else f"{self.value}_value_{self.recency}"
+
+    @property
+    def facts(self) -> str:
+        """What the name is made of, as JSON."""
+        return json.dumps({"value": self.value, "recency": self.recency, "number": self.number, "alike": self.alike})
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "All customers"
+        words = f"{self.value.capitalize()} value, {self.recency}"
+        return words if self.alike == 1 else f"{words} ({self.number} of {self.alike} by spend)"
+
+
+@dataclass(frozen=True)
 class Clusters:
     """The clusters that were found, and why there are that many: a function that assigns customers, in any batches.
 
     centre, spread: of every feature, which put it on its scale.
     centroids: clusters × features, on that scale, cluster 1 first, which spends most.
-    names: of the clusters, unique.
+    named: the clusters' names, unique as words.
     diagnostics: one row per k tried: k, smallest_share (0..1), silhouette (−1..1) and stability (mean
         adjusted Rand index), both null where the smallest cluster was too small to go on, eligible, chosen.
         Empty if there was nothing to split.
@@ -64,9 +95,26 @@ class Clusters:
     centre: NDArray[np.float64]
     spread: NDArray[np.float64]
     centroids: NDArray[np.float64]
-    names: tuple[str, ...]
+    named: tuple[ClusterName, ...]
     diagnostics: pl.DataFrame
     reason: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in words."""
+        return tuple(map(str, self.named))
+
+    @property
+    def names_frame(self) -> pl.DataFrame:
+        """One row per cluster: cluster (from 1), cluster_name, and the code and the facts that it is made of."""
+        return pl.DataFrame(
+            {
+                "cluster": range(1, len(self.named) + 1),
+                "cluster_name": self.names,
+                "cluster_name_code": [name.code for name in self.named],
+                "cluster_name_facts": [name.facts for name in self.named],
+            }
+        )
 
     def __call__(self, rfm: pl.DataFrame) -> pl.DataFrame:
         """The nearest cluster of every customer: customer_id, cluster (from 1), cluster_name.
@@ -126,7 +174,7 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
         return _one_cluster(reason, diagnostics)
     centroids = models[k].cluster_centers_
     centroids = centroids[_ranking(centroids)]
-    return Clusters(centre, spread, centroids, _names(centroids), diagnostics, reason)
+    return Clusters(centre, spread, centroids, _named(centroids), diagnostics, reason)
 
 
 def _check(rfm: pl.DataFrame) -> None:
@@ -235,20 +283,20 @@ def _ranking(centroids: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.lexsort((recency, -revenue))
 
 
-def _names(centroids: NDArray[np.float64]) -> tuple[str, ...]:
+def _named(centroids: NDArray[np.float64]) -> tuple[ClusterName, ...]:
     """The names of clusters, by centroids in their order.
 
-    The words tell in which third of the range between the extreme centroids a cluster lies, so they compare clusters
+    They tell in which third of the range between the extreme centroids a cluster lies, so they compare clusters
     with each other: bare ranks would call two clusters last seen 14 and 18 days ago "recent" and "cooling".
     """
     recency, _, revenue = centroids.T
-    value_words = np.array(["High value", "Medium value", "Low value"])[_third(-revenue)]
-    recency_words = np.array(["recent", "cooling", "lapsed"])[_third(recency)]
-    words = [f"{value}, {seen}" for value, seen in zip(value_words, recency_words, strict=True)]
-    alike = Counter(words)
+    values = np.array(["high", "medium", "low"])[_third(-revenue)].tolist()
+    seen = np.array(["recent", "cooling", "lapsed"])[_third(recency)].tolist()
+    pairs = list(zip(values, seen, strict=True))
+    alike = Counter(pairs)
     return tuple(
-        name if alike[name] == 1 else f"{name} ({words[:cluster].count(name)} of {alike[name]} by spend)"
-        for cluster, name in enumerate(words, start=1)
+        ClusterName(*pair, number=pairs[:cluster].count(pair), alike=alike[pair])
+        for cluster, pair in enumerate(pairs, start=1)
     )
 
 
@@ -263,4 +311,4 @@ def _one_cluster(why: str, diagnostics: pl.DataFrame | None = None) -> Clusters:
     if diagnostics is None:
         diagnostics = pl.DataFrame(schema=_MEASURED | {"eligible": pl.Boolean, "chosen": pl.Boolean})
     nowhere, one = np.zeros(len(FEATURES)), np.ones(len(FEATURES))
-    return Clusters(nowhere, one, nowhere[np.newaxis], ("All customers",), diagnostics, f"One cluster: {why}")
+    return Clusters(nowhere, one, nowhere[np.newaxis], (ClusterName(),), diagnostics, f"One cluster: {why}")

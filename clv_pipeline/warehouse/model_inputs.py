@@ -1,8 +1,8 @@
 """What models are trained on and asked about, read from the feature tables.
 
-Frames are bounded, except for `customer_counts` (as many rows as there are different histories) and a customers frame
-that is asked for whole. Samples are drawn by the md5 of customer ids: the same on every run and engine, and independent
-of everything that is forecast.
+Frames are bounded, except for `customer_counts` (as many rows as there are different histories), `cohort_days` (weeks
+by days of history) and a customers frame that is asked for whole. Samples are drawn by the md5 of customer ids: the
+same on every run and engine, and independent of everything that is forecast.
 """
 
 # Only names that this module wrote itself enter the SQL; values are parameters.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import TrainingData
 
 TABLES = (
+    "forecast_windows",
     "customer_days",
+    "cohort_days",
     "customer_features",
     "customer_windows",
     "customer_outcomes",
@@ -35,64 +38,62 @@ TABLES = (
 SPEND_SAMPLE = 100_000
 """Repeat buyers that the spend model is fitted on at most."""
 
-WINDOW_ROWS = 200_000
-"""Rows per horizon that regressions are trained on at most: of customers in_sample, the latest windows first."""
+WINDOW_CUTOFFS = 13
+"""Earlier cutoffs that models learn what came from at most, the latest ones: a year of them, and the one before."""
+
+WINDOW_ROWS = 40_000
+"""Customers that models learn what came from at most, at all these cutoffs together."""
 
 CURRENT_SAMPLE = 50_000
-"""Customers of the cutoff itself that totals are set right on at most, per horizon."""
+"""Customers of the cutoff itself that totals are set right on at most."""
 
 _CUSTOMERS = """
 select
     f.customer_id, f.cutoff, f.frequency, f.recency_days, f.tenure_days, f.days_since_last, f.orders,
-    cast(f.revenue as double) as revenue, cast(f.monetary_value as double) as monetary_value, w.horizon_days,
-    w.purchases_last_window, cast(w.spend_last_window as double) as spend_last_window,
-    w.purchases_same_window_last_year,
-    cast(w.spend_same_window_last_year as double) as spend_same_window_last_year,
+    cast(f.revenue as double) as revenue, cast(f.monetary_value as double) as monetary_value,
     f.purchases_30_days, f.purchases_90_days, f.purchases_180_days, f.purchases_365_days,
     cast(f.spend_30_days as double) as spend_30_days, cast(f.spend_90_days as double) as spend_90_days,
     cast(f.spend_180_days as double) as spend_180_days, cast(f.spend_365_days as double) as spend_365_days,
-    f.mean_gap_days, f.gap_deviation_days, f.lines_per_order, f.products, f.first_purchase_date, f.country
-from customer_features as f
-inner join customer_windows as w using (customer_id, cutoff)
-"""
+    f.purchases_30_days_year_ago, f.purchases_90_days_year_ago, f.purchases_180_days_year_ago,
+    cast(f.last_spend as double) as last_spend, cast(f.largest_spend as double) as largest_spend,
+    f.log_spend, f.squared_log_spend, f.mean_gap_days, f.gap_deviation_days, f.lines_per_order, f.products,
+    f.first_purchase_date, f.country"""
+"""The columns of a customers frame, of customer_features as f; the optional ones are added to it."""
 
 
-def customers(session: Session, cutoff: date, horizon_days: int, *, most: int | None = None) -> pl.DataFrame:
-    """The customers frame of one window, ordered by customer; of more than `most`, those with the smallest md5."""
-    return _described(session, cutoff, [horizon_days], most)
+def customers(session: Session, cutoff: date, *, horizons: Sequence[int] = (), most: int | None = None) -> pl.DataFrame:
+    """The customers frame as of `cutoff`, ordered by customer; of more than `most`, those with the smallest md5.
+
+    With `horizons` also their past windows (`window_columns`), of those horizons that `forecast_windows` scores or
+    evaluates from this cutoff; of others they are null.
+    """
+    return _described(session, OptionalColumns.known(session, cutoff), cutoff, horizons, most)
 
 
-def customers_query(cutoff: date, horizon_days: int, columns: OptionalColumns) -> tuple[str, list[Any]]:
-    """A query for the customers of one window with its parameters: a customers frame once `columns` are named."""
-    return columns.added_to(f"{_CUSTOMERS} where f.cutoff = ? and w.horizon_days = ?"), [cutoff, horizon_days]
+def customers_query(cutoff: date, columns: OptionalColumns, horizons: Sequence[int] = ()) -> tuple[str, list[Any]]:
+    """A query for all customers as of `cutoff` with its parameters: a customers frame once `columns` are named.
+
+    No model needs `horizons`; the rules that repeat a past window do, where they alone are configured.
+    """
+    return _asked(columns, cutoff, horizons, None)
 
 
 def outcomes(session: Session, cutoff: date, horizon_days: int, *, most: int | None = None) -> pl.DataFrame:
     """What came in one completed window, of the customers that `customers` gives: actual_purchases, actual_spend."""
-    drawn, parameters = _drawn("customer_outcomes", cutoff, [horizon_days], most)
+    window = "customer_outcomes where cutoff = ? and horizon_days = ?"
+    drawn, semi_join, draw = _drawn(window, [cutoff, horizon_days], most)
     return session.read(
-        "select customer_id, actual_purchases, cast(actual_spend as double) as actual_spend"
-        f" from customer_outcomes {drawn} where cutoff = ? and horizon_days = ? order by customer_id",
-        [*parameters, cutoff, horizon_days],
+        f"{drawn} select customer_id, actual_purchases, cast(actual_spend as double) as actual_spend"
+        f" from customer_outcomes {semi_join} where cutoff = ? and horizon_days = ? order by customer_id",
+        [*draw, cutoff, horizon_days],
     )
 
 
-def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) -> TrainingData:
-    """Everything that a model may learn as of `cutoff` to forecast these horizons."""
+def training_data(session: Session, cutoff: date) -> TrainingData:
+    """Everything that a model may learn as of `cutoff`."""
     from clv_pipeline.forecasting.protocol import TrainingData
 
     columns = OptionalColumns.known(session, cutoff)
-    windows = (
-        f"with windows as ({_CUSTOMERS} where f.in_sample and w.cutoff + w.horizon_days <= ?"
-        " and list_contains(?, w.horizon_days))"
-        " select windows.*, o.actual_purchases, cast(o.actual_spend as double) as actual_spend from windows"
-        " inner join customer_outcomes as o using (customer_id, cutoff, horizon_days)"
-        " qualify row_number() over (partition by o.horizon_days order by o.cutoff desc, md5(o.customer_id)) <= ?"
-    )
-    completed = session.read(
-        f"{columns.added_to(windows)} order by cutoff, horizon_days, customer_id",
-        [cutoff, list(horizons_days), WINDOW_ROWS],
-    )
     return TrainingData(
         cutoff=cutoff,
         customer_counts=session.read(
@@ -107,8 +108,8 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
             " from sampled group by all order by all",
             [cutoff, SPEND_SAMPLE],
         ),
-        completed_windows=columns.named(completed),
-        current_customers=_described(session, cutoff, horizons_days, CURRENT_SAMPLE),
+        completed_windows=_completed_windows(session, columns, cutoff),
+        current_customers=_described(session, columns, cutoff, (), CURRENT_SAMPLE),
         daily_totals=session.read(
             "with days as (select purchase_day as day, count(*) as purchases, cast(sum(revenue) as double) as spend"
             " from customer_days where purchase_day <= ? group by purchase_day),"
@@ -118,27 +119,86 @@ def training_data(session: Session, cutoff: date, horizons_days: Sequence[int]) 
             " from days left join first_days using (day) order by day",
             [cutoff, cutoff],
         ),
+        cohort_days=session.read(
+            "select first_week, day, repeats from cohort_days where day <= ? order by first_week, day", [cutoff]
+        ),
     )
 
 
-def _described(session: Session, cutoff: date, horizons_days: Sequence[int], most: int | None) -> pl.DataFrame:
-    """Customers frames as of `cutoff`, by horizon and customer; with `most`, so many customers per horizon."""
-    columns = OptionalColumns.known(session, cutoff)
-    drawn, parameters = _drawn("customer_windows", cutoff, horizons_days, most)
-    query = f"{_CUSTOMERS} {drawn} where f.cutoff = ? and list_contains(?, w.horizon_days)"
+def _completed_windows(session: Session, columns: OptionalColumns, cutoff: date) -> pl.DataFrame:
+    """Customers as of earlier cutoffs with what came of each piece that was over by `cutoff`.
+
+    From the latest cutoffs as many customers each, those with the smallest md5, as WINDOW_ROWS allows in all.
+    """
+    from clv_pipeline.forecasting.protocol import PIECES_DAYS
+
+    came = ", ".join(
+        f"max(o.actual_purchases) filter (where o.horizon_days = {piece}) as actual_purchases_{piece},"
+        f" cast(max(o.actual_spend) filter (where o.horizon_days = {piece}) as double) as actual_spend_{piece}"
+        for piece in PIECES_DAYS
+    )
+    selected = ", ".join(f"came.actual_purchases_{piece}, came.actual_spend_{piece}" for piece in PIECES_DAYS)
+    windows = (
+        "with cutoffs as (select cutoff from forecast_windows"
+        " where is_complete and horizon_days = ? and outcome_ends <= ? order by cutoff desc limit ?),"
+        " placed as (select customer_id, cutoff,"
+        " row_number() over (partition by cutoff order by md5(customer_id), customer_id) as place"
+        " from customer_features semi join cutoffs using (cutoff) where in_sample),"
+        " drawn as (select customer_id, cutoff, place from placed order by place, cutoff desc limit ?),"
+        f" came as (select o.customer_id, o.cutoff, {came} from customer_outcomes as o"
+        " semi join drawn using (customer_id, cutoff) where o.cutoff + o.horizon_days <= ?"
+        " group by o.customer_id, o.cutoff)"
+        f" {_CUSTOMERS}, {selected} from customer_features as f inner join came using (customer_id, cutoff)"
+    )
     frame = session.read(
-        f"{columns.added_to(query)} order by horizon_days, customer_id", [*parameters, cutoff, list(horizons_days)]
+        f"{columns.added_to(windows)} order by cutoff, customer_id",
+        [min(PIECES_DAYS), cutoff, WINDOW_CUTOFFS, WINDOW_ROWS, cutoff],
     )
     return columns.named(frame)
 
 
-def _drawn(table: str, cutoff: date, horizons_days: Sequence[int], most: int | None) -> tuple[str, list[Any]]:
-    """A join that keeps `most` customers per horizon, drawn from the keys alone, with its parameters."""
+def _described(
+    session: Session, columns: OptionalColumns, cutoff: date, horizons: Sequence[int], most: int | None
+) -> pl.DataFrame:
+    query, parameters = _asked(columns, cutoff, horizons, most)
+    return columns.named(session.read(f"{query} order by customer_id", parameters))
+
+
+def _asked(columns: OptionalColumns, cutoff: date, horizons: Sequence[int], most: int | None) -> tuple[str, list[Any]]:
+    """A query for the customers as of `cutoff`, the optional columns still numbered, with its parameters."""
+    drawn, semi_join, parameters = _drawn("customer_features where cutoff = ?", [cutoff], most)
+    selected, joined = "", ""
+    if horizons:
+        aggregates = _window_aggregates(horizons)
+        selected = "".join(f", w.{name}" for name in aggregates)
+        joined = (
+            f" left join (select customer_id, {', '.join(f'{sql} as {name}' for name, sql in aggregates.items())}"
+            f" from customer_windows {semi_join} where cutoff = ? and list_contains(?, horizon_days)"
+            " group by customer_id) as w using (customer_id)"
+        )
+        parameters += [cutoff, list(horizons)]
+    query = f"{drawn} {_CUSTOMERS}{selected} from customer_features as f {semi_join} {joined} where f.cutoff = ?"
+    return columns.added_to(query), [*parameters, cutoff]
+
+
+def _window_aggregates(horizons: Sequence[int]) -> dict[str, str]:
+    """By quoted name of a column that describes a past window: what it is of a customer's rows of customer_windows."""
+    from clv_pipeline.forecasting.protocol import window_columns
+
+    def aggregate(column: str, horizon: int) -> str:
+        value = f"cast({column} as double)" if column.startswith("spend") else column
+        return f"max({value}) filter (where horizon_days = {horizon})"
+
+    return {
+        quote_identifier(name): aggregate(name.partition(":")[0], horizon)
+        for horizon in horizons
+        for name in window_columns(horizon)
+    }
+
+
+def _drawn(window: str, keys: Sequence[Any], most: int | None) -> tuple[str, str, list[Any]]:
+    """How `most` customers of a window are kept: a CTE with its parameters, and the join with it."""
     if most is None:
-        return "", []
-    return (
-        f"semi join (select customer_id, horizon_days from {table} where cutoff = ? and list_contains(?, horizon_days)"
-        " qualify row_number() over (partition by horizon_days order by md5(customer_id), customer_id) <= ?)"
-        " as drawn using (customer_id, horizon_days)",
-        [cutoff, list(horizons_days), most],
-    )
+        return "", "", []
+    drawn = f"with drawn as (select customer_id from {window} order by md5(customer_id), customer_id limit ?)"
+    return drawn, "semi join drawn using (customer_id)", [*keys, most]

@@ -136,7 +136,7 @@ def run_pipeline(shop: Shop, days: Sequence[str] = ("2024-06-30", "latest"), **b
             models=["own_rate", "last_window", "bg_nbd"],
             forecast={"horizons_days": [30, 90], "as_of": as_of},
             cleaning={"returns": "net", "outliers": "cap", "exclude_products": ["POST"]},
-            backtest={"folds": 2},
+            backtest={"origins": 2},
             campaign={"budget": 500, "cost_per_contact": 2.5, "assumed_uplift": 0.1},
             **blocks,
         )

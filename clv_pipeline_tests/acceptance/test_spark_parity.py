@@ -174,9 +174,9 @@ def test_models_are_trained_on_the_same_rows(both: BothEngines, monkeypatch: pyt
     monkeypatch.setattr(optional_columns, "EVENT_TYPES", 1)
     cutoff: date = both.read("select max(cutoff) as cutoff from forecast_windows").item()
     both.rows = 0
-    model_inputs.training_data(both, cutoff, [30, 90])
-    model_inputs.customers(both, cutoff, 30)
-    model_inputs.customers(both, cutoff, 30, most=20)
+    model_inputs.training_data(both, cutoff)
+    model_inputs.customers(both, cutoff, horizons=[30, 90])
+    model_inputs.customers(both, cutoff, horizons=[30], most=20)
     past: date = both.read("select max(cutoff) as cutoff from customer_outcomes where horizon_days = 30").item()
     assert len(model_inputs.outcomes(both, past, 30)) > 0
     assert both.compared > 20

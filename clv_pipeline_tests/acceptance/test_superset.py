@@ -171,7 +171,7 @@ def test_the_example_dashboard_draws_every_chart(
             person.sees(chart["slice_name"])
         # What the last table and the first number say.
         person.sees("23,502")
-        person.sees(re.compile("^Champion: "))
+        person.sees(re.compile("^Serves"))
         page.wait_for_load_state("networkidle")
         picture = person.picture("superset")
         assert refused == []

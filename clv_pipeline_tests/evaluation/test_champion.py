@@ -1,260 +1,242 @@
+import json
+from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.backtest import Skipped
-from clv_pipeline.evaluation.champion import (
-    HISTORY_SCHEMA,
-    LEADERBOARD_SCHEMA,
-    Contender,
-    add_review,
-    incumbents_of,
-    leaderboard,
+from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, LEADERBOARD_SCHEMA, add_review, leaderboard, say
+from clv_pipeline.evaluation.choice import Contender
+from clv_pipeline.evaluation.metrics import METRICS_SCHEMA
+from clv_pipeline_tests.evaluation.shops import (
+    AS_OF,
+    BG,
+    HYBRID,
+    LAST_YEAR,
+    OWN_RATE,
+    PARETO,
+    months_back,
+    scored,
 )
-from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, REPLICATES_SCHEMA, Evaluation
-from clv_pipeline.forecasting.protocol import ALL_TARGETS, Target
-from clv_pipeline.forecasting.registry import MODELS
 
-AMOUNTS: frozenset[Target] = frozenset({"purchases", "spend"})
-OLD, NEW = date(2024, 1, 1), date(2024, 4, 1)
-RULE, GOOD, BEST = (
-    Contender("rule", AMOUNTS, is_baseline=True),
-    Contender("good", ALL_TARGETS, is_baseline=False),
-    Contender("best", ALL_TARGETS, is_baseline=False),
-)
-CLASSIFIER = Contender("classifier", frozenset({"purchase"}), is_baseline=False)
-NOBODY = Evaluation(pl.DataFrame(schema=METRICS_SCHEMA), pl.DataFrame(schema=REPLICATES_SCHEMA))
-
-
-def scored(
-    model: str, score: float, cutoffs: tuple[date, ...] = (OLD, NEW), noise: float = 0.01, horizon: int = 90
-) -> Evaluation:
-    """A model with this score at every cutoff, whose replicates scatter around it independently of other models'."""
-    parts = {"score": score, "mae": 100 * score, "normalized_mae": score - 0.3, "normalized_gini": 0.8, "bias": -0.1}
-    spend = [
-        (cutoff, horizon, model, "spend", metric, value, None, None, 100)
-        for cutoff in cutoffs
-        for metric, value in parts.items()
-    ]
-    rng = np.random.default_rng(list(model.encode()))
-    replicates = [
-        (cutoff, horizon, model, k, 100 * value, value)
-        for cutoff in cutoffs
-        for k, value in enumerate([score, *(score + noise * rng.standard_normal(200))])
-    ]
-    return Evaluation(
-        pl.DataFrame(spend, schema=METRICS_SCHEMA, orient="row"),
-        pl.DataFrame(replicates, schema=REPLICATES_SCHEMA, orient="row"),
-    )
-
-
-def brier(model: str, value: float, log_loss: float = 0.5, horizon: int = 90) -> Evaluation:
-    """A model of p_purchase with this Brier score at both cutoffs."""
-    rows = [
-        (cutoff, horizon, model, "purchase", metric, number, None, None, 100)
-        for cutoff in (OLD, NEW)
-        for metric, number in {"brier": value, "log_loss": log_loss, "auc": 0.8}.items()
-    ]
-    return Evaluation(pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row"), NOBODY.replicates)
+EARLIER = date(2024, 6, 30)
+NOTHING = pl.DataFrame(schema=METRICS_SCHEMA)
+SCATTER = [0.96, 1.04, 1.0, 0.98, 1.02, 1.0]
 
 
 def review(
-    *evaluations: Evaluation,
-    contenders: tuple[Contender, ...] = (RULE, GOOD, BEST),
-    incumbent: str | None = None,
-    skipped: tuple[Skipped, ...] = (),
-    horizons: tuple[int, ...] = (90,),
+    *metrics: pl.DataFrame,
+    contenders: Sequence[Contender] = (HYBRID, PARETO, OWN_RATE),
+    horizons: Sequence[int] = (90,),
+    skipped: Sequence[Skipped] = (),
 ) -> pl.DataFrame:
-    found = [NOBODY, *evaluations]
-    joined = Evaluation(pl.concat([e.metrics for e in found]), pl.concat([e.replicates for e in found]))
-    return leaderboard(joined, contenders, horizons, {90: incumbent} if incumbent else {}, skipped)
+    return leaderboard(pl.concat([NOTHING, *metrics]), contenders, horizons, AS_OF, skipped)
 
 
-def row(board: pl.DataFrame, model: str, horizon: int = 90) -> dict[str, object]:
+def row(board: pl.DataFrame, model: str, horizon: int = 90) -> dict[str, Any]:
     return board.row(by_predicate=(pl.col("model") == model) & (pl.col("horizon_days") == horizon), named=True)
 
 
-def champion(board: pl.DataFrame) -> str:
-    [name] = board.filter("is_champion")["model"]
-    return str(name)
+def brier(model: str, value: float) -> pl.DataFrame:
+    one = scored(model, 1.0).filter(metric="tweedie_deviance")
+    return one.with_columns(target=pl.lit("purchase"), metric=pl.lit("brier"), value=pl.lit(value))
 
 
-def test_the_best_of_the_models_that_beat_the_best_baseline_beyond_noise_is_champion() -> None:
-    board = review(scored("rule", 1.0), scored("good", 0.9), scored("best", 0.8))
-    assert board.schema == LEADERBOARD_SCHEMA
-    assert board["model"].to_list() == ["best", "good", "rule"]
-    assert board["rank"].to_list() == [1, 2, 3]
-    assert champion(board) == "best"
-    found = row(board, "best")
-    assert str(found["why"]).startswith(
-        "Champion: beats the best baseline rule, score difference -0.200 (95 % interval"
-    )
-    assert found["score_minus_best_baseline"] == pytest.approx(-0.2)
-    assert found["cutoffs"] == 2
-    assert found["mae"] == pytest.approx(80.0)
-    assert "best is champion with 0.800" in str(row(board, "good")["why"])
-
-
-def test_where_no_model_beats_the_best_baseline_beyond_noise_it_serves_itself() -> None:
-    board = review(scored("rule", 1.0, noise=0.5), scored("good", 0.95, noise=0.5))
-    assert champion(board) == "rule"
-    assert row(board, "rule")["rank"] == 2
-    assert "a baseline, which no model beats beyond noise; good comes nearest" in str(row(board, "rule")["why"])
-    assert "Does not beat the best baseline rule beyond noise" in str(row(board, "good")["why"])
-
-
-def test_a_model_has_to_beat_the_best_of_the_baselines_not_just_one() -> None:
-    better_rule = Contender("better_rule", AMOUNTS, is_baseline=True)
+def test_one_model_serves_every_horizon_and_target_and_the_best_stand_first() -> None:
     board = review(
-        scored("rule", 1.0), scored("better_rule", 0.7), scored("good", 0.8), contenders=(RULE, better_rule, GOOD)
-    )
-    assert champion(board) == "better_rule"
-
-
-def test_the_incumbent_stays_while_the_challenger_is_better_only_within_noise() -> None:
-    evaluations = scored("rule", 2.0), scored("good", 0.81, noise=0.1), scored("best", 0.8, noise=0.1)
-    assert champion(review(*evaluations)) == "best"
-    board = review(*evaluations, incumbent="good")
-    assert champion(board) == "good"
-    assert "stays, as best is not better beyond noise: -0.010" in str(row(board, "good")["why"])
-
-
-def test_a_challenger_that_is_better_beyond_noise_replaces_the_incumbent() -> None:
-    board = review(scored("rule", 2.0), scored("good", 0.9), scored("best", 0.8), incumbent="good")
-    assert champion(board) == "best"
-    assert "replaces good, score difference -0.100" in str(row(board, "best")["why"])
-
-
-@pytest.mark.parametrize(
-    ("good", "incumbent", "reason"),
-    [
-        (scored("good", 0.9, noise=3.0), "good", "replaces good, which does not beat the best baseline beyond noise"),
-        (scored("good", 0.5, cutoffs=(NEW,)), "good", "replaces good, which was not scored on every cutoff"),
-        (scored("good", 0.9), "gone", "replaces gone, which is no longer configured"),
-        (scored("good", 0.9), "best", "champion before"),
-    ],
-)
-def test_an_incumbent_that_cannot_stay_is_replaced_with_the_reason(
-    good: Evaluation, incumbent: str, reason: str
-) -> None:
-    board = review(scored("rule", 1.0), good, scored("best", 0.8), incumbent=incumbent)
-    assert champion(board) == "best"
-    assert reason in str(row(board, "best")["why"])
-
-
-def test_an_easy_cutoff_alone_does_not_make_a_champion() -> None:
-    board = review(scored("rule", 2.0), scored("good", 1.0), scored("best", 0.1, cutoffs=(NEW,)))
-    assert champion(board) == "good"
-    assert "Cannot be champion: others were scored on 2 cutoffs" in str(row(board, "best")["why"])
-
-
-def test_without_a_baseline_the_lowest_score_decides() -> None:
-    board = review(scored("good", 0.9), scored("best", 0.8), contenders=(GOOD, BEST))
-    assert champion(board) == "best"
-    assert "no baseline was scored on every cutoff" in str(row(board, "best")["why"])
-
-
-def test_each_horizon_has_its_own_champion() -> None:
-    board = review(
-        *(scored(model, score, horizon=30) for model, score in (("rule", 1.0), ("good", 0.5), ("best", 0.8))),
-        *(scored(model, score, horizon=90) for model, score in (("rule", 1.0), ("good", 0.8), ("best", 0.5))),
+        *(scored("hybrid", 1.0, months_back(6, h), h) for h in (30, 90)),
+        *(scored("pareto_nbd", [0.9 * s for s in SCATTER], months_back(6, h), h) for h in (30, 90)),
+        *(scored("own_rate", 2.0, months_back(6, h), h) for h in (30, 90)),
         horizons=(90, 30),
     )
-    assert board.filter("is_champion").select("horizon_days", "model").rows() == [(30, "good"), (90, "best")]
+    assert board.schema == LEADERBOARD_SCHEMA
+    assert board["horizon_days"].to_list() == [30] * 3 + [90] * 3
+    assert board["model"].to_list() == ["pareto_nbd", "hybrid", "own_rate"] * 2
+    assert board["rank"].to_list() == [1, 2, 3] * 2
+    assert board.filter("is_champion")["model"].to_list() == ["pareto_nbd"] * 2
+    assert board["serves_purchase"].equals(board["is_champion"])
+    assert board.filter("preferred")["model"].to_list() == ["hybrid"] * 2
+    assert row(board, "hybrid")["log_ratio"] == 0.0
+    assert row(board, "hybrid")["log_ratio_error"] is None
+    assert row(board, "pareto_nbd")["log_ratio"] == pytest.approx(-0.106, abs=0.002)
 
 
-def test_purchase_is_served_by_the_lowest_brier_score_also_of_a_model_that_forecasts_nothing_else() -> None:
+def test_metrics_are_means_over_the_cutoffs_of_the_horizon() -> None:
+    old, new = months_back(2)
     board = review(
-        scored("rule", 1.0),
-        scored("good", 0.8),
-        brier("good", 0.16),
-        brier("classifier", 0.15),
-        contenders=(RULE, GOOD, CLASSIFIER),
+        scored("hybrid", 1.0, [old], mae=10.0, bias=0.1, tweedie_skill=0.2),
+        scored("hybrid", 1.0, [new], mae=20.0, bias=-0.3, tweedie_skill=0.4),
+        scored("hybrid", 1.0, [old], 30, mae=1000.0),
+        brier("hybrid", 0.15),
     )
-    assert board.filter("serves_purchase")["model"].to_list() == ["classifier"]
-    assert champion(board) == "good"
-    found = row(board, "classifier")
-    assert (found["rank"], found["score"], found["cutoffs"], found["brier"]) == (None, None, 2, pytest.approx(0.15))
-    assert found["why"] == (
-        "Does not forecast spend. Serves p_purchase: the lowest Brier score, 0.1500; next good with 0.1600."
+    found = row(board, "hybrid")
+    assert (found["mae"], found["bias"], found["brier"]) == pytest.approx((15.0, -0.1, 0.15))
+    assert found["tweedie_skill"] == pytest.approx(0.3)
+    assert (found["cutoffs"], found["score"], found["poisson_skill"]) == (6, None, None)
+
+
+def test_windows_that_are_not_over_say_nothing() -> None:
+    board = review(scored("hybrid", 1.0, [AS_OF], mae=10.0))
+    assert (row(board, "hybrid")["mae"], row(board, "hybrid")["rank"], row(board, "hybrid")["cutoffs"]) == (
+        None,
+        None,
+        0,
     )
 
 
-def test_equal_brier_scores_are_decided_by_log_loss() -> None:
-    board = review(brier("good", 0.15, log_loss=0.5), brier("best", 0.15, log_loss=0.4))
-    assert board.filter("serves_purchase")["model"].to_list() == ["best"]
+def test_scores_are_held_against_the_best_rule_with_an_interval_over_cutoffs() -> None:
+    cutoffs = months_back(4)
+    board = review(
+        *(scored("hybrid", 1.0, [day], score=score) for day, score in zip(cutoffs, (0.8, 0.9, 0.7, 0.8), strict=True)),
+        scored("own_rate", 1.0, cutoffs, score=1.0),
+        scored("same_window_last_year", 1.0, cutoffs[:1], score=0.1),
+        contenders=(HYBRID, OWN_RATE, LAST_YEAR),
+    )
+    found = row(board, "hybrid")
+    assert found["score_minus_best_baseline"] == pytest.approx(-0.2)
+    # Deviation .0816 over 4 cutoffs that overlap to a third, and Student's t with 3 degrees of freedom.
+    reach = 3.182 * 0.08165 / (4 / 3) ** 0.5
+    ends = (found["difference_lower"], found["difference_upper"])
+    assert ends == (pytest.approx(-0.2 - reach, abs=1e-3), pytest.approx(-0.2 + reach, abs=1e-3))
+    # An easy cutoff alone does not make the best rule.
+    assert row(board, "own_rate")["score_minus_best_baseline"] is None
+    last_year = row(board, "same_window_last_year")
+    assert last_year["score_minus_best_baseline"] == pytest.approx(-0.9)
+    assert last_year["difference_lower"] is None
 
 
-def test_models_that_were_not_evaluated_are_listed_with_the_reason() -> None:
-    skipped = [Skipped("good", cutoff, 90, "History is short.") for cutoff in (OLD, NEW)]
-    skipped.append(Skipped("good", OLD, 30, "Of another horizon."))
-    board = review(scored("rule", 1.0), scored("best", 0.8), brier("best", 0.2), skipped=tuple(skipped))
-    late = row(board, "good")
-    assert (late["rank"], late["score"], late["cutoffs"]) == (None, None, 0)
-    assert late["why"] == "Not evaluated. History is short."
-
-
-def test_without_any_backtest_the_incumbent_stays_else_the_first_complete_model_serves() -> None:
-    board = review()
-    assert champion(board) == "good"
-    why = str(row(board, "good")["why"])
-    assert why.startswith("Champion, unevaluated: the first configured model that gives all three targets.")
-    assert "too little history" in why
-    assert why.endswith("Serves p_purchase, unevaluated: the first configured model that gives it.")
-    assert champion(review(incumbent="best")) == "best"
-
-
-def test_an_undefined_score_is_not_a_rank() -> None:
-    undefined = scored("good", 0.5)
-    nothing = pl.when(pl.col("metric") == "score").then(None).otherwise("value")
-    board = review(Evaluation(undefined.metrics.with_columns(value=nothing), undefined.replicates), contenders=(GOOD,))
-    assert row(board, "good")["rank"] is None
-    assert "Its score is undefined" in str(row(board, "good")["why"])
-
-
-def test_equal_scores_go_to_the_model_configured_first() -> None:
-    board = review(scored("good", 0.5, noise=0.0), scored("best", 0.5, noise=0.0), contenders=(BEST, GOOD))
-    assert board["model"].to_list() == ["best", "good"]
+WORSE, BETTER = [1.2 * s for s in SCATTER], [0.8 * s for s in SCATTER]
 
 
 @pytest.mark.parametrize(
-    ("contender", "message"),
+    ("metrics", "code", "sentence"),
     [
-        (RULE, "none of rule forecasts p_purchase; add one of .*bg_nbd"),
-        (CLASSIFIER, "none of classifier forecasts purchases and spend"),
+        (
+            [],
+            "preferred_no_evidence",
+            "Serves: it did best on many shops, and no past date speaks yet.",
+        ),
+        (
+            [scored("hybrid", 1.0, months_back(1)), scored("pareto_nbd", 0.9, months_back(1))],
+            "preferred_no_evidence",
+            "Serves: it did best on many shops, and 1 past date of this one is too little to prefer another.",
+        ),
+        (
+            [scored("hybrid", 1.0), scored("pareto_nbd", WORSE)],
+            "preferred_stands",
+            "Serves: it did best on many shops, and over 6 past dates of this one no other was better by more than "
+            "chance; pareto_nbd came nearest and was 20.0% worse (± 2.4%).",
+        ),
+        (
+            [scored("hybrid", 1.0), scored("pareto_nbd", WORSE), scored("own_rate", BETTER)],
+            "simple_rule_better",
+            "Serves as the best of the models, though the simple rule own_rate was 20.0% better (± 1.6%) over 6 past "
+            "dates.",
+        ),
+        (
+            [scored("hybrid", 1.0, skill=-0.07), scored("own_rate", BETTER)],
+            "no_skill",
+            "Serves as the best there is, though customers of this shop cannot be told apart: over 6 past dates the "
+            "same forecast for everybody was as good (skill -0.07 ± 0.00).",
+        ),
     ],
 )
-def test_a_configuration_that_cannot_serve_is_an_error_that_says_what_to_add(
-    contender: Contender, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        leaderboard(NOBODY, [contender], [90], {})
+def test_why_the_preferred_family_serves(metrics: list[pl.DataFrame], code: str, sentence: str) -> None:
+    found = row(review(*metrics), "hybrid")
+    assert found["is_champion"]
+    assert found["why_code"] == code
+    assert found["why"] == sentence
+    facts = json.loads(found["why_facts"])
+    assert say(code, facts) == sentence
+    assert ("better_rule" in facts) == any("own_rate" in frame["model"] for frame in metrics)
 
 
-def test_the_baselines_say_so_themselves() -> None:
-    baselines = {name for name, model in MODELS.items() if Contender.of(model()).is_baseline}
-    assert baselines >= {"own_rate", "last_window", "same_window_last_year"}
-    assert "bg_nbd" not in baselines
+def test_why_another_family_serves() -> None:
+    found = row(review(scored("hybrid", 1.0), scored("pareto_nbd", BETTER)), "pareto_nbd")
+    assert found["why_code"] == "replaced_preferred"
+    assert found["why"] == (
+        "Serves: over 6 past dates of this shop it was 20.0% better (± 1.6%) than hybrid, which did best on many shops."
+    )
+
+
+def test_why_it_serves_where_there_is_no_choice() -> None:
+    metrics = scored("own_rate", 1.0), scored("same_window_last_year", 0.5)
+    alone = row(review(contenders=[HYBRID, OWN_RATE]), "hybrid")
+    rules = row(review(*metrics, contenders=[OWN_RATE, LAST_YEAR]), "same_window_last_year")
+    untried = row(review(contenders=[OWN_RATE, LAST_YEAR]), "own_rate")
+    assert alone["why"] == "Serves: it is the only family of models that is configured."
+    assert rules["why"] == "Serves: it did best of the simple rules over 6 past dates, and no model is configured."
+    assert untried["why"] == (
+        "Serves: it is the first simple rule that is configured, no model is, and no past date speaks yet."
+    )
+
+
+def test_why_the_others_do_not_serve() -> None:
+    short = [Skipped("bg_nbd", day, 90, "History is short.") for day in months_back(2)]
+    board = review(
+        scored("hybrid", 1.0),
+        scored("pareto_nbd", WORSE),
+        scored("own_rate", BETTER),
+        scored("same_window_last_year", 0.5, months_back(2)),
+        scored("mbg_nbd", [0.1, 3.0, 0.5, 1.5, 0.9, 1.2]),
+        contenders=(HYBRID, PARETO, BG, OWN_RATE, LAST_YEAR, Contender("mbg_nbd", is_baseline=False)),
+        skipped=short,
+    )
+    assert {model: (code, why) for model, code, why in board.select("model", "why_code", "why").iter_rows()} == {
+        "hybrid": ("simple_rule_better", row(board, "hybrid")["why"]),
+        "pareto_nbd": ("behind", "It was 20.0% worse (± 2.4%) than hybrid over 6 past dates."),
+        "bg_nbd": ("not_evaluated", "It was not compared: History is short."),
+        "mbg_nbd": (
+            "within_chance",
+            "It was 21.0% better (± 65.4%) than hybrid over 6 past dates, which is not beyond chance.",
+        ),
+        "own_rate": (
+            "ahead",
+            "A simple rule, for comparison: it was 20.0% better (± 1.6%) than hybrid over 6 past dates.",
+        ),
+        "same_window_last_year": (
+            "few_dates",
+            "A simple rule, for comparison: it was 50.0% better (± 0.0%) than hybrid over 2 past dates, too few to "
+            "count.",
+        ),
+    }
+    for code, facts, why in board.select("why_code", "why_facts", "why").iter_rows():
+        assert say(code, json.loads(facts)) == why
+
+
+def test_what_was_not_compared_says_so() -> None:
+    board = review(scored("pareto_nbd", 1.0))
+    assert row(board, "pareto_nbd")["why_code"] == "not_together"
+    assert row(board, "pareto_nbd")["why"] == (
+        "It was not compared: there is no past window with purchases on which hybrid was scored too."
+    )
+    assert row(board, "own_rate")["why"] == "It was not compared: no past window is over."
+    assert row(board, "hybrid")["rank"] is None
 
 
 def test_the_history_keeps_every_review_and_a_repeated_review_replaces_its_own_rows() -> None:
     empty = pl.DataFrame(schema=HISTORY_SCHEMA)
-    first = review(scored("rule", 2.0), scored("good", 0.8), brier("good", 0.15))
-    second = review(
-        scored("rule", 2.0), scored("good", 0.9), scored("best", 0.5), brier("good", 0.15), incumbent="good"
-    )
-    once = add_review(empty, first, OLD)
-    history = add_review(once, second, NEW)
+    first = review(scored("hybrid", 1.0, score=0.8), brier("hybrid", 0.15))
+    second = review(scored("hybrid", 1.0), scored("pareto_nbd", 0.5, score=0.5), brier("pareto_nbd", 0.14))
+    once = add_review(empty, first, EARLIER)
+    history = add_review(once, second, AS_OF)
+    assert history.schema == HISTORY_SCHEMA
     assert history.select("as_of", "role", "model", "previous_model").rows() == [
-        (OLD, "purchase", "good", None),
-        (OLD, "spend", "good", None),
-        (NEW, "purchase", "good", "good"),
-        (NEW, "spend", "best", "good"),
+        (EARLIER, "purchase", "hybrid", None),
+        (EARLIER, "spend", "hybrid", None),
+        (AS_OF, "purchase", "pareto_nbd", "hybrid"),
+        (AS_OF, "spend", "pareto_nbd", "hybrid"),
     ]
-    assert history.filter(role="spend")["score"].to_list() == pytest.approx([0.8, 0.5])
-    assert add_review(history, second, NEW).equals(history)
-    # The review of a day never competes with its own earlier result.
-    assert incumbents_of(history, NEW) == incumbents_of(once, NEW) == {90: "good"}
-    assert incumbents_of(history, OLD) == {}
+    assert history["score"].to_list() == pytest.approx([0.15, 0.8, 0.14, 0.5])
+    assert history["why_code"].to_list() == ["preferred_no_evidence"] * 2 + ["replaced_preferred"] * 2
+    assert add_review(history, second, AS_OF).equals(history)
+
+
+def test_a_history_without_codes_is_carried_on() -> None:
+    board = review(scored("hybrid", 1.0))
+    old = add_review(pl.DataFrame(schema=HISTORY_SCHEMA), board, EARLIER).drop("why_code", "why_facts")
+    history = add_review(old, board, AS_OF)
+    assert history.filter(as_of=EARLIER)["why_code"].to_list() == [None, None]
+    assert history.filter(as_of=EARLIER)["why"].to_list() == old["why"].to_list()

@@ -1,47 +1,62 @@
-"""Intervals on a shop whose truth is known: as many customers are covered as stated, and the totals are held."""
+"""Ranges on a shop whose truth is known: as many customers are covered as stated, and the total is held."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import polars as pl
 import pytest
 
-from clv_pipeline.evaluation.intervals import interval_metrics
-from clv_pipeline.forecasting.bg_nbd import BgNbd
+from clv_pipeline.evaluation.ranges import SpendRanges, TotalRange
+from clv_pipeline.forecasting.frames import floats
+from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.simulation import Story, simulate_shop
-from clv_pipeline_tests.forecasting.examples import training_data
-from clv_pipeline_tests.simulation.histories import customers_as_of
+from clv_pipeline_tests.simulation.histories import purchase_days
 
-HORIZON = 180
+HORIZON, LEVEL = 180, 0.8
 START = date(2022, 1, 1)
 CUTOFFS = [START + timedelta(days=400 + HORIZON * k) for k in range(3)]
-
-
-def backtest_of(seed: int) -> pl.DataFrame:
-    """BG/NBD forecasts of a simulated shop, with outcomes, at three cutoffs one behind the other."""
-    shop = simulate_shop(4_000, Story(), seed=seed, start=START, days=400 + 3 * HORIZON, acquisition_days=400)
-    windows = []
-    for cutoff in CUTOFFS:
-        customers = customers_as_of(shop.transactions, cutoff, HORIZON)
-        training = training_data(customers)
-        fitted = BgNbd().fit(replace(training, cutoff=cutoff, daily_totals=training.daily_totals.clear()), [HORIZON])
-        outcomes = customers.select("actual_spend", "cutoff", "horizon_days", model=pl.lit("bg_nbd"))
-        windows.append(fitted.forecast(customers, HORIZON).hstack(outcomes))
-    return pl.concat(windows)
+"""One behind the other: what came from one is known at the next."""
 
 
 @pytest.fixture(scope="module")
-def judged() -> pl.DataFrame:
-    return interval_metrics(backtest_of(seed=1), 0.8).filter(pl.col("cutoff") > CUTOFFS[0])
+def windows() -> pl.DataFrame:
+    """BG/NBD forecasts of a simulated shop, with what came."""
+    shop = simulate_shop(3_000, Story(), seed=1, start=START, days=400 + 3 * HORIZON, acquisition_days=400)
+    days = purchase_days(shop.transactions)
+    [model] = models_of(["bg_nbd"])
+    found = []
+    for cutoff in CUTOFFS:
+        customers = days.customers(cutoff)
+        paths = model.fit(Ground(days.training(cutoff, most_windows=0))).forecast(customers, [HORIZON])
+        came = days.outcomes(cutoff, HORIZON).drop("customer_id")
+        found.append(paths.frame().hstack(customers.select("cutoff", "frequency")).hstack(came))
+    return pl.concat(found)
 
 
-def test_four_of_five_customers_are_covered(judged: pl.DataFrame) -> None:
-    coverage = judged.filter(metric="interval_coverage")["value"]
-    assert len(coverage) == 2
-    assert coverage.is_between(0.77, 0.83).all()
+@pytest.fixture(scope="module")
+def ranges(windows: pl.DataFrame) -> SpendRanges:
+    return SpendRanges.learn(windows.filter(pl.col("cutoff") < CUTOFFS[-1]), LEVEL)
 
 
-def test_the_totals_are_held(judged: pl.DataFrame) -> None:
-    assert judged.filter(metric="total_covered")["value"].to_list() == [1.0, 1.0]
+@pytest.fixture(scope="module")
+def latest(windows: pl.DataFrame) -> pl.DataFrame:
+    return windows.filter(cutoff=CUTOFFS[-1])
+
+
+def test_four_of_five_of_those_who_may_well_buy_are_covered_and_more_of_the_others(
+    ranges: SpendRanges, latest: pl.DataFrame
+) -> None:
+    lower, upper = ranges.of_paths(latest, 1)
+    spent = floats(latest, "actual_spend")
+    covered = (lower <= spent) & (spent <= upper)
+    assert 0.76 < covered[floats(latest, "p_purchase") > 0.3].mean() < 0.84
+    assert covered.mean() > 0.8
+
+
+def test_the_total_is_held(windows: pl.DataFrame) -> None:
+    totals = windows.group_by("cutoff", "horizon_days").agg(pl.col("expected_spend", "actual_spend").sum())
+    [now] = totals.filter(cutoff=CUTOFFS[-1]).rows(named=True)
+    held = TotalRange.learn(totals.filter(pl.col("cutoff") < CUTOFFS[-1]), HORIZON, LEVEL)
+    assert held.lower_factor < now["actual_spend"] / now["expected_spend"] < held.upper_factor

@@ -1,25 +1,70 @@
 """Customers frames and training data made up for tests."""
 
-from datetime import date, timedelta
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import cache
+
 import polars as pl
 from hypothesis import strategies as st
 
-from clv_pipeline.forecasting.protocol import CUSTOMER_COLUMNS, OUTCOME_COLUMNS, PAST_DAYS, TrainingData
+from clv_pipeline.forecasting.protocol import (
+    CUSTOMER_COLUMNS,
+    OUTCOME_COLUMNS,
+    PAST_DAYS,
+    YEAR_AGO_DAYS,
+    TrainingData,
+    window_columns,
+)
+from clv_pipeline.simulation.seeded import Buyers, SeededShop
+from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
 
 CUTOFF = date(2024, 6, 30)
+HISTORY_DAYS, WATCHED_DAYS = 700, 1_100
+FIRST_SPEND = 20.0
+
+
+@cache
+def shop(customers: int = 800, seed: int = 1, cutoff: date = CUTOFF, **buyers: float) -> PurchaseDays:
+    """A shop of Pareto/NBD buyers that opened 700 days before the cutoff, and whose next 400 days are known."""
+    story = SeededShop(
+        buyers=Buyers(**buyers),  # type: ignore[arg-type]  # regularity and peak_day are whole
+        customers=customers,
+        acquisition_days=HISTORY_DAYS,
+        later=0.0,
+        as_of=HISTORY_DAYS,
+        days=WATCHED_DAYS,
+        start=cutoff - timedelta(days=HISTORY_DAYS),
+    )
+    return PurchaseDays.simulated(story, seed)
+
+
+def simulated(customers: int, seed: int = 1, horizon_days: int = 90, cutoff: date = CUTOFF) -> pl.DataFrame:
+    """Customers of such a shop with what came within the horizon; some of them in a country, with several products."""
+    days = shop(customers, seed, cutoff)
+    return varied(days.customers(cutoff)).hstack(days.outcomes(cutoff, horizon_days).drop("customer_id"))
+
+
+def varied(customers: pl.DataFrame) -> pl.DataFrame:
+    """The same customers with orders of several lines, products, and a country for six of seven."""
+    number = pl.int_range(pl.len())
+    return customers.with_columns(
+        lines_per_order=1.0 + number % 3,
+        products=pl.col("frequency") + 1,
+        country=pl.when(number % 7 > 0).then(pl.lit("France")),
+    )
 
 
 def customers_frame(
-    frequency: list[int],
-    recency_days: list[int],
-    tenure_days: list[int],
-    monetary_value: list[float],
-    horizon_days: int = 90,
+    frequency: Sequence[int],
+    recency_days: Sequence[int],
+    tenure_days: Sequence[int],
+    monetary_value: Sequence[float],
     cutoff: date = CUTOFF,
+    horizons: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """A customers frame whose other columns follow from these four in a simple way."""
+    """A customers frame whose other columns follow from these four: first 20, then the mean each time."""
     frame = pl.DataFrame(
         {
             "frequency": frequency,
@@ -27,31 +72,45 @@ def customers_frame(
             "tenure_days": tenure_days,
             "monetary_value": monetary_value,
         },
-        schema_overrides={"monetary_value": pl.Float64},
+        schema={
+            "frequency": pl.Int64,
+            "recency_days": pl.Int64,
+            "tenure_days": pl.Int64,
+            "monetary_value": pl.Float64,
+        },
     )
-    active = pl.col("tenure_days") - pl.col("recency_days") < horizon_days
-    recent = pl.when(active).then(pl.min_horizontal(pl.col("frequency") + 1, 3)).otherwise(0)
-    repeats = pl.col("frequency")
+    repeats, each = pl.col("frequency"), pl.col("monetary_value")
+    log, first_log = each.clip(lower_bound=0.01).log(), pl.lit(FIRST_SPEND).log()
+    usual = pl.when(repeats > 0).then(each).otherwise(FIRST_SPEND)
     return frame.with_columns(
         pl.format("c{}", pl.int_range(pl.len())).alias("customer_id"),
         pl.lit(cutoff).alias("cutoff"),
         (pl.col("tenure_days") - pl.col("recency_days")).alias("days_since_last"),
-        (pl.col("frequency") + 1).alias("orders"),
-        (pl.col("frequency") * pl.col("monetary_value") + 20.0).alias("revenue"),
-        pl.lit(horizon_days).cast(pl.Int64).alias("horizon_days"),
-        recent.cast(pl.Int64).alias("purchases_last_window"),
-        (recent * pl.col("monetary_value")).alias("spend_last_window"),
-        pl.lit(1, pl.Int64).alias("purchases_same_window_last_year"),
-        pl.lit(7.5).alias("spend_same_window_last_year"),
+        (repeats + 1).alias("orders"),
+        (repeats * each + FIRST_SPEND).alias("revenue"),
         *(_past(days).alias(f"purchases_{days}_days") for days in PAST_DAYS),
-        *((_past(days) * pl.col("monetary_value")).alias(f"spend_{days}_days") for days in PAST_DAYS),
+        *((_past(days) * each).alias(f"spend_{days}_days") for days in PAST_DAYS),
+        *(_year_ago(days).alias(f"purchases_{days}_days_year_ago") for days in YEAR_AGO_DAYS),
+        usual.alias("last_spend"),
+        pl.max_horizontal(usual, pl.lit(FIRST_SPEND)).alias("largest_spend"),
+        (first_log + repeats * log).alias("log_spend"),
+        (first_log**2 + repeats * log**2).alias("squared_log_spend"),
         pl.when(repeats > 0).then(pl.col("recency_days") / repeats).alias("mean_gap_days"),
         pl.when(repeats > 1).then(pl.col("recency_days") / repeats / 2.0).alias("gap_deviation_days"),
-        (1.0 + pl.int_range(pl.len()) % 3).alias("lines_per_order"),
-        (repeats + 1).cast(pl.Int64).alias("products"),
         (pl.lit(cutoff) - pl.duration(days=pl.col("tenure_days"))).cast(pl.Date).alias("first_purchase_date"),
-        pl.when(pl.int_range(pl.len()) % 7 > 0).then(pl.lit("France")).alias("country"),
-    ).select(*CUSTOMER_COLUMNS)
+        pl.lit(1.0).alias("lines_per_order"),
+        (repeats + 1).alias("products"),
+        pl.lit("France").alias("country"),
+        *(
+            column.alias(name)
+            for horizon in horizons
+            for name, column in zip(
+                window_columns(horizon),
+                (_past(horizon), _past(horizon) * each, _year_ago(horizon), _year_ago(horizon) * each),
+                strict=True,
+            )
+        ),
+    ).select(*CUSTOMER_COLUMNS, *(name for horizon in horizons for name in window_columns(horizon)))
 
 
 def _past(days: int) -> pl.Expr:
@@ -62,77 +121,51 @@ def _past(days: int) -> pl.Expr:
     return ((pl.col("frequency") + 1) * share).ceil().clip(upper_bound=pl.col("frequency") + 1).cast(pl.Int64)
 
 
-def simulated(customers: int, seed: int = 1, horizon_days: int = 90, cutoff: date = CUTOFF) -> pl.DataFrame:
-    """Customers of a plausible shop with outcomes: gamma rates, some of them inactive, gamma spend."""
-    rng = np.random.default_rng(seed)
-    tenure = rng.integers(1, 700, customers)
-    rate = rng.gamma(0.7, 0.02, customers)
-    watched = (tenure * rng.beta(2.0, 0.7, customers)).astype(int)
-    frequency = np.minimum(rng.poisson(rate * watched), watched)
-    recency = np.where(frequency > 0, np.maximum(watched, 1), 0)
-    spend = np.round(rng.gamma(5.0, 6.0 / rng.gamma(4.0, 1.0, customers)) + 1.0, 2)
-    alive = (recency > 0.6 * tenure) | (rng.random(customers) < 0.3)
-    came = rng.poisson(rate * horizon_days * alive)
-    frame = customers_frame(
-        frequency.tolist(),
-        np.minimum(recency, tenure).tolist(),
-        tenure.tolist(),
-        np.where(frequency > 0, spend, 0.0).tolist(),
-        horizon_days,
-        cutoff,
-    )
-    return frame.with_columns(
-        pl.Series("actual_purchases", came), pl.Series("actual_spend", (came * spend).astype(float))
-    )
+def _year_ago(days: int) -> pl.Expr:
+    """The same within so many days from a year ago on."""
+    return (_past(365) - _past(max(365 - days, 0))).clip(lower_bound=0)
 
 
 def training_data(customers: pl.DataFrame, completed_windows: pl.DataFrame | None = None) -> TrainingData:
-    """Reduce a customers frame as the warehouse would."""
+    """What a customers frame is reduced to; its customers spread their repeat purchases evenly over time."""
+    customers = customers.drop(OUTCOME_COLUMNS, strict=False)
     counts = customers.group_by("frequency", "recency_days", "tenure_days", maintain_order=True)
     repeat = customers.filter(pl.col("frequency") > 0, pl.col("monetary_value") > 0)
     spend = repeat.group_by("frequency", "monetary_value", maintain_order=True)
+    purchases = _purchases(customers)
     return TrainingData(
-        CUTOFF,
-        counts.agg(pl.len().cast(pl.Int64).alias("customers")),
-        spend.agg(pl.len().cast(pl.Int64).alias("customers")),
-        pl.DataFrame() if completed_windows is None else completed_windows,
-        daily_totals(customers),
-        customers.drop(OUTCOME_COLUMNS, strict=False),
-    )
-
-
-def daily_totals(customers: pl.DataFrame) -> pl.DataFrame:
-    """The daily totals of a customers frame whose customers spread their repeat purchases evenly over time."""
-    purchases = customers.select(
-        "cutoff",
-        "tenure_days",
-        "recency_days",
-        "frequency",
-        pl.col("revenue") / (pl.col("frequency") + 1),
-        pl.int_ranges(0, pl.col("frequency") + 1).alias("repeat"),
-    ).explode("repeat")
-    share = pl.col("repeat") / pl.max_horizontal(pl.col("frequency"), pl.lit(1))
-    days_ago = pl.col("tenure_days") - (pl.col("recency_days") * share).round().cast(pl.Int64)
-    return (
-        purchases.group_by((pl.col("cutoff") - pl.duration(days=days_ago)).alias("day"), maintain_order=True)
+        cutoff=customers["cutoff"][0] if customers.height else CUTOFF,
+        customer_counts=counts.agg(pl.len().cast(pl.Int64).alias("customers")),
+        repeat_spend=spend.agg(pl.len().cast(pl.Int64).alias("customers")),
+        completed_windows=pl.DataFrame() if completed_windows is None else completed_windows,
+        daily_totals=purchases.group_by("day")
         .agg(
             pl.len().cast(pl.Int64).alias("purchases"),
             (pl.col("repeat") == 0).sum().cast(pl.Int64).alias("new_customers"),
-            pl.col("revenue").sum().alias("spend"),
+            pl.col("spend").sum(),
         )
-        .sort("day")
+        .sort("day"),
+        cohort_days=purchases.filter(pl.col("repeat") > 0)
+        .group_by(pl.col("first_purchase_date").dt.truncate("1w").alias("first_week"), "day")
+        .agg(pl.len().cast(pl.Int64).alias("repeats"))
+        .sort("first_week", "day"),
+        current_customers=customers,
     )
 
 
-def completed_windows(cutoffs: int, customers: int, horizon_days: int = 90, seed: int = 2) -> pl.DataFrame:
-    """Completed windows of a chain of cutoffs that ends one horizon before CUTOFF, other customers in each."""
-    windows = [
-        simulated(customers, seed + k, horizon_days, CUTOFF - timedelta(days=(k + 1) * horizon_days)).with_columns(
-            pl.format("{}-{}", pl.lit(k), "customer_id").alias("customer_id")
-        )
-        for k in range(cutoffs)
-    ]
-    return pl.concat(windows)
+def _purchases(customers: pl.DataFrame) -> pl.DataFrame:
+    """The purchases of customers who spread their repeats evenly over their recency."""
+    each = pl.col("revenue") / (pl.col("frequency") + 1)
+    purchases = customers.select(
+        "first_purchase_date",
+        "recency_days",
+        "frequency",
+        each.alias("spend"),
+        pl.int_ranges(0, pl.col("frequency") + 1).alias("repeat"),
+    ).explode("repeat")
+    share = pl.col("repeat") / pl.max_horizontal(pl.col("frequency"), pl.lit(1))
+    after = (pl.col("recency_days") * share).round().cast(pl.Int64)
+    return purchases.with_columns(day=(pl.col("first_purchase_date") + pl.duration(days=after)).cast(pl.Date))
 
 
 @st.composite
@@ -147,3 +180,17 @@ def any_customers(draw: st.DrawFn, max_frequency: int = 10_000) -> pl.DataFrame:
         rows.append((frequency, recency if frequency else 0, tenure, value))
     columns = [list(column) for column in zip(*rows, strict=True)]
     return customers_frame(columns[0], columns[1], columns[2], columns[3])
+
+
+@st.composite
+def any_shop(draw: st.DrawFn) -> tuple[PurchaseDays, date]:
+    """A small shop that can occur, and its last day: any number of days, repeats on any of them, any money."""
+    history = draw(st.sampled_from([1, 2, 10, 60, 200, 400, 1_000]))
+    money = st.one_of(st.just(9.99), st.floats(0.01, 1e6))
+    rows = [
+        (f"c{number:02}", CUTOFF - timedelta(days=days_ago), draw(money))
+        for number in range(draw(st.integers(1, 15)))
+        for days_ago in draw(st.lists(st.integers(0, history - 1), min_size=1, max_size=12))
+    ]
+    purchases = pl.DataFrame(rows, schema=["customer_id", "day", "spend"], orient="row")
+    return PurchaseDays.of(purchases), CUTOFF

@@ -1,5 +1,8 @@
+"""Purchase processes: their formulas against other ways to compute them, and fits that never fail."""
+
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,18 +12,12 @@ from hypothesis import strategies as st
 from numpy.polynomial.legendre import leggauss
 
 from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, FittedBuyTillYouDie, merge_similar
+from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, ProcessFit, merge_similar
+from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.maximum_likelihood import maximize
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
-from clv_pipeline.forecasting.protocol import FitReport, FittedModel, TrainingData
-from clv_pipeline_tests.forecasting.examples import (
-    CUTOFF,
-    any_customers,
-    customers_frame,
-    simulated,
-    training_data,
-)
+from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop, training_data
 
 PUBLISHED = {"r": 0.2426, "alpha": 4.4136, "a": 0.7929, "b": 2.4259}
 LITTLE_DROPOUT = {"r": 0.6754, "alpha": 9.3477, "a": 0.1551, "b": 3.3955}
@@ -36,20 +33,25 @@ PROCESSES = [BgNbd(), MbgNbd(), ParetoNbd()]
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=[process.name for process in PROCESSES])
 
 
+def counts_of(customers: pl.DataFrame) -> pl.DataFrame:
+    return training_data(customers).customer_counts
+
+
+def ahead(fit: ProcessFit, customers: pl.DataFrame, *days: float) -> tuple[Floats, Floats, Floats]:
+    """P(alive), expected purchases and P(at least one) of customers by these days."""
+    x, t_x, T = (floats(customers, name) for name in ("frequency", "recency_days", "tenure_days"))
+    alive = fit.alive(x, t_x, T)
+    expected, at_least_one = fit.path_if_alive(x, t_x, T, np.array(days))
+    return alive, alive[:, None] * expected, alive[:, None] * at_least_one
+
+
+SHOP_COUNTS = shop(300).training(CUTOFF, most_windows=0).customer_counts
+
+
 @pytest.fixture(scope="module", params=PROCESSES, ids=[process.name for process in PROCESSES])
-def fitted(request: pytest.FixtureRequest) -> FittedModel:
+def fitted(request: pytest.FixtureRequest) -> ProcessFit:
     process: BuyTillYouDie = request.param
-    return process.fit(training_data(simulated(600)), [90])
-
-
-def without_spend(training: TrainingData) -> TrainingData:
-    return replace(training, repeat_spend=training.repeat_spend.clear())
-
-
-def fit_of(process: BuyTillYouDie, customers: pl.DataFrame) -> FittedModel:
-    """A fit in which one process stands for all where it comes to spend, whose model is the same."""
-    training = training_data(customers)
-    return process.fit(training if process.name == "pareto_nbd" else without_spend(training), [90])
+    return process.estimate(SHOP_COUNTS)
 
 
 def closed_form(parameters: dict[str, float], x: float, T: float, weeks: float) -> float:
@@ -96,142 +98,126 @@ def test_heavy_buyers_agree_with_an_integral_over_the_quantiles_of_dropout(
 
 @every_process
 @given(any_customers(), st.integers(0, 3), st.integers(1, 3650))
-@settings(max_examples=40)
-def test_forecasts_stay_within_bounds_for_any_customers(
-    process: BuyTillYouDie, customers: pl.DataFrame, which: int, horizon_days: int
+@settings(max_examples=25)
+def test_what_is_expected_stays_within_bounds_for_any_customers(
+    process: BuyTillYouDie, customers: pl.DataFrame, which: int, days: int
 ) -> None:
     beta_geometric = (PUBLISHED, LITTLE_DROPOUT, HOMOGENEOUS, EXTREME)[which]
     parameters = list(PARETO.values())[which] if process.name == "pareto_nbd" else beta_geometric
-    state = {**parameters, "mean_spend": 35.0, "pseudo_purchases": 0.44}
-    fitted = FittedBuyTillYouDie(process, FitReport(process.name, CUTOFF, state, 1, "ok", ""))
-    forecast = fitted.forecast(customers, horizon_days, 0.1)
-    # 1e-6: where thousands of purchases were seen within a day, the quadrature keeps about 7 digits.
-    assert (forecast["discounted_spend"] <= forecast["expected_spend"] * (1 + 1e-6)).all()
-    assert (forecast["p_purchase"] <= forecast["p_alive"]).all()
-    assert (forecast["p_purchase"] <= forecast["expected_purchases"] * (1 + 1e-7)).all()
+    fit = ProcessFit(process, parameters, {}, 0.0, "ok", "")
+    alive, (expected,), (p_purchase,) = (np.atleast_2d(said.T) for said in ahead(fit, customers, float(days)))
+    assert np.isfinite(expected).all()
+    assert (p_purchase <= alive[0]).all()
+    # 1e-7: where thousands of purchases were seen within a day, the quadrature keeps about 7 digits.
+    assert (p_purchase <= expected * (1 + 1e-7)).all()
     if_nobody_dropped_out = (
-        (parameters["r"] + customers["frequency"])
-        / (parameters["alpha"] + customers["tenure_days"] / 7)
-        * (horizon_days / 7)
-    )
-    assert (forecast["expected_purchases"] <= if_nobody_dropped_out * (1 + 1e-9)).all()
+        (parameters["r"] + customers["frequency"]) / (parameters["alpha"] + customers["tenure_days"] / 7) * (days / 7)
+    ).to_numpy()
+    assert (expected <= if_nobody_dropped_out * (1 + 1e-9)).all()
 
 
-def test_expected_purchases_grow_with_the_horizon(fitted: FittedModel) -> None:
-    customers = simulated(500, seed=5)
-    totals = [fitted.forecast(customers, days)["expected_purchases"].sum() for days in (1, 30, 90, 365, 3650)]
-    assert totals == sorted(totals)
-    assert totals[0] > 0
+def test_expected_purchases_grow_with_time(fitted: ProcessFit) -> None:
+    _, expected, p_purchase = ahead(fitted, shop(500, 5).customers(CUTOFF), 1, 30, 90, 365, 3650)
+    assert (np.diff(expected, axis=1, prepend=0.0) >= 0.0).all()
+    assert (np.diff(p_purchase, axis=1, prepend=0.0) >= 0.0).all()
+    assert expected[:, 0].sum() > 0.0
 
 
-def test_discounting_weighs_each_part_of_the_expected_purchases(fitted: FittedModel) -> None:
-    customers = simulated(40, seed=5)
-    steps = [fitted.forecast(customers, days)["expected_spend"].to_numpy() for days in range(5, 366, 5)]
-    spent = np.diff(np.vstack([np.zeros(40), *steps]), axis=0)
-    present_value = 1.1 ** (-(5 * np.arange(73) + 2.5) / 365.25)
-    discounted = fitted.forecast(customers, 365, 0.1)["discounted_spend"].to_numpy()
-    np.testing.assert_allclose(discounted, present_value @ spent, rtol=1e-4)
-    undiscounted = fitted.forecast(customers, 365, 0.0)
-    np.testing.assert_allclose(undiscounted["discounted_spend"], undiscounted["expected_spend"], rtol=1e-12)
-
-
-def test_one_time_buyers_get_the_population_mean(fitted: FittedModel) -> None:
-    customers = simulated(500, seed=5).filter(pl.col("frequency") == 0)
-    forecast = fitted.forecast(customers, 90)
-    ratio = (forecast["expected_spend"] / forecast["expected_purchases"]).to_numpy()
-    np.testing.assert_allclose(ratio, fitted.report.parameters["mean_spend"], rtol=1e-12)
-
-
-def test_one_time_buyers_are_alive_under_bg_nbd_and_perhaps_not_under_its_relatives(fitted: FittedModel) -> None:
-    customers = customers_frame([0, 0], [0, 0], [30, 600], [0.0, 0.0])
-    young, old = fitted.forecast(customers, 90)["p_alive"]
-    if fitted.report.model == "bg_nbd":
+def test_one_time_buyers_are_alive_under_bg_nbd_and_perhaps_not_under_its_relatives(fitted: ProcessFit) -> None:
+    young, old = ahead(fitted, customers_frame([0, 0], [0, 0], [30, 600], [0.0, 0.0]), 90)[0]
+    if fitted.process.name == "bg_nbd":
         assert young == old == 1.0
     else:
         assert 0.0 < old < young < 1.0
 
 
+def test_a_new_customer_buys_at_the_rate_by_which_what_is_expected_of_them_grows(fitted: ProcessFit) -> None:
+    ages = np.array([3.5, 30.0, 200.0, 700.0])
+    newcomer = customers_frame([0], [0], [0], [0.0])
+    _, earlier, _ = ahead(fitted, newcomer, *np.maximum(ages - 3.5, 1e-6))
+    _, later, _ = ahead(fitted, newcomer, *(ages + 3.5))
+    at_once = ahead(fitted, newcomer, 1e-6)[0][0]
+    np.testing.assert_allclose(fitted.rate_at_age(ages), (later - earlier)[0] / at_once / 7.0, rtol=0.02)
+
+
 @every_process
 def test_weights_stand_for_repeated_customers_and_their_order_does_not_matter(process: BuyTillYouDie) -> None:
-    one = without_spend(training_data(simulated(400)))
-    counts = one.customer_counts
-    shuffled = counts.sample(fraction=1.0, shuffle=True, seed=1)
-    repeated = replace(one, customer_counts=pl.concat([counts, shuffled]))
-    doubled = replace(one, customer_counts=counts.with_columns(pl.col("customers") * 2))
-    assert repeated.customers == 800
-    assert process.fit(repeated, [90]).report == process.fit(doubled, [90]).report
+    shuffled = SHOP_COUNTS.sample(fraction=1.0, shuffle=True, seed=1)
+    repeated = pl.concat([SHOP_COUNTS, shuffled])
+    doubled = SHOP_COUNTS.with_columns(pl.col("customers") * 2)
+    one, other = process.estimate(repeated), process.estimate(doubled)
+    assert (one.parameters, one.log_likelihood) == (other.parameters, other.log_likelihood)
 
 
 @every_process
-def test_nobody_to_learn_from_still_serves_a_forecast(process: BuyTillYouDie) -> None:
-    fitted = process.fit(training_data(simulated(50).clear()), [90])
-    assert fitted.report.verdict == "no_training_data"
-    newcomers = customers_frame([0, 0], [0, 0], [0, 3], [0.0, 0.0])
-    assert fitted.forecast(newcomers, 90)["expected_purchases"].to_list() == [0.0, 0.0]
+def test_without_anybody_to_learn_from_the_prior_serves(process: BuyTillYouDie) -> None:
+    fit = process.estimate(SHOP_COUNTS.clear())
+    assert fit.verdict == "no_training_data"
+    assert "Nobody bought before the cutoff day" in fit.note
+    assert "A weak prior, as other shops are, decides" in fit.note
+    assert np.log(list(fit.parameters.values())) == pytest.approx([mean for mean, _ in process.prior])
 
 
 @every_process
-def test_only_one_time_buyers_are_degenerate_and_served_by_the_pooled_rate(process: BuyTillYouDie) -> None:
-    customers = customers_frame([0] * 40, [0] * 40, list(range(1, 41)), [0.0] * 40)
-    fitted = process.fit(training_data(customers), [90])
-    report = fitted.report
-    assert report.verdict == "no_training_data"  # of spend, the worse of the two
-    assert "No customer bought twice" in report.notes
-    assert "own spend per purchase day serves" in report.notes
-    assert report.log_likelihood is None
-    forecast = fitted.forecast(customers, 90)
-    pooled = 0.5 / (sum(range(1, 41)) / 7)
-    assert forecast["expected_purchases"][0] == pytest.approx((90 / 7) / (1 / pooled + 1 / 7))
-    spend_per_purchase = (forecast["expected_spend"] / forecast["expected_purchases"]).to_list()
-    assert spend_per_purchase == pytest.approx([20.0] * 40)
+def test_customers_of_the_cutoff_day_alone_say_nothing_of_the_process(process: BuyTillYouDie) -> None:
+    first_day = counts_of(customers_frame([0] * 3, [0] * 3, [0] * 3, [0.0] * 3))
+    assert process.estimate(first_day) == process.estimate(SHOP_COUNTS.clear())
+    assert process.estimate(pl.concat([SHOP_COUNTS, first_day])) == process.estimate(SHOP_COUNTS)
+
+
+@every_process
+def test_one_time_buyers_alone_are_expected_to_buy_less_the_longer_they_were_watched(process: BuyTillYouDie) -> None:
+    totals = []
+    for tenure in (40, 400):
+        customers = customers_frame([0] * 40, [0] * 40, [tenure] * 40, [0.0] * 40)
+        fit = process.estimate(counts_of(customers))
+        assert fit.verdict == "degenerate"
+        assert fit.note.startswith("No customer bought twice.")
+        totals.append(ahead(fit, customers, 90)[1].sum())
+    assert 0.0 < totals[1] < 0.5 * totals[0] < 10.0
 
 
 @pytest.mark.parametrize(
     "customers",
     [
-        pytest.param(simulated(20), id="twenty customers"),
+        pytest.param(shop(20).customers(CUTOFF), id="twenty customers"),
         pytest.param(customers_frame([3] * 50, [200] * 50, [300] * 50, [25.0] * 50), id="identical customers"),
         pytest.param(customers_frame([3], [200], [300], [25.0]), id="a single customer"),
         pytest.param(
             customers_frame([10_000, *[0] * 30], [700, *[0] * 30], [700] * 31, [5.0, *[0.0] * 30]),
             id="one wholesaler",
         ),
-        pytest.param(
-            customers_frame([1, 2] * 30, [1, 700] * 30, [700] * 60, [1.0, 1e6] * 30),
-            id="money without a mean",
-        ),
         pytest.param(customers_frame([1, 0, 1], [1, 0, 1], [1, 1, 1], [9.0, 0.0, 12.0]), id="one day of history"),
     ],
 )
 @every_process
-def test_poor_data_give_a_forecast_and_a_verdict(process: BuyTillYouDie, customers: pl.DataFrame) -> None:
-    fitted = fit_of(process, customers)
-    forecast = fitted.forecast(customers, 90, 0.1)
-    assert forecast["expected_purchases"].is_finite().all()
-    assert forecast["expected_spend"].sum() > 0
-    if fitted.report.verdict != "ok":
-        assert "serves" in fitted.report.notes or "used" in fitted.report.notes
+def test_poor_data_give_a_fit_and_a_verdict(process: BuyTillYouDie, customers: pl.DataFrame) -> None:
+    fit = process.estimate(counts_of(customers))
+    assert np.isfinite(ahead(fit, customers, 90)[1]).all()
+    if fit.verdict != "ok":
+        assert "A weak prior" in fit.note
+        assert fit.standard_errors == {}
 
 
 @every_process
 @given(any_customers(), any_customers())
-@settings(max_examples=4)
-def test_whatever_the_data_a_fit_gives_a_forecast_and_says_what_serves(
+@settings(max_examples=3)
+def test_whatever_the_data_there_is_a_fit_that_says_what_decided(
     process: BuyTillYouDie, seen: pl.DataFrame, others: pl.DataFrame
 ) -> None:
-    fitted = fit_of(process, seen)
-    # Numbers that are not finite, negative or above 1 would be refused by the forecast frame.
-    assert fitted.forecast(pl.concat([seen, others]), 90, 0.1).height == seen.height + others.height
-    if fitted.report.verdict != "ok":
-        assert "serves" in fitted.report.notes or "used" in fitted.report.notes
+    fit = process.estimate(counts_of(seen))
+    for said in ahead(fit, pl.concat([seen, others]), 1, 90, 3650):
+        assert np.isfinite(said).all()
+        assert (said >= 0.0).all()
+    if fit.verdict != "ok":
+        assert "A weak prior" in fit.note
 
 
-def test_identical_customers_are_forecast_at_their_own_spend() -> None:
-    customers = customers_frame([3] * 50, [200] * 50, [300] * 50, [25.0] * 50)
-    fitted = ParetoNbd().fit(training_data(customers), [90])
-    assert fitted.report.verdict != "ok"
-    forecast = fitted.forecast(customers, 90)
-    assert forecast["expected_spend"][0] / forecast["expected_purchases"][0] == pytest.approx(25.0, rel=1e-3)
+def test_standard_errors_are_told_only_of_what_the_data_identify(fitted: ProcessFit) -> None:
+    if fitted.verdict == "ok":
+        assert set(fitted.standard_errors) == set(fitted.parameters)
+    else:
+        assert fitted.standard_errors == {}
 
 
 def test_no_converging_start_is_not_an_exception_but_none() -> None:
@@ -246,18 +232,27 @@ def test_no_converging_start_is_not_an_exception_but_none() -> None:
 
 
 @every_process
-def test_a_process_that_does_not_converge_is_served_by_the_pooled_rate(
+def test_where_no_start_converges_the_prior_decides_what_the_data_leave_open(
     process: BuyTillYouDie, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counts = shop(1_000).training(CUTOFF, most_windows=0).customer_counts
+    found = process.estimate(counts)
     monkeypatch.setattr("clv_pipeline.forecasting.buy_till_you_die.maximize", lambda *_: None)
-    customers = simulated(100)
-    fitted = process.fit(training_data(customers), [90])
-    assert fitted.report.verdict == "not_converged"
-    assert "No start converged. The pooled rate of" in fitted.report.notes
-    forecast = fitted.forecast(customers, 90)
-    weekly = (int(customers["frequency"].sum()) + 0.5) / (int(customers["tenure_days"].sum()) / 7)
-    own = (1 + customers["frequency"]) / (1 / weekly + customers["tenure_days"] / 7) * (90 / 7)
-    np.testing.assert_allclose(forecast["expected_purchases"], own, rtol=1e-9)
+    fit = process.estimate(counts)
+    assert fit.verdict == "not_converged"
+    assert fit.note.startswith("No start converged. A weak prior")
+    # So many customers leave little open.
+    customers = shop(1_000).customers(CUTOFF)
+    assert ahead(fit, customers, 90)[1].sum() == pytest.approx(ahead(found, customers, 90)[1].sum(), rel=0.05)
+
+
+def test_a_fit_that_starts_from_a_similar_one_is_the_same() -> None:
+    process = ParetoNbd()
+    whole = process.estimate(SHOP_COUNTS)
+    stretched = SHOP_COUNTS.with_columns(pl.col("recency_days", "tenure_days") * 1.01)
+    again = process.estimate(SHOP_COUNTS, similar=process.estimate(stretched))
+    for name, value in whole.parameters.items():
+        assert again.parameters[name] == pytest.approx(value, rel=2e-3), name
 
 
 def drawn(process: BuyTillYouDie, parameters: Mapping[str, float], customers: int, seed: int) -> pl.DataFrame:
@@ -298,20 +293,18 @@ def drawn(process: BuyTillYouDie, parameters: Mapping[str, float], customers: in
 def test_parameters_of_simulated_customers_are_recovered(
     process: BuyTillYouDie, parameters: Mapping[str, float]
 ) -> None:
-    counts = drawn(process, parameters, customers=6000, seed=8)
-    report = process.fit(without_spend(replace(training_data(simulated(9)), customer_counts=counts)), [90]).report
+    fit = process.estimate(drawn(process, parameters, customers=4_000, seed=8))
     for name, value in parameters.items():
-        assert report.parameters[name] == pytest.approx(value, abs=2.5 * report.standard_errors[name]), name
+        assert fit.parameters[name] == pytest.approx(value, abs=2.5 * fit.standard_errors[name]), name
 
 
 def test_few_enough_histories_stay_as_they_are() -> None:
-    counts = training_data(simulated(300)).customer_counts
-    merged = merge_similar(counts, most=counts.height)
-    assert merged.equals(counts.select(merged.columns).cast(merged.schema).sort(merged.columns))
+    merged = merge_similar(SHOP_COUNTS, most=SHOP_COUNTS.height)
+    assert merged.equals(SHOP_COUNTS.select(merged.columns).cast(merged.schema).sort(merged.columns))
 
 
 def test_merging_keeps_customers_frequencies_and_time_and_never_more_rows_than_asked() -> None:
-    counts = training_data(simulated(3000)).customer_counts
+    counts = shop(3_000).training(CUTOFF, most_windows=0).customer_counts
     merged = merge_similar(counts, most=500)
     assert counts["frequency"].n_unique() <= merged.height <= 500
     for column in ("frequency", "recency_days", "tenure_days"):
@@ -322,15 +315,11 @@ def test_merging_keeps_customers_frequencies_and_time_and_never_more_rows_than_a
     assert ((merged["recency_days"] > 0) == (merged["frequency"] > 0)).all()
 
 
-def test_merged_histories_give_nearly_the_same_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merged_histories_give_nearly_the_same_parameters() -> None:
     process = ParetoNbd()
-    parameters = {"r": 0.7, "alpha": 6.0, "s": 0.6, "beta": 12.0}
-    counts = drawn(process, parameters, customers=6000, seed=8)
-    training = without_spend(replace(training_data(simulated(9)), customer_counts=counts))
-    all_rows = process.fit(training, [90]).report
-    monkeypatch.setattr("clv_pipeline.forecasting.buy_till_you_die.ROWS_TO_FIT", 2500)
-    merged = process.fit(training, [90]).report
-    assert "6000 histories were merged into" in merged.notes
+    counts = drawn(process, {"r": 0.7, "alpha": 6.0, "s": 0.6, "beta": 12.0}, customers=4_000, seed=8)
+    all_rows, merged = process.estimate(counts), process.estimate(counts, rows=1_700)
+    assert "4000 histories were merged into" in merged.note
     for name in process.parameter_names:
         error = all_rows.standard_errors[name]
         assert merged.parameters[name] == pytest.approx(all_rows.parameters[name], abs=0.2 * error), name

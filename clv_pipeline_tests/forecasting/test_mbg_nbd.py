@@ -31,7 +31,7 @@ def test_formulas_equal_those_of_lifetimes_where_these_can_be_computed(parameter
 
 
 def test_without_dropout_it_is_bg_nbd_without_dropout() -> None:
-    nobody_leaves = MbgNbd().no_dropout(0.1)
+    nobody_leaves = {"r": 1.0, "alpha": 10.0, "a": 0.0, "b": 1.0}
     for name in ("probability_alive", "expected_purchases_if_alive"):
         arguments = (X, T_X, T) if name == "probability_alive" else (X, T, np.array([13.0]))
         ours, theirs = (getattr(process, name)(nobody_leaves, *arguments) for process in (MbgNbd(), BgNbd()))

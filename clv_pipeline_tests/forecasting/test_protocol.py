@@ -1,135 +1,168 @@
+"""What every model keeps to, ours and the yardsticks; and training data that hold nothing of the future."""
+
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date, timedelta
+from functools import cache
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from clv_pipeline.forecasting.frames import FORECAST_SCHEMA, floats, forecast_frame, uniform_discount
-from clv_pipeline.forecasting.protocol import FitReport
-from clv_pipeline.forecasting.registry import MODELS, build_models, check_models
-from clv_pipeline_tests.forecasting.examples import CUTOFF, customers_frame, simulated, training_data
+from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.paths import PATH_SCHEMA
+from clv_pipeline.forecasting.protocol import (
+    CUSTOMER_COLUMNS,
+    PIECE_OUTCOMES,
+    PIECES_DAYS,
+    FitReport,
+    FittedModel,
+    TrainingData,
+    window_columns,
+)
+from clv_pipeline.forecasting.registry import MODELS
+from clv_pipeline_tests.forecasting.examples import CUTOFF, customers_frame, shop, training_data
 
-PAST = CUTOFF - timedelta(days=90)
-
-
-def test_a_window_that_ends_after_the_cutoff_is_refused() -> None:
-    ends_on_the_cutoff = simulated(50, cutoff=PAST)
-    training_data(simulated(50), ends_on_the_cutoff)
-    ends_a_day_later = simulated(50, cutoff=PAST + timedelta(days=1))
-    with pytest.raises(ValueError, match=r"50 rows whose window ends after 2024-06-30"):
-        training_data(simulated(50), ends_a_day_later)
-
-
-def test_training_data_names_a_missing_column() -> None:
-    good = training_data(simulated(50))
-    with pytest.raises(ValueError, match="customer_counts lacks the columns customers"):
-        replace(good, customer_counts=good.customer_counts.drop("customers"))
+HORIZONS = [30, 90, 180]
+CUSTOMERS = shop(400).customers(CUTOFF, HORIZONS)
+every_model = pytest.mark.parametrize("name", list(MODELS))
 
 
-def test_a_daily_total_after_the_cutoff_is_refused() -> None:
-    good = training_data(simulated(50))
-    with pytest.raises(ValueError, match="daily_totals reaches 2024-07-01, after 2024-06-30"):
-        replace(good, daily_totals=good.daily_totals.with_columns(pl.lit(CUTOFF + timedelta(days=1)).alias("day")))
+@cache
+def training() -> TrainingData:
+    return shop(400).training(CUTOFF)
 
 
-def test_training_data_counts_customers_and_days_of_history() -> None:
-    training = training_data(customers_frame([0, 0, 2], [0, 0, 5], [9, 9, 30], [0.0, 0.0, 4.0]))
-    assert (training.customers, training.history_days) == (3, 31)
-    empty = training_data(simulated(50).clear())
-    assert (empty.customers, empty.history_days) == (0, 0)
+@cache
+def fitted(name: str) -> FittedModel:
+    return MODELS[name]().fit(Ground(training()))
 
 
-def test_the_registry_builds_models_in_the_given_order() -> None:
-    names = list(MODELS)[::-1]
-    assert [model.name for model in build_models(names)] == names
+def window(cutoff: date, known_until: date = CUTOFF) -> TrainingData:
+    """Training data with one window."""
+    return replace(training(), completed_windows=shop(400).window(cutoff, known_until))
 
 
-def test_an_unknown_model_is_named_with_the_nearest_known_one() -> None:
-    with pytest.raises(ValueError, match=r"unknown model 'bgnbd'; did you mean 'bg_nbd'\?"):
-        build_models(["own_rate", "bgnbd"])
+def test_frames_have_the_columns_of_the_protocol() -> None:
+    assert CUSTOMERS.columns == [*CUSTOMER_COLUMNS, *(name for h in HORIZONS for name in window_columns(h))]
+    assert set(training().completed_windows.columns) == {*CUSTOMER_COLUMNS, *PIECE_OUTCOMES}
+    assert training().completed_windows["cutoff"].n_unique() == 13
 
 
-def test_a_model_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than once: own_rate"):
-        build_models(["own_rate", "bg_nbd", "own_rate"])
+@pytest.mark.parametrize("days", PIECES_DAYS)
+def test_an_outcome_that_ends_after_the_cutoff_is_refused(days: int) -> None:
+    ends_on_the_cutoff = CUTOFF - timedelta(days=days)
+    window(ends_on_the_cutoff)
+    window(ends_on_the_cutoff + timedelta(days=1))
+    with pytest.raises(ValueError, match=rf"outcomes of {days} days that end after 2024-06-30.* learn from the future"):
+        window(ends_on_the_cutoff + timedelta(days=1), CUTOFF + timedelta(days=1))
+
+
+@pytest.mark.parametrize("name", ["daily_totals", "cohort_days"])
+def test_a_day_after_the_cutoff_is_refused(name: str) -> None:
+    frame: pl.DataFrame = getattr(training(), name)
+    late = {name: frame.with_columns(pl.lit(CUTOFF + timedelta(days=1)).alias("day"))}
+    change: Callable[..., TrainingData] = replace
+    with pytest.raises(ValueError, match=f"{name} reaches 2024-07-01, after 2024-06-30"):
+        change(training(), **late)
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("name", "column"),
     [
-        (["own_rate"], r"none of own_rate forecasts p_purchase; add one of hiatus, .*bg_nbd"),
-        (["hiatus", "logistic"], r"none of hiatus, logistic forecasts purchases and spend; add one of own_rate, "),
-        (["bgnbd"], "unknown model 'bgnbd'"),
+        ("customer_counts", "customers"),
+        ("repeat_spend", "monetary_value"),
+        ("daily_totals", "new_customers"),
+        ("cohort_days", "repeats"),
+        ("completed_windows", "actual_spend_180"),
     ],
 )
-def test_models_that_cannot_serve_are_refused_with_those_that_could(names: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        check_models(names)
+def test_training_data_name_a_missing_column(name: str, column: str) -> None:
+    change: Callable[..., TrainingData] = replace
+    with pytest.raises(ValueError, match=f"{name} lacks the columns {column}"):
+        change(training(), **{name: getattr(training(), name).drop(column)})
 
 
-def test_two_models_may_serve_together() -> None:
-    check_models(["own_rate", "hiatus"])
+def test_nothing_after_the_cutoff_is_in_what_a_model_learns_from() -> None:
+    days = shop(400)
+    assert days.until(CUTOFF).days.height < days.days.height
+    past = days.until(CUTOFF).training(CUTOFF)
+    for name in ("customer_counts", "repeat_spend", "completed_windows", "daily_totals", "cohort_days"):
+        assert_frame_equal(getattr(past, name), getattr(training(), name))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
-def test_every_model_keeps_schema_and_row_order(name: str) -> None:
-    customers = simulated(400).drop("actual_purchases", "actual_spend")
-    fitted = MODELS[name]().fit(training_data(customers, simulated(400, 2, cutoff=PAST)), [90])
-    forecast = fitted.forecast(customers, 90, 0.1)
-    assert forecast.schema == FORECAST_SCHEMA
-    assert forecast["customer_id"].to_list() == customers["customer_id"].to_list()
-    columns = {"expected_purchases": "purchases", "expected_spend": "spend", "p_purchase": "purchase"}
-    for column, target in {**columns, "discounted_spend": "spend"}.items():
-        assert forecast[column].null_count() == (0 if target in MODELS[name]().targets else 400)
-    backwards = fitted.forecast(customers.reverse(), 90, 0.1).reverse()
-    assert backwards.equals(forecast)
-    batches = [fitted.forecast(customers.slice(first, 37), 90, 0.1) for first in range(0, 400, 37)]
-    assert pl.concat(batches).equals(forecast)
+def test_training_data_count_customers_and_days_of_history() -> None:
+    some = training_data(customers_frame([0, 0, 2], [0, 0, 5], [9, 9, 30], [0.0, 0.0, 4.0]))
+    assert (some.customers, some.history_days) == (3, 31)
+    nobody = training_data(CUSTOMERS.clear())
+    assert (nobody.customers, nobody.history_days) == (0, 0)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@every_model
+def test_every_model_keeps_customers_days_and_their_order(name: str) -> None:
+    paths = fitted(name).forecast(CUSTOMERS, [90, 30], 0.1)
+    paths.require_coherence()
+    frame = paths.frame()
+    assert frame.schema == PATH_SCHEMA
+    assert frame["customer_id"].to_list() == [customer for customer in CUSTOMERS["customer_id"] for _ in range(2)]
+    assert frame["horizon_days"].to_list() == [90, 30] * CUSTOMERS.height
+    assert paths.outlook()["customer_id"].equals(CUSTOMERS["customer_id"])
+    said = {"expected_purchases", "expected_spend", "p_purchase", "discounted_spend"}
+    assert frame.select(said).null_count().sum_horizontal().item() == 0
+    assert frame["p_alive"].null_count() == (frame.height if MODELS[name].is_baseline else 0)
+
+
+@every_model
+def test_every_model_says_the_same_of_customers_in_any_batch_and_order(name: str) -> None:
+    whole = fitted(name).forecast(CUSTOMERS, HORIZONS, 0.1, with_outlook=True)
+    batches = [
+        fitted(name).forecast(CUSTOMERS.slice(first, 37), HORIZONS, 0.1, with_outlook=True)
+        for first in range(0, 400, 37)
+    ]
+    assert pl.concat([batch.frame() for batch in batches]).equals(whole.frame())
+    assert pl.concat([batch.outlook() for batch in batches]).equals(whole.outlook())
+    backwards = fitted(name).forecast(CUSTOMERS.reverse(), HORIZONS, 0.1, with_outlook=True)
+    keys = ["customer_id", "horizon_days"]
+    assert backwards.frame().sort(keys).equals(whole.frame().sort(keys))
+
+
+@every_model
 def test_every_model_reports_in_json_and_fits_again_to_the_same_forecast(name: str) -> None:
-    customers = simulated(400)
-    model = MODELS[name]()
-    fitted = model.fit(training_data(customers, simulated(400, 2, cutoff=PAST)), [90])
-    fields = json.loads(json.dumps(asdict(replace(fitted.report)), default=str, allow_nan=False))
-    report = FitReport(**{**fields, "as_of": date.fromisoformat(fields["as_of"])})
-    assert report == fitted.report
-    again = model.fit(training_data(customers, simulated(400, 2, cutoff=PAST)), [90])
-    assert again.report == fitted.report
-    assert again.forecast(customers, 90, 0.1).equals(fitted.forecast(customers, 90, 0.1))
+    report = fitted(name).report
+    fields = json.loads(json.dumps(asdict(report), default=str, allow_nan=False))
+    read = {**fields, "as_of": date.fromisoformat(fields["as_of"]), "codes": tuple(fields["codes"])}
+    assert FitReport(**read) == report
+    assert (report.model, report.as_of, report.customers) == (name, CUTOFF, 400)
+    again = MODELS[name]().fit(Ground(training()))
+    assert again.report == report
+    before = fitted(name).forecast(CUSTOMERS, HORIZONS, 0.1)
+    assert again.forecast(CUSTOMERS, HORIZONS, 0.1).frame().equals(before.frame())
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@every_model
+def test_the_order_of_training_rows_does_not_matter(name: str) -> None:
+    given = training()
+    shuffled = replace(
+        given,
+        customer_counts=given.customer_counts.sample(fraction=1.0, shuffle=True, seed=1),
+        completed_windows=given.completed_windows.sample(fraction=1.0, shuffle=True, seed=2),
+    )
+    other = MODELS[name]().fit(Ground(shuffled)).forecast(CUSTOMERS, HORIZONS, 0.1)
+    before = fitted(name).forecast(CUSTOMERS, HORIZONS, 0.1)
+    assert_frame_equal(other.frame(), before.frame(), rel_tol=1e-9)
+
+
+@every_model
 def test_every_model_forecasts_nobody_when_there_is_nobody(name: str) -> None:
-    customers = simulated(400)
-    fitted = MODELS[name]().fit(training_data(customers, simulated(400, 2, cutoff=PAST)), [90])
-    assert fitted.forecast(customers.clear(), 90, 0.1).equals(pl.DataFrame(schema=FORECAST_SCHEMA))
+    nobody = fitted(name).forecast(CUSTOMERS.clear(), [90], 0.1, with_outlook=True)
+    assert nobody.frame().equals(pl.DataFrame(schema=PATH_SCHEMA))
+    assert nobody.outlook().is_empty()
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@every_model
 def test_every_model_names_a_missing_column(name: str) -> None:
-    customers = simulated(400)
-    fitted = MODELS[name]().fit(training_data(customers, simulated(400, 2, cutoff=PAST)), [90])
     with pytest.raises(ValueError, match="customers lacks the columns revenue"):
-        fitted.forecast(customers.drop("revenue"), 90)
-
-
-@pytest.mark.parametrize(
-    ("column", "value"), [("expected_spend", -1.0), ("p_alive", 1.5), ("p_purchase", float("nan"))]
-)
-def test_an_impossible_forecast_never_becomes_a_frame(column: str, value: float) -> None:
-    customers = customers_frame([0, 1], [0, 3], [5, 5], [0.0, 4.0])
-    good = floats(customers.select(pl.lit(0.5).repeat_by(2).explode().alias("v")), "v")[:2]
-    columns = {name: good.copy() for name in FORECAST_SCHEMA.names() if name != "customer_id"}
-    forecast_frame("m", customers, **columns)
-    columns[column][1] = value
-    with pytest.raises(ValueError, match=f"m: {column} of customer c1 is {value}"):
-        forecast_frame("m", customers, **columns)
-
-
-def test_a_uniform_stream_is_discounted_by_its_mean_factor() -> None:
-    assert uniform_discount(365, 0.0) == 1.0
-    days = [(day + 0.5) / 365.25 for day in range(365)]
-    assert uniform_discount(365, 0.1) == pytest.approx(sum(1.1**-t for t in days) / 365, rel=1e-7)
+        fitted(name).forecast(CUSTOMERS.drop("revenue"), [90])

@@ -1,7 +1,13 @@
+"""From the chosen model to rows: who serves, and paths with ranges as the tables have them."""
+
+from __future__ import annotations
+
+import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,14 +15,22 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.frames import FORECAST_SCHEMA, forecast_frame
-from clv_pipeline.forecasting.protocol import ALL_TARGETS, FitReport, Model, Target, TrainingData
+from clv_pipeline.evaluation.backtest import backtest, plan_windows
+from clv_pipeline.evaluation.ranges import SpendRanges
+from clv_pipeline.forecasting.families import Hybrid, ParetoNbdPath
+from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.paths import Paths
+from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 from clv_pipeline.forecasting.registry import MODELS
-from clv_pipeline.forecasting.serving import Scorer, Seat, candidates, fit_serving
-from clv_pipeline_tests.forecasting.examples import CUTOFF, simulated, training_data
+from clv_pipeline.forecasting.serving import Scorer, fit_rows, fit_serving, serving_order
+from clv_pipeline.sql_models import load_models
+from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
 
-TRAINING = training_data(simulated(50))
+HORIZONS = [30, 90, 180]
+DAYS = shop(300)
+GROUND = Ground(DAYS.training(CUTOFF))
+CUSTOMERS = DAYS.customers(CUTOFF, HORIZONS)
+RATE, MARGIN = 0.1, 0.4
 
 
 @dataclass
@@ -24,16 +38,14 @@ class Fixed:
     """A model that says the same of everybody, about horizons up to a limit; it counts its fits."""
 
     name: str
-    targets: frozenset[Target] = ALL_TARGETS
     longest: int = 1_000
-    amount: float = 1.0
-    alive: float | None = None
-    is_baseline: ClassVar[bool] = False
-    fitted_for: list[list[int]] = field(default_factory=list)
+    is_baseline: bool = False
+    fits: int = 0
 
-    def fit(self, training: TrainingData, horizons_days: Sequence[int]) -> "FittedFixed":
-        self.fitted_for.append(list(horizons_days))
-        return FittedFixed(self, FitReport(self.name, training.cutoff, {}, 1, "ok", f"{self.name} needs history."))
+    def fit(self, ground: Ground) -> FittedFixed:
+        self.fits += 1
+        report = FitReport(self.name, ground.training.cutoff, {}, 1, "ok", f"{self.name} needs history.")
+        return FittedFixed(self, report)
 
 
 @dataclass(frozen=True)
@@ -44,137 +56,199 @@ class FittedFixed:
     def can_forecast(self, horizon_days: int) -> bool:
         return horizon_days <= self.model.longest
 
-    def forecast(self, customers: pl.DataFrame, horizon_days: int, annual_discount_rate: float = 0.0) -> pl.DataFrame:
-        amount = np.full(customers.height, self.model.amount)
-        spends = "spend" in self.model.targets
-        return forecast_frame(
-            self.model.name,
-            customers,
-            expected_purchases=amount if spends else None,
-            expected_spend=amount * horizon_days if spends else None,
-            discounted_spend=0.5 * amount * horizon_days if spends else None,
-            p_purchase=amount / 10.0 if "purchase" in self.model.targets else None,
-            p_alive=None if self.model.alive is None else np.full(customers.height, self.model.alive),
-        )
+    def forecast(
+        self,
+        customers: pl.DataFrame,
+        days: Sequence[int],
+        annual_discount_rate: float = 0.0,
+        *,
+        with_outlook: bool = False,
+    ) -> Paths:
+        amount = np.tile(np.array(days, dtype=np.float64), (customers.height, 1))
+        return Paths(self.model.name, customers["customer_id"], tuple(days), spend=amount, discounted_spend=amount / 2)
 
 
-def board(*rows: tuple[str, int | None, bool, bool, float | None], horizon: int = 90) -> pl.DataFrame:
-    """Rows of the leaderboard: model, rank, is_champion, serves_purchase, brier."""
-    columns = ["model", "rank", "is_champion", "serves_purchase", "brier"]
-    return pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None).with_columns(
-        horizon_days=pl.lit(horizon)
-    )
+@dataclass(frozen=True)
+class Halves:
+    """Ranges from half to twice what is expected."""
+
+    level: ClassVar[float] = 0.8
+    asked: list[pl.DataFrame] = field(default_factory=list)
+
+    def of_paths(self, forecasts: pl.DataFrame, horizons: int) -> tuple[Any, Any]:
+        self.asked.append(forecasts)
+        spend = forecasts["expected_spend"].to_numpy()
+        return 0.5 * spend, 2.0 * spend
+
+    def variances(self, forecasts: pl.DataFrame) -> Any:
+        return forecasts["expected_spend"].to_numpy() ** 2
+
+
+def board(*rows: tuple[str, int | None, bool], horizons: Sequence[int] = HORIZONS) -> pl.DataFrame:
+    """Rows of the leaderboard: model, rank and is_champion, the same at every horizon."""
+    schema = {"model": pl.String, "rank": pl.Int64, "is_champion": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row").join(pl.DataFrame({"horizon_days": horizons}), how="cross")
 
 
 def names(models: Sequence[Model]) -> list[str]:
     return [model.name for model in models]
 
 
-def test_champions_come_first_then_the_others_by_rank_and_brier() -> None:
-    classifier = Fixed("classifier", frozenset({"purchase"}))
-    rule = Fixed("rule", frozenset({"purchases", "spend"}))
-    models: list[Any] = [rule, classifier, Fixed("late"), Fixed("good"), BgNbd()]
-    found = candidates(
-        board(
-            ("good", 1, False, False, 0.2),
-            ("bg_nbd", 2, True, False, 0.19),
-            ("rule", 3, False, False, None),
-            ("late", None, False, False, None),
-            ("classifier", None, False, True, 0.15),
-        ),
-        models,
+def test_the_champion_serves_then_the_others_by_rank_and_rules_last() -> None:
+    rule: Any = Fixed("rule", is_baseline=True)
+    models: list[Any] = [rule, Fixed("unknown"), Fixed("late"), Fixed("good"), ParetoNbdPath()]
+    found = serving_order(
+        board(("good", 1, False), ("pareto_nbd", 3, True), ("rule", 2, False), ("late", None, False)), models
     )
-    assert names(found["spend", 90]) == ["bg_nbd", "good", "rule", "late"]
-    assert names(found["purchase", 90]) == ["classifier", "bg_nbd", "good", "late"]
-    assert names(found["alive", 90]) == ["bg_nbd"]
+    assert names(found) == ["pareto_nbd", "good", "unknown", "late", "rule"]
 
 
-def test_a_model_is_fitted_once_for_all_seats_that_it_serves() -> None:
-    champion, other = Fixed("champion"), Fixed("other")
-    seats: dict[Seat, list[Any]] = {
-        ("spend", 30): [champion],
-        ("purchase", 30): [other],
-        ("alive", 30): [],
-        ("spend", 90): [champion, other],
-        ("purchase", 90): [champion],
-    }
-    serving = fit_serving(seats, TRAINING)
-    assert (champion.fitted_for, other.fitted_for) == ([[30, 90]], [[30]])
-    assert [report.model for report in serving.reports] == ["champion", "other"]
-    assert {seat: fit.report.model for seat, fit in serving.fits.items()} == {
-        ("spend", 30): "champion",
-        ("purchase", 30): "other",
-        ("spend", 90): "champion",
-        ("purchase", 90): "champion",
-    }
+def test_a_rule_serves_first_only_where_it_is_the_champion() -> None:
+    rules: list[Any] = [Fixed("one", is_baseline=True), Fixed("other", is_baseline=True)]
+    assert names(serving_order(board(("one", 2, False), ("other", 1, True)), rules)) == ["other", "one"]
 
 
-def test_where_the_champion_cannot_forecast_today_the_next_best_serves() -> None:
-    champion, other = Fixed("champion", longest=60), Fixed("other")
-    seats: dict[Seat, list[Any]] = {("spend", h): [champion, other] for h in (30, 90)}
-    serving = fit_serving(seats, TRAINING)
-    assert serving.fits["spend", 30].report.model == "champion"
-    assert serving.fits["spend", 90].report.model == "other"
-    assert len(champion.fitted_for) == 1
-    seats = {("spend", 90): [champion]}
-    with pytest.raises(ValueError, match=r"can serve spend over 90 days\. champion: champion needs history"):
-        fit_serving(seats, TRAINING)
+def test_without_a_review_the_given_order_stands() -> None:
+    models: list[Any] = [Fixed("b"), Fixed("rule", is_baseline=True), Fixed("a")]
+    assert names(serving_order(board(), models)) == ["b", "a", "rule"]
 
 
-def scored(seats: dict[Seat, list[Any]], horizon: int = 90, rate: float = 0.0, margin: float = 1.0) -> pl.DataFrame:
-    scorer = Scorer.of(
-        fit_serving(seats, TRAINING), horizon, annual_discount_rate=rate, margin=margin, names={"e0": "event:visit"}
+def test_the_first_that_can_forecast_all_horizons_serves_and_no_other_is_fitted() -> None:
+    short, able, third = Fixed("short", longest=90), Fixed("able"), Fixed("third")
+    order: list[Any] = [short, able, third]
+    assert fit_serving(order, GROUND, HORIZONS).report.model == "able"
+    assert (short.fits, able.fits, third.fits) == (1, 1, 0)
+    assert fit_serving(order, GROUND, [30, 90]).report.model == "short"
+
+
+def test_where_nobody_can_forecast_all_horizons_each_says_why() -> None:
+    models: list[Any] = [Fixed("a", longest=60), Fixed("b", longest=20)]
+    told = r"no configured model can forecast \[30, 90\] days\. a: a needs history\. b: b needs history\."
+    with pytest.raises(ValueError, match=told):
+        fit_serving(models, GROUND, [30, 90])
+
+
+@cache
+def served(name: str) -> tuple[FittedModel, SpendRanges]:
+    """A model with the ranges that its own backtest teaches."""
+    plan = plan_windows(CUTOFF - timedelta(days=HISTORY_DAYS), CUTOFF, HORIZONS, 3)
+    tried = backtest(
+        [MODELS[name]()],
+        plan,
+        training_for=lambda cutoff: DAYS.training(cutoff, most_windows=4),
+        customers_for=DAYS.customers,
+        outcomes_for=DAYS.outcomes,
     )
-    return scorer(simulated(5).with_columns(e0=pl.lit(1.0)))
+    return MODELS[name]().fit(GROUND), SpendRanges.learn(tried.forecasts, 0.8)
 
 
-def test_each_column_is_from_the_model_that_serves_it() -> None:
-    spend = Fixed("champion", frozenset({"purchases", "spend"}), amount=3.0)
-    purchase, alive = Fixed("classifier", frozenset({"purchase"}), amount=4.0), Fixed("alive", alive=0.7)
-    seats: dict[Seat, list[Any]] = {}
-    for h in (90, 30):
-        seats |= {("spend", h): [spend], ("purchase", h): [purchase], ("alive", h): [alive]}
-    assert scored(seats, horizon=30)["horizon_days"].to_list() == [30] * 5
-    assert scored(seats, rate=0.1, margin=0.2).drop("customer_id").unique().to_dicts() == [
-        {
-            "horizon_days": 90,
-            "expected_purchases": 3.0,
-            "expected_spend": 270.0,
-            "p_purchase": 0.4,
-            "p_alive": 0.7,
-            "as_of": CUTOFF,
-            "model": "champion",
-            "purchase_model": "classifier",
-            "clv": pytest.approx(0.2 * 135.0),
-        }
+def scorer(name: str = "hybrid", horizons: Sequence[int] = HORIZONS) -> Scorer:
+    fit, ranges = served(name)
+    return Scorer(fit, ranges, horizons, RATE, MARGIN, {})
+
+
+def test_what_is_scored_is_what_the_tables_hold() -> None:
+    tables = load_models()
+    forecasts, outlook = (
+        [column.name for column in tables[table].contract.columns] for table in ("clv_forecasts", "customer_outlook")
+    )
+    assert set(scorer()(CUSTOMERS).columns) == {*forecasts, *outlook} - {"clv_rank", "next_order_date"}
+
+
+def test_a_row_says_what_the_path_says() -> None:
+    fit, _ = served("hybrid")
+    paths = fit.forecast(CUSTOMERS, HORIZONS, RATE, with_outlook=True)
+    rows = scorer(horizons=HORIZONS[::-1])(CUSTOMERS)
+    frame = paths.frame()
+    same = ["customer_id", "horizon_days", "expected_purchases", "expected_spend", "p_purchase", "p_alive"]
+    assert_frame_equal(rows.select(same), frame.select(same))
+    np.testing.assert_allclose(rows["clv"], MARGIN * frame["discounted_spend"].to_numpy(), rtol=1e-12)
+    assert rows.select("model", "purchase_model", "as_of", "interval_level").unique().rows() == [
+        ("hybrid", "hybrid", CUTOFF, 0.8)
     ]
+    once = rows.filter(pl.col("horizon_days") == 90)
+    outlook = paths.outlook()
+    assert once["next_order_days"].equals(outlook["next_order_days"])
+    np.testing.assert_allclose(once["lifetime_value"], MARGIN * outlook["lifetime_value"].to_numpy(), rtol=1e-12)
+    assert rows.group_by("customer_id").agg(pl.col("lifetime_value", "p_alive").n_unique()).select(
+        pl.col("lifetime_value", "p_alive").max()
+    ).row(0) == (1, 1)
 
 
-@pytest.mark.parametrize(("own", "seat", "served"), [(0.9, 0.7, 0.9), (None, 0.7, 0.7), (None, None, None)])
-def test_p_alive_is_the_champions_own_else_of_the_seat_else_unknown(
-    own: float | None, seat: float | None, served: float | None
-) -> None:
-    champion = Fixed("champion", alive=own)
-    seats: dict[Seat, list[Any]] = {("spend", 90): [champion], ("purchase", 90): [champion]}
-    if seat is not None:
-        seats["alive", 90] = [Fixed("alive", alive=seat)]
-    assert scored(seats)["p_alive"].to_list() == [served] * 5
+def test_no_row_contradicts_another() -> None:
+    rows = scorer()(CUSTOMERS)
+    assert (rows["spend_lower"] <= rows["expected_spend"]).all()
+    assert (rows["expected_spend"] <= rows["spend_upper"]).all()
+    assert rows.filter(pl.col("p_purchase") > pl.min_horizontal("expected_purchases", "p_alive")).is_empty()
+    for name in ("expected_purchases", "expected_spend", "p_purchase", "clv", "spend_lower", "spend_upper"):
+        steps = rows.select(pl.col(name).diff().over("customer_id").drop_nulls()).to_series()
+        assert (steps >= -1e-9).all(), name
+    assert (rows["clv"] <= MARGIN * rows["expected_spend"]).all()
+    longest = rows.filter(pl.col("horizon_days") == max(HORIZONS))
+    assert (longest["lifetime_value"] >= longest["clv"]).all()
 
 
-def test_served_rows_hold_what_a_forecast_says() -> None:
-    champion = Fixed("champion")
-    seats: dict[Seat, list[Any]] = {("spend", 90): [champion], ("purchase", 90): [champion]}
-    assert set(FORECAST_SCHEMA) - set(scored(seats).columns) == {"discounted_spend"}
+def test_a_horizon_says_the_same_whichever_others_are_configured() -> None:
+    columns = ["customer_id", "expected_purchases", "expected_spend", "p_purchase", "p_alive", "clv", "lifetime_value"]
+    among = scorer()(CUSTOMERS).filter(pl.col("horizon_days") == 90).select(columns)
+    alone = scorer(horizons=[90])(CUSTOMERS).select(columns)
+    assert_frame_equal(alone, among, rel_tol=1e-12, abs_tol=1e-12)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
-def test_every_model_scores_alike_in_any_batch_and_after_pickling(name: str) -> None:
-    customers = simulated(300)
-    fit = MODELS[name]().fit(training_data(customers, simulated(400, 2, cutoff=CUTOFF - timedelta(days=90))), [90])
-    scorer = Scorer(90, fit, fit, fit, annual_discount_rate=0.1, margin=0.5, names={})
-    together = scorer(customers)
+@pytest.mark.parametrize("name", ["hybrid", "bg_nbd", "own_rate", "hiatus"])
+def test_customers_are_scored_alike_in_any_batch_and_after_pickling(name: str) -> None:
+    score = scorer(name)
+    together = score(CUSTOMERS)
+    unpickled = pickle.loads(pickle.dumps(score))  # noqa: S301  (our own bytes)
+    batches = [unpickled(CUSTOMERS.slice(first, 77)) for first in range(0, CUSTOMERS.height, 77)]
+    assert_frame_equal(pl.concat(batches), together, check_exact=True)
 
-    unpickled = pickle.loads(pickle.dumps(scorer))  # noqa: S301  (our own bytes)
-    batches = pl.concat([unpickled(customers.slice(first, 77)) for first in range(0, customers.height, 77)])
 
-    assert_frame_equal(batches, together, check_exact=True)
+def test_columns_of_batches_are_renamed_before_a_model_sees_them() -> None:
+    score = Scorer(Hybrid().fit(GROUND), Halves(), [90], RATE, MARGIN, {"e0": "event:visit", "x": "revenue"})
+    rows = score(CUSTOMERS.rename({"revenue": "x"}).with_columns(e0=pl.lit(1.0)))
+    assert rows.height == CUSTOMERS.height
+
+
+def test_a_rule_serves_what_it_says_and_null_for_what_it_does_not() -> None:
+    fixed: Any = Fixed("rule", is_baseline=True)
+    ranges = Halves()
+    rows = Scorer(fixed.fit(GROUND), ranges, [90, 30], RATE, MARGIN, {})(CUSTOMERS.head(2))
+    assert rows["horizon_days"].to_list() == [30, 90] * 2
+    assert rows.row(1, named=True) == {
+        "customer_id": CUSTOMERS["customer_id"][0],
+        "horizon_days": 90,
+        "expected_purchases": None,
+        "expected_spend": 90.0,
+        "p_purchase": None,
+        "p_alive": None,
+        "as_of": CUTOFF,
+        "model": "rule",
+        "purchase_model": "rule",
+        "spend_lower": 45.0,
+        "spend_upper": 180.0,
+        "interval_level": 0.8,
+        "clv": MARGIN * 45.0,
+        "spend_deviation": 90.0,
+        "value_per_purchase": None,
+        "lifetime_value": None,
+        "next_order_days": None,
+    }
+    [asked] = ranges.asked
+    assert asked["frequency"].to_list() == [f for f in CUSTOMERS["frequency"].head(2) for _ in range(2)]
+
+
+def test_nobody_is_scored_when_there_is_nobody() -> None:
+    nobody = scorer()(CUSTOMERS.clear())
+    assert nobody.is_empty()
+    assert nobody.schema == scorer()(CUSTOMERS.head(1)).schema
+
+
+def test_fits_become_rows_that_hold_json() -> None:
+    report = Hybrid().fit(GROUND).report
+    rows = fit_rows([report], {("hybrid", CUTOFF): [365, 30]})
+    row = rows.row(0, named=True)
+    assert (row["model"], row["as_of"], row["skipped_horizons"]) == ("hybrid", CUTOFF, [30, 365])
+    assert json.loads(row["parameters"]) == report.parameters
+    assert json.loads(row["standard_errors"]) == report.standard_errors
+    assert fit_rows([], {}).schema == rows.schema

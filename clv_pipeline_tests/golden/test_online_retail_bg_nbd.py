@@ -6,20 +6,23 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from clv_pipeline.forecasting import gamma_gamma
 from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.protocol import FittedModel
-from clv_pipeline_tests.golden import cdnow
+from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
+from clv_pipeline.forecasting.protocol import TrainingData
+from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.golden.holdout import holdout
 
 FILE = Path(__file__).parents[3] / "shared" / "data" / "online_retail_II.csv.gz"
-CUTOFF = date(2011, 6, 9)
+CUTOFF, HORIZON = date(2011, 6, 9), 182
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="online_retail_II.csv.gz is not beside the repository")
 
 
 @pytest.fixture(scope="module")
-def purchase_days() -> pl.DataFrame:
+def purchase_days() -> PurchaseDays:
     """Customer known, quantity and price positive, text trimmed, exact duplicates dropped."""
-    return (
+    return PurchaseDays.of(
         pl.scan_csv(FILE, infer_schema=False)
         .with_columns(pl.all().str.strip_chars())
         .filter(
@@ -28,31 +31,34 @@ def purchase_days() -> pl.DataFrame:
             pl.col("Price").cast(pl.Float64) > 0,
         )
         .unique()
-        .group_by(
+        .select(
             pl.col("Customer ID").alias("customer_id"),
             pl.col("InvoiceDate").str.slice(0, 10).str.to_date("%Y-%m-%d").alias("day"),
+            (pl.col("Quantity").cast(pl.Int64) * pl.col("Price").cast(pl.Float64)).alias("spend"),
         )
-        .agg((pl.col("Quantity").cast(pl.Int64) * pl.col("Price").cast(pl.Float64)).sum().alias("spend"))
-        .sort("customer_id", "day")
         .collect()
     )
 
 
 @pytest.fixture(scope="module")
-def fitted(purchase_days: pl.DataFrame) -> FittedModel:
-    customers = cdnow.customers_frame(purchase_days, CUTOFF, 182)
-    return BgNbd().fit(cdnow.training_data(customers), [182])
+def training(purchase_days: PurchaseDays) -> TrainingData:
+    return purchase_days.training(CUTOFF, most_windows=0)
 
 
-def test_the_purchase_days_are_the_reference_ones(purchase_days: pl.DataFrame) -> None:
-    assert purchase_days.height == 33_107
-    assert purchase_days["spend"].sum() == pytest.approx(17_374_786.27, abs=0.01)
+@pytest.fixture(scope="module")
+def fitted(training: TrainingData) -> ProcessFit:
+    return BgNbd().estimate(training.customer_counts)
 
 
-def test_bg_nbd_and_gamma_gamma_parameters(fitted: FittedModel) -> None:
-    report = fitted.report
-    assert report.customers == 4969
-    assert report.log_likelihood == pytest.approx(-58_602.470, abs=1e-3)
+def test_the_purchase_days_are_the_reference_ones(purchase_days: PurchaseDays) -> None:
+    assert purchase_days.days.height == 33_107
+    assert purchase_days.days["spend"].sum() == pytest.approx(17_374_786.27, abs=0.01)
+
+
+def test_bg_nbd_and_gamma_gamma_parameters(fitted: ProcessFit, training: TrainingData) -> None:
+    assert training.customers == 4969
+    assert fitted.log_likelihood == pytest.approx(-58_602.470, abs=1e-3)
+    parameters = fitted.parameters | gamma_gamma.fit(training.repeat_spend).parameters
     for name, value, tolerance in (
         ("r", 0.6754, 5e-5),
         ("alpha", 9.3477, 5e-5),
@@ -62,11 +68,10 @@ def test_bg_nbd_and_gamma_gamma_parameters(fitted: FittedModel) -> None:
         ("q", 3.497, 5e-4),
         ("v", 421.84, 5e-3),
     ):
-        assert report.parameters[name] == pytest.approx(value, abs=tolerance), name
+        assert parameters[name] == pytest.approx(value, abs=tolerance), name
 
 
-def test_predicted_buyers_match_the_buyers_that_came(fitted: FittedModel, purchase_days: pl.DataFrame) -> None:
-    customers = cdnow.customers_frame(purchase_days, CUTOFF, 182)
-    outcomes = cdnow.outcomes_frame(purchase_days, customers)
+def test_predicted_buyers_match_the_buyers_that_came(fitted: ProcessFit, purchase_days: PurchaseDays) -> None:
+    customers, outcomes = purchase_days.customers(CUTOFF), purchase_days.outcomes(CUTOFF, HORIZON)
     assert (outcomes["actual_purchases"] > 0).sum() == 2576
-    assert fitted.forecast(customers, 182)["p_purchase"].sum() == pytest.approx(2578, abs=0.5)
+    assert holdout(fitted, customers, HORIZON, outcomes)["p_purchase"].sum() == pytest.approx(2578, abs=0.5)

@@ -34,8 +34,9 @@ class Shop:
             {
                 "source": {"transactions": transactions},
                 "storage": {"home": str(self.folder / "home")},
-                "models": ["own_rate", "last_window", "glm", "bg_nbd"],
+                "models": ["own_rate", "pareto_nbd", "hybrid"],
                 "forecast": {"horizons_days": [30, 90]},
+                "backtest": {"origins": 2},
                 **blocks,
             },
             config_file=self.folder / "clv.yaml",

@@ -125,9 +125,9 @@ def test_a_fresh_schedule_tick_asks_for_the_whole_graph_and_later_ones_skip_the_
     assert asked() == {*TABLES, "published_marts"} - reviewed
 
 
-def test_models_that_cannot_serve_are_refused_before_anything_runs() -> None:
-    settings = Settings.load().model_copy(update={"models": ["own_rate"]})
-    with pytest.raises(ValueError, match="none of own_rate forecasts p_purchase"):
+def test_models_that_are_not_known_are_refused_before_anything_runs() -> None:
+    settings = Settings.load().model_copy(update={"models": ["hybird"]})
+    with pytest.raises(ValueError, match="unknown model 'hybird'; did you mean 'hybrid'"):
         build_defs(settings)
 
 

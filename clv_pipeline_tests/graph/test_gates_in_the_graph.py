@@ -99,7 +99,7 @@ def test_every_table_shows_its_rows_and_no_more_than_fits_on_a_screen(shop: Shop
     spend = shown["evaluation_metrics"]["spend at the latest cutoff"]
     assert isinstance(spend, dg.TableMetadataValue)
     assert {(row.data["horizon_days"], row.data["model"]) for row in spend.records} == {
-        (horizon, model) for horizon in (30, 90) for model in ("own_rate", "last_window", "glm", "bg_nbd")
+        (horizon, model) for horizon in (30, 90) for model in ("own_rate", "pareto_nbd", "hybrid")
     }
 
 

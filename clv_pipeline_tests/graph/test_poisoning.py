@@ -30,12 +30,12 @@ BLOCKS: dict[str, Any] = {
         "events": {"path": "events.csv", "columns": {name: name for name in ("customer_id", "occurred_at", "event")}},
     },
     "forecast": {"as_of": AS_OF.isoformat(), "horizons_days": [60]},
-    "models": ["own_rate", "bg_nbd"],
-    "backtest": {"folds": 1},
+    "models": ["own_rate", "hybrid"],
+    "backtest": {"origins": 2},
     "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
-EVERYTHING = "+key:clv_forecasts or +group:insights"
-FEATURES = "+key:rfm or +key:customer_features or +key:customer_events"
+EVERYTHING = "+key:clv_forecasts or +group:insights or +key:served_accuracy or +key:tracking_by_frequency"
+FEATURES = "+key:rfm or +key:customer_features or +key:customer_events or +key:past_segments"
 TABLES = (
     "rfm",
     "customer_clusters",
@@ -49,8 +49,13 @@ TABLES = (
     "backtest_forecasts",
     "evaluation_metrics",
     "model_leaderboard",
+    "past_segments",
+    "served_accuracy",
     "fitted_models",
     "clv_forecasts",
+    "customer_outlook",
+    "tracking",
+    "tracking_by_frequency",
     "sales_trends",
     "revenue_distribution",
     "cohorts",
@@ -147,8 +152,9 @@ def test_whatever_comes_between_a_cutoff_and_as_of_changes_no_feature_as_of_the_
     shop: Shop, story: simulation.Shop, untouched: Tables
 ) -> None:
     poisoned = computed(shop, story, another, after=EARLIER, selection=FEATURES)
-    assert changed(untouched, poisoned) == {"rfm", "customer_features", "customer_events"}
-    for table in ("customer_features", "customer_events"):
+    by_cutoff = {"customer_features", "customer_events", "past_segments"}
+    assert changed(untouched, poisoned) == {"rfm", "customer_clusters", "segments", *by_cutoff}
+    for table in by_cutoff:
         known = pl.col("cutoff") <= EARLIER
         assert untouched[table].filter(known)["cutoff"].max() == EARLIER
         assert poisoned[table].filter(known).equals(untouched[table].filter(known))

@@ -26,16 +26,40 @@ def steps(**counts: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["horizon_days", "step", "customers", "value"], orient="row")
 
 
-def calibration(*models: str) -> pl.DataFrame:
-    rows = [(h, m, d, 1.5**d * h, 1.6**d * h) for h in HORIZONS for m in models for d in range(1, 11)]
-    columns = ["horizon_days", "model", "decile", "predicted_mean", "actual_mean"]
+def calibration() -> pl.DataFrame:
+    rows = [(h, d, 1.5 ** (11 - d) * h, 1.6 ** (11 - d) * h) for h in HORIZONS for d in range(1, 11)]
+    columns = ["horizon_days", "decile", "predicted_mean", "actual_mean"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def scores() -> pl.DataFrame:
-    models = ["own_rate", "hiatus_rule", "same_window_last_year", "bgnbd_gamma_gamma", "boosting"]
-    rows = [(h, m, 10.0 * h + i, m == "own_rate") for h in HORIZONS for i, m in enumerate(models)]
-    return pl.DataFrame(rows, schema=["horizon_days", "model", "score", "is_champion"], orient="row")
+def skills() -> pl.DataFrame:
+    models = ["hybrid", "hybrid_neural", "regular_nbd", "same_window_last_year"]
+    values = (0.4, 0.31, 0.3, -2.9)
+    rows = [(h, m, value, m == "hybrid") for h in HORIZONS for m, value in zip(models, values, strict=True)]
+    return pl.DataFrame(rows, schema=["horizon_days", "model", "skill", "is_champion"], orient="row")
+
+
+def weeks(past: int = 100, ahead: int = 52) -> pl.DataFrame:
+    rows = [(date(2024, 1, 7) + timedelta(7 * n), 10 if n < past else None, 9.0, 8.0) for n in range(past + ahead)]
+    columns = ["week_ends", "purchases", "expected", "expected_process"]
+    return pl.DataFrame(rows, schema=columns, orient="row").with_columns(
+        cumulative_purchases=pl.when(pl.col("purchases").is_not_null()).then(pl.col("purchases").cum_sum()),
+        cumulative_expected=pl.col("expected").cum_sum(),
+        cumulative_process=pl.col("expected_process").cum_sum(),
+    )
+
+
+def p_classes() -> pl.DataFrame:
+    rows = [(90, f"0.{n}-0.{n + 1}", 100, n / 10 + 0.05, n / 10 + 0.06, n / 10 + 0.1) for n in range(9)]
+    columns = ["horizon_days", "p_class", "customers", "p_purchase", "bought", "p_alive"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def repeats() -> pl.DataFrame:
+    names = ["0", "1", "2", "3", "4", "5", "6", "7+"]
+    rows = [(h, name, 50, 10.0 * n + 1, 11.0 * n) for h in HORIZONS for n, name in enumerate(names)]
+    columns = ["horizon_days", "repeats", "customers", "expected_purchases", "actual_purchases"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def segments() -> pl.DataFrame:
@@ -87,8 +111,11 @@ def countries() -> pl.DataFrame:
 def every_chart() -> dict[str, ChartType]:
     return {
         "forecast_distribution": charts.forecast_distribution(steps(step_0=5, step_2=9, step_3=4)),
-        "calibration": charts.calibration_by_decile(calibration("bgnbd_gamma_gamma")),
-        "leaderboard": charts.leaderboard(scores(), score_title="mean absolute error", lower_is_better=True),
+        "calibration": charts.calibration_by_decile(calibration()),
+        "leaderboard": charts.leaderboard(skills()),
+        "tracking": charts.tracking(weeks()),
+        "probabilities": charts.probabilities(p_classes()),
+        "fit_by_frequency": charts.fit_by_frequency(repeats()),
         "segment_map": charts.segment_map(segments()),
         "rfm_heatmap": charts.rfm_heatmap(grid()),
         "daily_revenue": charts.daily_revenue(revenue(730)),
@@ -164,25 +191,44 @@ def test_the_rarest_percent_at_both_ends_share_a_bin() -> None:
     assert bins.select("bin", "customers").rows() == [("< 20", 602), ("20–50", 0), ("≥ 50", 403)]
 
 
-def test_calibration_names_the_model_in_the_title_or_over_each_plot() -> None:
-    assert title(charts.calibration_by_decile(calibration("own_rate")))["text"].endswith("own_rate")
+def test_the_leaderboard_puts_the_best_model_on_top_and_names_those_without_a_skill() -> None:
+    broken = pl.DataFrame([(30, "broken", None, False)], schema=skills().schema, orient="row")
+    chart = charts.leaderboard(pl.concat([skills(), broken]).filter(pl.col("horizon_days") == 30))
 
-    panels = {row["panel"] for row in drawn(charts.calibration_by_decile(calibration("a", "b")))}
-    assert len(panels) == 2 * len(HORIZONS)
-    assert "Next 30 days: a" in panels
+    bars = [row for row in drawn(chart) if "model" in row]
+    assert [row["model"] for row in bars] == ["hybrid", "hybrid_neural", "regular_nbd", "same_window_last_year"]
+    assert bars[0]["label"] == "0.4  champion"
+    # A rule that is far off hides nobody else, and its label says how far.
+    assert (bars[-1]["drawn"], bars[-1]["label"]) == (-0.25, "-2.9")
+    assert title(chart)["subtitle"].endswith("without a skill: broken")
 
 
-def test_the_leaderboard_puts_the_best_model_on_top_and_names_those_without_a_score() -> None:
-    broken = pl.DataFrame([(30, "broken", None, False)], schema=scores().schema, orient="row")
-    frame = pl.concat([scores(), broken]).filter(pl.col("horizon_days") == 30)
+def test_weeks_ahead_have_no_purchases_and_today_is_marked() -> None:
+    chart = charts.tracking(weeks(past=3, ahead=2))
 
-    lower = charts.leaderboard(frame, score_title="error", lower_is_better=True)
-    higher = charts.leaderboard(frame, score_title="Gini", lower_is_better=False)
+    lines = [row for row in drawn(chart) if "series" in row]
+    came = [row["purchases"] for row in lines if row["series"] == "Came"]
+    assert sorted(came) == [10, 10, 10, 10, 20, 30]
+    assert len([row for row in lines if row["series"] == "Expected"]) == 2 * 5
+    assert [row for row in drawn(chart) if "series" not in row] == [{"week": "2024-01-21T00:00:00"}]
+    assert title(chart)["subtitle"].startswith("3 weeks that are over: 30 came, 27 were expected; 2 weeks ahead")
 
-    assert drawn(lower)[0]["model"] == "own_rate"
-    assert drawn(lower)[0]["label"] == "300  champion"
-    assert drawn(higher)[-1]["model"] == "own_rate"
-    assert title(lower)["subtitle"].endswith("lower is better; without a score: broken")
+
+def test_a_shop_whose_first_week_is_not_over_is_tracked() -> None:
+    assert title(charts.tracking(weeks(past=0, ahead=4)))["subtitle"].startswith("0 weeks that are over")
+
+
+def test_what_is_not_known_of_being_alive_is_not_drawn() -> None:
+    unknown = p_classes().with_columns(p_alive=pl.lit(None, pl.Float64))
+    series = {row["series"] for row in drawn(charts.probabilities(unknown)) if "series" in row}
+
+    assert series == {"P(buy)", "Bought"}
+
+
+def test_purchases_by_frequency_are_those_of_one_customer() -> None:
+    means = [row["mean"] for row in drawn(charts.fit_by_frequency(repeats())) if row["repeats"] == "2"]
+
+    assert sorted(set(means)) == [21 / 50, 22 / 50]
 
 
 def test_segments_show_their_share_of_customers_and_of_revenue() -> None:
@@ -249,13 +295,10 @@ def test_days_without_sales_count_as_zero_and_few_weeks_are_drawn_by_day() -> No
             ),
             r"one horizon, but the frame has \[30, 90\]",
         ),
-        (lambda: charts.calibration_by_decile(pl.concat([calibration("a")] * 2)), "aggregate cutoffs"),
-        (
-            lambda: charts.leaderboard(
-                scores().with_columns(score=float("nan")), score_title="error", lower_is_better=True
-            ),
-            "no model has a score",
-        ),
+        (lambda: charts.calibration_by_decile(pl.concat([calibration()] * 2)), "aggregate cutoffs"),
+        (lambda: charts.leaderboard(skills().with_columns(skill=float("nan"))), "no model has a skill"),
+        (lambda: charts.tracking(weeks().drop("expected")), "expected"),
+        (lambda: charts.probabilities(p_classes().clear()), "nothing to draw"),
     ],
 )
 def test_a_frame_that_cannot_be_drawn_is_refused_with_the_reason(draw: Any, message: str) -> None:

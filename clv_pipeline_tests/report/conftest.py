@@ -51,9 +51,9 @@ def published(new_shop: Callable[[], Shop]) -> Published:
         unit_price=pl.when(pl.col("product_id") == best_product).then(pl.lit("999.99")).otherwise("unit_price"),
     ).write_csv(path)
     result = shop.materialize(
-        models=["own_rate", "bg_nbd"],
+        models=["own_rate", "hybrid"],
         forecast={"horizons_days": [90]},
-        backtest={"folds": 1},
+        backtest={"origins": 2},
         campaign={"budget": 50.0, "cost_per_contact": 1.0, "assumed_uplift": 0.5},
     )
     assert result.success

@@ -24,6 +24,7 @@ from clv_pipeline.report.figures import figures
 from clv_pipeline.report.formats import FORMATS
 from clv_pipeline.report.page import render
 from clv_pipeline.report.queries import QUERIES
+from clv_pipeline.runner import publication_summary
 from clv_pipeline_tests.report.conftest import CUSTOMER, PRODUCT, Published
 
 LARGEST = 5_000_000
@@ -107,8 +108,8 @@ def test_no_number_stands_outside_of_what_can_be_checked(published: Published) -
     """What is left when marked numbers, names and fixed words are taken out holds no figure."""
     main = published.page.partition("<main>")[2].partition('<section id="dictionary">')[0]
     unmarked = re.sub(r"<data [^>]*>[^<]*</data>|<svg.*?</svg>|<[^>]+>", "", main, flags=re.DOTALL)
-    # Sentences and captions: long numbers and money never come from the template.
-    assert re.findall(r"\d{1,3},\d{3}|\d+\.\d+%", re.sub(r"(?m)^.*(Score|past total|Champion).*$", "", unmarked)) == []
+    # But for sentences that tables hold, long numbers and money never come without a mark.
+    assert re.findall(r"\d{1,3},\d{3}|\d+\.\d+%", re.sub(r"(?m)^.*(past total|Serves).*$", "", unmarked)) == []
 
 
 def test_headline_numbers_are_those_of_plain_sums(published: Published) -> None:
@@ -124,9 +125,31 @@ def test_headline_numbers_are_those_of_plain_sums(published: Published) -> None:
     assert f"{at_risk:,} customers used to buy often" in text or at_risk == 0
 
 
-def test_the_summary_is_five_sentences(published: Published) -> None:
+def test_what_clv_run_prints_is_what_the_report_says(published: Published) -> None:
+    printed = "\n".join(publication_summary(published.shop.settings()))
+    told = " ".join(summary_lines(published.database))
+    with duckdb.connect(str(published.database), read_only=True) as client:
+        [(spend, buyers)] = client.execute(
+            "select sum(expected_spend), sum(p_purchase) from clv_forecasts where horizon_days = 90"
+        ).fetchall()
+        [(off_by,)] = client.execute(
+            "select avg(value) from served_accuracy where horizon_days = 90 and group_kind = 'all'"
+            " and target = 'spend' and metric = 'absolute_bias'"
+        ).fetchall()
+    assert f"{spend:,.0f} from {buyers:,.0f} buyers in the next 90 days" in printed
+    assert f"total off by {off_by:.1%}, " in printed
+    assert f"missed the total by {off_by:.1%}" in told
+
+
+def has_caveat(published: Published) -> bool:
+    with duckdb.connect(str(published.database), read_only=True) as client:
+        champions = client.execute("select why_code from model_leaderboard where is_champion").fetchall()
+    return champions[0][0] in ("simple_rule_better", "no_skill")
+
+
+def test_the_summary_is_five_sentences_and_one_more_where_the_model_is_in_doubt(published: Published) -> None:
     lines = summary_lines(published.database)
-    assert len(lines) == 5
+    assert len(lines) == 5 + has_caveat(published)
     assert all(line.endswith(".") and "<" not in line for line in lines)
     assert all(html.escape(word, quote=False) in published.page for word in ("stayed away for long", "most valuable"))
 
@@ -178,8 +201,8 @@ def test_the_dictionary_describes_every_published_table(published: Published) ->
 
 
 EMPTY = [
-    *("calibration", "clv_drivers", "product_performance", "country_performance", "campaign_plan"),
-    *("segment_migrations", "forecast_tracking"),
+    *("served_accuracy", "tracking", "tracking_by_frequency", "clv_drivers", "product_performance"),
+    *("country_performance", "campaign_plan", "segment_migrations", "forecast_tracking"),
 ]
 
 
@@ -197,16 +220,38 @@ def test_a_shop_without_products_backtest_drivers_and_campaign_has_a_report(copy
     for table in EMPTY:
         copy.execute(f"delete from {table}")
     copy.execute(
-        "update model_leaderboard set rank = null, cutoffs = 0, score = null, mae = null, bias = null,"
-        " normalized_gini = null, auc = null, score_minus_best_baseline = null, difference_upper = null"
+        "update model_leaderboard set rank = null, cutoffs = 0, log_ratio = null, log_ratio_error = null, mae = null,"
+        " normalized_gini = null, tweedie_skill = null, poisson_skill = null, auc = null, bias = null,"
+        " why_code = 'preferred_no_evidence'"
     )
     copy.execute("update forecast_totals set spend_lower = null, spend_upper = null, interval_level = null")
-    copy.execute("update customer_overview set spend_lower = null, spend_upper = null, interval_level = null")
+    copy.execute("update customer_overview set next_order_date = null, lifetime_value = null")
     page = render(copy)
     for sentence in ("No products are known", "No campaign is planned", "could not be tested yet", "No drivers are"):
         assert sentence in page
-    assert "figure-deciles" not in page
+    for figure in ("deciles", "backtests", "probabilities", "tracking", "frequency", "leaderboard"):
+        assert f"figure-{figure}" not in page
+    assert "Without a horizon" not in page
     assert "None" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("code", ["simple_rule_better", "no_skill"])
+def test_a_model_that_is_in_doubt_is_told_as_such_and_no_other(copy: duckdb.DuckDBPyConnection, code: str) -> None:
+    why = "Serves as the best there is, though a <simple> rule did as well."
+    copy.execute("update model_leaderboard set why = ?, why_code = 'preferred_stands' where is_champion", [why])
+    # Among the reasons of all models it stands anyway.
+    assert render(copy).count(html.escape(why)) == 1
+    copy.execute("update model_leaderboard set why_code = ? where is_champion", [code])
+    page = render(copy)
+    assert page.count(html.escape(why)) == 3
+    assert re.search(r"<li>Model \w+: Serves as the best", page)
+    assert re.search(r'<p class="assumption"><strong>\w+:</strong> Serves as the best', page)
+
+
+def test_a_simple_rule_that_serves_is_no_model(copy: duckdb.DuckDBPyConnection) -> None:
+    assert "a simple rule and no model" not in render(copy)
+    copy.execute("update model_leaderboard set is_baseline = true")
+    assert "a simple rule and no model" in render(copy)
 
 
 def test_a_single_customer_of_a_single_day_has_a_report(copy: duckdb.DuckDBPyConnection) -> None:
@@ -234,8 +279,10 @@ def test_asset_pages_show_the_charts_numbers_over_runs_and_the_summary(published
         return event.asset_materialization.metadata[name].value
 
     insights = ("sales_trends", "revenue_distribution", "cohorts", "product_performance", "campaign_plan")
-    for table in (*insights, "row_ledger", "cluster_profiles", "clv_drivers"):
+    forecasts = ("clv_forecasts", "forecast_totals", "served_accuracy", "model_leaderboard", "tracking_by_frequency")
+    for table in (*insights, *forecasts, "row_ledger", "cluster_profiles", "clv_drivers"):
         assert "data:image/png;base64," in shown(table, "plot")
+    assert "data:image/png;base64," in shown("clv_forecasts", "tracking plot")
     assert shown("sales_trends", "customers of the last complete month") > 0
     assert 0 < shown("revenue_distribution", "share of revenue of the best tenth") <= 1
     assert shown("published_marts", "report").endswith("/report.html")

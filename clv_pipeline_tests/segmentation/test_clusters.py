@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from decimal import Decimal
 from importlib import resources
@@ -127,6 +128,9 @@ def test_a_shapeless_cloud_is_not_split() -> None:
     found = find_clusters(rfm)
 
     assert found.names == ("All customers",)
+    assert found.names_frame.select("cluster", "cluster_name", "cluster_name_code").rows() == [
+        (1, "All customers", "all_customers")
+    ]
     assert found.reason.startswith("One cluster: no split is stable")
     assert found.diagnostics["k"].to_list() == list(module.CANDIDATE_K)
     assert not found.diagnostics["eligible"].any()
@@ -155,11 +159,14 @@ def test_clusters_that_would_share_a_name_are_told_apart_by_spend() -> None:
     order = module._ranking(centroids)
 
     assert order.tolist() == [1, 2, 0]
-    assert module._names(centroids[order]) == (
+    named = module._named(centroids[order])
+    assert tuple(map(str, named)) == (
         "High value, recent",
         "Low value, lapsed (1 of 2 by spend)",
         "Low value, lapsed (2 of 2 by spend)",
     )
+    assert [name.code for name in named] == ["high_value_recent", "low_value_lapsed", "low_value_lapsed"]
+    assert json.loads(named[2].facts) == {"value": "low", "recency": "lapsed", "number": 2, "alike": 2}
 
 
 def test_a_customer_keeps_the_place_in_the_sample_when_others_come() -> None:

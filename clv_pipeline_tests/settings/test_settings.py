@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.forecasting.registry import MODELS
 from clv_pipeline.settings import ConfigError, Settings
 from clv_pipeline_tests.settings.files import MINIMAL, error_of, load, with_block
 
@@ -31,8 +30,13 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         "margin": 1.0,
         "interval_level": 0.8,
     }
-    assert sorted(settings.models) == sorted(MODELS)
-    assert settings.backtest.folds == 3
+    assert settings.models == [
+        *("own_rate", "last_window", "same_window_last_year", "hiatus"),
+        *("bg_nbd", "pareto_nbd", "hybrid"),
+    ]
+    assert settings.backtest.model_dump() == {"origins": 13, "cutoffs": None}
+    assert settings.extensions.models == []
+    assert settings.notices == []
     assert settings.schedule.model_dump() == {"cron": "0 2 * * *", "review_cron": "0 4 * * 0", "timezone": "UTC"}
     assert settings.storage.model_dump() == {
         "home": "data",
@@ -108,7 +112,8 @@ def test_every_mistake_is_told_at_once_with_key_expectation_and_find(tmp_path: P
             cleaning={"returns": "keep", "exclude_products": [85123, False]},
             schedule={"cron": "61 * * * *", "review_cron": "daily", "timezone": "Mars/Olympus"},
             models=[],
-            backtest={"folds": 0},
+            backtest={"origins": 0, "folds": 0},
+            extensions={"models": ["my_package.models", "../models.py"]},
         ),
     )
     for line in (
@@ -124,7 +129,9 @@ def test_every_mistake_is_told_at_once_with_key_expectation_and_find(tmp_path: P
         "schedule.review_cron: should be five cron fields",
         "schedule.timezone: should be a timezone such as UTC or Europe/Berlin; found 'Mars/Olympus'",
         "models: List should have at least 1 item",
-        "backtest.folds: should be greater than or equal to 1; found 0",
+        "backtest.origins: should be greater than or equal to 1; found 0",
+        "backtest.folds: unknown key (known here: origins, cutoffs)",
+        "extensions.models: should name modules such as my_package.models; found '../models.py'",
     ):
         assert f"  {line}" in error
     assert error.startswith(f"{tmp_path / 'my.yaml'}:\n")
@@ -165,6 +172,13 @@ def test_backtest_cutoffs_are_days_each_named_once(tmp_path: Path) -> None:
     assert settings.backtest.cutoffs == [date(2011, 3, 9), date(2011, 6, 9)]
     twice = error_of(tmp_path, with_block(backtest={"cutoffs": ["2011-03-09", "2011-03-09"]}))
     assert "backtest.cutoffs: should name each day once" in twice
+
+
+def test_extensions_are_modules_each_named_once_and_looked_for_beside_the_file(tmp_path: Path) -> None:
+    extensions = load(tmp_path, with_block(extensions={"models": ["mine", "my_package.models"]})).extensions
+    assert (extensions.models, extensions.folder) == (["mine", "my_package.models"], tmp_path)
+    twice = error_of(tmp_path, with_block(extensions={"models": ["mine", "mine"]}))
+    assert "extensions.models: should name each module once" in twice
 
 
 def test_gates_have_severities_and_accepted_days(tmp_path: Path) -> None:

@@ -88,13 +88,13 @@ def test_init_says_what_it_could_not_guess_and_check_does_not_pass_before_it_is_
     assert "2010-02-01 to 2010-04-03" in clv("check").output
 
 
-def test_check_refuses_models_that_cannot_serve(tmp_path: Path) -> None:
+def test_check_refuses_models_that_are_not_known(tmp_path: Path) -> None:
     write(tmp_path, "shop.csv", SHOP)
     clv("init", "shop.csv")
     with (tmp_path / "clv.yaml").open("a") as file:
-        file.write("\nmodels: [own_rate]\n")
+        file.write("\nmodels: [own_rat]\n")
     checked = clv("check")
-    assert (checked.exit_code, "models: none of own_rate forecasts p_purchase" in checked.output) == (1, True)
+    assert (checked.exit_code, "unknown model 'own_rat'; did you mean 'own_rate'?" in checked.output) == (1, True)
 
 
 def test_init_does_not_overwrite_unless_told_to(tmp_path: Path) -> None:

@@ -87,13 +87,17 @@ def purchases(first: date, last: date, min_size: int = 0) -> st.SearchStrategy[l
     )
 
 
-def window(cutoff: date, horizon_days: int, is_complete: bool = True, is_sampled: bool = False) -> Row:
+def window(
+    cutoff: date, horizon_days: int, is_complete: bool = True, is_sampled: bool = False, is_served: bool = True
+) -> Row:
     """One row of forecast_windows."""
     return {
         "cutoff": cutoff,
         "horizon_days": horizon_days,
         "outcome_ends": cutoff + timedelta(days=horizon_days),
+        "is_served": is_served,
         "is_complete": is_complete,
+        "is_backtest": is_complete and not is_sampled,
         "is_sampled": is_sampled,
     }
 

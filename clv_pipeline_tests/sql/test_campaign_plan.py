@@ -14,7 +14,9 @@ CAMPAIGN = {"budget": 10, "cost_per_contact": 2, "assumed_uplift": "0.1"}
 
 
 def plan(bench: Bench, margins: dict[str, Decimal | int | str], campaign: Row | None = CAMPAIGN) -> list[Row]:
-    bench.given("customer_overview", [{"customer_id": c, "clv": m, "horizon_days": 365} for c, m in margins.items()])
+    known = [{"customer_id": c, "clv": m, "horizon_days": 365} for c, m in margins.items()]
+    bench.given("customer_overview", [row | {"recommended_action_code": "reward"} for row in known])
+    bench.given("clv_forecasts", [*known, *({**row, "horizon_days": 30, "clv": 1} for row in known)])
     bench.given("campaign_settings", [campaign] if campaign else [])
     return bench.run("campaign_plan")
 
@@ -43,6 +45,18 @@ def test_every_row_says_that_it_rests_on_an_assumption(bench: Bench) -> None:
     assert set(picked(rows, "basis", "assumed_uplift")) == {
         ("ASSUMPTION, not a measurement: a contact raises the expected margin by 7.50 %", Decimal("0.075"))
     }
+
+
+def test_what_is_said_in_words_has_a_code(bench: Bench) -> None:
+    assert picked(plan(bench, {"ann": 50}), "recommended_action_code", "basis_code") == [("reward", "assumed_uplift")]
+
+
+def test_a_margin_that_is_not_the_forecast_breaks_the_contract(bench: Bench) -> None:
+    [row] = plan(bench, {"ann": 100})
+    bench.given("campaign_plan", [row | {"expected_margin": "100.0001"}])
+    assert bench.failed_checks("campaign_plan") == ["margins_are_those_of_clv_forecasts"]
+    bench.given("campaign_plan", [row | {"horizon_days": 30, "expected_margin": 1}])
+    assert bench.failed_checks("campaign_plan") == ["margins_are_those_of_clv_forecasts"]
 
 
 def test_without_a_campaign_there_is_no_plan_and_nothing_to_complain_of(bench: Bench) -> None:

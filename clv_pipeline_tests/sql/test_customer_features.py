@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline.forecasting.protocol import PAST_DAYS
+from clv_pipeline.forecasting.protocol import PAST_DAYS, YEAR_AGO_DAYS
 from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
 
 CUTOFF = date(2023, 6, 30)
@@ -92,6 +93,47 @@ def test_a_past_window_leaves_out_the_day_it_starts_at_and_ends_on_the_cutoff(
     (row,) = features(bench, [purchase("ann", CUTOFF + timedelta(days=offset), 7)], CUTOFF)
     assert [row[f"purchases_{days}_days"] for days in PAST_DAYS] == inside
     assert [row[f"spend_{days}_days"] for days in PAST_DAYS] == [7 * count for count in inside]
+
+
+# Days from the cutoff, and which of the windows of 30, 90 and 180 days a year ago they lie in.
+@pytest.mark.parametrize(
+    ("offset", "inside"),
+    [
+        (1, [0, 0, 0]),
+        (0, [0, 0, 0]),
+        (-184, [0, 0, 0]),
+        (-185, [0, 0, 1]),
+        (-274, [0, 0, 1]),
+        (-275, [0, 1, 1]),
+        (-334, [0, 1, 1]),
+        (-335, [1, 1, 1]),
+        (-364, [1, 1, 1]),
+        (-365, [0, 0, 0]),
+    ],
+)
+def test_a_window_a_year_ago_begins_365_days_before_the_cutoff_and_ends_long_before_it(
+    bench: Bench, offset: int, inside: list[int]
+) -> None:
+    days = [purchase("ann", CUTOFF - timedelta(days=900)), purchase("ann", CUTOFF + timedelta(days=offset))]
+    (row,) = features(bench, days, CUTOFF)
+    assert [row[f"purchases_{days}_days_year_ago"] for days in YEAR_AGO_DAYS] == inside
+
+
+def test_how_spend_varies_is_the_last_the_largest_and_the_sums_of_logarithms_and_of_their_squares(
+    bench: Bench,
+) -> None:
+    spent = {date(2023, 1, 1): Decimal(20), date(2023, 3, 1): Decimal(300), date(2023, 5, 1): Decimal("0.5")}
+    rows = features(bench, [purchase("ann", day, money) for day, money in reversed(spent.items())], *spent)
+    assert picked(rows, "last_spend", "largest_spend") == [(20, 20), (300, 300), (Decimal("0.5"), 300)]
+    logarithms = [math.log(float(money)) for money in spent.values()]
+    for number, row in enumerate(rows, start=1):
+        assert row["log_spend"] == pytest.approx(sum(logarithms[:number]), abs=1e-8)
+        assert row["squared_log_spend"] == pytest.approx(sum(log**2 for log in logarithms[:number]), abs=1e-8)
+
+
+def test_a_day_of_next_to_nothing_counts_as_a_cent_in_logarithms(bench: Bench) -> None:
+    (row,) = features(bench, [purchase("ann", CUTOFF, "0.0001")], CUTOFF)
+    assert (row["log_spend"], row["last_spend"]) == (pytest.approx(math.log(0.01)), Decimal("0.0001"))
 
 
 def test_regularity_is_the_mean_and_the_sample_deviation_of_the_gaps(bench: Bench) -> None:

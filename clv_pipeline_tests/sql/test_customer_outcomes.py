@@ -63,6 +63,18 @@ def test_who_first_buys_after_the_cutoff_has_no_outcome_as_of_it(bench: Bench) -
     assert picked(rows, "customer_id", "cutoff") == [("ann", CUTOFF), ("ann", later), ("new", later)]
 
 
+def test_of_a_window_for_training_only_the_sample_is_described_also_where_another_holds_everybody(bench: Bench) -> None:
+    known = {"cutoff": CUTOFF, "first_purchase_date": CUTOFF, "last_purchase_date": CUTOFF}
+    bench.given("customer_days", [purchase("ann", CUTOFF), purchase("bob", CUTOFF)])
+    bench.given("forecast_windows", [window(CUTOFF, 30), window(CUTOFF, 90, is_sampled=True, is_served=False)])
+    bench.given(
+        "customer_features",
+        [{"customer_id": "ann", "in_sample": True} | known, {"customer_id": "bob", "in_sample": False} | known],
+    )
+    rows = bench.run("customer_outcomes")
+    assert picked(rows, "customer_id", "horizon_days") == [("ann", 30), ("ann", 90), ("bob", 30)]
+
+
 @given(
     days=purchases(CUTOFF - timedelta(days=100), CUTOFF + timedelta(days=100), min_size=1),
     horizon=st.integers(1, 90),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ CUSTOMERS = {
     "bob": (30, 2, "90.00", "30.00", "60"),
     "cid": (300, 0, "12.00", "0", "0"),
 }
+NAME_FACTS = {"cluster_name_facts": '{"value": "high"}'}
 DRIVERS = [("recent_activity", 0.4, "up"), ("days_since_last", 0.3, "down"), ("spend_per_purchase", 0.1, "up")]
 
 
@@ -28,19 +30,38 @@ def forecast(customer: str, horizon: int, **changes: Any) -> Row:
     return {
         "customer_id": customer,
         "horizon_days": horizon,
-        "model": "bg_nbd",
+        "model": "hybrid",
+        "purchase_model": "hybrid",
+        "expected_purchases": 0.75,
         "expected_spend": 12.345,
         "spend_lower": 0.0,
         "spend_upper": 40.5,
         "interval_level": 0.8,
         "p_purchase": 0.234,
+        "p_alive": 0.4,
         "clv": 6.5,
         "clv_rank": 1,
     } | changes
 
 
+def outlook(customer: str, **changes: Any) -> Row:
+    return {
+        "customer_id": customer,
+        "as_of": AS_OF,
+        "model": "hybrid",
+        "p_alive": 0.4,
+        "value_per_purchase": 16.46,
+        "lifetime_value": 60.0,
+    } | changes
+
+
 def overview(
-    bench: Bench, *, drivers: list[Row] | None = None, forecasts: list[Row] | None = None, **features: Any
+    bench: Bench,
+    *,
+    drivers: list[Row] | None = None,
+    forecasts: list[Row] | None = None,
+    outlooks: list[Row] | None = None,
+    **features: Any,
 ) -> list[Row]:
     """The overview of CUSTOMERS; `features` are further ones of ann."""
     bench.given(
@@ -51,16 +72,29 @@ def overview(
             for customer, (days, frequency, revenue, value, _) in CUSTOMERS.items()
         ],
     )
-    bench.given("segments", [{"customer_id": customer, "segment": f"of {customer}"} for customer in CUSTOMERS])
+    bench.given(
+        "segments",
+        [{"customer_id": customer, "segment": f"of {customer}", "cluster": 2} for customer in CUSTOMERS],
+    )
+    bench.given(
+        "segment_profiles",
+        [{"segment": f"of {customer}", "recommended_action_code": f"do_{customer}"} for customer in CUSTOMERS],
+    )
+    bench.given("cluster_names", [{"cluster": k, "cluster_name_code": f"code_{k}"} | NAME_FACTS for k in (1, 2)])
     today = [
         {"customer_id": customer, "cutoff": AS_OF, "spend_365_days": spend, "country": "France"}
-        | (features if customer == "ann" else {})
+        | ({"mean_gap_days": 41.5, **features} if customer == "ann" else {})
         for customer, (*_, spend) in CUSTOMERS.items()
     ]
     earlier = [row | {"cutoff": date(2024, 1, 1), "spend_365_days": 999, "country": "Spain"} for row in today]
     bench.given("customer_features", [*today, *earlier])
     bench.given("clv_drivers", [driver(*stated) for stated in DRIVERS] if drivers is None else drivers)
-    bench.given("clv_forecasts", forecasts or [forecast(customer, h) for customer in CUSTOMERS for h in (365, 30)])
+    served = forecasts or [forecast(customer, h) for customer in CUSTOMERS for h in (365, 30)]
+    bench.given("clv_forecasts", served)
+    bench.given("customer_outlook", outlooks or [outlook(customer) for customer in CUSTOMERS])
+    longest = max(row["horizon_days"] for row in served)
+    total = sum(row["expected_spend"] for row in served if row["horizon_days"] == longest)
+    bench.given("forecast_totals", [{"horizon_days": longest, "expected_spend": total}])
     return bench.run("customer_overview")
 
 
@@ -79,16 +113,101 @@ def test_every_customer_has_one_row_with_what_is_known_today(bench: Bench) -> No
 
 
 def test_the_forecast_columns_are_of_the_longest_horizon_and_words_tell_all(bench: Bench) -> None:
-    forecasts = [forecast("ann", 30), forecast("ann", 90, spend_lower=None, spend_upper=None, p_purchase=1.0)]
-    forecasts += [forecast(customer, 365, expected_spend=100.0, clv=50.5) for customer in CUSTOMERS]
-    ann, bob, _ = overview(bench, forecasts=forecasts)
+    forecasts = [forecast("ann", 30), forecast("ann", 90, spend_lower=3.0, expected_spend=31.2, p_purchase=0.5)]
+    forecasts += [
+        forecast(customer, 365, expected_spend=100.0, spend_upper=250.0, clv=50.5, p_purchase=0.75, p_alive=0.8)
+        for customer in CUSTOMERS
+    ]
+    outlooks = [outlook(customer, p_alive=0.8, next_order_date=date(2024, 12, 24)) for customer in CUSTOMERS]
+    ann, bob, _ = overview(bench, forecasts=forecasts, outlooks=outlooks)
     assert (ann["horizon_days"], ann["expected_spend"], ann["clv"]) == (365, 100, Decimal("50.5"))
     assert ann["forecasts_in_words"] == (
-        "30 days: spends 12.35 (0.00 to 40.50), buys with 23 %; 90 days: spends 12.35, buys with 100 %;"
-        " 365 days: spends 100.00 (0.00 to 40.50), buys with 23 %"
+        "30 days: most likely nothing, buys with 23 %, 0.00 to 40.50;"
+        " 90 days: spends 31.20, buys with 50 %, 3.00 to 40.50;"
+        " 365 days: spends 100.00, buys with 75 %, 0.00 to 250.00"
     )
-    assert bob["forecasts_in_words"] == "365 days: spends 100.00 (0.00 to 40.50), buys with 23 %"
+    assert bob["forecasts_in_words"] == "365 days: spends 100.00, buys with 75 %, 0.00 to 250.00"
     assert bench.failed_checks("customer_overview") == []
+
+
+@pytest.mark.parametrize(
+    ("p_purchase", "told"),
+    [(0.0, "0 %"), (0.0099, "under 1 %"), (0.01, "1 %"), (0.99, "99 %"), (0.9951, "over 99 %"), (1.0, "100 %")],
+)
+def test_no_probability_is_rounded_to_certainty(bench: Bench, p_purchase: float, told: str) -> None:
+    ann, *_ = overview(bench, forecasts=[forecast(customer, 30, p_purchase=p_purchase) for customer in CUSTOMERS])
+    assert f"buys with {told}, " in ann["forecasts_in_words"]
+
+
+def test_what_is_said_in_words_is_there_as_codes_and_facts(bench: Bench) -> None:
+    forecasts = [forecast("ann", 30), *(forecast(customer, 365, p_purchase=0.5) for customer in CUSTOMERS)]
+    ann, bob, _ = overview(bench, forecasts=forecasts)
+    assert ann["forecasts_codes"] == "30:most_likely_nothing;365:spends"
+    assert json.loads(ann["forecasts_facts"]) == [
+        [30, "most_likely_nothing", 0.234, 0.0, 40.5, 12.35],
+        [365, "spends", 0.5, 0.0, 40.5, 12.35],
+    ]
+    assert ann["drivers_codes"] == "recent_activity:more;days_since_last:more;spend_per_purchase:more"
+    assert json.loads(ann["drivers_facts"]) == [
+        ["recent_activity", "more", 300, 60],
+        ["days_since_last", "more", 3, 30],
+        ["spend_per_purchase", "more", 40.25, 30],
+    ]
+    assert picked([bob], "drivers_codes", "drivers_facts") == [(None, None)]
+    codes = ("recommended_action_code", "cluster_name_code", "cluster_name_facts")
+    assert picked([ann], *codes) == [("do_ann", "code_2", '{"value": "high"}')]
+
+
+def test_what_has_no_horizon_stands_beside_it(bench: Bench) -> None:
+    outlooks = [
+        outlook("ann", next_order_date=date(2026, 1, 1), value_per_purchase=16.46),
+        outlook("bob", lifetime_value=None, value_per_purchase=30),
+        outlook("cid", p_alive=0.4),
+    ]
+    rows = overview(bench, outlooks=outlooks)
+    assert picked(rows, "order_value", "mean_gap_days", "next_order_date", "lifetime_value") == [
+        (Decimal("16.46"), 41.5, date(2026, 1, 1), 60),
+        (30, None, None, None),
+        (Decimal("16.46"), None, None, 60),
+    ]
+    assert bench.failed_checks("customer_overview") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"expected_spend": 40.51}, "ranges_hold_the_expected_spend"),
+        ({"spend_lower": 12.35}, "ranges_hold_the_expected_spend"),
+        ({"spend_upper": None}, "ranges_hold_the_expected_spend"),
+        ({"p_purchase": 0.41}, "no_purchase_without_being_alive_and_expected"),
+        ({"expected_purchases": 0.23}, "no_purchase_without_being_alive_and_expected"),
+        ({"clv": 61.0}, "lifetime_value_is_no_less_than_clv"),
+        ({"p_purchase": 0.6, "p_alive": 0.7}, "next_order_agrees_with_the_probability_of_a_purchase"),
+        ({"p_alive": 0.3}, "agrees_with_customer_outlook"),
+        ({"model": "bg_nbd"}, "agrees_with_customer_outlook"),
+    ],
+)
+def test_a_forecast_that_contradicts_itself_breaks_the_contract(bench: Bench, changes: Row, check: str) -> None:
+    overview(bench, forecasts=[forecast(c, 365, **(changes if c == "bob" else {})) for c in CUSTOMERS])
+    assert check in bench.failed_checks("customer_overview")
+
+
+def test_a_next_order_that_the_probability_denies_breaks_the_contract(bench: Bench) -> None:
+    overview(bench, outlooks=[outlook(customer, next_order_date=date(2024, 12, 24)) for customer in CUSTOMERS])
+    assert bench.failed_checks("customer_overview") == ["next_order_agrees_with_the_probability_of_a_purchase"]
+
+
+@pytest.mark.parametrize("column", ["expected_spend", "p_purchase", "clv", "clv_rank", "spend_upper"])
+def test_another_figure_than_that_of_the_forecasts_breaks_the_contract(bench: Bench, column: str) -> None:
+    ann, *others = overview(bench)
+    bench.given("customer_overview", [ann | {column: ann[column] + 1}, *others])
+    assert "states_what_clv_forecasts_says" in bench.failed_checks("customer_overview")
+
+
+def test_another_total_than_that_of_forecast_totals_breaks_the_contract(bench: Bench) -> None:
+    overview(bench)
+    bench.given("forecast_totals", [{"horizon_days": 365, "expected_spend": 37.04}])
+    assert bench.failed_checks("customer_overview") == ["total_is_that_of_forecast_totals"]
 
 
 def test_drivers_are_told_where_a_customer_differs_from_the_median_one_most_important_first(bench: Bench) -> None:
@@ -150,4 +269,15 @@ def test_a_customer_without_features_is_missed_by_the_contract(bench: Bench) -> 
     overview(bench)
     bench.given("customer_features", [{"customer_id": "ann", "cutoff": AS_OF}])
     bench.run("customer_overview")
-    assert bench.failed_checks("customer_overview") == ["covers_all_customers", "sums_equal_clv_forecasts"]
+    assert bench.failed_checks("customer_overview") == [
+        "covers_all_customers",
+        "states_what_clv_forecasts_says",
+        "total_is_that_of_forecast_totals",
+    ]
+
+
+def test_words_without_a_code_are_caught(bench: Bench) -> None:
+    overview(bench)
+    bench.given("cluster_names", [])
+    bench.run("customer_overview")
+    assert bench.failed_checks("customer_overview") == ["every_word_has_a_code"]

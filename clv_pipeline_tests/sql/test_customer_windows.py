@@ -81,17 +81,16 @@ def test_there_is_a_row_per_known_customer_and_horizon_also_for_those_who_did_no
     ]
 
 
-def test_a_window_for_training_only_describes_the_sample_also_where_another_holds_everybody(bench: Bench) -> None:
-    known = {"cutoff": CUTOFF, "first_purchase_date": CUTOFF, "last_purchase_date": CUTOFF}
-    bench.given("customer_days", [purchase("ann", CUTOFF), purchase("bob", CUTOFF)])
-    bench.given("forecast_windows", [window(CUTOFF, 30), window(CUTOFF, 90, is_sampled=True)])
-    bench.given(
-        "customer_features",
-        [{"customer_id": "ann", "in_sample": True} | known, {"customer_id": "bob", "in_sample": False} | known],
-    )
-    for table in ("customer_windows", "customer_outcomes"):
-        rows = bench.run(table)
-        assert picked(rows, "customer_id", "horizon_days") == [("ann", 30), ("ann", 90), ("bob", 30)]
+def test_windows_for_training_only_and_of_other_horizons_are_left_out(bench: Bench) -> None:
+    earlier = CUTOFF - timedelta(days=90)
+    forecast = [
+        window(CUTOFF, 30, is_complete=False),
+        window(earlier, 30),
+        window(earlier, 90, is_sampled=True, is_served=False),
+        window(earlier - timedelta(days=30), 30, is_sampled=True),
+    ]
+    rows = windows(bench, [purchase("ann", date(2020, 1, 1))], forecast)
+    assert picked(rows, "cutoff", "horizon_days") == [(earlier, 30), (CUTOFF, 30)]
 
 
 @given(past=purchases(CUTOFF - timedelta(days=800), CUTOFF), future=FUTURE, other_future=FUTURE)

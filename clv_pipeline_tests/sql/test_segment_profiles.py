@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.sql.test_segments import SEGMENT_OF_SCORES
 
 # customer: (segment, revenue, days since last, frequency, expected spend within 365 days)
 CUSTOMERS = {
@@ -68,6 +69,23 @@ def test_expectations_are_over_the_longest_horizon(profiles: list[Row]) -> None:
         (365, Decimal("1.125"), Decimal("0.5625")),
         (365, Decimal("12.5"), Decimal("6.25")),
     ]
+
+
+def test_every_segment_there_is_has_a_code_for_its_action(bench: Bench) -> None:
+    segments = sorted(set(SEGMENT_OF_SCORES.values()))
+    bench.given("segments", [{"customer_id": name, "segment": name, "recommended_action": name} for name in segments])
+    bench.given("rfm", [{"customer_id": name, "revenue": 1} for name in segments])
+    money = {"expected_spend": 1, "clv": 1}
+    bench.given("clv_forecasts", [{"customer_id": name, "horizon_days": 90, **money} for name in segments])
+    codes = picked(bench.run("segment_profiles"), "recommended_action_code")
+    assert len(set(codes) - {(None,)}) == len(segments)
+    assert bench.failed_checks("segment_profiles") == []
+
+
+def test_expectations_that_are_not_those_of_the_forecasts_break_the_contract(bench: Bench, profiles: list[Row]) -> None:
+    for wrong in ({"expected_spend": "1.1251"}, {"clv": "0.5626"}, {"customers": 2}):
+        bench.given("segment_profiles", [row | (wrong if row["segment"] == "Lost" else {}) for row in profiles])
+        assert "expectations_are_those_of_clv_forecasts" in bench.failed_checks("segment_profiles")
 
 
 def test_profiles_add_up_to_all_customers(bench: Bench, profiles: list[Row]) -> None:

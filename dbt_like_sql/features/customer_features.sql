@@ -53,6 +53,9 @@ described_days as (
         days.*,
         details.new_products,
         details.country,
+        -- Rounded, so that the digits of a sum do not depend on the order in which rows are added.
+        cast(ln(greatest(days.revenue, 0.01)) as decimal(18, 9)) as log_revenue,
+        cast(power(ln(greatest(days.revenue, 0.01)), 2) as decimal(18, 9)) as squared_log_revenue,
         date_diff(
             'day',
             lag(days.purchase_day) over (partition by days.customer_id order by days.purchase_day),
@@ -74,6 +77,10 @@ histories as (
         sum(past.transaction_lines) as transaction_lines,
         sum(past.revenue) as revenue,
         sum(past.revenue) - arg_min(past.revenue, past.purchase_day) as repeat_revenue,
+        arg_max(past.revenue, past.purchase_day) as last_spend,
+        max(past.revenue) as largest_spend,
+        sum(past.log_revenue) as log_spend,
+        sum(past.squared_log_revenue) as squared_log_spend,
         sum(past.gap_days) as gap_days,
         sum(past.gap_days * past.gap_days) as squared_gap_days,
         sum(past.new_products) as products,
@@ -82,6 +89,15 @@ histories as (
         count(*) filter (where past.purchase_day > customers.cutoff - 90) as purchases_90_days,
         count(*) filter (where past.purchase_day > customers.cutoff - 180) as purchases_180_days,
         count(*) filter (where past.purchase_day > customers.cutoff - 365) as purchases_365_days,
+        count(*) filter (
+            where past.purchase_day > customers.cutoff - 365 and past.purchase_day <= customers.cutoff - 335
+        ) as purchases_30_days_year_ago,
+        count(*) filter (
+            where past.purchase_day > customers.cutoff - 365 and past.purchase_day <= customers.cutoff - 275
+        ) as purchases_90_days_year_ago,
+        count(*) filter (
+            where past.purchase_day > customers.cutoff - 365 and past.purchase_day <= customers.cutoff - 185
+        ) as purchases_180_days_year_ago,
         sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 30) as spend_30_days,
         sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 90) as spend_90_days,
         sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 180) as spend_180_days,
@@ -110,10 +126,17 @@ final as (
                 else cast(repeat_revenue as double) / frequency
             end as decimal(18, 4)
         ) as monetary_value,
+        last_spend,
+        cast(largest_spend as decimal(18, 4)) as largest_spend,
+        cast(log_spend as double) as log_spend,
+        cast(squared_log_spend as double) as squared_log_spend,
         cast(purchases_30_days as integer) as purchases_30_days,
         cast(purchases_90_days as integer) as purchases_90_days,
         cast(purchases_180_days as integer) as purchases_180_days,
         cast(purchases_365_days as integer) as purchases_365_days,
+        cast(purchases_30_days_year_ago as integer) as purchases_30_days_year_ago,
+        cast(purchases_90_days_year_ago as integer) as purchases_90_days_year_ago,
+        cast(purchases_180_days_year_ago as integer) as purchases_180_days_year_ago,
         cast(coalesce(spend_30_days, 0) as decimal(18, 4)) as spend_30_days,
         cast(coalesce(spend_90_days, 0) as decimal(18, 4)) as spend_90_days,
         cast(coalesce(spend_180_days, 0) as decimal(18, 4)) as spend_180_days,

@@ -1,4 +1,5 @@
 -- What every customer did in two past windows of the horizon's length: the last one, and the one a year ago.
+-- Only rules that are evaluated or serve read them; what models learn from is elsewhere.
 with
 
 customers as (select * from customer_features),
@@ -18,7 +19,7 @@ past_windows as (
         least(windows.cutoff - 365 + windows.horizon_days, windows.cutoff) as year_ago_ends
     from customers
     inner join windows on customers.cutoff = windows.cutoff
-    where customers.in_sample or not windows.is_sampled
+    where windows.is_served and not windows.is_sampled
 ),
 
 activity as (

@@ -10,6 +10,7 @@ contacts as (
         customers.customer_id,
         customers.segment,
         customers.recommended_action,
+        customers.recommended_action_code,
         customers.horizon_days,
         customers.clv as expected_margin,
         campaign.budget,
@@ -46,6 +47,7 @@ final as (
         customer_id,
         segment,
         recommended_action,
+        recommended_action_code,
         horizon_days,
         expected_margin,
         cost_per_contact,
@@ -58,7 +60,8 @@ final as (
         cast(
             'ASSUMPTION, not a measurement: a contact raises the expected margin by '
             || cast(assumed_uplift * 100 as decimal(18, 2)) || ' %' as varchar
-        ) as basis
+        ) as basis,
+        cast('assumed_uplift' as varchar) as basis_code
     from within_budget
 )
 

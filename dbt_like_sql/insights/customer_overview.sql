@@ -9,25 +9,53 @@ features as (select * from customer_features),
 
 forecasts as (select * from clv_forecasts),
 
+outlooks as (select * from customer_outlook),
+
 drivers as (select * from clv_drivers),
 
+profiles as (select * from segment_profiles),
+
+names as (select * from cluster_names),
+
 longest as (select max(horizon_days) as horizon_days from forecasts),
+
+-- Rounded as people read it. Who is more likely to buy nothing than something most likely brings nothing.
+told as (
+    select
+        *,
+        cast(expected_spend as decimal(18, 2)) as told_spend,
+        cast(spend_lower as decimal(18, 2)) as told_lower,
+        cast(spend_upper as decimal(18, 2)) as told_upper,
+        case when p_purchase < 0.5 then 'most_likely_nothing' else 'spends' end as outcome,
+        case
+            when p_purchase > 0 and p_purchase < 0.01 then 'under 1'
+            when p_purchase > 0.99 and p_purchase < 1 then 'over 99'
+            else cast(cast(round(100 * p_purchase) as integer) as varchar)
+        end as told_percent
+    from forecasts
+),
 
 -- One pass and one row per customer: a sum of words per group would hold all of them in memory.
 longest_forecasts as (
     select
         *,
         string_agg(
-            horizon_days || ' days: spends ' || cast(expected_spend as decimal(18, 2))
-            || coalesce(
-                ' (' || cast(spend_lower as decimal(18, 2))
-                || ' to ' || cast(spend_upper as decimal(18, 2)) || ')',
-                ''
-            )
-            || ', buys with ' || cast(round(100 * p_purchase) as integer) || ' %',
+            horizon_days || ' days: '
+            || case
+                when outcome = 'most_likely_nothing' then 'most likely nothing' else 'spends ' || told_spend
+            end
+            || ', buys with ' || told_percent || ' %, ' || told_lower || ' to ' || told_upper,
             '; '
-        ) over (partition by customer_id order by horizon_days) as forecasts_in_words
-    from forecasts
+        ) over (partition by customer_id order by horizon_days) as forecasts_in_words,
+        string_agg(horizon_days || ':' || outcome, ';') over (
+            partition by customer_id order by horizon_days
+        ) as forecasts_codes,
+        string_agg(
+            '[' || horizon_days || ', "' || outcome || '", ' || cast(p_purchase as decimal(18, 4)) || ', '
+            || told_lower || ', ' || told_upper || ', ' || told_spend || ']',
+            ', '
+        ) over (partition by customer_id order by horizon_days) as forecasts_facts
+    from told
     qualify row_number() over (partition by customer_id order by horizon_days desc) = 1
 ),
 
@@ -79,7 +107,8 @@ today as (
         features.spend_365_days,
         features.lines_per_order,
         features.products,
-        features.country
+        features.country,
+        features.mean_gap_days
     from customers
     inner join features on customers.customer_id = features.customer_id and customers.as_of = features.cutoff
 ),
@@ -130,42 +159,67 @@ medians as (
     from measured
 ),
 
-explained as (
+compared as (
     select
         measured.*,
+        places.feature_1,
+        places.feature_2,
+        places.feature_3,
+        places.label_1,
+        places.label_2,
+        places.label_3,
+        medians.median_1,
+        medians.median_2,
+        medians.median_3,
         case
             when measured.fact_1 <> medians.median_1 then
                 case
                     when (measured.fact_1 > medians.median_1) = (places.direction_1 = 'up') then 'more'
                     else 'less'
                 end
-                || ' expected: ' || places.label_1
-                || ' ' || replace(cast(measured.fact_1 as varchar), '.00', '')
-                || ' (median ' || replace(cast(medians.median_1 as varchar), '.00', '') || ')'
-        end as reason_1,
+        end as effect_1,
         case
             when measured.fact_2 <> medians.median_2 then
                 case
                     when (measured.fact_2 > medians.median_2) = (places.direction_2 = 'up') then 'more'
                     else 'less'
                 end
-                || ' expected: ' || places.label_2
-                || ' ' || replace(cast(measured.fact_2 as varchar), '.00', '')
-                || ' (median ' || replace(cast(medians.median_2 as varchar), '.00', '') || ')'
-        end as reason_2,
+        end as effect_2,
         case
             when measured.fact_3 <> medians.median_3 then
                 case
                     when (measured.fact_3 > medians.median_3) = (places.direction_3 = 'up') then 'more'
                     else 'less'
                 end
-                || ' expected: ' || places.label_3
-                || ' ' || replace(cast(measured.fact_3 as varchar), '.00', '')
-                || ' (median ' || replace(cast(medians.median_3 as varchar), '.00', '') || ')'
-        end as reason_3
+        end as effect_3
     from measured
     cross join places
     cross join medians
+),
+
+-- What does not differ from the median is NULL, and so are its words, its code and its facts.
+explained as (
+    select
+        *,
+        effect_1 || ' expected: ' || label_1
+        || ' ' || replace(cast(fact_1 as varchar), '.00', '')
+        || ' (median ' || replace(cast(median_1 as varchar), '.00', '') || ')' as reason_1,
+        feature_1 || ':' || effect_1 as code_1,
+        '["' || feature_1 || '", "' || effect_1 || '", '
+        || cast(fact_1 as varchar) || ', ' || cast(median_1 as varchar) || ']' as facts_1,
+        effect_2 || ' expected: ' || label_2
+        || ' ' || replace(cast(fact_2 as varchar), '.00', '')
+        || ' (median ' || replace(cast(median_2 as varchar), '.00', '') || ')' as reason_2,
+        feature_2 || ':' || effect_2 as code_2,
+        '["' || feature_2 || '", "' || effect_2 || '", '
+        || cast(fact_2 as varchar) || ', ' || cast(median_2 as varchar) || ']' as facts_2,
+        effect_3 || ' expected: ' || label_3
+        || ' ' || replace(cast(fact_3 as varchar), '.00', '')
+        || ' (median ' || replace(cast(median_3 as varchar), '.00', '') || ')' as reason_3,
+        feature_3 || ':' || effect_3 as code_3,
+        '["' || feature_3 || '", "' || effect_3 || '", '
+        || cast(fact_3 as varchar) || ', ' || cast(median_3 as varchar) || ']' as facts_3
+    from compared
 ),
 
 final as (
@@ -182,15 +236,19 @@ final as (
         explained.orders,
         explained.revenue,
         explained.monetary_value,
+        explained.mean_gap_days,
         explained.r_score,
         explained.f_score,
         explained.m_score,
         members.segment,
         members.cluster,
         members.cluster_name,
+        names.cluster_name_code,
+        names.cluster_name_facts,
         members.value_tier,
         members.at_risk,
         members.recommended_action,
+        profiles.recommended_action_code,
         longest_forecasts.horizon_days,
         longest_forecasts.model,
         longest_forecasts.purchase_model,
@@ -203,13 +261,28 @@ final as (
         longest_forecasts.p_alive,
         cast(longest_forecasts.clv as decimal(18, 4)) as clv,
         longest_forecasts.clv_rank,
+        cast(outlooks.value_per_purchase as decimal(18, 4)) as order_value,
+        outlooks.next_order_date,
+        cast(outlooks.lifetime_value as decimal(18, 4)) as lifetime_value,
         cast(longest_forecasts.forecasts_in_words as varchar) as forecasts_in_words,
+        cast(longest_forecasts.forecasts_codes as varchar) as forecasts_codes,
+        cast('[' || longest_forecasts.forecasts_facts || ']' as varchar) as forecasts_facts,
         cast(
             nullif(concat_ws('; ', explained.reason_1, explained.reason_2, explained.reason_3), '') as varchar
-        ) as drivers_in_words
+        ) as drivers_in_words,
+        cast(
+            nullif(concat_ws(';', explained.code_1, explained.code_2, explained.code_3), '') as varchar
+        ) as drivers_codes,
+        cast(
+            '[' || nullif(concat_ws(', ', explained.facts_1, explained.facts_2, explained.facts_3), '') || ']'
+            as varchar
+        ) as drivers_facts
     from explained
     inner join members on explained.customer_id = members.customer_id
     inner join longest_forecasts on explained.customer_id = longest_forecasts.customer_id
+    inner join outlooks on explained.customer_id = outlooks.customer_id
+    left join profiles on members.segment = profiles.segment
+    left join names on members.cluster = names.cluster
 )
 
 select * from final

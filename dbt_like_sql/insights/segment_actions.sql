@@ -6,19 +6,19 @@ profiles as (select * from segment_profiles),
 settings as (select * from parameters),
 
 -- The dearer the channel, the more a customer of the segment was worth.
-channels (segment, channel) as (
+channels (segment, channel, channel_code) as (
     values
-    ('Champions', 'personal message from a named contact, invitations'),
-    ('Loyal', 'e-mail, app or parcel insert with personal recommendations'),
-    ('Potential Loyalists', 'e-mail series, app'),
-    ('New Customers', 'e-mail series after the first order'),
-    ('Promising', 'e-mail reminder'),
-    ('Need Attention', 'e-mail with an offer that ends'),
-    ('About to Sleep', 'e-mail, retargeting'),
-    ('At Risk', 'personal e-mail, then a letter'),
-    ('Can''t Lose', 'telephone call or a personal letter'),
-    ('Hibernating', 'seasonal e-mail'),
-    ('Lost', 'e-mail only')
+    ('Champions', 'personal message from a named contact, invitations', 'personal_message'),
+    ('Loyal', 'e-mail, app or parcel insert with personal recommendations', 'recommendations'),
+    ('Potential Loyalists', 'e-mail series, app', 'email_series_and_app'),
+    ('New Customers', 'e-mail series after the first order', 'email_series_after_first_order'),
+    ('Promising', 'e-mail reminder', 'email_reminder'),
+    ('Need Attention', 'e-mail with an offer that ends', 'email_with_ending_offer'),
+    ('About to Sleep', 'e-mail, retargeting', 'email_and_retargeting'),
+    ('At Risk', 'personal e-mail, then a letter', 'personal_email_then_letter'),
+    ('Can''t Lose', 'telephone call or a personal letter', 'telephone_or_letter'),
+    ('Hibernating', 'seasonal e-mail', 'seasonal_email'),
+    ('Lost', 'e-mail only', 'email_only')
 ),
 
 -- In whole cents and rounded down, so that all customers together cost no more than they bring.
@@ -33,7 +33,9 @@ final as (
     select
         profiles.segment,
         profiles.recommended_action,
+        profiles.recommended_action_code,
         cast(channels.channel as varchar) as channel,
+        cast(channels.channel_code as varchar) as channel_code,
         profiles.customers,
         profiles.horizon_days,
         profiles.expected_spend as expected_revenue_at_stake,

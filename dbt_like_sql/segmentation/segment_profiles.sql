@@ -17,6 +17,22 @@ longest_forecasts as (
 
 totals as (select sum(revenue) as revenue from customers),
 
+-- What the recommended actions of `segments` are called where they are said in another language.
+actions (segment, recommended_action_code) as (
+    values
+    ('Champions', 'reward'),
+    ('Loyal', 'grow_basket'),
+    ('Potential Loyalists', 'build_habit'),
+    ('New Customers', 'welcome'),
+    ('Promising', 'second_purchase'),
+    ('Need Attention', 'remind'),
+    ('About to Sleep', 'reactivate'),
+    ('At Risk', 'win_back'),
+    ('Can''t Lose', 'call_personally'),
+    ('Hibernating', 'seasonal_only'),
+    ('Lost', 'cheapest_channel')
+),
+
 profiles as (
     select
         members.segment,
@@ -45,9 +61,11 @@ final as (
         cast(profiles.horizon_days as integer) as horizon_days,
         cast(profiles.expected_spend as decimal(18, 4)) as expected_spend,
         cast(profiles.clv as decimal(18, 4)) as clv,
-        profiles.recommended_action
+        profiles.recommended_action,
+        cast(actions.recommended_action_code as varchar) as recommended_action_code
     from profiles
     cross join totals
+    left join actions on profiles.segment = actions.segment
 )
 
 select * from final

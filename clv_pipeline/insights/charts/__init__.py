@@ -9,15 +9,16 @@ Every function raises ValueError if its frame is empty or lacks a column.
 
 from __future__ import annotations
 
+from clv_pipeline.insights.charts.accuracy import (
+    calibration_by_decile,
+    fit_by_frequency,
+    forecast_against_actual,
+    leaderboard,
+    probabilities,
+)
 from clv_pipeline.insights.charts.bars import ranking
 from clv_pipeline.insights.charts.customers import rfm_heatmap, segment_map
-from clv_pipeline.insights.charts.forecasts import (
-    calibration_by_decile,
-    forecast_against_actual,
-    forecast_distribution,
-    leaderboard,
-    totals_by_horizon,
-)
+from clv_pipeline.insights.charts.forecasts import forecast_distribution, totals_by_horizon, tracking
 from clv_pipeline.insights.charts.sales import (
     cohort_heatmap,
     customers_by_month,
@@ -31,13 +32,16 @@ __all__ = [
     "cohort_heatmap",
     "customers_by_month",
     "daily_revenue",
+    "fit_by_frequency",
     "forecast_against_actual",
     "forecast_distribution",
     "leaderboard",
     "ledger_flow",
+    "probabilities",
     "ranking",
     "revenue_by_tenth",
     "rfm_heatmap",
     "segment_map",
     "totals_by_horizon",
+    "tracking",
 ]

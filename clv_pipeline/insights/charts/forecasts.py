@@ -1,4 +1,4 @@
-"""What is expected, and how far off it was before."""
+"""What is expected: of customers, within horizons, and week by week."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clv_pipeline.insights.look import (
     ACCENT,
     CONTRAST,
     INK,
-    PANEL_WIDTH,
+    MUTED,
     QUIET,
     WIDTH,
     finish,
@@ -90,138 +90,53 @@ def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
     return finish(layers, "Expected revenue by horizon", "All customers of today together; new customers are not in it")
 
 
-def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
-    """What was forecast and what came, in total, for every past forecast; a plot per horizon.
+def tracking(weeks: pl.DataFrame) -> ChartType:
+    """Repeat purchases as they came beside those expected: week by week, and added up; weeks ahead are only expected.
 
-    totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon).
+    weeks: one row per week: week_ends (date), purchases and cumulative_purchases (counts; NULL where the week is not
+    over), and the same as expected, in expected, expected_process, cumulative_expected and cumulative_process.
     """
     import altair as alt
 
-    require_rows(totals, "horizon_days", "forecast_on", "forecast_spend", "actual_spend")
-    series = ["Forecast", "Actual"]
-    horizons = totals["horizon_days"].unique().sort().to_list()
+    panels = {
+        "Per week": {"Came": "purchases", "Expected": "expected", "Expected without season": "expected_process"},
+        "Added up": {
+            "Came": "cumulative_purchases",
+            "Expected": "cumulative_expected",
+            "Expected without season": "cumulative_process",
+        },
+    }
+    require_rows(weeks, "week_ends", *(column for series in panels.values() for column in series.values()))
+    rows = weeks.sort("week_ends")
+    known = rows.filter(pl.col("purchases").is_not_null())
+    names = list(panels["Per week"])
 
-    def panel(horizon: int) -> ChartType:
-        rows = totals.filter(pl.col("horizon_days") == horizon).sort("forecast_on")
+    def panel(title: str, series: dict[str, str]) -> ChartType:
         data = pl.concat(
-            rows.select(
-                day=pl.col("forecast_on").cast(pl.String), series=pl.lit(name), spend=pl.col(column).cast(pl.Float64)
-            )
-            for name, column in zip(series, ("forecast_spend", "actual_spend"), strict=True)
+            rows.select(week="week_ends", series=pl.lit(name), purchases=pl.col(column).cast(pl.Float64).round(2))
+            for name, column in series.items()
         )
-        bars = (
-            alt.Chart(data)
-            .mark_bar()
+        lines = (
+            alt.Chart(data.drop_nulls())
+            .mark_line(strokeWidth=1.6)
             .encode(
-                x=alt.X("day:O", title="Day of the forecast", axis=alt.Axis(labelAngle=0)),
-                xOffset=alt.XOffset("series:N", sort=series),
-                y=alt.Y("spend:Q", title=None, axis=money_axis(ticks=4)),
-                color=legend("series", series, [CONTRAST, ACCENT]),
+                x=alt.X("week:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=8)),
+                y=alt.Y("purchases:Q", title=None, axis=money_axis()),
+                color=legend("series", names, [ACCENT, CONTRAST, QUIET]),
             )
         )
-        sized: ChartType = bars.properties(
-            width=WIDTH if len(horizons) == 1 else PANEL_WIDTH,
-            height=190,
-            title=panel_title(f"Next {horizon} days"),
+        today = alt.Chart(known.tail(1).select(week="week_ends")).mark_rule(color=MUTED, strokeDash=[3, 3])
+        sized: ChartType = alt.layer(lines, today.encode(x="week:T")).properties(
+            width=WIDTH + 20, height=170, title=panel_title(title)
         )
         return sized
 
-    bars = alt.concat(*map(panel, horizons), columns=2, spacing=24).resolve_scale(xOffset="independent")
-    return finish(bars, "Total forecast against total spend", "All customers of the time together, in the currency")
-
-
-def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
-    """Predicted against actual spend per customer by decile of the prediction, a plot per horizon and model.
-
-    calibration: one row per horizon_days × model × decile (1 lowest … 10 highest prediction) with
-    predicted_mean and actual_mean (currency per customer within the horizon). The axis is a square root, so
-    that the low deciles are visible beside the highest. Raises ValueError also for repeated deciles.
-    """
-    import altair as alt
-
-    keys = ["horizon_days", "model", "decile"]
-    require_rows(calibration, *keys, "predicted_mean", "actual_mean")
-    if calibration.select(keys).is_duplicated().any():
-        raise ValueError("calibration needs one row per horizon_days, model and decile: aggregate cutoffs first")
-    models = calibration["model"].unique().sort().to_list()
-    panel_name = "Next {} days" if len(models) == 1 else "Next {} days: {}"
-    means = calibration.sort(keys).select(
-        "decile",
-        pl.format(panel_name, *keys[: panel_name.count("{}")]).alias("panel"),
-        pl.col("predicted_mean").cast(pl.Float64).alias("Predicted"),
-        pl.col("actual_mean").cast(pl.Float64).alias("Actual"),
+    came, expected = (
+        float(known[column].cast(pl.Float64).sum()) if known.height else 0.0 for column in ("purchases", "expected")
     )
-    panels = means["panel"].unique(maintain_order=True).to_list()
-    deciles = alt.Chart().encode(x=alt.X("decile:O", title="Decile of prediction", axis=alt.Axis(labelAngle=0)))
-    gaps = deciles.mark_rule(color=QUIET, strokeWidth=3).encode(y=alt.Y("Predicted:Q"), y2="Actual:Q")
-    dots = (
-        deciles.transform_fold(["Predicted", "Actual"], as_=["series", "mean"])
-        .mark_point(filled=True, size=65, opacity=1)
-        .encode(
-            y=alt.Y("mean:Q", title="Spend per customer", scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)),
-            color=legend("series", ["Predicted", "Actual"], [CONTRAST, ACCENT]),
-        )
-    )
-    chart = (
-        alt.layer(gaps, dots, data=means)
-        .properties(width=WIDTH if len(panels) == 1 else PANEL_WIDTH, height=190)
-        .facet(alt.Facet("panel:N", sort=panels, title=None), columns=2, spacing=24)
-        .resolve_scale(x="independent", y="independent")
-    )
-    subtitle = "Mean per customer in each tenth of the customers, from the lowest to the highest prediction"
     return finish(
-        chart,
-        "Forecast spend against what came" + (f": {models[0]}" if len(models) == 1 else ""),
-        subtitle,
-    )
-
-
-def leaderboard(model_leaderboard: pl.DataFrame, *, score_title: str, lower_is_better: bool) -> ChartType:
-    """The score of every model at every horizon, best first, champions highlighted.
-
-    model_leaderboard: one row per horizon_days × model with score and is_champion. Models without any finite
-    score are named in the subtitle. `score_title` names the score and its unit, as in "mean
-    absolute error (currency per customer)".
-    Raises ValueError also if no model has a score.
-    """
-    import altair as alt
-
-    require_rows(model_leaderboard, "horizon_days", "model", "score", "is_champion")
-    rows = model_leaderboard.with_columns(pl.col("score").cast(pl.Float64))
-    scored = rows.filter(pl.col("score").is_finite())
-    unscored = sorted(set(rows["model"]) - set(scored["model"]))
-    if scored.is_empty():
-        raise ValueError(f"no model has a score: {unscored}")
-    horizons = scored["horizon_days"].unique().sort().to_list()
-
-    def panel(horizon: int) -> ChartType:
-        best_first = scored.filter(pl.col("horizon_days") == horizon).sort(
-            "score", "model", descending=[not lower_is_better, False]
-        )
-        data = best_first.select(
-            "model",
-            "score",
-            pl.when("is_champion").then(pl.lit(ACCENT)).otherwise(pl.lit(QUIET)).alias("colour"),
-            pl.Series("label", [short(score) for score in best_first["score"]])
-            + pl.when("is_champion").then(pl.lit("  champion")).otherwise(pl.lit("")),
-        )
-        bars = alt.Chart(data).encode(
-            y=alt.Y("model:N", sort=data["model"].to_list(), title=None),
-            x=alt.X("score:Q", axis=None),
-        )
-        return alt.layer(
-            bars.mark_bar(height=16).encode(color=alt.Color("colour:N", scale=None)),
-            bars.mark_text(align="left", dx=5, color=INK).encode(text="label:N"),
-        ).properties(
-            width=WIDTH - 150 if len(horizons) == 1 else PANEL_WIDTH - 140,
-            height=alt.Step(24),
-            title=panel_title(f"Next {horizon} days"),
-        )
-
-    direction = "lower is better" if lower_is_better else "higher is better"
-    return finish(
-        alt.concat(*map(panel, horizons), columns=2, spacing=24),
-        f"Models by {score_title}",
-        f"Backtest per model and horizon, {direction}"
-        + (f"; without a score: {', '.join(unscored)}" if unscored else ""),
+        alt.vconcat(*(panel(title, series) for title, series in panels.items()), spacing=18),
+        "Repeat purchases, expected and come",
+        f"{known.height} weeks that are over: {short(came)} came, {short(expected)} were expected; "
+        f"{rows.height - known.height} weeks ahead, without customers who are yet to come",
     )

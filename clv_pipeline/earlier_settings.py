@@ -1,0 +1,76 @@
+"""What a `clv.yaml` of an earlier version says, read as what it is called today; and which defaults have changed.
+
+Here belongs every key and name that was written once and is not any more. What may be written today is in
+`settings.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clv_pipeline.settings import Settings
+
+MODELS = {
+    "linear_regression": "hybrid",
+    "glm": "hybrid",
+    "logistic": "hybrid",
+    "boosted_classifier": "hybrid_boosted",
+    "boosted_hurdle": "hybrid_boosted",
+    "neural": "hybrid_neural",
+}
+"""Models that are gone: the one that has learned what they could."""
+
+LEAST_ORIGINS = 13
+"""What folds are read as at least: fewer monthly origins than the default would miss the season ahead."""
+
+NEW_SINCE = "served_accuracy"
+"""A table that every version has published since the defaults below changed."""
+
+
+def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The mapping of a configuration with today's names, and a notice of each that was replaced.
+
+    What is wrong with it anyway is left to whoever validates it.
+    """
+    today, notices = dict(raw), []
+    backtest = today.get("backtest")
+    if isinstance(backtest, Mapping) and type(folds := backtest.get("folds")) is int and folds >= 1:
+        origins = backtest.get("origins", max(LEAST_ORIGINS, folds))
+        today["backtest"] = {**{key: value for key, value in backtest.items() if key != "folds"}, "origins": origins}
+        notices.append(
+            f"backtest.folds: is no longer a key, and read as `origins: {origins}`: from so many monthly days the"
+            " models are tried out; write that instead"
+        )
+    if isinstance(models := today.get("models"), list):
+        today["models"] = kept = []
+        replaced: dict[str, list[str]] = {}
+        for name in models:
+            if not isinstance(name, str) or name not in MODELS:
+                kept.append(name)
+                continue
+            replaced.setdefault(MODELS[name], []).append(name)
+            if MODELS[name] not in [*models, *kept]:
+                kept.append(MODELS[name])
+        notices += [
+            f"models: {', '.join(old)} {'is' if len(old) == 1 else 'are'} gone, and read as `{new}`; write that instead"
+            for new, old in replaced.items()
+        ]
+    return today, notices
+
+
+def changed_defaults(settings: Settings) -> list[str]:
+    """A notice of every key that `clv.yaml` leaves to a default which is not what it was."""
+    notices = []
+    if "models" not in settings.model_fields_set:
+        notices.append(
+            f"models: the default has changed to [{', '.join(settings.models)}]; write the key to choose, and to"
+            " silence this"
+        )
+    if "origins" not in settings.backtest.model_fields_set:
+        notices.append(
+            f"backtest.origins: models are tried out from {settings.backtest.origins} monthly days now, where it was 3"
+            " windows per horizon; write the key to choose, and to silence this"
+        )
+    return notices

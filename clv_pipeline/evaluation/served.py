@@ -1,0 +1,336 @@
+"""Accuracy as served: at every past origin the whole decision with what was known then, held against what came.
+
+Who is champion, what it forecast, which ranges were learned: all from windows that were over by the origin. This is
+what is quoted of a shop: other tables say how good models were, this one what would have been told of its customers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from clv_pipeline.evaluation.choice import Contender, Evidence, choose
+from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, TARGETS, Estimate, bootstrap
+from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges, forecast_totals
+from clv_pipeline.evaluation.scores import DECILES, Floats, Integers, Order
+from clv_pipeline.forecasting.frames import floats
+from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, require_columns
+
+SERVED_SCHEMA = pl.Schema(
+    {
+        "cutoff": pl.Date,
+        "horizon_days": pl.Int64,
+        "model": pl.String,
+        "target": pl.String,
+        "metric": pl.String,
+        "group_kind": pl.String,
+        "group_name": pl.String,
+        "value": pl.Float64,
+        "lower": pl.Float64,
+        "upper": pl.Float64,
+        "customers": pl.Int64,
+    }
+)
+READ_SCHEMA = pl.Schema(
+    [
+        ("cutoff", pl.Date),
+        ("horizon_days", pl.Int64),
+        ("model", pl.String),
+        ("customer_id", pl.String),
+        ("frequency", pl.Int64),
+        ("tenure_days", pl.Int64),
+        *dict.fromkeys((*TARGETS.values(), "p_alive", *OUTCOME_COLUMNS), pl.Float64).items(),
+    ]
+)
+"""What is read of backtest_forecasts."""
+
+ReadBacktest = Callable[[str, date], pl.DataFrame]
+"""From a model and a cutoff to its backtest there: the columns of READ_SCHEMA, all horizons."""
+
+BEST_SHARE = 0.01
+"""The best customers that are looked at by themselves."""
+
+_RULE_METRICS = ("bias", "mae", "tweedie_skill", "normalized_gini")
+_AGES = ("0-30 days", "31-90 days", "91-365 days", "over 365 days")
+_P_CLASSES = tuple(f"{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}" for tenth in range(10))
+
+_COLUMNS = ("expected_spend", "actual_spend", "expected_purchases", "actual_purchases", "p_purchase", "p_alive")
+_SUMMED = (
+    "customers",
+    "spend",
+    "spent",
+    "error",
+    "squared_error",
+    "purchases",
+    "came",
+    "p",
+    "bought",
+    "brier",
+    "alive",
+    "inside",
+    "width",
+    "interval_score",
+)
+"""What metrics of groups are made of."""
+
+Found = Mapping[tuple[str, str], Estimate]
+"""By target and metric, what it is."""
+
+
+def served_accuracy(
+    backtest: ReadBacktest,
+    metrics: pl.DataFrame,
+    contenders: Sequence[Contender],
+    segments: pl.DataFrame,
+    level: float,
+) -> pl.DataFrame:
+    """What would have been served at every cutoff of the backtest, against what came, in SERVED_SCHEMA.
+
+    `backtest` hands over the forecasts of one model at one cutoff, so that a caller reads from a database piece by
+    piece; where one model serves throughout, it is asked once per cutoff. `metrics`: those of `evaluate`, of all
+    models; `contenders`: the configured models, in their order; `segments`: customer_id, cutoff, segment; `level`: the
+    share of customers whose spend a range is to hold.
+
+    At a cutoff the model is the one that `choose` names from windows that were over by then, or the next in its order
+    where that one had no forecast; ranges are learned from the model's windows that were over by then. Groups: all
+    customers; tenths by expected spend (1 highest, equal forecasts shared evenly) and the best 1 %; segments; ages;
+    classes of P(buy). Metrics that are quoted of all customers come with 95 % intervals over customers. `best_rule_…`:
+    the simple rule that had done best by then, or without evidence the first configured of two; `model` names it.
+    """
+    require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
+    require_columns(segments, ["customer_id", "cutoff", "segment"], "segments")
+    evidence = Evidence.of(metrics)
+    of_spend = metrics.filter(pl.col("target") == "spend")
+    scored: set[tuple[str, date]] = {*of_spend.select("model", "cutoff").unique().iter_rows()}
+    of_rules = _of_rules(of_spend, [contender.name for contender in contenders if contender.is_baseline])
+    reader = _Reader(backtest)
+    rows: list[tuple[object, ...]] = []
+    for cutoff in sorted({cutoff for _, cutoff in scored}):
+        choice = choose(evidence, contenders, cutoff)
+        model = next((name for name in choice.order if (name, cutoff) in scored), None)
+        if model is None:
+            continue
+        past = reader.past(model, cutoff, sorted(day for name, day in scored if name == model and day < cutoff))
+        forecasts = _with_segments(reader.at(model, cutoff), segments.filter(pl.col("cutoff") == cutoff))
+        for window in _windows(forecasts, past, level):
+            horizon, customers = window.horizon_days, window.forecasts.height
+            rows.extend(
+                (cutoff, horizon, model, target, metric, kind, name, known.value, known.lower, known.upper, size)
+                for kind, name, size, found in window.groups()
+                for (target, metric), known in found.items()
+            )
+            rule = next((name for name in choice.rules if (cutoff, horizon, name) in of_rules), None)
+            for metric, value in of_rules.get((cutoff, horizon, rule), {}).items():
+                told = f"best_rule_{metric}"
+                rows.append((cutoff, horizon, rule, "spend", told, "all", "all", value, None, None, customers))
+    return pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row")
+
+
+class _Reader:
+    """Reads the backtest of one model after the other; keeps what ranges are learned from while the model serves."""
+
+    def __init__(self, backtest: ReadBacktest) -> None:
+        self._backtest = backtest
+        self._model = ""
+        self._kept: dict[date, pl.DataFrame] = {}
+
+    def at(self, model: str, cutoff: date) -> pl.DataFrame:
+        """The forecasts of a cutoff."""
+        found = self._backtest(model, cutoff)
+        require_columns(found, READ_SCHEMA.names(), f"the backtest of {model}")
+        found = found.select(READ_SCHEMA.names()).cast(READ_SCHEMA).sort("horizon_days", "customer_id")
+        if model != self._model:
+            self._model, self._kept = model, {}
+        self._kept[cutoff] = found.select(PAST_COLUMNS)
+        return found
+
+    def past(self, model: str, cutoff: date, earlier: Sequence[date]) -> pl.DataFrame:
+        """What a run at a cutoff learns ranges from: the windows of earlier cutoffs that were over by then."""
+        for day in earlier:
+            if model != self._model or day not in self._kept:
+                self.at(model, day)
+        over = pl.col("cutoff") + pl.duration(days=pl.col("horizon_days")) <= cutoff
+        kept = [self._kept[day].filter(over) for day in earlier]
+        return pl.concat([pl.DataFrame(schema=READ_SCHEMA).select(PAST_COLUMNS), *kept])
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The forecasts of one horizon, with the ranges of customers (spend_lower, spend_upper) and of the total."""
+
+    horizon_days: int
+    forecasts: pl.DataFrame
+    level: float
+    total_lower: float
+    total_upper: float
+
+    def groups(self) -> Iterator[tuple[str, str, int, Found]]:
+        """Kind and name of every group, its customers, and what is found of them."""
+        summed = self._summed()
+        everybody = {
+            **_readings(summed.sum(axis=1)),
+            **self._quoted(),
+            ("spend", "total_covered"): self._covers(),
+        }
+        yield "all", "all", self.forecasts.height, everybody
+        best_first = Order.descending(floats(self.forecasts, "expected_spend"))
+        for name, sums in _tenths(summed, best_first):
+            yield "decile", name, round(sums[0]), _readings(sums)
+        for kind, names, places in self._labels():
+            of_groups = np.stack([np.bincount(places, weights=row, minlength=len(names)) for row in summed], axis=1)
+            for name, sums in zip(names, of_groups, strict=True):
+                if sums[0] > 0.0:
+                    yield kind, name, round(sums[0]), _readings(sums)
+
+    def _summed(self) -> Floats:
+        """What is summed over the customers of a group: _SUMMED, one row each; NaN for what is not known."""
+        spend, spent, purchases, came, p, alive = (floats(self.forecasts, column) for column in _COLUMNS)
+        bought = (came > 0.0).astype(np.float64)
+        lower, upper = floats(self.forecasts, "spend_lower"), floats(self.forecasts, "spend_upper")
+        width, outside = upper - lower, np.maximum(lower - spent, 0.0) + np.maximum(spent - upper, 0.0)
+        rows = {
+            "customers": np.ones(len(spent)),
+            "spend": spend,
+            "spent": spent,
+            "error": np.abs(spend - spent),
+            "squared_error": np.square(spend - spent),
+            "purchases": purchases,
+            "came": came,
+            "p": p,
+            "bought": bought,
+            "brier": np.square(p - bought),
+            "alive": alive,
+            "inside": (outside == 0.0).astype(np.float64),
+            "width": width,
+            # Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102, eq. 43.
+            "interval_score": width + 2.0 / (1.0 - self.level) * outside,
+        }
+        return np.stack([rows[name] for name in _SUMMED])
+
+    def _quoted(self) -> Found:
+        """The metrics that are quoted of all customers, with their intervals; of biases also the size."""
+        found: dict[tuple[str, str], Estimate] = {}
+        for target, metrics in bootstrap(self.forecasts).items():
+            found |= {(target, metric): estimate for metric, estimate in metrics.items()}
+            if "bias" in metrics:
+                found[target, "absolute_bias"] = metrics["bias"].size
+        return found
+
+    def _covers(self) -> Estimate:
+        """1 when the range of the total held what came, else 0."""
+        held = self.total_lower <= float(floats(self.forecasts, "actual_spend").sum()) <= self.total_upper
+        return Estimate(float(held), None, None)
+
+    def _labels(self) -> Iterator[tuple[str, Sequence[str], Integers]]:
+        """Each kind of group by which customers are labelled: the names, and the place of each customer's."""
+        segments = self.forecasts["segment"]
+        if segments.null_count() == 0:
+            names = segments.unique().sort()
+            places = segments.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
+            yield "segment", names.to_list(), places
+        ages = floats(self.forecasts, "tenure_days")
+        yield "age", _AGES, np.searchsorted([31.0, 91.0, 366.0], ages, side="right")
+        p = floats(self.forecasts, "p_purchase")
+        if np.isfinite(p).all():
+            yield "p_class", _P_CLASSES, np.searchsorted(np.arange(1, 10) / 10, p, side="right")
+
+
+def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Iterator[_Window]:
+    """The windows of one cutoff, by horizon, with the ranges that would have been served beside them."""
+    ranges = SpendRanges.learn(past, level)
+    lower, upper = ranges.bounds(forecasts)
+    ranged = forecasts.with_columns(
+        pl.Series("spend_lower", lower),
+        pl.Series("spend_upper", upper),
+        pl.Series("variance", ranges.variances(forecasts)),
+        # Ends do not fall from one horizon to the next (`ranges.running_bounds`).
+    ).with_columns(pl.col("spend_lower", "spend_upper").cum_max().over("customer_id"))
+    total = pl.col("expected_spend").sum()
+    totals = ranged.group_by(pl.col("cutoff").alias("as_of"), "horizon_days", "model").agg(
+        pl.col("expected_purchases").sum(),
+        total,
+        pl.when(total > 0.0).then(pl.col("variance").sum() / total.pow(2)).alias("variance"),
+    )
+    came = past.group_by("cutoff", "horizon_days").agg(pl.col("expected_spend", "actual_spend").sum())
+    bounds = {
+        horizon: (low, high)
+        for horizon, low, high in forecast_totals(totals, came.sort("cutoff", "horizon_days"), level)
+        .select("horizon_days", "spend_lower", "spend_upper")
+        .iter_rows()
+    }
+    for (horizon,), window in ranged.partition_by("horizon_days", as_dict=True, maintain_order=True).items():
+        yield _Window(horizon, window, level, *bounds[horizon])
+
+
+def _readings(sums: Floats) -> Found:
+    """Metrics of a group from the sums of its customers, as in _SUMMED."""
+    of = dict(zip(_SUMMED, sums.tolist(), strict=True))
+
+    def ratio(amount: float, to: str = "customers") -> Estimate:
+        return Estimate(_known(amount / of[to]) if of[to] > 0.0 else None, None, None)
+
+    bias, of_purchases = ratio(of["spend"] - of["spent"], "spent"), ratio(of["purchases"] - of["came"], "came")
+    squared = ratio(of["squared_error"]).value
+    return {
+        ("spend", "predicted_mean"): ratio(of["spend"]),
+        ("spend", "actual_mean"): ratio(of["spent"]),
+        ("spend", "bias"): bias,
+        ("spend", "absolute_bias"): bias.size,
+        ("spend", "mae"): ratio(of["error"]),
+        ("spend", "normalized_mae"): ratio(of["error"], "spent"),
+        ("spend", "rmse"): Estimate(None if squared is None else math.sqrt(squared), None, None),
+        ("spend", "coverage"): ratio(of["inside"]),
+        ("spend", "interval_width"): ratio(of["width"]),
+        ("spend", "interval_score"): ratio(of["interval_score"]),
+        ("purchases", "predicted_mean"): ratio(of["purchases"]),
+        ("purchases", "actual_mean"): ratio(of["came"]),
+        ("purchases", "bias"): of_purchases,
+        ("purchases", "absolute_bias"): of_purchases.size,
+        ("purchase", "predicted_mean"): ratio(of["p"]),
+        ("purchase", "bought"): ratio(of["bought"]),
+        ("purchase", "brier"): ratio(of["brier"]),
+        ("purchase", "calibration_error"): ratio(of["p"] - of["bought"]).size,
+        ("alive", "predicted_mean"): ratio(of["alive"]),
+        ("alive", "bought"): ratio(of["bought"]),
+    }
+
+
+def _tenths(summed: Floats, best_first: Order) -> Iterator[tuple[str, Floats]]:
+    """Sums over each tenth of the customers and over the best of them; equal forecasts share theirs evenly."""
+    ordered, sizes = summed[:, best_first.rows], best_first.group_sizes
+    means = np.add.reduceat(ordered, best_first.group_ends - sizes + 1, axis=1) / sizes
+    shared = np.repeat(means, sizes, axis=1)
+    n = shared.shape[1]
+    cuts = np.round(np.linspace(0, n, DECILES + 1)).astype(np.intp)
+    for tenth in range(DECILES):
+        if cuts[tenth] < cuts[tenth + 1]:
+            yield str(tenth + 1), shared[:, cuts[tenth] : cuts[tenth + 1]].sum(axis=1)
+    yield "best 1 %", shared[:, : max(round(BEST_SHARE * n), 1)].sum(axis=1)
+
+
+def _of_rules(of_spend: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float | None]]:
+    """What is told of simple rules, by cutoff, horizon and rule: some metrics of spend, of bias the size."""
+    known = of_spend.filter(pl.col("model").is_in(rules), pl.col("metric").is_in(_RULE_METRICS)).with_columns(
+        pl.when(metric="bias").then(pl.col("value").abs()).otherwise("value").alias("value"),
+        pl.col("metric").replace("bias", "absolute_bias"),
+    )
+    found: dict[tuple[Any, ...], dict[str, float | None]] = {}
+    for *window, metric, value in known.select("cutoff", "horizon_days", "model", "metric", "value").iter_rows():
+        found.setdefault(tuple(window), {})[metric] = value
+    return found
+
+
+def _with_segments(forecasts: pl.DataFrame, segments: pl.DataFrame) -> pl.DataFrame:
+    """Forecasts of one cutoff with the customers' segments; null for customers who have none there."""
+    known = segments.select("customer_id", "segment")
+    return forecasts.join(known, on="customer_id", how="left", maintain_order="left", validate="m:1")
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,96 @@
+"""What a purchase process alone says of customers at days after the cutoff: on the shop's clock, at present value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
+from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats, floats
+from clv_pipeline.forecasting.ground import clocked
+from clv_pipeline.forecasting.season import Clock
+
+_YEARS = (1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 25, 30, 40, 50, 70, 100)
+NODES_DAYS = (
+    *(10, 20, 30, 45, 60, 75, 90, 120, 150, 180, 225, 270, 315, 365),
+    *(round(years * DAYS_PER_YEAR) for years in _YEARS),
+)
+"""Ends of the stretches of time whose money has one present value each, whatever is asked for; the last ends a life."""
+
+_ALMOST_ONE = 1.0 - 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What the process alone says of n customers at k ascending days after the cutoff.
+
+    `alive`: shape (n,). Of shape (n, k): `purchases`, expected; `discounted`, the same with each day's purchases at
+    their present value; `hazard`, -log P(no purchase | alive). Of shape (k,): `clock`, days of the clock by then;
+    `discounted_days`, days of the calendar at their present value.
+    """
+
+    alive: Floats
+    purchases: Floats
+    discounted: Floats
+    hazard: Floats
+    clock: Floats
+    discounted_days: Floats
+
+
+def look_ahead(
+    fit: ProcessFit,
+    clock: Clock,
+    customers: pl.DataFrame,
+    cutoff: int,
+    days: Sequence[int],
+    *,
+    reactivation: float,
+    annual_discount_rate: float = 0.0,
+) -> Ahead:
+    """Read the process at these ascending days; `reactivation`: share of those given up who are still there.
+
+    Histories that are alike to the process are looked at once. Discounting splits time at NODES_DAYS, within which
+    money flows evenly.
+    """
+    x, t_x, T = clocked(clock, customers, cutoff)
+    first, row = distinct(x, floats(customers, "recency_days"), floats(customers, "tenure_days"))
+    alive = fit.alive(x[first], t_x[first], T[first])
+    alive = (alive + reactivation * (1.0 - alive))[row]
+    if not fit.process.remembers_last:
+        first, row = distinct(x, floats(customers, "tenure_days"))
+    nodes = np.unique([*days, *(node for node in NODES_DAYS if annual_discount_rate > 0.0 and node < max(days))])
+    passed = clock.at(cutoff + nodes) - clock.at(cutoff)
+    expected, at_least_one = fit.path_if_alive(x[first], t_x[first], T[first], np.maximum(passed, 1e-6))
+    wanted = np.searchsorted(nodes, days)
+    hazard = -np.log1p(-np.minimum(at_least_one[:, wanted], _ALMOST_ONE))
+    stretch = np.minimum(np.searchsorted(NODES_DAYS, nodes), len(NODES_DAYS) - 1)
+    present = present_values(np.array(NODES_DAYS, dtype=np.float64), annual_discount_rate)[stretch]
+    discounted = np.cumsum(np.diff(expected, axis=1, prepend=0.0) * present, axis=1)[:, wanted]
+    discounted_days = np.cumsum(np.diff(nodes, prepend=0.0) * present)[wanted]
+    expected = alive[:, None] * expected[:, wanted][row]
+    return Ahead(alive, expected, alive[:, None] * discounted[row], hazard[row], passed[wanted], discounted_days)
+
+
+def distinct(*columns: Floats) -> tuple[Any, Any]:
+    """Of the distinct rows of columns of numbers: where each is first found, and which of them every row has."""
+    key = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        _, place = np.unique(column, return_inverse=True)
+        key = key * (int(place.max(initial=0)) + 1) + place
+    _, first, row = np.unique(key, return_index=True, return_inverse=True)
+    return first, row
+
+
+def present_values(days: Floats, annual_discount_rate: float) -> Floats:
+    """The mean of (1 + d)^(-t / 365.25) over each interval that ends at these ascending days, the first from 0."""
+    force = math.log1p(annual_discount_rate) / DAYS_PER_YEAR
+    lengths = np.diff(days, prepend=0.0)
+    begun = np.exp(-force * (days - lengths))
+    if force == 0.0:
+        return np.ones_like(lengths)
+    return np.asarray(begun * -np.expm1(-force * lengths) / (force * lengths), dtype=np.float64)

@@ -1,0 +1,238 @@
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from clv_pipeline.evaluation.choice import Evidence, choose
+from clv_pipeline.evaluation.metrics import evaluate
+from clv_pipeline.evaluation.ranges import SpendRanges
+from clv_pipeline.evaluation.served import READ_SCHEMA, SERVED_SCHEMA, served_accuracy
+from clv_pipeline_tests.evaluation.shops import HYBRID, LAST_YEAR, OWN_RATE, PARETO, months_back
+
+CONTENDERS = (OWN_RATE, LAST_YEAR, PARETO, HYBRID)
+NOISE = {"hybrid": 0.4, "pareto_nbd": 0.2, "own_rate": 0.9, "same_window_last_year": 0.7}
+CUTOFFS = months_back(6, 30)
+HORIZONS = (30, 60)
+CUSTOMERS = 400
+
+
+def window(cutoff: date, horizon: int, model: str) -> pl.DataFrame:
+    """Customers whose rates are known, told with the model's noise."""
+    rng = np.random.default_rng([cutoff.toordinal(), horizon])
+    rate = rng.gamma(0.5, 1.0, CUSTOMERS) * horizon / 30.0
+    purchases = rng.poisson(rate).astype(float)
+    spent = purchases * rng.gamma(4.0, 5.0, CUSTOMERS)
+    guess = rate * np.random.default_rng([*model.encode(), horizon]).lognormal(0.0, NOISE[model], CUSTOMERS)
+    p = None if model in ("own_rate", "same_window_last_year") else pl.Series(-np.expm1(-guess))
+    return pl.DataFrame(
+        {
+            "cutoff": cutoff,
+            "horizon_days": horizon,
+            "model": model,
+            "customer_id": [f"c{i:04d}" for i in range(CUSTOMERS)],
+            "frequency": rng.poisson(3.0, CUSTOMERS),
+            "tenure_days": rng.integers(0, 800, CUSTOMERS),
+            "expected_purchases": guess,
+            "expected_spend": 20.0 * guess,
+            "p_purchase": p,
+            "p_alive": p,
+            "actual_purchases": purchases,
+            "actual_spend": spent,
+        }
+    ).cast(READ_SCHEMA)
+
+
+def shop(cutoffs: Sequence[date] = tuple(CUTOFFS)) -> pl.DataFrame:
+    return pl.concat([window(day, h, model) for day in cutoffs for h in HORIZONS for model in NOISE])
+
+
+SEGMENTS = pl.DataFrame(
+    [(f"c{i:04d}", day, "Loyal" if i % 4 else "Lost") for day in CUTOFFS for i in range(CUSTOMERS)],
+    schema={"customer_id": pl.String, "cutoff": pl.Date, "segment": pl.String},
+    orient="row",
+)
+
+
+def walk(frame: pl.DataFrame, asked: list[tuple[str, date]] | None = None) -> pl.DataFrame:
+    def backtest(model: str, cutoff: date) -> pl.DataFrame:
+        if asked is not None:
+            asked.append((model, cutoff))
+        return frame.filter(pl.col("model") == model, pl.col("cutoff") == cutoff)
+
+    return served_accuracy(backtest, evaluate(frame), CONTENDERS, SEGMENTS, 0.8)
+
+
+@pytest.fixture(scope="module")
+def forecasts() -> pl.DataFrame:
+    return shop()
+
+
+@pytest.fixture(scope="module")
+def served(forecasts: pl.DataFrame) -> pl.DataFrame:
+    return walk(forecasts)
+
+
+def test_it_has_one_row_per_metric_and_group(served: pl.DataFrame) -> None:
+    assert served.schema == SERVED_SCHEMA
+    key = ["cutoff", "horizon_days", "target", "metric", "group_kind", "group_name"]
+    assert not served.select(key).is_duplicated().any()
+    assert served["value"].drop_nulls().is_finite().all()
+    assert set(served["group_kind"]) == {"all", "decile", "segment", "age", "p_class"}
+    names = {kind: set(served.filter(group_kind=kind)["group_name"]) for kind in ("decile", "segment", "age")}
+    assert names == {
+        "decile": {*(str(tenth) for tenth in range(1, 11)), "best 1 %"},
+        "segment": {"Loyal", "Lost"},
+        "age": {"0-30 days", "31-90 days", "91-365 days", "over 365 days"},
+    }
+
+
+def test_on_every_past_date_serves_who_was_best_by_what_was_over_then(
+    forecasts: pl.DataFrame, served: pl.DataFrame
+) -> None:
+    evidence = Evidence.of(evaluate(forecasts))
+    shown = served.filter(~pl.col("metric").str.starts_with("best_rule_")).select("cutoff", "model").unique()
+    assert dict(shown.iter_rows()) == {day: choose(evidence, CONTENDERS, day).champion for day in CUTOFFS}
+    # Three windows of 30 days are over only at the fourth of the dates; until then the preference stands.
+    assert shown.sort("cutoff")["model"].to_list() == ["hybrid"] * 3 + ["pareto_nbd"] * 3
+
+
+def test_nothing_from_after_the_date_is_used(forecasts: pl.DataFrame, served: pl.DataFrame) -> None:
+    day = CUTOFFS[3]
+    ends = pl.col("cutoff") + pl.duration(days=pl.col("horizon_days"))
+    later = (ends > day) & (pl.col("cutoff") != day)
+    changed = forecasts.with_columns(
+        pl.when(later).then(1000.0 * pl.col("actual_spend")).otherwise("actual_spend").alias("actual_spend"),
+        pl.when(later).then(7.0).otherwise("expected_purchases").alias("expected_purchases"),
+    )
+    assert walk(changed).filter(cutoff=day).equals(served.filter(cutoff=day))
+
+
+def test_ranges_are_learned_from_the_windows_of_who_serves_that_were_over(
+    forecasts: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    learn = SpendRanges.learn
+
+    def watched(past: pl.DataFrame, level: float) -> SpendRanges:
+        seen.append(past)
+        return learn(past, level)
+
+    monkeypatch.setattr(SpendRanges, "learn", watched)
+    walk(forecasts)
+    assert len(seen) == len(CUTOFFS)
+    for cutoff, past in zip(CUTOFFS, seen, strict=True):
+        ends = past.select(pl.col("cutoff") + pl.duration(days=pl.col("horizon_days"))).to_series()
+        assert (ends <= cutoff).all()
+    windows = [past.select("cutoff", "horizon_days").n_unique() for past in seen]
+    assert windows == [0, 1, 3, 5, 7, 9]
+    own = forecasts.filter(model="pareto_nbd", cutoff=CUTOFFS[0], horizon_days=30)["expected_spend"].sum()
+    first = seen[-1].filter(pl.col("cutoff") == CUTOFFS[0], pl.col("horizon_days") == 30)
+    assert first["expected_spend"].sum() == pytest.approx(own)
+
+
+def test_a_backtest_is_read_once_while_one_model_serves(forecasts: pl.DataFrame) -> None:
+    asked: list[tuple[str, date]] = []
+    walk(forecasts, asked)
+    hybrid = [("hybrid", day) for day in CUTOFFS[:3]]
+    assert asked == hybrid + [("pareto_nbd", day) for day in CUTOFFS]
+
+
+def test_what_is_quoted_of_all_customers_is_what_evaluate_finds(forecasts: pl.DataFrame, served: pl.DataFrame) -> None:
+    of_all = served.filter(pl.col("group_kind") == "all", pl.col("lower").is_not_null())
+    key = ["cutoff", "horizon_days", "model", "target", "metric"]
+    matched = of_all.join(evaluate(forecasts), on=key, suffix="_evaluated")
+    assert set(matched["metric"]) >= {"mae", "normalized_gini", "decile_mape", "tweedie_skill", "poisson_skill", "auc"}
+    assert matched["value"].to_list() == pytest.approx(matched["value_evaluated"].to_list())
+    assert (matched["lower"] < matched["upper"]).all()
+    absolute = of_all.filter(metric="absolute_bias", target="spend").sort("cutoff", "horizon_days")
+    bias = of_all.filter(metric="bias", target="spend").sort("cutoff", "horizon_days")
+    assert absolute["value"].to_list() == pytest.approx(bias["value"].abs().to_list())
+
+
+def test_groups_add_up_to_all_customers(served: pl.DataFrame) -> None:
+    whole = pl.col("group_name") != "best 1 %"
+    means = served.filter(whole, pl.col("metric").is_in(["mae", "predicted_mean", "coverage"]))
+    sums = means.group_by("cutoff", "horizon_days", "target", "metric", "group_kind").agg(
+        (pl.col("value") * pl.col("customers")).sum().alias("total"), pl.col("customers").sum()
+    )
+    assert (sums["customers"] == CUSTOMERS).all()
+    ends = sums.group_by("cutoff", "horizon_days", "target", "metric").agg(
+        pl.col("total").min().alias("least"), pl.col("total").max().alias("most")
+    )
+    assert ends["least"].to_list() == pytest.approx(ends["most"].to_list())
+
+
+def test_the_best_tenth_has_the_highest_forecasts(served: pl.DataFrame) -> None:
+    one = served.filter(
+        cutoff=CUTOFFS[0], horizon_days=30, target="spend", metric="predicted_mean", group_kind="decile"
+    )
+    means = dict(one.select("group_name", "value").iter_rows())
+    ordered = [means[name] for name in ("best 1 %", *(str(tenth) for tenth in range(1, 11)))]
+    assert ordered == sorted(ordered, reverse=True)
+    assert one.filter(group_name="best 1 %")["customers"].to_list() == [4]
+
+
+def test_calibration_of_p_alive_stands_beside_that_of_p_purchase(served: pl.DataFrame) -> None:
+    classes = served.filter(cutoff=CUTOFFS[0], horizon_days=60, group_kind="p_class")
+    told = classes.filter(target="purchase", metric="predicted_mean")
+    for name, value in told.select("group_name", "value").iter_rows():
+        low, high = (float(end) for end in name.split("-"))
+        assert low <= value <= high
+    alive = classes.filter(target="alive", metric="bought")
+    assert alive["value"].to_list() == classes.filter(target="purchase", metric="bought")["value"].to_list()
+
+
+def test_beside_it_stands_the_rule_that_had_done_best_by_then(forecasts: pl.DataFrame, served: pl.DataFrame) -> None:
+    rules = served.filter(pl.col("metric").str.starts_with("best_rule_"))
+    by_date = dict(rules.sort("cutoff").select("cutoff", "model").unique(maintain_order=True).iter_rows())
+    # Without evidence the first configured of two; then the one with less noise.
+    assert [by_date[day] for day in CUTOFFS] == ["own_rate"] + ["same_window_last_year"] * 5
+    metrics = evaluate(forecasts).filter(cutoff=CUTOFFS[5], horizon_days=60, model="same_window_last_year")
+    known = dict(metrics.filter(target="spend").select("metric", "value").iter_rows())
+    found = dict(rules.filter(cutoff=CUTOFFS[5], horizon_days=60).select("metric", "value").iter_rows())
+    assert found == {
+        "best_rule_absolute_bias": abs(known["bias"]),
+        **{f"best_rule_{metric}": known[metric] for metric in ("mae", "tweedie_skill", "normalized_gini")},
+    }
+
+
+def test_equal_forecasts_share_their_outcomes_evenly_among_tenths(forecasts: pl.DataFrame) -> None:
+    one = forecasts.filter(pl.col("cutoff") == CUTOFFS[0])
+    told = one.with_columns(pl.lit(5.0).alias("expected_spend"))
+    tenths = walk(told).filter(target="spend", metric="actual_mean", group_kind="decile", horizon_days=30)
+    assert tenths["value"].to_list() == pytest.approx([tenths["value"][0]] * 11)
+
+
+def test_a_window_in_which_nothing_came_is_undefined_and_no_crash(forecasts: pl.DataFrame) -> None:
+    quiet = forecasts.filter(pl.col("cutoff") == CUTOFFS[0]).with_columns(
+        actual_spend=pl.lit(0.0), actual_purchases=pl.lit(0.0)
+    )
+    found = walk(quiet).filter(group_kind="all", horizon_days=30, target="spend")
+    values = dict(found.select("metric", "value").iter_rows())
+    assert (values["bias"], values["absolute_bias"], values["tweedie_skill"]) == (None, None, None)
+    assert values["mae"] > 0.0
+
+
+def test_rules_alone_are_served_too(forecasts: pl.DataFrame) -> None:
+    rules = forecasts.filter(pl.col("p_purchase").is_null())
+
+    def backtest(model: str, cutoff: date) -> pl.DataFrame:
+        return rules.filter(pl.col("model") == model, pl.col("cutoff") == cutoff)
+
+    found = served_accuracy(backtest, evaluate(rules), (OWN_RATE, LAST_YEAR), SEGMENTS, 0.8)
+    assert set(found["model"]) == {"own_rate", "same_window_last_year"}
+    assert found.filter(target="spend", group_kind="all")["value"].null_count() == 0
+    assert found.filter(target="alive", metric="predicted_mean")["value"].null_count() > 0
+    assert "p_class" not in set(found["group_kind"])
+
+
+def test_the_champion_that_had_no_forecast_is_stood_in_for(forecasts: pl.DataFrame) -> None:
+    gap = forecasts.filter((pl.col("model") != "hybrid") | (pl.col("cutoff") > CUTOFFS[0]))
+    first = walk(gap).filter(pl.col("cutoff") == CUTOFFS[0], pl.col("metric") == "mae", pl.col("group_kind") == "all")
+    assert set(first["model"]) == {"pareto_nbd"}
+
+
+def test_nothing_backtested_gives_an_empty_table(forecasts: pl.DataFrame) -> None:
+    assert walk(forecasts.clear()).is_empty()
