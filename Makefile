@@ -43,6 +43,7 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.fit_and_score
 
+# docs/ACCURACY.md, on the shops in the folder CLV_SHOPS; hours.
 accuracy: .venv/ready
 	$(BIN)/python -m benchmarks.accuracy
 

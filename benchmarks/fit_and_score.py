@@ -1,9 +1,9 @@
-"""How fast a model is fitted on a million customers, and how fast ten million are scored.
+"""How fast the model that serves is fitted on a million customers, and how fast ten million are scored.
 
-Customers are simulated (BG/NBD and Gamma-Gamma) and summarized by the pipeline's own `rfm` query, a million at a time,
-into a DuckDB file that is kept for the next run. Fit: the distinct histories with their counts, and the spend of at
-most as many repeat buyers as the pipeline samples. Score: batches go from DuckDB through the forecast into another
-DuckDB file. Each step runs in a process of its own. Columns that the BG/NBD family does not read are 0.
+Customers are simulated (BG/NBD and Gamma-Gamma) and described by the pipeline's own queries, a million at a time, into
+a DuckDB file that is kept for the next run; of the first million also what a fit learns from: earlier windows, days
+and cohorts. Fit: what the pipeline reads of them, and the fit. Score: the paths over all horizons with ranges and
+outlook, batch by batch from DuckDB into another DuckDB file. Each step runs in a process of its own.
 
 Run: python -m benchmarks.fit_and_score (`make bench`)
 """
@@ -24,55 +24,101 @@ import polars as pl
 
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK, Stopwatch, report
-from clv_pipeline.forecasting.protocol import CUSTOMER_COLUMNS, DAILY_COLUMNS, TrainingData
-from clv_pipeline.forecasting.registry import build_models
+from clv_pipeline.evaluation.backtest import plan_windows
+from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges
+from clv_pipeline.forecasting.ground import Ground, one_thread
+from clv_pipeline.forecasting.registry import models_of
+from clv_pipeline.forecasting.serving import Scorer
 from clv_pipeline.simulation import Story
 from clv_pipeline.simulation.shop import draw_purchases
 from clv_pipeline.sql_models import SqlModel, load_models
-from clv_pipeline.warehouse.model_inputs import SPEND_SAMPLE
+from clv_pipeline.warehouse import Session, model_inputs
+from clv_pipeline.warehouse.duckdb_engine import BATCH_ROWS
+from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import FittedModel
 
 BATCH = 1_000_000
-"""Customers that are simulated, and scored, at a time; forecasts of equal histories are shared within a batch."""
+"""Customers that are simulated at a time; the first so many are fitted on."""
 START, DAYS = date(2023, 1, 1), 730
 CUTOFF = START + timedelta(days=DAYS - 1)
-HORIZON_DAYS, DISCOUNT_RATE = 365, 0.1
+MODEL = "hybrid"
+HORIZONS_DAYS, DISCOUNT_RATE, LEVEL = (30, 90, 180, 365), 0.1, 0.8
 DUCKDB_MEMORY = "1GB"
 PACKAGES = ["duckdb", "polars", "numpy", "lifetimes"]
 
 FIT_SECONDS, SCORE_SECONDS, SCORE_MB = 10.0, 60.0, 4_000.0
 """What is promised for a million fitted and ten million scored customers."""
 
+_DETAILS = """
+select customer_id, purchase_day, 1 as new_products, cast(null as varchar) as country from customer_days
+"""
+"""Of baskets nothing is simulated: every day brings a product, nobody has a country."""
+_NONE_OF = {
+    "customer_attributes": "customer_id varchar, attribute_name varchar, kind varchar",
+    "customer_events": "customer_id varchar, cutoff date, event_type varchar, events integer",
+}
+
 
 def prepare(path: Path, customers: int) -> None:
-    """Write so many simulated customers into the table `customers` of a DuckDB file at `path`."""
-    rfm = load_models()["rfm"]
-    if not isinstance(rfm, SqlModel):
-        raise TypeError("rfm is expected to be a query")
+    """Write so many simulated customers into the table `customers` of a DuckDB file at `path`.
+
+    Beside it stand the tables that models are trained from (`model_inputs.TABLES`), of the first BATCH.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
+    windows = plan_windows(START, CUTOFF, HORIZONS_DAYS, origins=1)
+    # No window is backtested here, so all are sampled but the one that is scored.
+    windows = windows.with_columns(is_sampled=pl.col("cutoff") < CUTOFF)
     with connect(unfinished) as connection:
-        connection.execute(f"create table history_span as select date '{CUTOFF}' as as_of")
+        for table, columns in _NONE_OF.items():
+            connection.execute(f"create table {table} ({columns})")
         for first in range(0, customers, BATCH):
             size = min(BATCH, customers - first)
-            drawn = draw_purchases(np.random.default_rng(first), Story(), np.ones(size), START, DAYS, DAYS)
-            purchases = pl.DataFrame(
-                {
-                    "customer_id": first + drawn.customer,
-                    "purchase_day": np.datetime64(START) + drawn.day.astype("timedelta64[D]"),
-                    "spend": drawn.spend,
-                }
-            )
-            connection.register("purchases", purchases.to_arrow())
-            connection.execute(
-                "create or replace temp table customer_days as select customer_id, purchase_day, count(*) as orders,"
-                " cast(sum(spend) as decimal(18, 4)) as revenue from purchases group by all"
-            )
-            connection.execute(f"{'insert into customers' if first else 'create table customers as'} {rfm.sql}")
+            connection.register("planned", windows if first == 0 else windows.filter(cutoff=CUTOFF))
+            connection.execute("create or replace table forecast_windows as from planned")
+            _draw_days(connection, first, size)
+            connection.execute(f"create or replace temp table purchase_day_details as {_DETAILS}")
+            if first == 0:
+                for table in ("customer_features", "customer_outcomes", "cohort_days"):
+                    connection.execute(f"create table {table} as {_query_of(table)}")
+                connection.execute(f"create table customers as from customer_features where cutoff = '{CUTOFF}'")
+                connection.execute("create table kept_days as from customer_days")
+                connection.execute("create table kept_windows as from forecast_windows")
+            else:
+                connection.execute(f"insert into customers by name {_query_of('customer_features')}")
+        for kept, table in (("kept_days", "customer_days"), ("kept_windows", "forecast_windows")):
+            connection.execute(f"drop table {table}")
+            connection.execute(f"alter table {kept} rename to {table}")
     unfinished.rename(path)
+
+
+def _draw_days(connection: duckdb.DuckDBPyConnection, first: int, customers: int) -> None:
+    """Replace `customer_days` by those of so many customers who are simulated anew."""
+    drawn = draw_purchases(np.random.default_rng(first), Story(), np.ones(customers), START, DAYS, DAYS)
+    purchases = pl.DataFrame(
+        {
+            "customer_id": first + drawn.customer,
+            "purchase_day": np.datetime64(START) + drawn.day.astype("timedelta64[D]"),
+            "spend": drawn.spend,
+        }
+    )
+    connection.register("purchases", purchases)
+    connection.execute(
+        "create or replace table customer_days as select cast(customer_id as varchar) as customer_id, purchase_day,"
+        " count(*) as orders, count(*) as transaction_lines, cast(sum(spend) as decimal(18, 4)) as revenue"
+        " from purchases group by all"
+    )
+    connection.unregister("purchases")
+
+
+def _query_of(table: str) -> str:
+    model = load_models()[table]
+    if not isinstance(model, SqlModel):
+        raise TypeError(f"{table} is expected to be a query")
+    return model.sql
 
 
 def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -82,65 +128,46 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
     return connection
 
 
-def fitted_model(path: Path, customers: int, watch: Stopwatch) -> tuple[FittedModel, int]:
-    """BG/NBD fitted on the first `customers` of the file, and the number of their distinct histories."""
+def fitted_model(path: Path, watch: Stopwatch) -> tuple[FittedModel, int, int]:
+    """The model fitted on the customers of the training tables, their number and that of their distinct histories."""
     with connect(path, read_only=True) as connection, watch.stage("reduce"):
-        some = f"(from customers where customer_id < {customers})"
-        counts = connection.sql(
-            f"select frequency, recency_days, tenure_days, count(*) as customers from {some} group by all order by all"
-        ).pl()
-        spend = connection.sql(
-            "select frequency, cast(monetary_value as double) as monetary_value, count(*) as customers"
-            f" from (select * from {some} where frequency > 0 order by md5(customer_id::varchar) limit {SPEND_SAMPLE})"
-            " group by all order by all"
-        ).pl()
-    training = TrainingData(
-        cutoff=CUTOFF,
-        customer_counts=counts,
-        repeat_spend=spend,
-        completed_windows=pl.DataFrame(),
-        daily_totals=pl.DataFrame(schema={**dict.fromkeys(DAILY_COLUMNS, pl.Float64), "day": pl.Date}),
-    )
-    [model] = build_models(["bg_nbd"])
-    with watch.stage("fit"):
-        fitted = model.fit(training, [HORIZON_DAYS])
-    return fitted, counts.height
+        training = model_inputs.training_data(Session(connection), CUTOFF)
+    [model] = models_of([MODEL])
+    with watch.stage("fit"), one_thread():
+        fitted = model.fit(Ground(training))
+    return fitted, training.customers, training.customer_counts.height
 
 
-def fit(path: Path, customers: int) -> dict[str, Any]:
-    """Fit on so many customers."""
+def fit(path: Path) -> dict[str, Any]:
+    """Fit on the customers of the training tables."""
     watch = Stopwatch()
-    fitted, distinct = fitted_model(path, customers, watch)
+    fitted, customers, distinct = fitted_model(path, watch)
     if fitted.report.verdict != "ok":
         raise SystemExit(f"the fit went wrong: {fitted.report.verdict} {fitted.report.notes}")
     return report("fit", watch, {"customers": customers, "distinct_histories": distinct}, PACKAGES)
 
 
 def score(path: Path, customers: int) -> dict[str, Any]:
-    """Score so many customers by a model that was fitted on a few of them."""
-    fitted, _ = fitted_model(path, 20_000, Stopwatch())
-    watch = Stopwatch()
-    columns = ", ".join(map(_column, CUSTOMER_COLUMNS))
+    """Score so many customers over all horizons, as the pipeline does."""
+    fitted, _, _ = fitted_model(path, Stopwatch())
+    past = pl.DataFrame(schema={**dict.fromkeys(PAST_COLUMNS, pl.Float64), "cutoff": pl.Date})
+    scorer = Scorer(fitted, SpendRanges.learn(past, LEVEL), HORIZONS_DAYS, DISCOUNT_RATE, 1.0, {})
     scored = path.with_name("scored.duckdb")
     scored.unlink(missing_ok=True)
+    watch = Stopwatch()
     with connect(path, read_only=True) as source, connect(scored) as target, watch.stage("score"):
-        for first in range(0, customers, BATCH):
-            some = f"customer_id >= {first} and customer_id < {min(first + BATCH, customers)}"
-            batch = source.sql(f"select {columns} from customers where {some}").pl()
-            target.register("forecast", fitted.forecast(batch, HORIZON_DAYS, DISCOUNT_RATE).to_arrow())
-            target.execute(f"{'insert into clv' if first else 'create table clv as'} from forecast")
-        rows, spend = target.sql("select count(*), sum(expected_spend) from clv").fetchall()[0]
+        query, parameters = model_inputs.customers_query(CUTOFF, OptionalColumns({}, {}, {}, {}))
+        source.execute(f"create temp view customer_features as from main.customers limit {customers}")
+        for number, batch in enumerate(source.sql(query, params=parameters).arrow(BATCH_ROWS)):
+            target.register("paths", scorer(pl.DataFrame(batch)))
+            target.execute(f"{'insert into clv' if number else 'create table clv as'} from paths")
+        rows, horizons, spend = target.sql(
+            "select count(distinct customer_id), count(distinct horizon_days), sum(expected_spend) from clv"
+        ).fetchall()[0]
     scored.unlink()
-    if rows != customers:
-        raise SystemExit(f"{rows} of {customers} customers were scored")
+    if (rows, horizons) != (customers, len(HORIZONS_DAYS)):
+        raise SystemExit(f"{rows} of {customers} customers were scored over {horizons} horizons")
     return report("score", watch, {"customers": rows, "expected_spend": round(spend)}, PACKAGES)
-
-
-def _column(name: str) -> str:
-    kept = {"customer_id": "customer_id::varchar", "revenue": "revenue::double"}
-    kept |= {"monetary_value": "monetary_value::double", "cutoff": "as_of", "horizon_days": str(HORIZON_DAYS)}
-    same = {"frequency", "recency_days", "tenure_days", "days_since_last", "orders", "first_purchase_date"}
-    return f"{kept.get(name, name if name in same else 0)} as {name}"
 
 
 def alone(step: Callable[..., Any], *arguments: object) -> Any:
@@ -154,12 +181,12 @@ def table(fits: dict[str, Any], scores: dict[str, Any]) -> str:
     fit_seconds, score_seconds = fits["seconds"]["fit"], scores["seconds"]["score"]
     return "\n".join(
         [
-            "| BG/NBD with Gamma-Gamma | customers | seconds | customers per second | peak memory, MB |",
+            f"| {MODEL} | customers | seconds | customers per second | peak memory, MB |",
             "|---|---:|---:|---:|---:|",
             f"| fit ({fits['distinct_histories']:,} distinct histories) | {fits['customers']:,} | {fit_seconds:.1f} "
             f"| {fits['customers'] / fit_seconds:,.0f} | {fits['peak_rss_mb']:,.0f} |",
-            f"| score, {HORIZON_DAYS} days | {scores['customers']:,} | {score_seconds:.1f} "
-            f"| {scores['customers'] / score_seconds:,.0f} | {scores['peak_rss_mb']:,.0f} |",
+            f"| score, {len(HORIZONS_DAYS)} horizons up to {max(HORIZONS_DAYS)} days | {scores['customers']:,} "
+            f"| {score_seconds:.1f} | {scores['customers'] / score_seconds:,.0f} | {scores['peak_rss_mb']:,.0f} |",
         ]
     )
 
@@ -167,14 +194,12 @@ def table(fits: dict[str, Any], scores: dict[str, Any]) -> str:
 def main() -> None:
     """Prepare the customers if they are not there, fit, score, print the table."""
     parser = argparse.ArgumentParser(description=str(main.__doc__))
-    parser.add_argument("--fit", type=int, default=1_000_000, help="customers to fit on")
     parser.add_argument("--score", type=int, default=10_000_000, help="customers to score")
     options = parser.parse_args()
-    customers = max(options.fit, options.score)
-    path = WORK / f"customers_{customers}.duckdb"
+    path = WORK / f"described_customers_{options.score}.duckdb"
     if not path.exists():
-        alone(prepare, path, customers)
-    fits, scores = alone(fit, path, options.fit), alone(score, path, options.score)
+        alone(prepare, path, options.score)
+    fits, scores = alone(fit, path), alone(score, path, options.score)
     print(table(fits, scores))
     DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "fit_and_score", table(fits, scores)))
     print(f"\npromised: fit {FIT_SECONDS:.0f} s; score {SCORE_SECONDS:.0f} s within {SCORE_MB:,.0f} MB")

@@ -9,14 +9,15 @@ import pytest
 
 from benchmarks import fit_and_score
 
-CUSTOMERS = 3_000
+CUSTOMERS, FITTED = 3_000, 1_300
 
 
-@pytest.fixture
-def customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(fit_and_score, "BATCH", 1_300)
-    path = tmp_path / "customers.duckdb"
-    fit_and_score.prepare(path, CUSTOMERS)
+@pytest.fixture(scope="module")
+def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("benchmark") / "customers.duckdb"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fit_and_score, "BATCH", FITTED)
+        fit_and_score.prepare(path, CUSTOMERS)
     return path
 
 
@@ -33,8 +34,9 @@ def test_every_customer_is_prepared_once_with_a_history_up_to_the_cutoff(custome
 
 
 def test_fit_and_score_report_what_they_took(customers: Path) -> None:
-    fits, scores = fit_and_score.fit(customers, CUSTOMERS), fit_and_score.score(customers, CUSTOMERS)
-    assert 0 < fits["distinct_histories"] < CUSTOMERS
+    fits, scores = fit_and_score.fit(customers), fit_and_score.score(customers, CUSTOMERS)
+    assert fits["customers"] == FITTED
+    assert 0 < fits["distinct_histories"] < FITTED
     assert scores["customers"] == CUSTOMERS
     assert scores["expected_spend"] > 0
     table = fit_and_score.table(fits, scores)

@@ -1,0 +1,183 @@
+"""Seeded shops whose forecasts can be judged, because what comes after a cutoff is made up as well.
+
+Pareto/NBD buyers (Schmittlein, Morrison & Colombo 1987): a rate of buying while active ~ Gamma(r, alpha), a time until
+they leave for good ~ Exponential with a rate ~ Gamma(s, beta), both in weeks. Around it stand the ways in which real
+shops differ: acquisition that changes, a yearly season, gaps that are regular (Erlang), customers who buy once and
+never again, orders with a heavy tail. One seed, one shop. Spend and purchases draw from streams of their own, and so do
+customers from before and after the change of acquisition: shops that differ in it alone share their history until then.
+
+A season multiplies the intensity of first and repeat purchases; customers leave by the calendar. Time is cut into days
+by the pipeline, so that two purchases of one day become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from clv_pipeline.simulation.purchases import Floats, Integers, Season, opening_hours
+
+DAYS_PER_WEEK = 7.0
+LATE_NOVEMBER = 330
+"""Day of the year at which the seasons of `SEEDED_SHOPS` peak."""
+
+
+@dataclass(frozen=True)
+class Buyers:
+    """How the customers of a shop buy; ValueError when it is not possible.
+
+    `r`, `alpha` (weeks): the gamma of purchase rates; `s`, `beta` (weeks): the gamma of rates of leaving.
+    `regularity`: shape k of the Erlang gaps between purchases, 1 for no rhythm. `one_time`: share of customers who
+    leave with their first purchase. `spend`: median of what customers usually spend; `spend_between`, `spend_within`:
+    standard deviations of the logarithm of it between customers, and of a customer's purchases around it.
+    `spend_with_rate`: by how much the logarithm of a customer's spend moves with that of the customer's rate.
+    `season`: amplitude of the yearly curve in [0, 1), highest on `peak_day` of the year.
+    """
+
+    r: float = 0.55
+    alpha: float = 10.6
+    s: float = 0.6
+    beta: float = 11.7
+    regularity: int = 1
+    one_time: float = 0.0
+    spend: float = 25.0
+    spend_between: float = 0.6
+    spend_within: float = 0.5
+    spend_with_rate: float = 0.0
+    season: float = 0.0
+    peak_day: int = LATE_NOVEMBER
+
+    def __post_init__(self) -> None:
+        positive = {name: getattr(self, name) for name in ("r", "alpha", "s", "beta", "regularity", "spend")}
+        if wrong := [f"{name} = {value}" for name, value in positive.items() if not value > 0.0]:
+            raise ValueError(f"should be positive: {', '.join(wrong)}")
+        if not (0.0 <= self.season < 1.0 and 0.0 <= self.one_time <= 1.0):
+            raise ValueError("season should lie in [0, 1), one_time in [0, 1]")
+
+
+@dataclass(frozen=True)
+class SeededShop:
+    """A shop to be simulated; days count from its opening on `start`, day 0.
+
+    `customers` arrive within the first `acquisition_days`; after them, new ones arrive at `later` times that pace.
+    `as_of`: the day a forecast of it is asked for; `days`: how long it is watched, what comes included.
+    """
+
+    buyers: Buyers = field(default_factory=Buyers)
+    customers: int = 10_000
+    acquisition_days: int = 1_000
+    later: float = 1.0
+    as_of: int = 1_090
+    days: int = 1_271
+    start: date = date(2022, 1, 1)
+
+    def __post_init__(self) -> None:
+        if self.customers < 1 or not 0 < self.acquisition_days <= self.days or self.later < 0.0:
+            raise ValueError("should be at least 1 customer, acquisition_days in 1..days, and later not negative")
+
+    @property
+    def cutoff(self) -> date:
+        """The day of `as_of`."""
+        return self.start + timedelta(days=self.as_of)
+
+    def transactions(self, seed: int) -> pl.DataFrame:
+        """One row per purchase in the order of time: order_id, customer_id, ordered_at, amount (whole cents)."""
+        early, late = np.random.default_rng(seed).spawn(2)
+        season = Season(self.buyers.season, self.buyers.peak_day - self.start.timetuple().tm_yday)
+        change, end = (float(season.clock(day)) for day in (self.acquisition_days, self.days))
+        arrivals = [(early, 0.0, change, self.customers)]
+        if end > change:
+            arrivals.append((late, change, end, round(self.later * self.customers * (end - change) / change)))
+        parts, known = [], 0
+        for rng, opens, closes, customers in arrivals:
+            first = season.day(rng.uniform(opens, closes, size=customers), self.days)
+            customer, day, spend = _purchases(rng, self.buyers, season, first, float(self.days))
+            parts.append(pl.DataFrame({"customer": known + customer, "day": day, "amount": spend}))
+            known += customers
+        purchases = pl.concat(parts).sort("day", "customer")
+        seconds = pl.Series(opening_hours(purchases["day"].to_numpy())).cast(pl.Duration("ms")) * 1_000
+        return purchases.select(
+            order_id=pl.format("o{}", pl.int_range(pl.len())),
+            customer_id=pl.format("c{}", pl.col("customer")),
+            ordered_at=pl.lit(self.start).cast(pl.Datetime("ms")) + seconds,
+            amount=pl.max_horizontal(pl.col("amount").round(2), 0.01),
+        )
+
+
+def _purchases(
+    rng: np.random.Generator, buyers: Buyers, season: Season, first: Floats, end: float
+) -> tuple[Integers, Floats, Floats]:
+    """Customer, day and spend of every purchase before `end`, the first ones included."""
+    of_rates, of_times, of_spend = rng.spawn(3)
+    customers = len(first)
+    rate = of_rates.gamma(buyers.r, 1.0 / buyers.alpha, size=customers) / DAYS_PER_WEEK
+    leaving = of_rates.gamma(buyers.s, 1.0 / buyers.beta, size=customers) / DAYS_PER_WEEK
+    # An exponential time is compared with its rate instead of divided by it: the rate may underflow to 0.
+    lasts = of_rates.exponential(size=customers) / np.maximum(leaving, 1e-12)
+    lasts[of_rates.uniform(size=customers) < buyers.one_time] = 0.0
+    until = np.minimum(first + lasts, end)
+
+    # Every k-th event of a Poisson process of k times the rate has Erlang gaps.
+    starts, ends = season.clock(first), season.clock(until)
+    events = of_times.poisson(buyers.regularity * rate * (ends - starts))
+    who = np.repeat(np.arange(customers), events)
+    when = of_times.uniform(starts[who], ends[who])
+    when = when[np.lexsort((when, who))]
+    place = np.arange(len(who)) - np.repeat(np.cumsum(events) - events, events)
+    kept = place % buyers.regularity == buyers.regularity - 1
+    customer = np.concatenate([np.arange(customers), who[kept]])
+    day = np.concatenate([first, season.day(when[kept], int(end))])
+
+    usual = np.log(buyers.spend) + buyers.spend_between * of_spend.normal(size=customers)
+    usual += buyers.spend_with_rate * np.log(np.maximum(rate, 1e-12) * buyers.alpha * DAYS_PER_WEEK / buyers.r)
+    spend = np.exp(usual[customer] + buyers.spend_within * of_spend.normal(size=len(customer)))
+    return customer, day, spend
+
+
+_ACQUISITION = {"constant": 1.0, "tripled": 3.0, "fifth": 0.2}
+SEEDED_SHOPS: Mapping[str, SeededShop] = {
+    **{f"plain_{name}": SeededShop(later=later) for name, later in _ACQUISITION.items()},
+    **{f"seasonal_{name}": SeededShop(Buyers(season=0.6), later=later) for name, later in _ACQUISITION.items()},
+    # Nobody new for years, and customers who stay.
+    "mature": SeededShop(
+        Buyers(r=2.0, alpha=30.0, s=0.5, beta=300.0, season=0.8, peak_day=320),
+        customers=600,
+        acquisition_days=365,
+        later=0.0,
+        as_of=1_734,
+        days=2_100,
+        start=date(2018, 1, 1),
+    ),
+    "regular": SeededShop(
+        Buyers(r=4.0, alpha=20.0, s=0.8, beta=40.0, regularity=4),
+        customers=3_000,
+        acquisition_days=700,
+        as_of=730,
+        days=1_096,
+    ),
+    "one_time": SeededShop(
+        Buyers(r=1.0, alpha=20.0, s=0.6, beta=20.0, one_time=0.945),
+        customers=12_000,
+        acquisition_days=800,
+        as_of=800,
+        days=1_166,
+    ),
+    "young": SeededShop(customers=1_500, acquisition_days=60, as_of=59, days=425),
+    "business": SeededShop(
+        Buyers(r=1.2, alpha=6.0, beta=40.0, spend=300.0, spend_between=1.5, spend_within=0.8, spend_with_rate=0.3),
+        customers=800,
+        acquisition_days=900,
+        as_of=900,
+        days=1_266,
+    ),
+}
+"""What seeded shops the accuracy is measured on; their seeds stand in `SEEDS`."""
+
+SEEDS: Mapping[str, tuple[int, ...]] = {
+    name: (1, 2, 3, 4, 5) if name.startswith(("plain_", "seasonal_")) else (1,) for name in SEEDED_SHOPS
+}
+"""The seeds of each of `SEEDED_SHOPS`."""
