@@ -179,7 +179,8 @@ def test_models_are_trained_on_the_same_rows(both: BothEngines, monkeypatch: pyt
     model_inputs.customers(both, cutoff, horizons=[30], most=20)
     past: date = both.read("select max(cutoff) as cutoff from customer_outcomes where horizon_days = 30").item()
     assert len(model_inputs.outcomes(both, past, 30)) > 0
-    assert both.compared > 20
+    # One training frame serves all horizons.
+    assert both.compared >= 20
     assert both.rows > 500
 
 
