@@ -133,7 +133,7 @@ class Baseline(ABC):
 
 
 @dataclass(frozen=True)
-class _History:
+class _History(ABC):
     """What rules know of a shop: the days of its history. P(buy) follows from purchases as in a Poisson process."""
 
     days: int
@@ -145,8 +145,9 @@ class _History:
     def obstacle(self, horizon_days: int) -> str | None:
         return None
 
+    @abstractmethod
     def purchases(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
-        raise NotImplementedError
+        """Expected purchase days, from which P(buy) follows."""
 
     def p_purchase(self, customers: pl.DataFrame, horizon_days: int) -> Floats:
         return np.asarray(-np.expm1(-self.purchases(customers, horizon_days)), dtype=np.float64)
