@@ -254,7 +254,7 @@ class Settings(Block):
     models: list[str] = Field(
         default=[
             *("own_rate", "last_window", "same_window_last_year", "hiatus"),
-            *("bg_nbd", "pareto_nbd", "hybrid"),
+            *("pareto_nbd", "hybrid"),
         ],
         min_length=1,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dagster as dg
 
 from clv_pipeline.assets import (
-    drivers,
     evaluation,
     forecasting,
     gating,
@@ -46,7 +45,6 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         segmentation.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),
-        *drivers.tables(pipeline),
         *tracking.tables(pipeline),
         insights.tables(pipeline),
         serving.published_marts(pipeline),

@@ -26,13 +26,14 @@ the estimates of accuracy hardly sharper, and the review slower without end."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """backtest_forecasts with backtest_fits; evaluation_metrics; calibration; the leaderboard; served_accuracy."""
+    """backtest_forecasts with what their fits say; metrics with calibration; the leaderboard; served_accuracy."""
     settings = pipeline.settings
 
     def build_backtest(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
         from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, backtest
+        from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA, linear_coefficients
         from clv_pipeline.forecasting.registry import models_of
         from clv_pipeline.forecasting.serving import fit_rows
 
@@ -40,7 +41,8 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         contract = pipeline.contract("backtest_forecasts")
         session.stage_frame(contract, pl.DataFrame(schema=BACKTEST_SCHEMA))
         windows = session.read("select * from forecast_windows where is_backtest order by cutoff, horizon_days")
-        fits, skipped = [fit_rows([], {})], 0
+        latest = windows.group_by("horizon_days").agg(pl.col("cutoff").max())
+        fits, skipped, drivers = [fit_rows([], {})], 0, [pl.DataFrame(schema=DRIVERS_SCHEMA)]
         # Cutoff by cutoff, so that no more than one of them is in memory.
         for of_cutoff in windows.partition_by("cutoff", maintain_order=True):
             horizons = of_cutoff["horizon_days"].to_list()
@@ -55,6 +57,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                     session, cutoff, horizons=horizons, most=BACKTEST_CUSTOMERS
                 ),
                 outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
+                explained={*latest.select("cutoff", "horizon_days").iter_rows()},
             )
             session.append_frame(contract, tried.forecasts)
             gaps: dict[tuple[str, date], list[int]] = defaultdict(list)
@@ -62,27 +65,26 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 gaps[gap.model, gap.cutoff].append(gap.horizon_days)
             fits.append(fit_rows(tried.reports, gaps))
             skipped += len(tried.skipped)
+            drivers.append(tried.drivers)
         all_fits = pl.concat(fits)
         session.stage_frame(pipeline.contract("backtest_fits"), all_fits)
+        session.stage_frame(pipeline.contract("family_drivers"), pl.concat(drivers))
+        session.stage_frame(pipeline.contract("linear_coefficients"), linear_coefficients(all_fits))
         return {"backtest_forecasts": {"fits": all_fits.height, "skipped": skipped}}
 
     def build_metrics(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
-        from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, evaluate
+        from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, METRICS_SCHEMA, calibration, evaluate
 
-        metrics = [pl.DataFrame(schema=METRICS_SCHEMA)]
-        metrics += [evaluate(_backtest_of(session, cutoff)) for cutoff in _backtest_cutoffs(session)]
+        metrics, deciles = [pl.DataFrame(schema=METRICS_SCHEMA)], [pl.DataFrame(schema=CALIBRATION_SCHEMA)]
+        # Cutoff by cutoff: all of them at once would not fit everywhere.
+        for cutoff in session.read("select distinct cutoff from backtest_forecasts order by 1")["cutoff"]:
+            query = "select * from backtest_forecasts where cutoff = ? order by horizon_days, model, customer_id"
+            forecasts = session.read(query, [cutoff])
+            metrics.append(evaluate(forecasts))
+            deciles.append(calibration(forecasts))
         session.stage_frame(pipeline.contract("evaluation_metrics"), pl.concat(metrics))
-        return {}
-
-    def build_calibration(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        import polars as pl
-
-        from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, calibration
-
-        deciles = [pl.DataFrame(schema=CALIBRATION_SCHEMA)]
-        deciles += [calibration(_backtest_of(session, cutoff)) for cutoff in _backtest_cutoffs(session)]
         session.stage_frame(pipeline.contract("calibration"), pl.concat(deciles))
         return {}
 
@@ -127,25 +129,18 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     return [
         gated_step(
             pipeline,
-            ["backtest_forecasts", "backtest_fits"],
+            ["backtest_forecasts", "backtest_fits", "family_drivers", "linear_coefficients"],
             reads=model_inputs.TABLES,
             kinds={"python"},
             build=build_backtest,
         ),
         gated_step(
             pipeline,
-            ["evaluation_metrics"],
+            ["evaluation_metrics", "calibration"],
             reads=["backtest_forecasts"],
             kinds={"python"},
             build=build_metrics,
             describe=metric_table,
-        ),
-        gated_step(
-            pipeline,
-            ["calibration"],
-            reads=["backtest_forecasts"],
-            kinds={"python"},
-            build=build_calibration,
         ),
         gated_step(
             pipeline,
@@ -171,16 +166,6 @@ def _contenders(pipeline: Pipeline) -> list[Contender]:
     from clv_pipeline.forecasting.registry import models_of
 
     return [Contender.of(model) for model in models_of(pipeline.settings.models, pipeline.settings.extensions)]
-
-
-def _backtest_cutoffs(session: Session) -> list[date]:
-    return session.read("select distinct cutoff from backtest_forecasts order by 1")["cutoff"].to_list()
-
-
-def _backtest_of(session: Session, cutoff: date) -> pl.DataFrame:
-    """The backtest of one cutoff; all of them at once would not fit everywhere."""
-    query = "select * from backtest_forecasts where cutoff = ? order by horizon_days, model, customer_id"
-    return session.read(query, [cutoff])
 
 
 def _backtest_by(session: Session, model: str, cutoff: date) -> pl.DataFrame:

@@ -40,7 +40,7 @@ group by cutoff, horizon_days
 order by cutoff, horizon_days
 """
 
-_READINGS = {
+READINGS = {
     "clv_forecasts": """
 select customer_id, as_of, horizon_days, model, purchase_model, expected_purchases, expected_spend, spend_lower,
     spend_upper, interval_level, spend_deviation, p_purchase, p_alive, clv,
@@ -49,7 +49,7 @@ from {scored}
 """,
     "customer_outlook": """
 select customer_id, as_of, model, p_alive, value_per_purchase, lifetime_value, next_order_days,
-    as_of + cast(ceil(next_order_days) as integer) as next_order_date
+    as_of + cast(-floor(-next_order_days) as integer) as next_order_date
 from {scored}
 where horizon_days = (select max(horizon_days) from {scored})
 """,
@@ -110,7 +110,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         query, parameters = model_inputs.customers_query(as_of, columns, rules)
         with _scored(session, pipeline) as scored:
             session.map_batches(scored, query, score, parameters)
-            for contract, select in _READINGS.items():
+            for contract, select in READINGS.items():
                 session.stage_query(pipeline.contract(contract), select.format(scored=staged_name(scored.table)))
         session.stage_frame(pipeline.contract("fitted_models"), fit_rows([fit.report], {}))
         session.stage_frame(pipeline.contract("tracking"), tracking(ground.cohorts, max(horizons)))

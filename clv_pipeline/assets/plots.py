@@ -273,6 +273,7 @@ def campaign_numbers(session: Session) -> Metadata:
 
 PLOTS: dict[str, Describe] = {
     "campaign_plan": campaign_numbers,
+    "clv_drivers": driver_plot,
     "cluster_profiles": cluster_plot,
     "cohorts": cohort_plot,
     "country_performance": country_numbers,

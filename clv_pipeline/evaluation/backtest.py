@@ -4,7 +4,7 @@ Split by date, never by random customers: a model sees days up to the cutoff, an
 + h].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import product
@@ -12,6 +12,7 @@ from math import ceil
 
 import polars as pl
 
+from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA, permutation_importance
 from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.protocol import (
     OUTCOME_COLUMNS,
@@ -65,11 +66,12 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts with outcomes (BACKTEST_SCHEMA), one report per fit, and what was skipped."""
+    """Forecasts with outcomes (BACKTEST_SCHEMA), one report per fit, what was skipped, drivers (DRIVERS_SCHEMA)."""
 
     forecasts: pl.DataFrame
     reports: list[FitReport]
     skipped: list[Skipped]
+    drivers: pl.DataFrame
 
 
 def plan_windows(
@@ -150,6 +152,7 @@ def backtest(
     training_for: Callable[[date], TrainingData],
     customers_for: Callable[[date, Sequence[int]], pl.DataFrame],
     outcomes_for: Callable[[date, int], pl.DataFrame],
+    explained: Collection[tuple[date, int]] = (),
 ) -> Backtest:
     """Fit every model once per cutoff of the backtest windows and read its paths at every horizon of that cutoff.
 
@@ -158,8 +161,11 @@ def backtest(
     `customers_for(cutoff, horizons)` once per cutoff, `outcomes_for(cutoff, horizon_days)` once per window. A caller
     who wants smaller results passes the windows of one cutoff at a time. What models share as of a cutoff is learned
     once (`Ground`). ValueError when a customer has no outcome row (no purchase is an outcome of 0, not a missing row).
-    A model that cannot forecast a window is skipped with a reason.
+    A model that cannot forecast a window is skipped with a reason. `explained`: windows, by cutoff and horizon, on
+    which the drivers of every family are measured too, of baselines only where there is no family.
     """
+    families = [model.name for model in models if not model.is_baseline] or [model.name for model in models]
+    drivers = [pl.DataFrame(schema=DRIVERS_SCHEMA)]
     frames: list[pl.DataFrame] = []
     reports: list[FitReport] = []
     skipped: list[Skipped] = []
@@ -194,8 +200,12 @@ def backtest(
                     rows = rows.join(outcomes, on=["customer_id", "horizon_days"], how="left", maintain_order="left")
                     told = rows.with_columns(cutoff=pl.lit(cutoff), model=pl.lit(name))
                     frames.append(told.select(BACKTEST_SCHEMA.names()).cast(BACKTEST_SCHEMA))
+                asked = [horizon for horizon in possible if (cutoff, horizon) in explained]
+                if asked and name in families:
+                    came = {horizon: outcomes.filter(pl.col("horizon_days") == horizon) for horizon in asked}
+                    drivers.append(permutation_importance(fit, customers, came))
     forecasts = pl.concat(frames) if frames else pl.DataFrame(schema=BACKTEST_SCHEMA)
-    return Backtest(forecasts, reports, skipped)
+    return Backtest(forecasts, reports, skipped, pl.concat(drivers))
 
 
 def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, window: str) -> pl.DataFrame:

@@ -10,9 +10,7 @@ importance, so a small one may only mean that another stands in. Beside it the c
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +20,7 @@ from numpy.typing import NDArray
 from clv_pipeline.evaluation.facts import amounts, facts_of, swapped
 from clv_pipeline.evaluation.scores import POISSON, TWEEDIE, Outcome
 from clv_pipeline.forecasting.frames import Floats, floats
-from clv_pipeline.forecasting.ground import Ground, one_thread
-from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, PIECES_DAYS, FittedModel, Model, TrainingData
+from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, PIECES_DAYS, FittedModel
 
 REPEATS = 3
 CUSTOMERS = 6_000
@@ -64,34 +61,6 @@ _VALUE_FEATURES = {
     "lines_per_order": "lines_per_order",
 }
 """What coefficients of the value of a purchase are called in a report, and in the table."""
-
-
-def find_drivers(
-    champion: Model,
-    windows: pl.DataFrame,
-    *,
-    training_for: Callable[[date], TrainingData],
-    customers_for: Callable[[date, Sequence[int]], pl.DataFrame],
-    outcomes_for: Callable[[date, int], pl.DataFrame],
-) -> pl.DataFrame:
-    """Measure the drivers of the champion on the latest backtest window of every horizon, in DRIVERS_SCHEMA.
-
-    `windows`: those of `plan_windows`; the callables hand over frames as for `backtest`. The champion is fitted once as
-    of each cutoff and never sees what came after it. A horizon without a backtest window, or that the champion cannot
-    forecast from there, has no rows.
-    """
-    backtests = windows.filter("is_backtest").sort("horizon_days", "cutoff")
-    horizons_of: dict[date, list[int]] = defaultdict(list)
-    for horizon, cutoff in dict(backtests.select("horizon_days", "cutoff").iter_rows()).items():
-        horizons_of[cutoff].append(horizon)
-    frames = [pl.DataFrame(schema=DRIVERS_SCHEMA)]
-    for cutoff, horizons in horizons_of.items():
-        with one_thread():
-            fitted = champion.fit(Ground(training_for(cutoff)))
-            outcomes = {horizon: outcomes_for(cutoff, horizon) for horizon in horizons if fitted.can_forecast(horizon)}
-            if outcomes:
-                frames.append(permutation_importance(fitted, customers_for(cutoff, horizons), outcomes))
-    return pl.concat(frames).sort("horizon_days", "importance", "feature", descending=[False, True, False])
 
 
 def permutation_importance(

@@ -6,6 +6,7 @@ Few leaves, a strong penalty, and no more trees than foretell customers better w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class BoostedCorrection(ResidualCorrection):
             return linear
         description: dict[str, Any] = {"trees": 0}
         trees = None
-        with one_thread():
+        with _one_thread():
             if number := _trees_worth_growing(residual):
                 trees = _grown(residual, np.ones(len(residual.came), dtype=np.bool_), max_iter=number)
                 description = {"trees": number, **residual.described(_said(trees, residual.inputs))}
@@ -50,7 +51,7 @@ class BoostedCorrection(ResidualCorrection):
 
     def added(self, inputs: Floats) -> Floats:
         """What the trees say."""
-        with one_thread():
+        with _one_thread():
             return _said(self.learned, inputs)
 
 
@@ -66,6 +67,13 @@ class HybridBoosted(Family):
     def learn_correction(self, ground: Ground, rows: PieceRows) -> Correction:
         """Lines first, then trees."""
         return BoostedCorrection.learn(linear_correction(ground, rows), rows)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    # Loads the threads that trees grow by, so that they are among those that are limited.
+    import sklearn.ensemble  # noqa: F401
+
+    return one_thread()
 
 
 def _trees_worth_growing(residual: Residual) -> int:

@@ -7,8 +7,9 @@ season; shares drift less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +33,7 @@ PIECE_FEATURES = ("log_rate", "year_ago", "log_alive")
 
 _POOLED_SD, _PIECE_SD = 0.25, 0.1
 _SETTLED = 1e-3  # a coefficient that moves less says the same
+_NEARBY = 0.1  # a step that is shorter takes the curvature of the one before
 _BEYOND = 0.8  # what is left of a correction in pieces that were never seen
 
 _TURNS, _SHARES = 2, (0.0, 0.25, 0.5, 0.75, 1.0)  # what is tried of a correction, on customers who did not teach it
@@ -54,12 +56,6 @@ class PieceRows:
     expected: Floats
     days: Floats
     came: Floats
-
-    def of(self, chosen: NDArray[np.bool_]) -> PieceRows:
-        """Some of the rows."""
-        _, window = np.unique(self.window[chosen], return_inverse=True)
-        parts = (self.alive[chosen], self.expected[chosen], self.days[chosen], self.came[chosen])
-        return PieceRows(self.customers.filter(pl.Series(chosen)), window, *parts)
 
     def is_over(self, piece: int) -> NDArray[np.bool_]:
         """Rows whose piece was over by the cutoff of the training."""
@@ -155,50 +151,20 @@ class LinearCorrection:
     features: PieceFeatures
     coefficients: Floats
     dispersion: float
-    share: float = 1.0
+    share: float
 
     @classmethod
     def learn(cls, rows: PieceRows) -> LinearCorrection:
         """The share of what lines say of all rows that foretells best customers who did not teach them: maybe none."""
-        whole, share = cls.of_all(rows), _trusted_share(rows)
-        return replace(whole, coefficients=share * whole.coefficients, share=share)
-
-    @classmethod
-    def of_all(cls, rows: PieceRows) -> LinearCorrection:
-        """Poisson ridges with the process as offset and a level per window.
-
-        Coefficients common to all pieces first; each piece then may deviate from them a little. The penalty is that of
-        a normal prior, and purchases count less for their dispersion and for the overlap of windows. Pieces that no
-        window has seen take less of the last one's.
-        """
         features = PieceFeatures.learn(rows)
-        common = features.common(rows.customers)
-        each = features.of_pieces(rows.customers, rows.alive, rows.expected, rows.days)
-        designs = {}
-        for piece in rows.pieces:
-            over = rows.is_over(piece)
-            designs[piece] = _Design(
-                np.hstack([common[over], each[over, piece]]),
-                rows.came[over, piece],
-                np.maximum(rows.expected[over, piece], 1e-9),
-                rows.window[over] + piece * (int(rows.window.max()) + 1),
-            )
-        pooled = _Design(*(np.concatenate(parts) for parts in zip(*(d.columns for d in designs.values()), strict=True)))
-        overlap = {piece: max(1.0, (PIECES_DAYS[piece] - ([0, *PIECES_DAYS][piece])) / STEP_DAYS) for piece in designs}
-        mean_overlap = float(np.mean(list(overlap.values())))
-        prior, width = np.zeros(len(features.names)), np.full(len(features.names), _POOLED_SD**-2)
-        rough, mean = pooled.solve(prior, width, mean_overlap)
-        dispersion = _dispersion(pooled.came, mean) * mean_overlap
-        shared, _ = pooled.solve(prior, width, dispersion, start=rough)
+        designs = _designs(features, rows)
+        ridges = _Ridges.of(designs)
+        share = _trusted_share(designs, ridges)
         found: list[Floats] = []
         for piece in range(rows.expected.shape[1]):
-            design = designs.get(piece)
-            if design is None:
-                found.append(_BEYOND * found[-1] if found else shared)
-                continue
-            own = _dispersion(design.came, design.mean(shared)) * overlap[piece]
-            found.append(design.solve(shared, np.full(len(shared), _PIECE_SD**-2), own, start=shared)[0])
-        return cls(features, np.array(found), dispersion)
+            unseen = _BEYOND * found[-1] if found else ridges.shared
+            found.append(ridges.of_piece.get(piece, unseen))
+        return cls(features, share * np.array(found), ridges.dispersion, share)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -220,76 +186,143 @@ class LinearCorrection:
         return np.asarray(np.clip(logs, *LOG_LIMITS), dtype=np.float64)
 
 
-def _trusted_share(rows: PieceRows) -> float:
-    """The share of the lines' log factors at which the loss of judging customers is least, over all turns."""
-    customer = rows.customers["customer_id"].rank("dense").to_numpy()
-    losses = np.zeros(len(_SHARES))
-    for turn in range(_TURNS):
-        judges = customer % _TURNS == turn
-        judge, teach = rows.of(judges), rows.of(~judges)
-        if not judge.pieces or not teach.pieces:
-            return 0.0
-        lines = LinearCorrection.of_all(teach)
-        logs = lines.log_factors(judge.customers, judge.alive, judge.expected, judge.days)
-        for piece in judge.pieces:
-            over = judge.is_over(piece)
-            told = _Design(
-                logs[over, piece, np.newaxis],
-                judge.came[over, piece],
-                np.maximum(judge.expected[over, piece], 1e-9),
-                judge.window[over],
-            )
-            overlap = max(1.0, (PIECES_DAYS[piece] - ([0, *PIECES_DAYS][piece])) / STEP_DAYS)
-            means = [told.mean(np.array([share])) for share in _SHARES]
-            losses += np.array([np.sum(mean - told.came * np.log(mean)) for mean in means]) / overlap
-    return _SHARES[int(np.argmin(losses))]
-
-
-def _dispersion(came: Floats, mean: Floats) -> float:
-    """Pearson's, of single customers; those of whom next to nothing is expected are kept from deciding it."""
-    return max(1.0, float(np.mean((came - mean) ** 2 / np.maximum(mean, 0.02))))
-
-
 @dataclass(frozen=True, eq=False)
 class _Design:
-    """Rows of a Poisson regression with an offset and a level per window."""
+    """Rows of a Poisson regression with an offset and a level per window; windows ascend."""
 
     features: Floats
     came: Floats
     expected: Floats
     window: Integers
+    customer: Integers
+
+    def rows(self, chosen: NDArray[np.bool_] | slice) -> _Design:
+        """Some of the rows."""
+        return _Design(
+            self.features[chosen], self.came[chosen], self.expected[chosen], self.window[chosen], self.customer[chosen]
+        )
+
+    @cached_property
+    def starts(self) -> Integers:
+        """Where each window begins."""
+        return np.flatnonzero(np.diff(self.window, prepend=-1))
+
+    def mean(self, logs: Floats) -> Floats:
+        """Expected purchases, each window at the level that came in it; half a purchase keeps an empty one finite."""
+        raw = self.expected * np.exp(np.clip(logs, -4.0, 4.0))
+        level = (np.add.reduceat(self.came, self.starts) + 0.5) / (np.add.reduceat(raw, self.starts) + 0.5)
+        return np.asarray(raw * np.repeat(level, np.diff([*self.starts, len(raw)])), dtype=np.float64)
+
+    def curvature(self, mean: Floats) -> Floats:
+        """Of the log-likelihood, negative; the levels are profiled out."""
+        weighted = self.features * mean[:, np.newaxis]
+        of_window, sums = (np.add.reduceat(values, self.starts) for values in (mean, weighted))
+        profiled = (sums.T / np.maximum(of_window, 1e-9)) @ sums
+        return np.asarray(self.features.T @ weighted - profiled, dtype=np.float64)
+
+    def dispersion(self, b: Floats) -> float:
+        """Pearson's, of single customers; those of whom next to nothing is expected are kept from deciding it."""
+        mean = self.mean(self.features @ b)
+        return max(1.0, float(np.mean((self.came - mean) ** 2 / np.maximum(mean, 0.02))))
+
+    def solve(self, prior: Floats, deviation: float, dispersion: float, start: Floats) -> Floats:
+        """Coefficients by Newton's method, with a normal prior; the curvature is computed anew where a step is long."""
+        b, moved, precision = start, np.inf, deviation**-2
+        for _ in range(20):
+            mean = self.mean(self.features @ b)
+            gradient = self.features.T @ (self.came - mean) / dispersion - precision * (b - prior)
+            if moved > _NEARBY:
+                curvature = self.curvature(mean) / dispersion + precision * np.eye(len(b))
+            step = np.linalg.solve(curvature, gradient)
+            step *= min(1.0, 0.7 / max(float(np.abs(step).max()), 1e-12))
+            b, moved = b + step, float(np.abs(step).max())
+            if moved < _SETTLED:
+                break
+        return b
+
+
+@dataclass(frozen=True, eq=False)
+class _Designs:
+    """The design of each piece that was over for some rows, and all of them as one."""
+
+    of_piece: Mapping[int, _Design]
+    pooled: _Design
+
+    def rows(self, chosen: NDArray[np.bool_]) -> _Designs:
+        """Some of the pooled rows."""
+        places = np.split(chosen, np.cumsum([len(design.came) for design in self.of_piece.values()])[:-1])
+        parts = {piece: design.rows(of) for (piece, design), of in zip(self.of_piece.items(), places, strict=True)}
+        return _Designs({piece: part for piece, part in parts.items() if len(part.came)}, self.pooled.rows(chosen))
 
     @property
-    def columns(self) -> Sequence[Any]:
-        return self.features, self.came, self.expected, self.window
+    def overlap(self) -> Mapping[int, float]:
+        """How many windows share a day of each piece: for so many times less their rows count."""
+        lengths = {piece: PIECES_DAYS[piece] - (0, *PIECES_DAYS)[piece] for piece in self.of_piece}
+        return {piece: max(1.0, days / STEP_DAYS) for piece, days in lengths.items()}
 
-    def _sums(self, values: Floats) -> Floats:
-        return np.bincount(self.window, weights=values, minlength=int(self.window.max()) + 1).astype(np.float64)
 
-    def mean(self, b: Floats) -> Floats:
-        """Expected purchases, each window at the level that came in it; half a purchase keeps an empty one finite."""
-        raw = self.expected * np.exp(np.clip(self.features @ b, -4.0, 4.0))
-        level = (self._sums(self.came) + 0.5) / (self._sums(raw) + 0.5)
-        return np.asarray(raw * level[self.window], dtype=np.float64)
+def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
+    common = features.common(rows.customers)
+    each = features.of_pieces(rows.customers, rows.alive, rows.expected, rows.days)
+    customer = rows.customers["customer_id"].rank("dense").to_numpy().astype(np.int64)
+    over = {piece: np.flatnonzero(rows.is_over(piece)) for piece in rows.pieces}
+    ends = np.cumsum([0, *map(len, over.values())])
+    width = common.shape[1]
+    matrix = np.empty((ends[-1], width + each.shape[2]))
+    windows = int(rows.window.max()) + 1
+    for (piece, of), first, end in zip(over.items(), ends[:-1], ends[1:], strict=True):
+        matrix[first:end, :width], matrix[first:end, width:] = common[of], each[of, piece]
+    pooled = _Design(
+        matrix,
+        came=np.concatenate([rows.came[of, piece] for piece, of in over.items()]),
+        expected=np.concatenate([np.maximum(rows.expected[of, piece], 1e-9) for piece, of in over.items()]),
+        window=np.concatenate([rows.window[of] + piece * windows for piece, of in over.items()]),
+        customer=np.concatenate([customer[of] for of in over.values()]),
+    )
+    bounds = zip(over, ends[:-1], ends[1:], strict=True)
+    views = {piece: slice(first, end) for piece, first, end in bounds}
+    return _Designs({piece: pooled.rows(of) for piece, of in views.items()}, pooled)
 
-    def solve(
-        self, prior: Floats, precision: Floats, dispersion: float, start: Floats | None = None
-    ) -> tuple[Floats, Floats]:
-        """Coefficients by Newton's method, and the means; the levels are profiled out."""
-        b = prior.copy() if start is None else start.copy()
-        order = np.argsort(self.window, kind="stable")
-        firsts = np.flatnonzero(np.diff(self.window[order], prepend=-1))
-        sorted_features = self.features[order]
-        for _ in range(20):
-            mean = self.mean(b)
-            gradient = self.features.T @ (self.came - mean) / dispersion - precision * (b - prior)
-            weights = mean[order]
-            sums = np.add.reduceat(sorted_features * weights[:, None], firsts, axis=0)
-            of_window = np.add.reduceat(weights, firsts)
-            curvature = (sorted_features.T * weights) @ sorted_features - (sums.T / np.maximum(of_window, 1e-9)) @ sums
-            step = np.linalg.solve(curvature / dispersion + np.diag(precision), gradient)
-            step *= min(1.0, 0.7 / max(float(np.abs(step).max()), 1e-12))
-            b = b + step
-            if np.abs(step).max() < _SETTLED:
-                break
-        return b, self.mean(b)
+
+@dataclass(frozen=True, eq=False)
+class _Ridges:
+    """Coefficients that all pieces share, those of each, and the dispersion of purchases."""
+
+    shared: Floats
+    of_piece: Mapping[int, Floats]
+    dispersion: float
+
+    @classmethod
+    def of(cls, designs: _Designs, near: _Ridges | None = None) -> _Ridges:
+        """Poisson ridges with the process as offset and a level per window.
+
+        Coefficients common to all pieces first; each piece then may deviate from them a little. The penalty is that of
+        a normal prior, and purchases count less for their dispersion and for the overlap of windows. `near`: of rows
+        that are much like these, where to begin.
+        """
+        pooled, overlap = designs.pooled, designs.overlap
+        none, together = np.zeros(pooled.features.shape[1]), float(np.mean(list(overlap.values())))
+        rough = near.shared if near else pooled.solve(none, _POOLED_SD, together, none)
+        dispersion = pooled.dispersion(rough) * together
+        shared = pooled.solve(none, _POOLED_SD, dispersion, rough)
+        of_piece = {}
+        for piece, design in designs.of_piece.items():
+            own = design.dispersion(shared) * overlap[piece]
+            of_piece[piece] = design.solve(shared, _PIECE_SD, own, near.of_piece[piece] if near else shared)
+        return cls(shared, of_piece, dispersion)
+
+
+def _trusted_share(designs: _Designs, near: _Ridges) -> float:
+    """The share of the ridges' log factors at which the loss of judging customers is least, over all turns."""
+    turns = designs.pooled.customer % _TURNS
+    losses = np.zeros(len(_SHARES))
+    for turn in range(_TURNS):
+        teach, judge = designs.rows(turns != turn), designs.rows(turns == turn)
+        if not teach.of_piece or not judge.of_piece:
+            return 0.0
+        taught = _Ridges.of(teach, near)
+        for piece, design in judge.of_piece.items():
+            logs = np.clip(design.features @ taught.of_piece.get(piece, taught.shared), *LOG_LIMITS)
+            means = [design.mean(share * logs) for share in _SHARES]
+            losses += [np.sum(mean - design.came * np.log(mean)) / judge.overlap[piece] for mean in means]
+    return _SHARES[int(np.argmin(losses))]

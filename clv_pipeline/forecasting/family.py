@@ -90,9 +90,8 @@ class FittedFamily:
             customers,
             self.cutoff,
             asked.tolist(),
-            reactivation=self.reactivation,
-            annual_discount_rate=annual_discount_rate,
-        )
+            annual_discount_rate,
+        ).reactivated(self.reactivation)
         piece = np.searchsorted(PIECES_DAYS, asked, side="left")
         factors = self._factors(customers, ahead, np.searchsorted(asked, PIECES_DAYS))
         of_days = factors[:, np.minimum(piece, factors.shape[1] - 1)]
@@ -225,7 +224,7 @@ def _levels(ground: Ground, process: ProcessFit, correction: Correction, reactiv
     current = ground.training.current_customers
     if current.is_empty():
         return np.zeros(len(PIECES_DAYS)), "total_by_process"
-    ahead = look_ahead(process, ground.clock, current, ground.cutoff, PIECES_DAYS, reactivation=reactivation)
+    ahead = look_ahead(process, ground.clock, current, ground.cutoff, PIECES_DAYS).reactivated(reactivation)
     expected = np.diff(ahead.purchases, axis=1, prepend=0.0)
     clock_days = np.diff(ahead.clock, prepend=0.0)
     factors = np.exp(correction.log_factors(current, ahead.alive, expected, clock_days))

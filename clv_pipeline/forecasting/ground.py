@@ -79,13 +79,20 @@ class Ground:
 
     def totals(self, days: Sequence[int]) -> Floats:
         """Purchase days of all known customers by each of these days after the cutoff, from the cohort table."""
-        return np.array([self.cohorts.purchases(day) for day in days])
+
+        def read() -> Floats:
+            return np.array([self.cohorts.purchases(day) for day in days])
+
+        found: Floats = self.once(("totals", tuple(days)), read)
+        return found
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Keep numerical libraries to one thread: no sum depends on the machine, no thread waits for a busy core."""
-    # Only a thread pool that is loaded can be limited; this loads OpenMP before the first fit imports the rest.
-    import sklearn.utils  # noqa: F401
+    """Keep numerical libraries to one thread: no sum depends on the machine, no thread waits for a busy core.
+
+    Only a thread pool that is loaded can be limited: who uses another library than numpy and scipy imports it first.
+    """
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(limits=1)

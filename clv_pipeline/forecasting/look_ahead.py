@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,31 @@ _ALMOST_ONE = 1.0 - 1e-12
 class Ahead:
     """What the process alone says of n customers at k ascending days after the cutoff.
 
-    `alive`: shape (n,). Of shape (n, k): `purchases`, expected; `discounted`, the same with each day's purchases at
-    their present value; `hazard`, -log P(no purchase | alive). Of shape (k,): `clock`, days of the clock by then;
-    `discounted_days`, days of the calendar at their present value.
+    `alive`: shape (n,). Of shape (n, k), if alive: `purchases_if_alive`, expected; `discounted_if_alive`, the same with
+    each day's purchases at their present value; `hazard`, -log P(no purchase). Of shape (k,): `clock`, days of the
+    clock by then; `discounted_days`, days of the calendar at their present value.
     """
 
     alive: Floats
-    purchases: Floats
-    discounted: Floats
+    purchases_if_alive: Floats
+    discounted_if_alive: Floats
     hazard: Floats
     clock: Floats
     discounted_days: Floats
+
+    @cached_property
+    def purchases(self) -> Floats:
+        """Expected purchases, shape (n, k)."""
+        return np.asarray(self.alive[:, None] * self.purchases_if_alive, dtype=np.float64)
+
+    @cached_property
+    def discounted(self) -> Floats:
+        """Expected purchases at their present value, shape (n, k)."""
+        return np.asarray(self.alive[:, None] * self.discounted_if_alive, dtype=np.float64)
+
+    def reactivated(self, share: float) -> Ahead:
+        """The same where this share of those given up is still there."""
+        return replace(self, alive=self.alive + share * (1.0 - self.alive))
 
 
 def look_ahead(
@@ -48,19 +63,16 @@ def look_ahead(
     customers: pl.DataFrame,
     cutoff: int,
     days: Sequence[int],
-    *,
-    reactivation: float,
     annual_discount_rate: float = 0.0,
 ) -> Ahead:
-    """Read the process at these ascending days; `reactivation`: share of those given up who are still there.
+    """Read the process at these ascending days.
 
     Histories that are alike to the process are looked at once. Discounting splits time at NODES_DAYS, within which
     money flows evenly.
     """
     x, t_x, T = clocked(clock, customers, cutoff)
     first, row = distinct(x, floats(customers, "recency_days"), floats(customers, "tenure_days"))
-    alive = fit.alive(x[first], t_x[first], T[first])
-    alive = (alive + reactivation * (1.0 - alive))[row]
+    alive = fit.alive(x[first], t_x[first], T[first])[row]
     if not fit.process.remembers_last:
         first, row = distinct(x, floats(customers, "tenure_days"))
     nodes = np.unique([*days, *(node for node in NODES_DAYS if annual_discount_rate > 0.0 and node < max(days))])
@@ -72,8 +84,7 @@ def look_ahead(
     present = present_values(np.array(NODES_DAYS, dtype=np.float64), annual_discount_rate)[stretch]
     discounted = np.cumsum(np.diff(expected, axis=1, prepend=0.0) * present, axis=1)[:, wanted]
     discounted_days = np.cumsum(np.diff(nodes, prepend=0.0) * present)[wanted]
-    expected = alive[:, None] * expected[:, wanted][row]
-    return Ahead(alive, expected, alive[:, None] * discounted[row], hazard[row], passed[wanted], discounted_days)
+    return Ahead(alive, expected[:, wanted][row], discounted[row], hazard[row], passed[wanted], discounted_days)
 
 
 def distinct(*columns: Floats) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
 from clv_pipeline.forecasting.correction import Correction, PieceRows
 from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.ground import Ground
-from clv_pipeline.forecasting.look_ahead import look_ahead
+from clv_pipeline.forecasting.look_ahead import Ahead, look_ahead
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.season import ordinal
 from clv_pipeline.forecasting.value import ValueModel
@@ -45,12 +45,11 @@ class Seen:
         if windows.is_empty():
             return cls(None, np.empty((0, len(PIECES_DAYS))), 0.0)
         parts = windows.sort("cutoff", "customer_id").partition_by("cutoff", maintain_order=True)
-        rates = [_given_up(ground, process, part) for part in parts]
-        reactivation = _reactivation(rates)
-        ahead = [
-            look_ahead(process, ground.clock, part, ordinal(part["cutoff"][0]), PIECES_DAYS, reactivation=reactivation)
-            for part in parts
+        if_given_up = [
+            look_ahead(process, ground.clock, part, ordinal(part["cutoff"][0]), PIECES_DAYS) for part in parts
         ]
+        reactivation = _reactivation([_given_up(*seen) for seen in zip(parts, if_given_up, strict=True)])
+        ahead = [one.reactivated(reactivation) for one in if_given_up]
         customers = pl.concat(parts)
         by_day = np.column_stack([floats(customers, f"actual_purchases_{days}") for days in PIECES_DAYS])
         rows = PieceRows(
@@ -158,14 +157,12 @@ def _fit_hazard(hazard: Floats, alive: Floats, bought: Any) -> tuple[float, floa
     return float(found.x[0]), float(found.x[1])
 
 
-def _given_up(ground: Ground, process: ProcessFit, window: pl.DataFrame) -> tuple[float, float]:
+def _given_up(window: pl.DataFrame, ahead: Ahead) -> tuple[float, float]:
     """Of the fifth of whom least is expected within the first piece: purchases beyond what the process expects, and
     what it would expect of the part of them that it has given up, were they alive."""
-    cutoff = ordinal(window["cutoff"][0])
-    ahead = look_ahead(process, ground.clock, window, cutoff, PIECES_DAYS[:1], reactivation=0.0)
     expected = ahead.purchases[:, 0]
     quiet = expected <= np.quantile(expected, 0.2)
-    if_alive = expected[quiet] / np.maximum(ahead.alive[quiet], 1e-6)
+    if_alive = ahead.purchases_if_alive[quiet, 0]
     came = floats(window, f"actual_purchases_{PIECES_DAYS[0]}")[quiet]
     return float(came.sum() - expected[quiet].sum()), float(np.sum((1.0 - ahead.alive[quiet]) * if_alive))
 

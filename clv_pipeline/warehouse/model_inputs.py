@@ -41,7 +41,7 @@ SPEND_SAMPLE = 100_000
 WINDOW_CUTOFFS = 13
 """Earlier cutoffs that models learn what came from at most, the latest ones: a year of them, and the one before."""
 
-WINDOW_ROWS = 40_000
+WINDOW_ROWS = 30_000
 """Customers that models learn what came from at most, at all these cutoffs together."""
 
 CURRENT_SAMPLE = 50_000

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, Backtest, backtest, plan_windows
+from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA
 from clv_pipeline.evaluation.metrics import evaluate
 from clv_pipeline.forecasting.baselines import FittedBaseline, OwnRate
 from clv_pipeline.forecasting.ground import Ground
@@ -167,7 +168,9 @@ PLAN = plan_windows(CUTOFF - timedelta(days=HISTORY_DAYS), CUTOFF, [30, 90, 365]
 OLDEST, MIDDLE, LATEST = (CUTOFF - timedelta(days=age) for age in (390, 90, 30))
 
 
-def run(days: PurchaseDays, plan: pl.DataFrame, models: Sequence[str]) -> Backtest:
+def run(
+    days: PurchaseDays, plan: pl.DataFrame, models: Sequence[str], explained: Sequence[tuple[date, int]] = ()
+) -> Backtest:
     """The backtest of models on frames as the warehouse would hand them over."""
     return backtest(
         models_of(models),
@@ -175,12 +178,13 @@ def run(days: PurchaseDays, plan: pl.DataFrame, models: Sequence[str]) -> Backte
         training_for=lambda cutoff: days.training(cutoff, most_windows=5),
         customers_for=days.customers,
         outcomes_for=days.outcomes,
+        explained=explained,
     )
 
 
 @pytest.fixture(scope="module")
 def result() -> Backtest:
-    return run(DAYS, PLAN, TRIED)
+    return run(DAYS, PLAN, TRIED, [(LATEST, 30), (MIDDLE, 90)])
 
 
 def test_the_plan_of_these_tests_has_windows_of_several_horizons_from_one_cutoff() -> None:
@@ -234,6 +238,19 @@ def test_forecasts_of_a_cutoff_are_readings_of_one_path(result: Backtest) -> Non
     assert of_model.filter(pl.col("p_purchase") > pl.min_horizontal("expected_purchases", "p_alive") + 1e-9).is_empty()
     alive = of_model.group_by("cutoff", "customer_id").agg(pl.col("p_alive").n_unique())
     assert alive["p_alive"].max() == 1
+
+
+def test_drivers_of_every_family_are_measured_on_the_windows_that_are_asked_for(result: Backtest) -> None:
+    assert result.drivers.schema == DRIVERS_SCHEMA
+    measured = result.drivers.select("cutoff", "horizon_days", "model").unique()
+    asked, families = ((LATEST, 30), (MIDDLE, 90)), ("hybrid", "pareto_nbd")
+    assert set(measured.rows()) == {(*window, model) for window in asked for model in families}
+
+
+def test_drivers_of_rules_are_measured_where_no_family_is_configured() -> None:
+    plan = PLAN.filter(pl.col("cutoff") == LATEST)
+    assert set(run(DAYS, plan, ["own_rate"], [(LATEST, 30)]).drivers["model"]) == {"own_rate"}
+    assert run(DAYS, plan, ["own_rate"]).drivers.is_empty()
 
 
 def test_nothing_after_a_cutoff_changes_a_forecast_of_it(result: Backtest) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.evaluation import drivers
-from clv_pipeline.evaluation.backtest import plan_windows
 from clv_pipeline.evaluation.drivers import (
     COEFFICIENTS_SCHEMA,
     DRIVERS_SCHEMA,
-    find_drivers,
     linear_coefficients,
     permutation_importance,
 )
@@ -350,57 +348,6 @@ def test_rules_that_repeat_a_window_owe_their_forecasts_to_it(shop: PurchaseDays
         moved = table.filter(pl.col("direction") != "none")
         assert set(moved["feature"]) == {fact, "spend_per_purchase"}
         assert set(moved["direction"]) == {"up"}
-
-
-class Spy:
-    """A model that notes as of when it was fitted."""
-
-    name: ClassVar[str] = "rule"
-    is_baseline: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self.fits: list[date] = []
-
-    def fit(self, ground: Ground) -> Rule:
-        self.fits.append(ground.training.cutoff)
-        return Rule(column("revenue"), ground.training.cutoff)
-
-
-def test_the_champion_is_fitted_once_per_cutoff_as_of_the_latest_windows_and_never_later(shop: PurchaseDays) -> None:
-    as_of = CUTOFF + timedelta(days=30)
-    windows = plan_windows(CUTOFF - timedelta(days=600), as_of, [30, 170, 180, 365], 2)
-    spy = Spy()
-    asked: list[tuple[date, list[int]]] = []
-
-    def customers_for(cutoff: date, horizons: Sequence[int]) -> pl.DataFrame:
-        asked.append((cutoff, list(horizons)))
-        return shop.customers(cutoff, horizons)
-
-    table = find_drivers(
-        spy,
-        windows,
-        training_for=lambda cutoff: shop.training(cutoff, 1),
-        customers_for=customers_for,
-        outcomes_for=shop.outcomes,
-    )
-    latest = {horizon: as_of - timedelta(days=age) for horizon, age in ((30, 30), (170, 180), (180, 180), (365, 390))}
-    assert sorted(spy.fits) == sorted(set(latest.values()))
-    assert sorted(asked) == [(latest[180], [170, 180]), (latest[30], [30])]
-    # The rule cannot forecast a year.
-    found = table.select("horizon_days", "cutoff").unique().sort("horizon_days").rows()
-    assert found == [(horizon, cutoff) for horizon, cutoff in latest.items() if horizon != 365]
-    for of_horizon in table.partition_by("horizon_days"):
-        assert of_horizon["importance"].is_sorted(descending=True)
-
-
-def test_without_a_backtest_window_there_are_no_drivers() -> None:
-    windows = plan_windows(CUTOFF, CUTOFF, [30], 2)
-
-    def never(*_: object) -> Any:
-        raise AssertionError
-
-    table = find_drivers(Spy(), windows, training_for=never, customers_for=never, outcomes_for=never)
-    assert table.equals(pl.DataFrame(schema=DRIVERS_SCHEMA))
 
 
 def test_coefficients_are_those_of_the_latest_fits() -> None:

@@ -86,7 +86,7 @@ def test_a_piece_that_no_window_has_seen_takes_less_of_the_last_one_that_was() -
 
 
 def test_a_factor_has_limits() -> None:
-    wild = LinearCorrection(LEARNED.features, 100.0 * LEARNED.coefficients, 1.0)
+    wild = replace(LEARNED, coefficients=100.0 * LEARNED.coefficients)
     logs = log_factors(wild)
     assert (logs.min(), logs.max()) == LOG_LIMITS
 

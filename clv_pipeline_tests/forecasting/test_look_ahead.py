@@ -36,7 +36,7 @@ def ahead(
     clock: Clock = CALENDAR,
     reactivation: float = 0.0,
 ) -> Ahead:
-    return look_ahead(fit, clock, customers, NOW, days, reactivation=reactivation, annual_discount_rate=rate)
+    return look_ahead(fit, clock, customers, NOW, days, rate).reactivated(reactivation)
 
 
 @every_process

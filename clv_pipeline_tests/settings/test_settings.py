@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     }
     assert settings.models == [
         *("own_rate", "last_window", "same_window_last_year", "hiatus"),
-        *("bg_nbd", "pareto_nbd", "hybrid"),
+        *("pareto_nbd", "hybrid"),
     ]
     assert settings.backtest.model_dump() == {"origins": 13, "cutoffs": None}
     assert settings.extensions.models == []

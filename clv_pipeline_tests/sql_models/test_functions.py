@@ -6,6 +6,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from clv_pipeline.assets.forecasting import READINGS
 from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.sql_models.functions import PROVEN, functions_of
 from clv_pipeline.sql_models.loader import DIALECT
@@ -23,6 +24,13 @@ def test_every_proven_function_is_used_and_no_other() -> None:
     used = {name for query in queries for name in functions_of(query, DIALECT)}
     # Samples are drawn by the md5 of customers (warehouse/model_inputs.py).
     assert used | {"md5"} == PROVEN
+
+
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+def test_what_is_read_of_scored_paths_uses_proven_functions_only(reading: str) -> None:
+    query = sqlglot.parse_one(reading.format(scored="scored"), read=DIALECT)
+    assert isinstance(query, exp.Query)
+    assert functions_of(query, DIALECT) <= PROVEN
 
 
 @pytest.mark.parametrize(
