@@ -20,8 +20,8 @@ from benchmarks.commands import in_new_folder, measure_once
 from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.assets.gating import stage_gate_inputs
 from clv_pipeline.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, TableModel, load_models
 from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from clv_pipeline.alert_settings import Alerts, Email
+from clv_pipeline.config.alerts import Alerts, Email
 
 TIMEOUT_SECONDS = 10
 """For each step of talking to a receiver."""

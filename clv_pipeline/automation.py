@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from clv_pipeline.assets.serving import EVALUATION
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
 _log = logging.getLogger(__name__)

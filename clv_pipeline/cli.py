@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from clv_pipeline.config_file import ConfigError
+from clv_pipeline.config.config_file import ConfigError
 
 
 @click.group()
@@ -59,9 +59,9 @@ def _from_folder(file: str, folder: Path) -> str:
 @click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.runner import notices
-    from clv_pipeline.settings import Settings
     from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.config_text import survey_text
     from clv_pipeline.sources.inspect import survey
@@ -94,9 +94,9 @@ _wait = click.option(
 @_wait
 def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import notices, publication_summary, run_nightly
-    from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
@@ -121,8 +121,8 @@ def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: 
 @_wait
 def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.runner import audit_live_tables
-    from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
@@ -137,8 +137,8 @@ def audit(wait_minutes: float) -> None:
 @click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
 def publish(version: str | None) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.runner import serve_version, version_lines
-    from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import PublicationError, WarehouseBusyError
 
     try:
@@ -155,8 +155,8 @@ def publish(version: str | None) -> None:
 @click.option("--horizon", type=int, help="In days; by default the longest one.")
 def explain(customer_id: str, horizon: int | None) -> None:
     """Explain the published forecast of CUSTOMER_ID: its factors, its rank, and what moves it."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.explain import ExplanationError, explain
-    from clv_pipeline.settings import Settings
 
     try:
         lines = explain(Settings.load(), customer_id, horizon)
@@ -176,8 +176,8 @@ def export(
     segment: str | None, top: int | None, columns: str | None, horizon: int | None, out: Path, force: bool
 ) -> None:
     """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export
-    from clv_pipeline.settings import Settings
 
     if segment is None and top is None:
         _stop("name a segment, or say how many customers with --top N")
@@ -200,9 +200,9 @@ def export(
 @click.argument("customer_ids", nargs=-1, required=True)
 def forget(customer_ids: tuple[str, ...]) -> None:
     """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
+    from clv_pipeline.config.settings import Settings
     from clv_pipeline.forget import NOT_ERASED, ForgetError, forget
     from clv_pipeline.privacy import RegisterError
-    from clv_pipeline.settings import Settings
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:

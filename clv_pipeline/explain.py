@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.settings import PSEUDONYM_KEY, Settings
+from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 
 if TYPE_CHECKING:
     import duckdb

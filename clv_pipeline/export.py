@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.sql_text import quote_identifier, quote_literal
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.file_modes import private_files
-from clv_pipeline.settings import Settings
 
 _CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
 

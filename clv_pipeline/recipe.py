@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 
 _PACKAGE = Path(__file__).parent
 _SQL = _PACKAGE.parent / "dbt_like_sql"

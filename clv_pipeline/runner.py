@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -36,7 +36,7 @@ def notices(settings: Settings) -> list[str]:
     Of defaults it is told for as long as a version is kept that was published before they changed, so that whoever
     comes from there is told in time, and whoever starts now is not.
     """
-    from clv_pipeline.earlier_settings import NEW_SINCE, changed_defaults
+    from clv_pipeline.config.earlier import NEW_SINCE, changed_defaults
     from clv_pipeline.warehouse.kept_versions import kept_versions
 
     changed = changed_defaults(settings) if settings.config_file is not None else []

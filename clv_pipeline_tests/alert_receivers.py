@@ -10,7 +10,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from clv_pipeline.alert_settings import Email
+from clv_pipeline.config.alerts import Email
 
 
 class Webhook:

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
 from clv_pipeline_tests.faults.record import Injected

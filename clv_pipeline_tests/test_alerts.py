@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from clv_pipeline.alert_settings import Alerts
 from clv_pipeline.alerts import (
     Alert,
     AlertError,
@@ -16,6 +15,7 @@ from clv_pipeline.alerts import (
     send_webhook,
     without_contents,
 )
+from clv_pipeline.config.alerts import Alerts
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook, free_port
 
 ALERT = Alert(

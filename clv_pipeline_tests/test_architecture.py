@@ -20,7 +20,7 @@ ALLOWED = {
     "contracts": {"contracts"},
     "sql_models": {"sql_models", "contracts"},
     "quality": {"quality", "contracts", "sql_text"},
-    "sources": {"sources", "connections", "source_settings", "settings", "config_file", "sql_text"},
+    "sources": {"sources", "connections", "config", "sql_text"},
     "warehouse": {
         *("warehouse", "connections", "file_modes", "keyed_hash", "sql_text"),
         *("quality", "contracts", "forecasting", "sql_models"),

@@ -19,8 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from clv_pipeline.cli import main
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export, guarded
-from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench

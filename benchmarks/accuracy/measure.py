@@ -25,10 +25,10 @@ from benchmarks.accuracy.history import Floats, History
 from benchmarks.accuracy.peers import Peer, peers_with
 from benchmarks.accuracy.rules import RULES, Forecast
 from benchmarks.accuracy.shops import Shop
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.evaluation.scores import SCORERS, Outcome
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.runner import run_nightly
-from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
 METRICS = (

@@ -85,7 +85,7 @@ class RealShop:
 
 
 def _cdnow(_: Mapping[str, Path], __: Path) -> Mapping[str, Any]:
-    embedded = resources.files("clv_pipeline").joinpath("default_clv.yaml").read_text(encoding="utf-8")
+    embedded = resources.files("clv_pipeline.config").joinpath("default_clv.yaml").read_text(encoding="utf-8")
     settings: Mapping[str, Any] = yaml.safe_load(embedded)
     return settings
 

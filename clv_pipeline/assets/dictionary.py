@@ -6,8 +6,8 @@ Run: python -m clv_pipeline.assets.dictionary (`make dictionary`) writes docs/DA
 from pathlib import Path
 
 from clv_pipeline.assets import Pipeline, all_assets
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.data_dictionary import DictionaryEntry, as_markdown, dictionary_entries
-from clv_pipeline.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "DATA_DICTIONARY.md"
 

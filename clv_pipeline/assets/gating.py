@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.config.settings import Gates
 from clv_pipeline.contracts import Contract
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Gates
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:

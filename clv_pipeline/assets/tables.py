@@ -12,13 +12,13 @@ from typing import Any, Self
 import dagster as dg
 import duckdb
 
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.privacy import RegisterError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError, readable_folders
 from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
 from clv_pipeline.warehouse import (

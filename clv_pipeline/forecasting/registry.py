@@ -21,7 +21,7 @@ from clv_pipeline.forecasting.families import FAMILIES
 from clv_pipeline.forecasting.protocol import Model
 
 if TYPE_CHECKING:
-    from clv_pipeline.settings import Extensions
+    from clv_pipeline.config.settings import Extensions
 
 _OURS: tuple[type[Model], ...] = (*BASELINES, *FAMILIES)
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from clv_pipeline.source_settings import TableSource
+from clv_pipeline.config.source import TableSource
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_strays
 

@@ -6,7 +6,7 @@ Here belongs wording only; what it says is found out in `inspect`.
 import json
 from collections.abc import Sequence
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from clv_pipeline.source_settings import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.sources.errors import SourceError, first_line, shape
 from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import duckdb
 
-from clv_pipeline.config_file import SECRET_PARAMETER, without_credentials
+from clv_pipeline.config.config_file import SECRET_PARAMETER, without_credentials
 from clv_pipeline.connections import open_read_only
 from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.tables import Column, RawTable

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.source_settings import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import Changes, LoadedFile, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold

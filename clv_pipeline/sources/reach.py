@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clv_pipeline.source_settings import Source, TableSource
+from clv_pipeline.config.source import Source, TableSource
 from clv_pipeline.sources.errors import SourceError
 
 if TYPE_CHECKING:

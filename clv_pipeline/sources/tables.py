@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from clv_pipeline.source_settings import TableSource
+from clv_pipeline.config.source import TableSource
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack

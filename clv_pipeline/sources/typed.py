@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from clv_pipeline.source_settings import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.sources.conventions import Conventions, instant_of, is_plausible, used
 from clv_pipeline.sources.numerals import BARE, NEGATIVE, SIGNED, around
 from clv_pipeline.sources.tables import Column, RawTable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fastexcel
 
-from clv_pipeline.source_settings import TableSource
+from clv_pipeline.config.source import TableSource
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, first_line, nearest, one_error
 from clv_pipeline.sources.prepare import refuse_zip_bomb

@@ -16,7 +16,7 @@ import yaml
 from clv_pipeline.contracts import Contract
 from clv_pipeline.sql_models import load_models
 
-DEFAULT = Path(__file__).parents[2] / "clv_pipeline" / "default_clv.yaml"
+DEFAULT = Path(__file__).parents[2] / "clv_pipeline" / "config" / "default_clv.yaml"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pytest
 from duckdb import connect
 
 from clv_pipeline.assets.tables import WRITER_POOL
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.monitoring import fail_dead_runs
-from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.service import LOCATION, Service, eventually
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook

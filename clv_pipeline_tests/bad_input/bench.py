@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from clv_pipeline.assets.ingestion import parameter_frame, source_file_frame
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources import load_records
 from clv_pipeline.sql_models import SqlModel
 from clv_pipeline_tests.sql.harness import models

@@ -17,7 +17,7 @@ from benchmarks.accuracy import DOCUMENT, document, measure, peers, rules, shops
 from benchmarks.accuracy.history import History
 from benchmarks.accuracy.measure import CELLS, FIGURES_SCHEMA, SERVED, Measured
 from benchmarks.generated_blocks import replace_block
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.simulation.seeded import SEEDED_SHOPS
 
 TEXT = "before\n<!-- one -->\n<!-- end -->\nbetween\n<!-- two -->\nold\nlines\n<!-- end -->\nafter\n"

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.forecasting.families import FAMILIES, Hybrid, ParetoNbdPath
 from clv_pipeline.forecasting.family import Family, FittedFamily, first_passing
 from clv_pipeline.forecasting.frames import Floats
@@ -22,7 +23,6 @@ from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.registry import models_of
-from clv_pipeline.settings import Settings
 from clv_pipeline.simulation.seeded import Buyers, SeededShop
 from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop
 from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays

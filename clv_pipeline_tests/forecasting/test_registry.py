@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clv_pipeline.config.settings import Extensions, Settings
 from clv_pipeline.forecasting.registry import (
     MODELS,
     check_models,
@@ -16,7 +17,6 @@ from clv_pipeline.forecasting.registry import (
     models_of,
 )
 from clv_pipeline.recipe import recipe
-from clv_pipeline.settings import Extensions, Settings
 
 MINE = """
 from my_package.helpers import Helper

@@ -14,7 +14,7 @@ from benchmarks.generate import generate
 from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 

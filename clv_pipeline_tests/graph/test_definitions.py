@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 from sqlglot import exp, parse_one
 
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.definitions import build_defs
-from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import SqlModel, load_models
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def test_models_that_are_not_known_are_refused_before_anything_runs() -> None:
 def test_loading_the_code_location_is_cheap_and_opens_nothing(tmp_path: Path) -> None:
     script = (
         "import json, sys, time;"
-        "from clv_pipeline.definitions import build_defs; from clv_pipeline.settings import Settings;"
+        "from clv_pipeline.definitions import build_defs; from clv_pipeline.config.settings import Settings;"
         "build_defs(Settings.load()).get_repository_def();"
         "heavy = {'great_expectations', 'sklearn', 'lifetimes', 'pandas', 'altair', 'scipy'} & set(sys.modules);"
         "print(json.dumps([time.process_time(), sorted(heavy)]))"

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.pipeline import COLUMNS, STEPS, night, settings_for
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError
 from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Admission, Session, Warehouse

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.automation import review_is_due
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.sql_models import load_models
 
 

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from clv_pipeline.assets import Pipeline
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.connections import open_read_only, open_scratch
-from clv_pipeline.settings import Settings
 from clv_pipeline.sources import SourceError, list_files
 from clv_pipeline_tests.sources.shop_files import load, transactions, write
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import duckdb
 
-from clv_pipeline.settings import Settings, TransactionSource
+from clv_pipeline.config.settings import Settings, TransactionSource
 from clv_pipeline.sources import LoadedFile, load_records
 
 AMOUNT_COLUMNS = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}

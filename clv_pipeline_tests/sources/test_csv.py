@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.sources import SourceError, load_records
 from clv_pipeline.sources.typed import target_columns
 from clv_pipeline.sql_text import quote_identifier

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from clv_pipeline.settings import ConfigError, Settings
-from clv_pipeline.source_settings import TransactionSource
+from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.sources import Load, LoadedFile, SourceError, load_changes
 
 COLUMNS = {"customer_id": "who", "ordered_at": "at", "amount": "paid"}

@@ -12,8 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from clv_pipeline.settings import Settings
-from clv_pipeline.source_settings import CustomerSource, EventSource, TableSource
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.config.source import CustomerSource, EventSource, TableSource
 from clv_pipeline.sources import LoadedFile, SourceError, create_table, load_records
 from clv_pipeline_tests.sources.shop_files import ExcelDate, write, write_xlsx
 

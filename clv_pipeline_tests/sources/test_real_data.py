@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.settings import Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources import load_records
 
 ROOT = Path(__file__).parents[2]

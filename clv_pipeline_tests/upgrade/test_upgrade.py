@@ -18,10 +18,10 @@ import polars as pl
 import pytest
 
 from clv_pipeline.automation import review_is_due
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.connections import open_read_only
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.runner import Outcome, notices, run_nightly
-from clv_pipeline.settings import Settings
 from clv_pipeline.warehouse.kept_versions import kept_versions
 
 HERE = Path(__file__).parent

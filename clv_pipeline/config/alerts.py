@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from clv_pipeline.source_settings import Block
+from clv_pipeline.config.source import Block
 
 SECRETS = (("alerts", "webhook"), ("alerts", "email", "password"))
 """Keys whose value must come from the environment."""

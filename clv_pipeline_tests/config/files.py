@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clv_pipeline.settings import ConfigError, Settings
+from clv_pipeline.config.settings import ConfigError, Settings
 
 MINIMAL = """
 source:

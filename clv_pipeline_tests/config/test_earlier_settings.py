@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from clv_pipeline.cli import main
-from clv_pipeline.earlier_settings import NEW_SINCE
+from clv_pipeline.config.earlier import NEW_SINCE
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.runner import notices
-from clv_pipeline.settings import Settings
 from clv_pipeline.sql_models import load_models
-from clv_pipeline_tests.settings.files import MINIMAL, error_of, load, with_block
+from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 
 @pytest.mark.parametrize(("folds", "origins"), [(3, 13), (1, 13), (20, 20)])

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.settings import ConfigError, Settings
-from clv_pipeline_tests.settings.files import MINIMAL, error_of, load, with_block
+from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 
 def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_settings_do_not_change(tmp_path: Path) -> None:
 
 def test_importing_settings_loads_nothing_heavy() -> None:
     code = (
-        "import sys, clv_pipeline.settings as s; s.Settings.load(); "
+        "import sys, clv_pipeline.config.settings as s; s.Settings.load(); "
         "print([m for m in ('dagster', 'pandas', 'polars', 'duckdb', 'numpy', 'lifetimes') if m in sys.modules])"
     )
     done = subprocess.run(

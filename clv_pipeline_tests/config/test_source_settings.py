@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clv_pipeline_tests.settings.files import MINIMAL, error_of, load
+from clv_pipeline_tests.config.files import MINIMAL, error_of, load
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from clv_pipeline.alert_settings import SECRETS, Alerts
-from clv_pipeline.config_file import (
+from clv_pipeline.config.alerts import SECRETS, Alerts
+from clv_pipeline.config.config_file import (
     ConfigError,
     expand_variables,
     explain,
@@ -28,9 +28,9 @@ from clv_pipeline.config_file import (
     refuse_passwords_in_urls,
     without_credentials,
 )
-from clv_pipeline.earlier_settings import as_called_today
+from clv_pipeline.config.earlier import as_called_today
+from clv_pipeline.config.source import Block, FileFormat, Source, TransactionSource
 from clv_pipeline.keyed_hash import KeyedHash
-from clv_pipeline.source_settings import Block, FileFormat, Source, TransactionSource
 
 __all__ = [
     "Alerts",
@@ -49,7 +49,7 @@ __all__ = [
     "TransactionSource",
 ]
 
-EMBEDDED_DEFAULT = "embedded default (clv_pipeline/default_clv.yaml)"
+EMBEDDED_DEFAULT = "embedded default (clv_pipeline/config/default_clv.yaml)"
 """What errors call the packaged configuration."""
 
 
@@ -291,7 +291,7 @@ class Settings(Block):
         if chosen is None and Path("clv.yaml").is_file():
             chosen = Path("clv.yaml")
         if chosen is None:
-            text = resources.files("clv_pipeline").joinpath("default_clv.yaml").read_text(encoding="utf-8")
+            text = resources.files("clv_pipeline.config").joinpath("default_clv.yaml").read_text(encoding="utf-8")
             return cls.from_mapping(parse_yaml(text, EMBEDDED_DEFAULT))
         try:
             text = chosen.read_text(encoding="utf-8-sig")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.config_file import without_credentials
-from clv_pipeline.settings import ConfigError, Settings
-from clv_pipeline_tests.settings.files import MINIMAL, error_of, load
+from clv_pipeline.config.config_file import without_credentials
+from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline_tests.config.files import MINIMAL, error_of, load
 
 
 def test_variables_of_the_environment_are_filled_in_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clv_pipeline.settings import Settings
+    from clv_pipeline.config.settings import Settings
 
 MODELS = {
     "linear_regression": "hybrid",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.settings.files import MINIMAL, error_of, load, with_block
+from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 EMAIL = {"to": "data@example.com", "from": "clv@example.com", "host": "mail.example.com"}
 
