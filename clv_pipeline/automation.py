@@ -42,7 +42,7 @@ def review_is_due(settings: Settings) -> bool:
     """
     import duckdb
 
-    from clv_pipeline.connections import open_read_only
+    from clv_pipeline.database.connections import open_read_only
     from clv_pipeline.sql_models import load_models
 
     database = settings.published_dir / CURRENT / DATABASE

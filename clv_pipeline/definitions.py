@@ -7,7 +7,7 @@ from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.automation import model_review, nightly_refresh, schedules
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.file_modes import private_files
+from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.monitoring import sensors
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.sql_text import quote_identifier, quote_literal
+from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,7 +97,7 @@ def export(
     Raises:
         ExportError: nothing is published, a name is unknown, or the file cannot be written.
     """
-    from clv_pipeline.connections import open_read_only
+    from clv_pipeline.database.connections import open_read_only
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE
 
     database = settings.published_dir / CURRENT / DATABASE

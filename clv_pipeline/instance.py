@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.file_modes import private_files
+from clv_pipeline.database.file_modes import private_files
 
 _CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
 

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.file_modes import private_files
+from clv_pipeline.database.file_modes import private_files
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.keyed_hash import KeyedHash
 from clv_pipeline.sources.typed import UNREADABLE
-from clv_pipeline.sql_text import quote_identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -238,7 +238,7 @@ def version_lines(settings: Settings) -> list[str]:
 
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the numbers that matter, as lines to print: those of the report."""
-    from clv_pipeline.connections import open_read_only
+    from clv_pipeline.database.connections import open_read_only
     from clv_pipeline.report.queries import read
     from clv_pipeline.warehouse.publication import CURRENT, DATABASE, REPORT
 

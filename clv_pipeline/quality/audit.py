@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.contracts import Contract, Expectation
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.quality import counted_rows
-from clv_pipeline.sql_text import quote_identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.connections import open_read_only
+from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.report.queries import QUERIES, Cell, cells, read
 from clv_pipeline.warehouse.publication import DATABASE, REPORT
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import Changes, LoadedFile, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
@@ -32,7 +33,6 @@ from clv_pipeline.sources.load import (
     prepared,
 )
 from clv_pipeline.sources.tables import RawTable
-from clv_pipeline.sql_text import quote_identifier
 
 
 @dataclass(frozen=True)

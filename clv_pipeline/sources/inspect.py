@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
-from clv_pipeline.connections import open_scratch
+from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used

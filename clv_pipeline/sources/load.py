@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import Conventions, decide
@@ -35,7 +36,6 @@ from clv_pipeline.sources.tables import (
     typed_by_reader,
 )
 from clv_pipeline.sources.typed import SHOWN_CHARACTERS, UNCOMPRESSED, UNREADABLE, target_columns, typed_select
-from clv_pipeline.sql_text import quote_identifier
 
 
 @dataclass(frozen=True)

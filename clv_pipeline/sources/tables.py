@@ -18,11 +18,11 @@ from typing import Any, Literal
 import duckdb
 
 from clv_pipeline.config.source import TableSource
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import SourceError, first_line
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
-from clv_pipeline.sql_text import quote_identifier
 
 BUFFER_BYTES = 32_000_000
 """Of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or

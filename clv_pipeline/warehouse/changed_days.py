@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session
 
 AFFECTED_DAYS = "gate.affected_days"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.connections import RESTRICTED, restrict
-from clv_pipeline.file_modes import private_files
-from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.database.connections import RESTRICTED, restrict
+from clv_pipeline.database.file_modes import private_files
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse.cluster import ClusterError
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.quality import Auditor
-from clv_pipeline.sql_text import quote_identifier, quote_literal
 from clv_pipeline.warehouse.parquet_tables import folders, move_into_duckdb
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clv_pipeline.contracts import Contract
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.sql_text import quote_identifier
 from clv_pipeline.warehouse.changed_days import ensure_log, log_changes
 from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint, staged_name
 

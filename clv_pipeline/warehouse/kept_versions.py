@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.connections import open_read_only
+from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.warehouse.publication import (
     CURRENT,
     DATABASE,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.optional_columns import OptionalColumns
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from clv_pipeline.sql_text import quote_literal
+from clv_pipeline.database.sql_text import quote_literal
 from clv_pipeline.warehouse.duckdb_engine import Session
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from clv_pipeline.connections import open_read_only
+from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.forget import forget
 from clv_pipeline.insights.look import DARK
 from clv_pipeline.report import summary_lines

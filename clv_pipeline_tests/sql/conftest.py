@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from clv_pipeline.sql_text import quote_identifier
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench
 
