@@ -201,8 +201,8 @@ def export(
 def forget(customer_ids: tuple[str, ...]) -> None:
     """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.forget import NOT_ERASED, ForgetError, forget
-    from clv_pipeline.privacy import RegisterError
+    from clv_pipeline.privacy.erasure import NOT_ERASED, ForgetError, forget
+    from clv_pipeline.privacy.register import RegisterError
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:

@@ -65,7 +65,7 @@ def _loading_step(
     contracts = pipeline.contract(table), pipeline.contract(files_table)
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.privacy import Register, suppress
+        from clv_pipeline.privacy.register import Register, suppress
 
         if source is None:
             stage_no_source(session, contracts, kind)

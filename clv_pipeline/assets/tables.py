@@ -15,7 +15,7 @@ import duckdb
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
-from clv_pipeline.privacy import RegisterError
+from clv_pipeline.privacy.register import RegisterError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh

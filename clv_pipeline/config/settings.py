@@ -30,7 +30,7 @@ from clv_pipeline.config.config_file import (
 )
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.source import Block, FileFormat, Source, TransactionSource
-from clv_pipeline.keyed_hash import KeyedHash
+from clv_pipeline.privacy.keyed_hash import KeyedHash
 
 __all__ = [
     "Alerts",

@@ -21,7 +21,7 @@ import duckdb
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.connections import open_read_only, open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.keyed_hash import KeyedHash
+from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint
 from clv_pipeline.warehouse.gate import content_ids, last_checks, reasons_against_publishing

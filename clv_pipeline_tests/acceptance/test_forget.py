@@ -15,9 +15,9 @@ import pytest
 
 from clv_pipeline.assets import Pipeline
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.forget import ForgetError, forget
-from clv_pipeline.keyed_hash import KeyedHash
-from clv_pipeline.privacy import FORGOTTEN, Register, RegisterError
+from clv_pipeline.privacy.erasure import ForgetError, forget
+from clv_pipeline.privacy.keyed_hash import KeyedHash
+from clv_pipeline.privacy.register import FORGOTTEN, Register, RegisterError
 from clv_pipeline.warehouse import Warehouse, WarehouseBusyError, publish
 from clv_pipeline.warehouse.spark_engine import SessionOnSpark
 from clv_pipeline_tests.graph.conftest import Shop

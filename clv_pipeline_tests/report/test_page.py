@@ -17,8 +17,8 @@ import duckdb
 import pytest
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.forget import forget
 from clv_pipeline.insights.look import DARK
+from clv_pipeline.privacy.erasure import forget
 from clv_pipeline.report import summary_lines
 from clv_pipeline.report.figures import figures
 from clv_pipeline.report.formats import FORMATS

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.config.source import CustomerSource, EventSource, TableSource, TransactionSource
-from clv_pipeline.privacy import FORGOTTEN, TEXT_NOT_KEPT, Register, suppress
+from clv_pipeline.privacy.register import FORGOTTEN, TEXT_NOT_KEPT, Register, suppress
 from clv_pipeline.sources import create_table
 
 ANN, BOB = "ann'; drop table rfm; --", "bob"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.keyed_hash import KeyedHash
+from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.sources.typed import UNREADABLE
 
 if TYPE_CHECKING:

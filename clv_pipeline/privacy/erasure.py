@@ -24,7 +24,7 @@ import duckdb
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.privacy import FORGOTTEN, FOUND, Register, find_forgotten, suppress
+from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
 from clv_pipeline.report import write_report
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.warehouse import Session, storage_error
