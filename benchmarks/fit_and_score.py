@@ -26,15 +26,16 @@ from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK, Stopwatch, report
 from clv_pipeline.evaluation.backtest import plan_windows
 from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges
+from clv_pipeline.features import model_inputs
+from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import Scorer
 from clv_pipeline.simulation import Story
 from clv_pipeline.simulation.shop import draw_purchases
 from clv_pipeline.sql_models import SqlModel, load_models
-from clv_pipeline.warehouse import Session, model_inputs
+from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import BATCH_ROWS
-from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import FittedModel

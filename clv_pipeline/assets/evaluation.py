@@ -12,8 +12,9 @@ import dagster as dg
 
 from clv_pipeline.assets.plots import leaderboard_plots, metric_table, served_accuracy_plots
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.features import model_inputs
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.warehouse import Session, model_inputs
+from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,10 +12,11 @@ import dagster as dg
 from clv_pipeline.assets.plots import forecast_plots, totals_plot
 from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.contracts import Contract
+from clv_pipeline.features import model_inputs
+from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.warehouse import Session, model_inputs
+from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
-from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     import polars as pl

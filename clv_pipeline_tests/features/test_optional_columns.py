@@ -7,8 +7,8 @@ from datetime import date
 import polars as pl
 import pytest
 
+from clv_pipeline.features.optional_columns import EVENT_TYPES, OptionalColumns
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.optional_columns import EVENT_TYPES, OptionalColumns
 from clv_pipeline_tests.sql.harness import Bench, Row
 
 EARLY, LATE = date(2023, 1, 31), date(2023, 6, 30)

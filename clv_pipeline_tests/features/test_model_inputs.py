@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.backtest import plan_windows
+from clv_pipeline.features import model_inputs
+from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.forecasting.protocol import (
     COHORT_COLUMNS,
     CUSTOMER_COLUMNS,
@@ -19,8 +21,7 @@ from clv_pipeline.forecasting.protocol import (
     PIECES_DAYS,
     window_columns,
 )
-from clv_pipeline.warehouse import Session, model_inputs
-from clv_pipeline.warehouse.optional_columns import OptionalColumns
+from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench, Row, purchase
 
 FIRST, AS_OF = date(2022, 1, 1), date(2023, 12, 31)

@@ -15,8 +15,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.warehouse.duckdb_engine import Session
-from clv_pipeline.warehouse.optional_columns import OptionalColumns
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,0 +1,1 @@
+"""From feature tables to the frames that models are taught by and asked about."""
