@@ -27,9 +27,9 @@ def run(csv: Path, home: Path) -> dict[str, Any]:
     os.environ["CLV_HOME"] = str(home)
     import dagster as dg
 
+    from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.refresh import Refresh
     from clv_pipeline.runner import run_nightly
-    from clv_pipeline.sql_models import load_models
 
     settings = settings_for(csv.name, csv.resolve().parent, storage={"memory_gb": MEMORY_GB})
     watch = Stopwatch()

@@ -24,6 +24,7 @@ import polars as pl
 
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK, Stopwatch, report
+from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.evaluation.backtest import plan_windows
 from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges
 from clv_pipeline.features import model_inputs
@@ -33,7 +34,6 @@ from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import Scorer
 from clv_pipeline.simulation import Story
 from clv_pipeline.simulation.shop import draw_purchases
-from clv_pipeline.sql_models import SqlModel, load_models
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import BATCH_ROWS
 

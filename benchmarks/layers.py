@@ -28,7 +28,7 @@ from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK
 from benchmarks.pipeline import STEPS, night, settings_for, source_of
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.warehouse import Limits, Warehouse
 
 Seconds = dict[str, tuple[float, float]]

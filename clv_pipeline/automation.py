@@ -42,8 +42,8 @@ def review_is_due(settings: Settings) -> bool:
     """
     import duckdb
 
+    from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.sql_models import load_models
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "superset_dashboard"
 

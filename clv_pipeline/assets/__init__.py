@@ -20,7 +20,7 @@ from clv_pipeline.assets import (
 )
 from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.tables import Pipeline, sql_table
-from clv_pipeline.sql_models import SqlModel
+from clv_pipeline.contracts.loader import SqlModel
 
 __all__ = ["Pipeline", "all_assets"]
 

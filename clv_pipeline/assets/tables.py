@@ -15,15 +15,17 @@ import duckdb
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.contracts.lineage import column_lineage
+from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.privacy.register import RegisterError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.sources import SourceError, readable_folders
-from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage, load_models
+from clv_pipeline.spark.connect import ClusterError
+from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import (
     Admission,
-    ClusterError,
     GateError,
     Limits,
     NewSession,
@@ -33,7 +35,6 @@ from clv_pipeline.warehouse import (
     Warehouse,
     WarehouseBusyError,
     admit,
-    on_spark,
     stage_model,
     storage_error,
     unchanged,

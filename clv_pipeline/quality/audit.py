@@ -16,7 +16,7 @@ from clv_pipeline.quality import counted_rows
 if TYPE_CHECKING:
     import duckdb
 
-    from clv_pipeline.quality.routed_connection import RoutedConnection
+    from clv_pipeline.spark.routed_connection import RoutedConnection
 
 COULD_NOT_RUN = "the check could not run: "
 """How `CheckResult.observed` begins where an expectation raised; what follows is the engine's own text."""

@@ -3,7 +3,6 @@
 The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
 """
 
-from clv_pipeline.warehouse.cluster import ClusterError
 from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.database_file import Limits, NewSession, Warehouse
 from clv_pipeline.warehouse.duckdb_engine import Session
@@ -11,12 +10,10 @@ from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
 from clv_pipeline.warehouse.kept_versions import point_back
 from clv_pipeline.warehouse.lock import WarehouseBusyError
 from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
-from clv_pipeline.warehouse.spark_engine import on_spark
 from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
 __all__ = [
     "Admission",
-    "ClusterError",
     "GateError",
     "Limits",
     "NewSession",
@@ -27,7 +24,6 @@ __all__ = [
     "Warehouse",
     "WarehouseBusyError",
     "admit",
-    "on_spark",
     "point_back",
     "publish",
     "stage_model",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.sql_models import SqlModel, TableModel
 from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, copy_affected, find_affected_days
 from clv_pipeline.warehouse.duckdb_engine import Session, added_name, day_of
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 
 DEFAULT = Path(__file__).parents[2] / "clv_pipeline" / "config" / "default_clv.yaml"
 

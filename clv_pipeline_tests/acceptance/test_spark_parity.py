@@ -19,11 +19,12 @@ from polars.testing import assert_frame_equal
 
 from clv_pipeline.assets import plots, tracking
 from clv_pipeline.contracts import Contract
+from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.features import model_inputs, optional_columns
 from clv_pipeline.quality.audit import COULD_NOT_RUN, Auditor, CheckResult
-from clv_pipeline.quality.routed_connection import RoutedConnection
-from clv_pipeline.sql_models import SqlModel, load_models, translate
+from clv_pipeline.spark.routed_connection import RoutedConnection
+from clv_pipeline.spark.translate import translate
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline_tests.acceptance.spark_inputs import HOSTILE, run_pipeline, write_tables

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Locator
 
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline_tests.acceptance.browser import Visitor, visitor
 from clv_pipeline_tests.acceptance.dagster_site import Site, dagster_site
 

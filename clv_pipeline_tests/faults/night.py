@@ -27,7 +27,7 @@ from clv_pipeline.assets.plots import PLOTS
 from clv_pipeline.assets.refresh import RefreshOptions
 from clv_pipeline.assets.tables import REFRESH
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.sql_models import SqlModel, load_models
+from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.warehouse.publication import REPORT
 
 MODELS = {

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.evaluation.backtest import backtest, plan_windows
 from clv_pipeline.evaluation.ranges import SpendRanges
 from clv_pipeline.forecasting.families import Hybrid, ParetoNbdPath
@@ -23,7 +24,6 @@ from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 from clv_pipeline.forecasting.registry import MODELS
 from clv_pipeline.forecasting.serving import Scorer, fit_rows, fit_serving, serving_order
-from clv_pipeline.sql_models import load_models
 from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
 
 HORIZONS = [30, 90, 180]

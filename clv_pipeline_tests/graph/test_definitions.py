@@ -14,8 +14,8 @@ from sqlglot import exp, parse_one
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
+from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.definitions import build_defs
-from clv_pipeline.sql_models import SqlModel, load_models
 
 ROOT = Path(__file__).parents[2]
 MODELS = load_models()

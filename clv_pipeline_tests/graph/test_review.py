@@ -10,7 +10,7 @@ import pytest
 
 from clv_pipeline.automation import review_is_due
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 
 
 def published(home: Path, *, changed: str | None = None) -> Settings:

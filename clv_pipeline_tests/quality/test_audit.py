@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from clv_pipeline.contracts import Column, Contract, Expectation
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Session
 
 COLUMNS = [

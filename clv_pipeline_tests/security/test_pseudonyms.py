@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.privacy.keyed_hash import KeyedHash
-from clv_pipeline.sql_models import load_models
 from clv_pipeline.warehouse import Session, admit, publish
 from clv_pipeline_tests.warehouse.test_gate import contract
 from clv_pipeline_tests.warehouse.test_publication import PUBLICATION, SPAN

@@ -13,9 +13,9 @@ import polars as pl
 from hypothesis import strategies as st
 
 from clv_pipeline.contracts import Contract
+from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.sql_models import SqlModel, TableModel, load_models
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlglot import exp
 
-from clv_pipeline.sql_models import SqlModel
-from clv_pipeline.sql_models.loader import MODELS_DIR
+from clv_pipeline.contracts.loader import MODELS_DIR, SqlModel
 from clv_pipeline_tests.sql.harness import Bench, models, sql_models
 
 every_sql_model = pytest.mark.parametrize("model", sql_models(), ids=lambda model: model.name)

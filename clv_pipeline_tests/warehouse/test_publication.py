@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.sql_models import load_models
+from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.warehouse import Publication, PublicationError, Session, admit, publish
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.warehouse.test_gate import contract

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.contracts import ContractError
-from clv_pipeline.sql_models import SqlModel, column_lineage, load_models
+from clv_pipeline.contracts.lineage import column_lineage
+from clv_pipeline.contracts.loader import SqlModel, load_models
 
 CONTRACT = """
 description: A table.

@@ -20,8 +20,8 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from clv_pipeline.contracts import ContractError
-from clv_pipeline.sql_models.functions import PROVEN, functions_of
-from clv_pipeline.sql_models.loader import DIALECT
+from clv_pipeline.contracts.loader import DIALECT
+from clv_pipeline.spark.functions import PROVEN, functions_of
 
 Schema = Mapping[str, Mapping[str, str]]
 """Of tables: their columns with DuckDB's types, as contracts spell them."""

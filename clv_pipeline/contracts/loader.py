@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.contracts import Contract, ContractError, load_contract
-from clv_pipeline.sql_models.functions import PROVEN, functions_of
+from clv_pipeline.spark.functions import PROVEN, functions_of
 
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
@@ -116,7 +116,7 @@ def _hold_against_contract(model: SqlModel, models: dict[str, TableModel]) -> No
     if unproven := functions_of(model.parsed, DIALECT) - PROVEN:
         raise ContractError(
             f"{model.name}.sql uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
-            " query without it; or add it to PROVEN in clv_pipeline/sql_models/functions.py, and keep it there if"
+            " query without it; or add it to PROVEN in clv_pipeline/spark/functions.py, and keep it there if"
             " clv_pipeline_tests/acceptance/test_spark_parity.py passes"
         )
     declared = [column.name for column in model.contract.columns]

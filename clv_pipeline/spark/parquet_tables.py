@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import sqlglot
 from sqlglot import exp
 
+from clv_pipeline.contracts.loader import DIALECT
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
-from clv_pipeline.sql_models.loader import DIALECT
-from clv_pipeline.warehouse.cluster import ClusterError
+from clv_pipeline.spark.connect import ClusterError
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,8 +13,8 @@ from itertools import groupby
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import UNITS
-from clv_pipeline.sql_models import SqlModel, TableModel, column_lineage
-from clv_pipeline.sql_models.lineage import ColumnLineage
+from clv_pipeline.contracts.lineage import ColumnLineage, column_lineage
+from clv_pipeline.contracts.loader import SqlModel, TableModel
 
 IF_A_CHECK_FAILS = {
     "error": "the last good table stays, nothing is built from it or published",

@@ -7,9 +7,8 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.assets.forecasting import READINGS
-from clv_pipeline.sql_models import SqlModel, load_models
-from clv_pipeline.sql_models.functions import PROVEN, functions_of
-from clv_pipeline.sql_models.loader import DIALECT
+from clv_pipeline.contracts.loader import DIALECT, SqlModel, load_models
+from clv_pipeline.spark.functions import PROVEN, functions_of
 
 
 def test_every_proven_function_is_used_and_no_other() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.warehouse import Warehouse, on_spark
-from clv_pipeline.warehouse.cluster import Cluster, ClusterError
+from clv_pipeline.spark.connect import Cluster, ClusterError
+from clv_pipeline.spark.session import on_spark
+from clv_pipeline.warehouse import Warehouse
 
 
 def test_without_pyspark_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from clv_pipeline.assets import Pipeline
 from clv_pipeline.assets.dictionary import DOCUMENT, data_dictionary
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Column, Contract, Expectation
-from clv_pipeline.data_dictionary import DictionaryEntry, as_markdown
+from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 

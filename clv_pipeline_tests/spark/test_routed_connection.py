@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from clv_pipeline.quality.audit import Auditor
-from clv_pipeline.quality.routed_connection import RoutedConnection
+from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline_tests.quality.test_audit import CASES, contract
 
 

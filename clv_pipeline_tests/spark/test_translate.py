@@ -16,8 +16,9 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.contracts import ContractError
-from clv_pipeline.sql_models import SqlModel, TableModel, load_models, translate
-from clv_pipeline_tests.sql_models.test_loader import CONTRACT, add
+from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
+from clv_pipeline.spark.translate import translate
+from clv_pipeline_tests.contracts.test_loader import CONTRACT, add
 
 MODELS = load_models()
 
