@@ -14,7 +14,7 @@ import dagster as dg
 
 from clv_pipeline.assets.serving import EVALUATION
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+from clv_pipeline.publication.write import CURRENT, DATABASE
 
 _log = logging.getLogger(__name__)
 

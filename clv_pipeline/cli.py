@@ -138,8 +138,9 @@ def audit(wait_minutes: float) -> None:
 def publish(version: str | None) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
     from clv_pipeline.config.settings import Settings
+    from clv_pipeline.publication.write import PublicationError
     from clv_pipeline.runner import serve_version, version_lines
-    from clv_pipeline.warehouse import PublicationError, WarehouseBusyError
+    from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
         settings = Settings.load()
@@ -156,7 +157,7 @@ def publish(version: str | None) -> None:
 def explain(customer_id: str, horizon: int | None) -> None:
     """Explain the published forecast of CUSTOMER_ID: its factors, its rank, and what moves it."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.explain import ExplanationError, explain
+    from clv_pipeline.publication.explain import ExplanationError, explain
 
     try:
         lines = explain(Settings.load(), customer_id, horizon)
@@ -177,7 +178,7 @@ def export(
 ) -> None:
     """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export
+    from clv_pipeline.publication.export import DEFAULT_COLUMNS, ExportError, export
 
     if segment is None and top is None:
         _stop("name a segment, or say how many customers with --top N")

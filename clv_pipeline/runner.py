@@ -37,7 +37,7 @@ def notices(settings: Settings) -> list[str]:
     comes from there is told in time, and whoever starts now is not.
     """
     from clv_pipeline.config.earlier import NEW_SINCE, changed_defaults
-    from clv_pipeline.warehouse.kept_versions import kept_versions
+    from clv_pipeline.publication.versions import kept_versions
 
     changed = changed_defaults(settings) if settings.config_file is not None else []
     if changed:
@@ -211,7 +211,8 @@ def serve_version(settings: Settings, version: str) -> None:
         PublicationError: there is no such version, or it does not read back.
         WarehouseBusyError: a run is at work; it would publish over it.
     """
-    from clv_pipeline.warehouse import Warehouse, point_back
+    from clv_pipeline.publication.versions import point_back
+    from clv_pipeline.warehouse import Warehouse
 
     with Warehouse(settings.warehouse_path).keep_out("clv publish"):
         point_back(settings.published_dir, version)
@@ -219,7 +220,7 @@ def serve_version(settings: Settings, version: str) -> None:
 
 def version_lines(settings: Settings) -> list[str]:
     """The kept versions as lines to print, newest first, the served one starred."""
-    from clv_pipeline.warehouse.kept_versions import current_version, kept_versions
+    from clv_pipeline.publication.versions import current_version, kept_versions
 
     versions = kept_versions(settings.published_dir)
     if not versions:
@@ -239,8 +240,8 @@ def version_lines(settings: Settings) -> list[str]:
 def publication_summary(settings: Settings) -> list[str]:
     """Where the publication is and the numbers that matter, as lines to print: those of the report."""
     from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.report.queries import read
-    from clv_pipeline.warehouse.publication import CURRENT, DATABASE, REPORT
+    from clv_pipeline.publication.report.queries import read
+    from clv_pipeline.publication.write import CURRENT, DATABASE, REPORT
 
     current = settings.published_dir / CURRENT
     with open_read_only(current / DATABASE) as published:

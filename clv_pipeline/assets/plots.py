@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clv_pipeline.assets.tables import Describe, Metadata
-from clv_pipeline.report.figures import figures
-from clv_pipeline.report.queries import QUERIES
+from clv_pipeline.publication.report.figures import figures
+from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
-    from clv_pipeline.insights.look import to_png
+    from clv_pipeline.publication.charts.look import to_png
 
     encoded = base64.b64encode(to_png(chart)).decode()
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
@@ -50,7 +50,7 @@ def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
 
 def revenue_plot(session: Session) -> Metadata:
     """Revenue over time."""
-    from clv_pipeline.insights.charts import daily_revenue
+    from clv_pipeline.publication.charts import daily_revenue
 
     days = session.read(
         "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days group by 1 order by 1"
@@ -63,7 +63,7 @@ def revenue_plot(session: Session) -> Metadata:
 
 def rfm_plot(session: Session) -> Metadata:
     """Customers in the recency × frequency grid."""
-    from clv_pipeline.insights.charts import rfm_heatmap
+    from clv_pipeline.publication.charts import rfm_heatmap
 
     cells = session.read("select r_score, f_score, count(*) as customers from rfm group by all order by all")
     return {"plot": _picture(rfm_heatmap(cells), "customers by recency and frequency score")}
@@ -71,7 +71,7 @@ def rfm_plot(session: Session) -> Metadata:
 
 def segment_plot(session: Session) -> Metadata:
     """The segments' shares of customers and revenue."""
-    from clv_pipeline.insights.charts import segment_map
+    from clv_pipeline.publication.charts import segment_map
 
     profiles = session.read("select segment, customers, revenue from segment_profiles order by segment")
     return {"plot": _picture(segment_map(profiles), "segments by customers and revenue")}
@@ -111,7 +111,7 @@ def forecast_plots(session: Session) -> Metadata:
 
 def totals_plot(session: Session) -> Metadata:
     """All horizons' totals with their ranges."""
-    from clv_pipeline.insights.charts import totals_by_horizon
+    from clv_pipeline.publication.charts import totals_by_horizon
 
     totals = session.read("select * from forecast_totals order by horizon_days")
     shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
@@ -135,7 +135,7 @@ def leaderboard_plots(session: Session) -> Metadata:
     """Skills of all models with the reasons; in a sentence what is to be known of the one that serves."""
     import polars as pl
 
-    from clv_pipeline.insights.charts import leaderboard
+    from clv_pipeline.publication.charts import leaderboard
 
     board = session.read("select * from model_leaderboard order by horizon_days, rank nulls last, model")
     reasons = board.select(
@@ -158,7 +158,7 @@ def leaderboard_plots(session: Session) -> Metadata:
 
 def served_accuracy_plots(session: Session) -> Metadata:
     """What would have been served on past dates against what came: in total, and how far off it was on average."""
-    from clv_pipeline.insights.charts import forecast_against_actual
+    from clv_pipeline.publication.charts import forecast_against_actual
 
     windows = session.read(
         "select horizon_days, cutoff as forecast_on, max(customers) as customers,"

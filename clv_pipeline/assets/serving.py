@@ -37,8 +37,8 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
         required_resource_keys={REFRESH},
     )
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from clv_pipeline.report import summary_lines, write_report
-        from clv_pipeline.warehouse import publish
+        from clv_pipeline.publication.report import summary_lines, write_report
+        from clv_pipeline.publication.write import publish
 
         with expected_failures(pipeline.warehouse):
             publication = publish(

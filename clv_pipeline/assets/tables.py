@@ -18,6 +18,7 @@ from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.lineage import column_lineage
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.privacy.register import RegisterError
+from clv_pipeline.publication.write import PublicationError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.recipe import recipe
 from clv_pipeline.refresh import Refresh
@@ -29,7 +30,6 @@ from clv_pipeline.warehouse import (
     GateError,
     Limits,
     NewSession,
-    PublicationError,
     Session,
     StorageError,
     Warehouse,

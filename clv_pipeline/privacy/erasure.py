@@ -25,15 +25,15 @@ from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
-from clv_pipeline.report import write_report
+from clv_pipeline.publication.report import write_report
+from clv_pipeline.publication.versions import kept_versions
+from clv_pipeline.publication.write import DATABASE, REPORT, supersede, sweep_leftovers
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.spark.parquet_tables import sweep
 from clv_pipeline.warehouse import Session, storage_error
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
-from clv_pipeline.warehouse.kept_versions import kept_versions
-from clv_pipeline.warehouse.publication import DATABASE, REPORT, supersede, sweep_leftovers
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""

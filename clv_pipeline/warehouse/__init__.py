@@ -7,9 +7,7 @@ from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.database_file import Limits, NewSession, Warehouse
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.gate import Admission, GateError, admit, unchanged
-from clv_pipeline.warehouse.kept_versions import point_back
 from clv_pipeline.warehouse.lock import WarehouseBusyError
-from clv_pipeline.warehouse.publication import Publication, PublicationError, publish
 from clv_pipeline.warehouse.storage_faults import StorageError, storage_error
 
 __all__ = [
@@ -17,15 +15,11 @@ __all__ = [
     "GateError",
     "Limits",
     "NewSession",
-    "Publication",
-    "PublicationError",
     "Session",
     "StorageError",
     "Warehouse",
     "WarehouseBusyError",
     "admit",
-    "point_back",
-    "publish",
     "stage_model",
     "storage_error",
     "unchanged",

@@ -200,7 +200,8 @@ class _TwoDaysBack(datetime):
 def set_clock_back(folder: Path) -> None:
     """The pipeline's clock is two days behind."""
     from clv_pipeline.assets import ingestion
-    from clv_pipeline.warehouse import gate, publication
+    from clv_pipeline.publication import write as publication
+    from clv_pipeline.warehouse import gate
 
     for module in (ingestion, gate, publication):
         module.datetime = _TwoDaysBack  # type: ignore[attr-defined]

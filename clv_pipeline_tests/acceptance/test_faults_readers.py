@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.warehouse import Session, admit, publish
+from clv_pipeline.publication.write import publish
+from clv_pipeline.warehouse import Session, admit
 from clv_pipeline_tests.faults.record import Injected
+from clv_pipeline_tests.publication.test_write import PUBLICATION, SPAN
 from clv_pipeline_tests.warehouse.test_gate import contract
-from clv_pipeline_tests.warehouse.test_publication import PUBLICATION, SPAN
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

@@ -18,8 +18,9 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.privacy.erasure import ForgetError, forget
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import FORGOTTEN, Register, RegisterError
+from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
-from clv_pipeline.warehouse import Warehouse, WarehouseBusyError, publish
+from clv_pipeline.warehouse import Warehouse, WarehouseBusyError
 from clv_pipeline_tests.graph.conftest import Shop
 
 pytestmark = pytest.mark.acceptance

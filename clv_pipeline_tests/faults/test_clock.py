@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.warehouse import PublicationError, Session, gate
+from clv_pipeline.publication.write import PublicationError
+from clv_pipeline.warehouse import Session, gate
 from clv_pipeline_tests.faults.record import Injected
+from clv_pipeline_tests.publication.test_write import fill, put_out
 from clv_pipeline_tests.warehouse.test_gate import build
-from clv_pipeline_tests.warehouse.test_publication import fill, put_out
 
 
 def test_a_failed_audit_is_not_hidden_by_an_earlier_one_that_bears_a_later_time(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.warehouse import StorageError, Warehouse, publish
+from clv_pipeline.publication.write import publish
+from clv_pipeline.warehouse import StorageError, Warehouse
 from clv_pipeline_tests.faults.damage import flip_bytes
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.warehouse.test_publication import fill, read
+from clv_pipeline_tests.publication.test_write import fill, read
 
 WRITE_AND_DIE = """
 import duckdb, os, signal, sys

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from clv_pipeline.config.settings import ConfigError, Settings
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.privacy.keyed_hash import KeyedHash
-from clv_pipeline.warehouse import Session, admit, publish
+from clv_pipeline.publication.write import publish
+from clv_pipeline.warehouse import Session, admit
+from clv_pipeline_tests.publication.test_write import PUBLICATION, SPAN
 from clv_pipeline_tests.warehouse.test_gate import contract
-from clv_pipeline_tests.warehouse.test_publication import PUBLICATION, SPAN
 
 KEY = "0123456789abcdef" * 4
 ANN = "'; drop table people; --"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.report.queries import QUERIES, Cell, cells, read
-from clv_pipeline.warehouse.publication import DATABASE, REPORT
+from clv_pipeline.publication.report.queries import QUERIES, Cell, cells, read
+from clv_pipeline.publication.write import DATABASE, REPORT
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +48,7 @@ def summary_lines(database: Path) -> list[str]:
 
 def render(published: duckdb.DuckDBPyConnection) -> str:
     """The whole page."""
-    from clv_pipeline.insights.look import dark_style
+    from clv_pipeline.publication.charts.look import dark_style
 
     frames = {name: read(published, name) for name in QUERIES}
     rows = _rows(frames)
@@ -74,7 +74,7 @@ def _environment(*, marks: bool) -> jinja2.Environment:
     """The template engine; with `marks`, every number is an element that says where it stands."""
     import jinja2
 
-    from clv_pipeline.report.formats import FORMATS, marked, plain
+    from clv_pipeline.publication.report.formats import FORMATS, marked, plain
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -97,7 +97,7 @@ def _sentences(environment: jinja2.Environment, rows: Rows) -> list[Markup]:
 
 def _drawn(frames: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
     """Title and SVG elements of every figure that has something to draw."""
-    from clv_pipeline.report.figures import figures
+    from clv_pipeline.publication.report.figures import figures
 
     charts = {name: figure.of(frames[figure.query]) for name, figure in figures().items()}
     return {name: _drawing(chart) for name, chart in charts.items() if chart is not None}
@@ -107,7 +107,7 @@ def _drawing(chart: ChartType) -> dict[str, Any]:
     """A chart as a wide and a narrow screen show it; style.css chooses."""
     from markupsafe import Markup
 
-    from clv_pipeline.insights.look import to_svg
+    from clv_pipeline.publication.charts.look import to_svg
 
     head = chart.to_dict()["title"]
     image = Markup('<svg role="img" aria-label="{}. {}" ').format(head["text"], head["subtitle"])

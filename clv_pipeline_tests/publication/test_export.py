@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from clv_pipeline.cli import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.export import DEFAULT_COLUMNS, ExportError, export, guarded
+from clv_pipeline.publication.export import DEFAULT_COLUMNS, ExportError, export, guarded
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench
 

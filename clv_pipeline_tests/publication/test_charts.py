@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv_pipeline.insights import charts
-from clv_pipeline.insights.look import percent, short, to_png, to_svg
-from clv_pipeline.insights.value_bins import value_bins
+from clv_pipeline.publication import charts
+from clv_pipeline.publication.charts.look import percent, short, to_png, to_svg
+from clv_pipeline.publication.charts.value_bins import value_bins
 
 if TYPE_CHECKING:
     from altair.typing import ChartType

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from clv_pipeline.report.queries import QUERIES
+from clv_pipeline.publication.report.queries import QUERIES
 
 
 def test_customers_are_counted_in_steps_of_1_2_and_5_with_their_lower_edge_included() -> None:

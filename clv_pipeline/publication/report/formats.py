@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clv_pipeline.report.queries import Cell
+from clv_pipeline.publication.report.queries import Cell
 
 NOTHING = "–"
 """What stands where a value is NULL."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from clv_pipeline.insights.look import short
+from clv_pipeline.publication.charts.look import short
 
 EDGES = [mantissa * 10**exponent for exponent in range(12) for mantissa in (1, 2, 5)]
 """Where bins begin: 1, 2, 5, 10 … 5 · 10¹¹."""

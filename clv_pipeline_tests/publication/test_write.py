@@ -13,7 +13,8 @@ import pytest
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.warehouse import Publication, PublicationError, Session, admit, publish
+from clv_pipeline.publication.write import Publication, PublicationError, publish
+from clv_pipeline.warehouse import Session, admit
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.warehouse.test_gate import contract
 
@@ -206,7 +207,7 @@ def test_a_damaged_copy_is_noticed_before_it_is_served(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = put_out(session, fill(session, 1), tmp_path, "first")
-    from clv_pipeline.warehouse import publication
+    from clv_pipeline.publication import write as publication
 
     write = publication._write
 

@@ -4,6 +4,6 @@
 same bytes. No Dagster; nothing is written but the page.
 """
 
-from clv_pipeline.report.page import summary_lines, write_report
+from clv_pipeline.publication.report.page import summary_lines, write_report
 
 __all__ = ["summary_lines", "write_report"]

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clv_pipeline.cli import main
-from clv_pipeline.warehouse import PublicationError, Warehouse, point_back
-from clv_pipeline.warehouse.kept_versions import ROLLBACKS, current_version, kept_versions
-from clv_pipeline_tests.warehouse.test_publication import fill, put_out, read
+from clv_pipeline.publication.versions import ROLLBACKS, current_version, kept_versions, point_back
+from clv_pipeline.publication.write import PublicationError
+from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.publication.test_write import fill, put_out, read
 
 
 @pytest.fixture(scope="module")

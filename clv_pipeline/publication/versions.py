@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.warehouse.publication import (
+from clv_pipeline.publication.write import (
     CURRENT,
     DATABASE,
     PublicationError,

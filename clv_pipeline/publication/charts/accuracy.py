@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clv_pipeline.insights.charts.frames import require_rows
-from clv_pipeline.insights.look import (
+from clv_pipeline.publication.charts.frames import require_rows
+from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
     INK,

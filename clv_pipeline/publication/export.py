@@ -98,7 +98,7 @@ def export(
         ExportError: nothing is published, a name is unknown, or the file cannot be written.
     """
     from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+    from clv_pipeline.publication.write import CURRENT, DATABASE
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():

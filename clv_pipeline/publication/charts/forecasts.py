@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clv_pipeline.insights.charts.frames import require_rows
-from clv_pipeline.insights.look import (
+from clv_pipeline.publication.charts.frames import require_rows
+from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
     INK,
@@ -20,7 +20,7 @@ from clv_pipeline.insights.look import (
     panel_title,
     short,
 )
-from clv_pipeline.insights.value_bins import value_bins
+from clv_pipeline.publication.charts.value_bins import value_bins
 
 if TYPE_CHECKING:
     from altair.typing import ChartType

@@ -9,17 +9,17 @@ Every function raises ValueError if its frame is empty or lacks a column.
 
 from __future__ import annotations
 
-from clv_pipeline.insights.charts.accuracy import (
+from clv_pipeline.publication.charts.accuracy import (
     calibration_by_decile,
     fit_by_frequency,
     forecast_against_actual,
     leaderboard,
     probabilities,
 )
-from clv_pipeline.insights.charts.bars import ranking
-from clv_pipeline.insights.charts.customers import rfm_heatmap, segment_map
-from clv_pipeline.insights.charts.forecasts import forecast_distribution, totals_by_horizon, tracking
-from clv_pipeline.insights.charts.sales import (
+from clv_pipeline.publication.charts.bars import ranking
+from clv_pipeline.publication.charts.customers import rfm_heatmap, segment_map
+from clv_pipeline.publication.charts.forecasts import forecast_distribution, totals_by_horizon, tracking
+from clv_pipeline.publication.charts.sales import (
     cohort_heatmap,
     customers_by_month,
     daily_revenue,

@@ -72,7 +72,7 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
         ExplanationError: nothing is published, or nothing about this customer or horizon.
     """
     from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.warehouse.publication import CURRENT, DATABASE
+    from clv_pipeline.publication.write import CURRENT, DATABASE
 
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():

@@ -29,7 +29,7 @@ class Figure:
 
 def figures() -> dict[str, Figure]:
     """All figures by name."""
-    from clv_pipeline.insights import charts
+    from clv_pipeline.publication import charts
 
     return {
         "sales": Figure("days", charts.daily_revenue),
@@ -78,7 +78,7 @@ def figures() -> dict[str, Figure]:
 
 
 def _contacts(rows: pl.DataFrame) -> ChartType:
-    from clv_pipeline.insights.charts import ranking
+    from clv_pipeline.publication.charts import ranking
 
     named = rows.rename({"segment": "name", "contacts": "amount"})
     return ranking(named, title="Customers to contact, by segment", unit="Contacts that fit in the budget")
