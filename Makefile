@@ -9,7 +9,7 @@ run: .venv/ready
 	$(BIN)/clv run
 
 ui: .venv/ready
-	umask 077; DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.instance) DAGSTER_DISABLE_TELEMETRY=1 \
+	umask 077; DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.orchestration.instance) DAGSTER_DISABLE_TELEMETRY=1 \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
 # Two at a time, file by file: what a file prepares once is prepared once.
@@ -52,7 +52,7 @@ reliability: .venv/ready
 
 # docs/DATA_DICTIONARY.md, from the contracts.
 dictionary: .venv/ready
-	$(BIN)/python -m clv_pipeline.assets.dictionary
+	$(BIN)/python -m clv_pipeline.orchestration.dictionary
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 .venv/ready: requirements.lock pyproject.toml

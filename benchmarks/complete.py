@@ -28,8 +28,8 @@ def run(csv: Path, home: Path) -> dict[str, Any]:
     import dagster as dg
 
     from clv_pipeline.contracts.loader import load_models
+    from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.refresh import Refresh
-    from clv_pipeline.runner import run_nightly
 
     settings = settings_for(csv.name, csv.resolve().parent, storage={"memory_gb": MEMORY_GB})
     watch = Stopwatch()

@@ -61,7 +61,7 @@ def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
-    from clv_pipeline.runner import notices
+    from clv_pipeline.orchestration.runner import notices
     from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.config_text import survey_text
     from clv_pipeline.sources.inspect import survey
@@ -95,8 +95,8 @@ _wait = click.option(
 def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.config.settings import Settings
+    from clv_pipeline.orchestration.runner import notices, publication_summary, run_nightly
     from clv_pipeline.refresh import Refresh
-    from clv_pipeline.runner import notices, publication_summary, run_nightly
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
@@ -122,7 +122,7 @@ def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: 
 def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.runner import audit_live_tables
+    from clv_pipeline.orchestration.runner import audit_live_tables
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
@@ -138,8 +138,8 @@ def audit(wait_minutes: float) -> None:
 def publish(version: str | None) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
     from clv_pipeline.config.settings import Settings
+    from clv_pipeline.orchestration.runner import serve_version, version_lines
     from clv_pipeline.publication.write import PublicationError
-    from clv_pipeline.runner import serve_version, version_lines
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:

@@ -27,9 +27,9 @@ from benchmarks.accuracy.rules import RULES, Forecast
 from benchmarks.accuracy.shops import Shop
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.evaluation.scores import SCORERS, Outcome
+from clv_pipeline.orchestration.runner import run_nightly
 from clv_pipeline.publication.write import CURRENT, DATABASE
 from clv_pipeline.refresh import Refresh
-from clv_pipeline.runner import run_nightly
 
 METRICS = (
     ("spend", "bias"),

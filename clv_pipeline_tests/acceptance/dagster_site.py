@@ -71,7 +71,7 @@ def dagster_site(folder: Path) -> Iterator[Site]:
         "DAGSTER_HOME": str(folder / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    prepare = [sys.executable, "-m", "clv_pipeline.instance"]
+    prepare = [sys.executable, "-m", "clv_pipeline.orchestration.instance"]
     subprocess.run(prepare, cwd=ROOT, env=environment, check=True, capture_output=True)
     port = free_port()
     dagster = str(Path(sys.executable).with_name("dagster"))

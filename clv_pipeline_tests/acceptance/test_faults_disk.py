@@ -199,7 +199,7 @@ class _TwoDaysBack(datetime):
 
 def set_clock_back(folder: Path) -> None:
     """The pipeline's clock is two days behind."""
-    from clv_pipeline.assets import ingestion
+    from clv_pipeline.orchestration.assets import ingestion
     from clv_pipeline.publication import write as publication
     from clv_pipeline.warehouse import gate
 

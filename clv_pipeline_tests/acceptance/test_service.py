@@ -14,9 +14,9 @@ import dagster as dg
 import pytest
 from duckdb import connect
 
-from clv_pipeline.assets.tables import WRITER_POOL
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.monitoring import fail_dead_runs
+from clv_pipeline.orchestration.gated_step import WRITER_POOL
+from clv_pipeline.orchestration.sensors import fail_dead_runs
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.service import LOCATION, Service, eventually
 from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     webhook, mailbox = Webhook(), Mailbox()
     service = Service(tmp_path_factory.mktemp("service"), webhook, mailbox)
     service.prepare()
-    starting = [service.start(f"prepare_{n}", "python", "-m", "clv_pipeline.instance") for n in range(4)]
+    starting = [service.start(f"prepare_{n}", "python", "-m", "clv_pipeline.orchestration.instance") for n in range(4)]
     assert [process.wait(timeout=600) for process in starting] == [0, 0, 0, 0], service.said("prepare_0")
     with service.running():
         yield service

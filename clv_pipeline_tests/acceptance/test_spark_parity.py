@@ -17,11 +17,12 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from clv_pipeline.assets import plots, tracking
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.features import model_inputs, optional_columns
+from clv_pipeline.orchestration import plots
+from clv_pipeline.orchestration.assets import tracking
 from clv_pipeline.quality.audit import COULD_NOT_RUN, Auditor, CheckResult
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import translate

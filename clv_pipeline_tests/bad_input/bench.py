@@ -11,9 +11,9 @@ from typing import Any
 
 import duckdb
 
-from clv_pipeline.assets.ingestion import parameter_frame, source_file_frame
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel
+from clv_pipeline.orchestration.assets.ingestion import parameter_frame, source_file_frame
 from clv_pipeline.sources import load_records
 from clv_pipeline_tests.sql.harness import models
 

@@ -14,7 +14,7 @@ from clv_pipeline.cli import main
 from clv_pipeline.config.earlier import NEW_SINCE
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.runner import notices
+from clv_pipeline.orchestration.runner import notices
 from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 

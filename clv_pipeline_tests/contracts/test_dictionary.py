@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from clv_pipeline.assets import Pipeline
-from clv_pipeline.assets.dictionary import DOCUMENT, data_dictionary
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Column, Contract, Expectation
 from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown
+from clv_pipeline.orchestration.assets import Pipeline
+from clv_pipeline.orchestration.dictionary import DOCUMENT, data_dictionary
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 

@@ -120,7 +120,7 @@ def test_a_fresh_schedule_tick_asks_for_the_whole_graph_and_later_ones_skip_the_
             return {key.to_user_string() for key in request.asset_selection or []}
 
     assert asked() == {*TABLES, "published_marts"}
-    monkeypatch.setattr("clv_pipeline.automation.review_is_due", lambda _: False)
+    monkeypatch.setattr("clv_pipeline.orchestration.jobs.review_is_due", lambda _: False)
     reviewed = {name for name in TABLES if MODELS[name].contract.layer == "evaluation"}
     assert asked() == {*TABLES, "published_marts"} - reviewed
 

@@ -12,9 +12,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from clv_pipeline.assets.tables import KEPT
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.orchestration.gated_step import KEPT
 from clv_pipeline_tests.graph.conftest import Shop
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.automation import review_is_due
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.orchestration.jobs import review_is_due
 
 
 def published(home: Path, *, changed: str | None = None) -> Settings:

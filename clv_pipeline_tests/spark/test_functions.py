@@ -6,8 +6,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from clv_pipeline.assets.forecasting import READINGS
 from clv_pipeline.contracts.loader import DIALECT, SqlModel, load_models
+from clv_pipeline.orchestration.assets.forecasting import READINGS
 from clv_pipeline.spark.functions import PROVEN, functions_of
 
 

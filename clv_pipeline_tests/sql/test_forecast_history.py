@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline.assets import tracking
 from clv_pipeline.contracts import Contract
+from clv_pipeline.orchestration.assets import tracking
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench, models
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.assets import Pipeline
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.orchestration.assets import Pipeline
 from clv_pipeline.warehouse import Limits, Warehouse, storage_error
 
 ROWS = 1_000_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import Describe, Metadata
+from clv_pipeline.orchestration.gated_step import Describe, Metadata
 from clv_pipeline.publication.report.figures import figures
 from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.warehouse import Session

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from clv_pipeline.assets.serving import EVALUATION
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.orchestration.assets.serving import EVALUATION
 from clv_pipeline.publication.write import CURRENT, DATABASE
 
 _log = logging.getLogger(__name__)

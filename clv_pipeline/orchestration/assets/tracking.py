@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import (
+from clv_pipeline.orchestration.gated_step import (
     KEPT,
     OWNERS,
     REFRESH,

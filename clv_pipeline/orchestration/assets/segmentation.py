@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
+from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session
 

@@ -1,13 +1,13 @@
 """The data dictionary of the whole graph, which alone knows what the tables that Python builds are built from.
 
-Run: python -m clv_pipeline.assets.dictionary (`make dictionary`) writes docs/DATA_DICTIONARY.md
+Run: python -m clv_pipeline.orchestration.dictionary (`make dictionary`) writes docs/DATA_DICTIONARY.md
 """
 
 from pathlib import Path
 
-from clv_pipeline.assets import Pipeline, all_assets
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown, dictionary_entries
+from clv_pipeline.orchestration.assets import Pipeline, all_assets
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "DATA_DICTIONARY.md"
 

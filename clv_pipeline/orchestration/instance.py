@@ -29,7 +29,7 @@ def prepare_instance(settings: Settings) -> Path:
 
     from dagster import DagsterInstance
 
-    from clv_pipeline.assets.tables import WRITER_POOL
+    from clv_pipeline.orchestration.gated_step import WRITER_POOL
 
     # Several processes that start on an empty folder at once would break each other's new databases.
     with (folder / ".prepare.lock").open("w") as lock:

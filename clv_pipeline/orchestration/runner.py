@@ -66,12 +66,12 @@ def run_nightly(
     import dagster as dg
     from dagster._core.utils import make_new_run_id
 
-    from clv_pipeline.assets import Pipeline, all_assets
-    from clv_pipeline.assets.refresh import RefreshOptions
-    from clv_pipeline.assets.tables import REFRESH
-    from clv_pipeline.automation import due_tonight, nightly_refresh
-    from clv_pipeline.instance import prepare_instance
-    from clv_pipeline.monitoring import WAREHOUSE_TAG
+    from clv_pipeline.orchestration.assets import Pipeline, all_assets
+    from clv_pipeline.orchestration.gated_step import REFRESH
+    from clv_pipeline.orchestration.instance import prepare_instance
+    from clv_pipeline.orchestration.jobs import due_tonight, nightly_refresh
+    from clv_pipeline.orchestration.resources import RefreshOptions
+    from clv_pipeline.orchestration.sensors import WAREHOUSE_TAG
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
@@ -150,7 +150,7 @@ class _Progress:
             self._echo(f"        {word} {table}.{check.check_name}: {check.description}")
 
     def _note_materialization(self, step: str | None, data: Any) -> None:
-        from clv_pipeline.assets.tables import KEPT
+        from clv_pipeline.orchestration.gated_step import KEPT
 
         metadata = data.materialization.metadata
         rows = metadata.get("dagster/row_count")
@@ -182,7 +182,7 @@ def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Echo
     Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
     warehouse, and still does after `wait_minutes`.
     """
-    from clv_pipeline.assets import Pipeline
+    from clv_pipeline.orchestration.assets import Pipeline
 
     pipeline = Pipeline.of(settings)
     failed = 0

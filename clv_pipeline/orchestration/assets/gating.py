@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
-from clv_pipeline.assets.tables import Metadata, Pipeline, gated_step
 from clv_pipeline.config.settings import Gates
 from clv_pipeline.contracts import Contract
+from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Session
 

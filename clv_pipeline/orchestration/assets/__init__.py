@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from clv_pipeline.assets import (
+from clv_pipeline.contracts.loader import SqlModel
+from clv_pipeline.orchestration.assets import (
     evaluation,
     forecasting,
     gating,
@@ -18,9 +19,8 @@ from clv_pipeline.assets import (
     serving,
     tracking,
 )
-from clv_pipeline.assets.plots import PLOTS
-from clv_pipeline.assets.tables import Pipeline, sql_table
-from clv_pipeline.contracts.loader import SqlModel
+from clv_pipeline.orchestration.gated_step import Pipeline, sql_table
+from clv_pipeline.orchestration.plots import PLOTS
 
 __all__ = ["Pipeline", "all_assets"]
 
