@@ -20,7 +20,7 @@ from benchmarks.commands import in_new_folder, measure_once
 from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
-from clv_pipeline.orchestration.assets.gating import stage_gate_inputs
+from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
 from clv_pipeline.orchestration.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
 from clv_pipeline.refresh import Refresh
 from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged

@@ -19,7 +19,7 @@ import pytest
 from benchmarks.pipeline import night
 from clv_pipeline.config.settings import Gates, Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
-from clv_pipeline.orchestration.assets.gating import gate_settings_frame
+from clv_pipeline.orchestration.assets.cleaning import gate_settings_frame
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session, Warehouse
 

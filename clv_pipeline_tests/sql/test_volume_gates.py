@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clv_pipeline.config.settings import Gates
-from clv_pipeline.orchestration.assets.gating import gate_settings_frame
+from clv_pipeline.orchestration.assets.cleaning import gate_settings_frame
 from clv_pipeline_tests.sql.harness import Bench, Row, picked
 
 NEWEST = date(2024, 5, 31)
