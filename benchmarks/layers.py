@@ -75,7 +75,7 @@ def of_night(csv: Path, home: Path, turns: int) -> Seconds:
         "CLV_HOME": str(home / "data"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    python, run = sys.executable, [sys.executable, "-c", "from clv_pipeline.cli import main; main()", "run"]
+    python, run = sys.executable, [sys.executable, "-c", "from clv_pipeline.cli.commands import main; main()", "run"]
 
     def seconds(command: Sequence[str]) -> float:
         started = time.perf_counter()

@@ -11,7 +11,7 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
-from clv_pipeline_tests.alert_receivers import Mailbox, Webhook
+from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook
 from clv_pipeline_tests.faults.record import Injected
 
 # How long an example takes says something about the machine only.

@@ -13,7 +13,7 @@ from pathlib import Path
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.file_modes import private_files
 
-_CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
+_CONFIGURATION = Path(__file__).parents[2] / "dagster.yaml"
 
 
 def prepare_instance(settings: Settings) -> Path:

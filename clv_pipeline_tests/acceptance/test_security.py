@@ -46,7 +46,7 @@ class Shop:
     def clv(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, looking at the files that it makes meanwhile."""
         process = subprocess.Popen(
-            [sys.executable, "-c", "from clv_pipeline.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from clv_pipeline.cli.commands import main; main()", *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,

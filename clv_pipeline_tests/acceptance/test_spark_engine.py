@@ -19,7 +19,7 @@ from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.spark.connect import Cluster, ClusterError
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
-from clv_pipeline_tests.alert_receivers import free_port
+from clv_pipeline_tests.alerts.receivers import free_port
 from clv_pipeline_tests.graph.conftest import COLUMNS, Shop, new_shop
 from clv_pipeline_tests.graph.test_gates_in_the_graph import failure
 

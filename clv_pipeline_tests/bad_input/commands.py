@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline_tests.bad_input.bench import COLUMNS, write_files
 from clv_pipeline_tests.bad_input.case import Case
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline.config.earlier import NEW_SINCE
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models

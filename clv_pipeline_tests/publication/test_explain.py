@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.publication.explain import IN_RFM, Decomposition, ExplanationError, explain
 from clv_pipeline.warehouse import Session

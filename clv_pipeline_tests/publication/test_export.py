@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.publication.export import DEFAULT_COLUMNS, ExportError, export, guarded

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline.publication.versions import ROLLBACKS, current_version, kept_versions, point_back
 from clv_pipeline.publication.write import PublicationError
 from clv_pipeline.warehouse import Warehouse

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from clv_pipeline.cli import main
+from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline_tests.sources.shop_files import write
 

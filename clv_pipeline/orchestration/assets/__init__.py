@@ -10,9 +10,9 @@ import dagster as dg
 
 from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.orchestration.assets import (
+    cleaning,
     evaluation,
     forecasting,
-    gating,
     ingestion,
     insights,
     segmentation,
@@ -41,7 +41,7 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     return [
         *sql_tables,
         *ingestion.tables(pipeline),
-        gating.tables(pipeline),
+        cleaning.tables(pipeline),
         segmentation.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),

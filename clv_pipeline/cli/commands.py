@@ -22,8 +22,8 @@ def main() -> None:
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     """Look at FILE… (or a quoted glob) and write a clv.yaml with a guessed mapping, for you to correct."""
+    from clv_pipeline.cli.config_text import config_text
     from clv_pipeline.sources import SourceError
-    from clv_pipeline.sources.config_text import config_text
     from clv_pipeline.sources.inspect import guess_mapping
 
     if output.exists() and not force:
@@ -59,11 +59,11 @@ def _from_folder(file: str, folder: Path) -> str:
 @click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.orchestration.runner import notices
     from clv_pipeline.sources import SourceError
-    from clv_pipeline.sources.config_text import survey_text
     from clv_pipeline.sources.inspect import survey
 
     try:

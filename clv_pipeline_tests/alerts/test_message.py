@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from clv_pipeline.alerts import (
+from clv_pipeline.alerts.message import (
     Alert,
     AlertError,
     Problem,
@@ -16,7 +16,7 @@ from clv_pipeline.alerts import (
     without_contents,
 )
 from clv_pipeline.config.alerts import Alerts
-from clv_pipeline_tests.alert_receivers import Mailbox, Webhook, free_port
+from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
 
 ALERT = Alert(
     run_id="1b9d",

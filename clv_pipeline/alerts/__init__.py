@@ -1,0 +1,1 @@
+"""What is told of a failed run, and how it reaches somebody."""
