@@ -29,7 +29,7 @@ def run(csv: Path, home: Path) -> dict[str, Any]:
 
     from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.orchestration.runner import run_nightly
-    from clv_pipeline.refresh import Refresh
+    from clv_pipeline.pipeline import Refresh
 
     settings = settings_for(csv.name, csv.resolve().parent, storage={"memory_gb": MEMORY_GB})
     watch = Stopwatch()

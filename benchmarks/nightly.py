@@ -21,7 +21,7 @@ from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK
 from benchmarks.pipeline import night, settings_for
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Warehouse
 
 

@@ -38,7 +38,7 @@ MEASURES = {
 def run(csv: Path, home: Path) -> dict[str, Any]:
     """Seconds of one first run, and the MEASURES of its tasks."""
     from clv_pipeline.orchestration.runner import run_nightly
-    from clv_pipeline.refresh import Refresh
+    from clv_pipeline.pipeline import Refresh
 
     events = home / "events"
     events.mkdir()

@@ -22,7 +22,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
 from clv_pipeline.orchestration.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")

@@ -4,11 +4,12 @@ import dagster as dg
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.file_modes import private_files
-from clv_pipeline.orchestration.assets import Pipeline, all_assets
+from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.jobs import model_review, nightly_refresh, schedules
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.orchestration.sensors import sensors
+from clv_pipeline.pipeline import Pipeline
 
 
 def build_defs(settings: Settings) -> dg.Definitions:

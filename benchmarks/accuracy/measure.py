@@ -28,8 +28,8 @@ from benchmarks.accuracy.shops import Shop
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.evaluation.scores import SCORERS, Outcome
 from clv_pipeline.orchestration.runner import run_nightly
+from clv_pipeline.pipeline import Refresh
 from clv_pipeline.publication.write import CURRENT, DATABASE
-from clv_pipeline.refresh import Refresh
 
 METRICS = (
     ("spend", "bias"),

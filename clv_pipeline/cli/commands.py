@@ -96,7 +96,7 @@ def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: 
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.orchestration.runner import notices, publication_summary, run_nightly
-    from clv_pipeline.refresh import Refresh
+    from clv_pipeline.pipeline import Refresh
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:

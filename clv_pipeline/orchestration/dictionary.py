@@ -7,7 +7,8 @@ from pathlib import Path
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown, dictionary_entries
-from clv_pipeline.orchestration.assets import Pipeline, all_assets
+from clv_pipeline.orchestration.assets import all_assets
+from clv_pipeline.pipeline import Pipeline
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "DATA_DICTIONARY.md"
 

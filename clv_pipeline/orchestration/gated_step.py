@@ -6,30 +6,24 @@ their rows come about, is said elsewhere.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import dagster as dg
 import duckdb
 
-from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.lineage import column_lineage
-from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
+from clv_pipeline.contracts.loader import SqlModel, TableModel
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.privacy.register import RegisterError
 from clv_pipeline.publication.write import PublicationError
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.recipe import recipe
-from clv_pipeline.refresh import Refresh
-from clv_pipeline.sources import SourceError, readable_folders
+from clv_pipeline.sources import SourceError
 from clv_pipeline.spark.connect import ClusterError
-from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import (
     Admission,
     GateError,
-    Limits,
-    NewSession,
     Session,
     StorageError,
     Warehouse,
@@ -63,44 +57,6 @@ MENDABLE = (
     *(StorageError, RegisterError, ClusterError),
 )
 """Errors whose text says what a user can do."""
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """What every asset needs: the settings, the warehouse and the models. Building it opens nothing."""
-
-    settings: Settings
-    warehouse: Warehouse
-    models: Mapping[str, TableModel]
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The pipeline of these settings."""
-        models = load_models()
-        storage = settings.storage
-        directories = [
-            settings.published_dir,
-            # Also on DuckDB, which takes over what Spark kept from run to run.
-            settings.spark_tables_dir,
-            *readable_folders(settings.source, settings.base_dir),
-        ]
-        limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
-        new_session = _on_spark(settings, models) if storage.engine == "spark" else Session
-        return cls(settings, Warehouse(settings.warehouse_path, directories, limits, new_session), models)
-
-    @property
-    def recipe(self) -> str:
-        """Identifies the code and settings that tables are built by."""
-        return recipe(self.settings)
-
-    def contract(self, table: str) -> Contract:
-        """The contract of a table."""
-        return self.models[table].contract
-
-
-def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
-    marts = [name for name, model in models.items() if model.contract.published]
-    return on_spark(settings.storage.spark.remote, settings.storage.spark.config, settings.spark_tables_dir, marts)
 
 
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:

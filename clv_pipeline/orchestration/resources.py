@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Refresh
 
 
 class RefreshOptions(dg.ConfigurableResource[None]):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Refresh
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -66,12 +66,13 @@ def run_nightly(
     import dagster as dg
     from dagster._core.utils import make_new_run_id
 
-    from clv_pipeline.orchestration.assets import Pipeline, all_assets
+    from clv_pipeline.orchestration.assets import all_assets
     from clv_pipeline.orchestration.gated_step import REFRESH
     from clv_pipeline.orchestration.instance import prepare_instance
     from clv_pipeline.orchestration.jobs import due_tonight, nightly_refresh
     from clv_pipeline.orchestration.resources import RefreshOptions
     from clv_pipeline.orchestration.sensors import WAREHOUSE_TAG
+    from clv_pipeline.pipeline import Pipeline
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
@@ -182,7 +183,7 @@ def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Echo
     Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
     warehouse, and still does after `wait_minutes`.
     """
-    from clv_pipeline.orchestration.assets import Pipeline
+    from clv_pipeline.pipeline import Pipeline
 
     pipeline = Pipeline.of(settings)
     failed = 0

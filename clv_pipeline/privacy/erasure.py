@@ -81,7 +81,7 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         raise ForgetError(
             f"{settings.warehouse_path} does not exist; nothing was loaded yet, so there is nobody to forget"
         )
-    from clv_pipeline.orchestration.assets import Pipeline
+    from clv_pipeline.pipeline import Pipeline
 
     # On Spark, too, nothing here is asked of it: DuckDB reads and writes its files.
     warehouse = Pipeline.of(settings).warehouse

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.orchestration.assets import Pipeline
+from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.privacy.erasure import ForgetError, forget
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import FORGOTTEN, Register, RegisterError

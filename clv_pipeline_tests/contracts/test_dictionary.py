@@ -9,8 +9,8 @@ import pytest
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Column, Contract, Expectation
 from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown
-from clv_pipeline.orchestration.assets import Pipeline
 from clv_pipeline.orchestration.dictionary import DOCUMENT, data_dictionary
+from clv_pipeline.pipeline import Pipeline
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 

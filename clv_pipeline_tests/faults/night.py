@@ -23,10 +23,11 @@ import polars  # noqa: F401
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
-from clv_pipeline.orchestration.assets import Pipeline, all_assets, serving
+from clv_pipeline.orchestration.assets import all_assets, serving
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.plots import PLOTS
 from clv_pipeline.orchestration.resources import RefreshOptions
+from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication import report
 from clv_pipeline.publication.write import REPORT
 

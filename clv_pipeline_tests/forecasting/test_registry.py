@@ -16,7 +16,7 @@ from clv_pipeline.forecasting.registry import (
     known_models,
     models_of,
 )
-from clv_pipeline.recipe import recipe
+from clv_pipeline.pipeline import recipe
 
 MINE = """
 from my_package.helpers import Helper

@@ -12,9 +12,10 @@ import pytest
 from dagster._serdes import serialize_value
 
 from clv_pipeline.config.settings import ConfigError, Settings
-from clv_pipeline.orchestration.assets import Pipeline, all_assets
+from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.resources import RefreshOptions
+from clv_pipeline.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
 CANARY = "c4n4ry%40s3cret"

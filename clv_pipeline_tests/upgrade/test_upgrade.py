@@ -21,8 +21,8 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.orchestration.jobs import review_is_due
 from clv_pipeline.orchestration.runner import Outcome, notices, run_nightly
+from clv_pipeline.pipeline import Refresh
 from clv_pipeline.publication.versions import kept_versions
-from clv_pipeline.refresh import Refresh
 
 HERE = Path(__file__).parent
 THEN, NOW = date(2024, 2, 20), date(2024, 3, 1)

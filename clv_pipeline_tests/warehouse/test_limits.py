@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.orchestration.assets import Pipeline
+from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.warehouse import Limits, Warehouse, storage_error
 
 ROWS = 1_000_000

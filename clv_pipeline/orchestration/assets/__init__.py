@@ -1,6 +1,6 @@
 """The graph: every table of `dbt_like_sql/` as a Dagster asset that passes its gate, and the publication.
 
-Only here, in `automation` and in `definitions` are Dagster words spoken. A body hands frames between the
+A body hands frames between the
 warehouse and pure functions; what can be computed without Dagster is computed elsewhere.
 """
 
@@ -19,10 +19,11 @@ from clv_pipeline.orchestration.assets import (
     serving,
     tracking,
 )
-from clv_pipeline.orchestration.gated_step import Pipeline, sql_table
+from clv_pipeline.orchestration.gated_step import sql_table
 from clv_pipeline.orchestration.plots import PLOTS
+from clv_pipeline.pipeline import Pipeline
 
-__all__ = ["Pipeline", "all_assets"]
+__all__ = ["all_assets"]
 
 
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clv_pipeline.features import model_inputs
-from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
+from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.orchestration.plots import leaderboard_plots, metric_table, served_accuracy_plots
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:

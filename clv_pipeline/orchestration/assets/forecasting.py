@@ -12,9 +12,9 @@ import dagster as dg
 from clv_pipeline.contracts import Contract
 from clv_pipeline.features import model_inputs
 from clv_pipeline.features.optional_columns import OptionalColumns
-from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
+from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.orchestration.plots import forecast_plots, totals_plot
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 

@@ -15,8 +15,8 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.config.source import CustomerSource, EventSource, TableSource, TransactionSource
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.orchestration.gated_step import Metadata, gated_step
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
 from clv_pipeline.warehouse.gate import built_by

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.orchestration.gated_step import Metadata, gated_step
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 
 

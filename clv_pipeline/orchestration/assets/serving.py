@@ -4,15 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.orchestration.gated_step import (
-    KEPT,
-    OWNERS,
-    REFRESH,
-    WRITER_POOL,
-    Pipeline,
-    expected_failures,
-    open_warehouse,
-)
+from clv_pipeline.orchestration.gated_step import KEPT, OWNERS, REFRESH, WRITER_POOL, expected_failures, open_warehouse
+from clv_pipeline.pipeline import Pipeline
 
 EVALUATION = "evaluation"
 """The group of the model review, which keeps a slower rhythm than the nightly refresh."""

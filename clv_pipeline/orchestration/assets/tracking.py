@@ -17,8 +17,8 @@ import dagster as dg
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.orchestration.gated_step import Metadata, Pipeline, gated_step
-from clv_pipeline.refresh import Refresh
+from clv_pipeline.orchestration.gated_step import Metadata, gated_step
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 
 if TYPE_CHECKING:

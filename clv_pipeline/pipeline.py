@@ -1,0 +1,122 @@
+"""The composition root, without Dagster: from settings to the warehouse, its models and contracts, and the recipe.
+
+Who works on the warehouse begins here: the graph, and commands that run without it. What a run may be asked for on top
+of what has changed stands here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Self
+
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.contracts import Contract
+from clv_pipeline.contracts.loader import TableModel, load_models
+from clv_pipeline.sources import readable_folders
+from clv_pipeline.spark.session import on_spark
+from clv_pipeline.warehouse import Limits, NewSession, Session, Warehouse
+
+_PACKAGE = Path(__file__).parent
+_SQL = _PACKAGE.parent / "dbt_like_sql"
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What the operator asks for on top of what has changed."""
+
+    full: bool = False
+    """Read every source file again and build every table whole."""
+    days: tuple[date, date] | None = None
+    """Read again what holds transactions of these days, first and last, and build the days again."""
+
+    @classmethod
+    def of(cls, full: bool, days: str | None) -> Self:
+        """From what was typed; `days` as 2011-02-01..2011-02-28, or one day.
+
+        Raises:
+            ValueError: that is not a range of days.
+        """
+        if not days:
+            return cls(full)
+        first, _, last = days.partition("..")
+        try:
+            period = date.fromisoformat(first), date.fromisoformat(last or first)
+        except ValueError as error:
+            raise ValueError(f"days {days!r}: should be two days such as 2011-02-01..2011-02-28") from error
+        if period[0] > period[1]:
+            raise ValueError(f"days {days!r}: should be the earlier day first")
+        return cls(full, period)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What every asset needs: the settings, the warehouse and the models. Building it opens nothing."""
+
+    settings: Settings
+    warehouse: Warehouse
+    models: Mapping[str, TableModel]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The pipeline of these settings."""
+        models = load_models()
+        storage = settings.storage
+        directories = [
+            settings.published_dir,
+            # Also on DuckDB, which takes over what Spark kept from run to run.
+            settings.spark_tables_dir,
+            *readable_folders(settings.source, settings.base_dir),
+        ]
+        limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
+        new_session = _on_spark(settings, models) if storage.engine == "spark" else Session
+        return cls(settings, Warehouse(settings.warehouse_path, directories, limits, new_session), models)
+
+    @property
+    def recipe(self) -> str:
+        """Identifies the code and settings that tables are built by."""
+        return recipe(self.settings)
+
+    def contract(self, table: str) -> Contract:
+        """The contract of a table."""
+        return self.models[table].contract
+
+
+def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
+    marts = [name for name, model in models.items() if model.contract.published]
+    return on_spark(settings.storage.spark.remote, settings.storage.spark.config, settings.spark_tables_dir, marts)
+
+
+def recipe(settings: Settings) -> str:
+    """What tables are made by, as one hash: the code of this package and of extensions, the libraries, the settings.
+
+    A table of the same recipe, from the same inputs, would come out the same: it is kept.
+    """
+    digest = hashlib.sha256(f"{_code_hash()} {settings.recipe_hash}".encode())
+    if settings.extensions.models:
+        from clv_pipeline.forecasting.registry import extension_files
+
+        for path in extension_files(settings.extensions):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _code_hash() -> str:
+    """Of every Python, SQL and contract file, and of the versions of the libraries."""
+    digest = hashlib.sha256()
+    files = [*_PACKAGE.rglob("*.py"), *_SQL.rglob("*.sql"), *_SQL.rglob("*.yml")]
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(_PACKAGE.parent)} ".encode())
+        digest.update(path.read_bytes())
+    for requirement in sorted(metadata.requires("clv_pipeline") or []):
+        name = re.match(r"[\w.-]+", requirement)
+        if name is not None and "extra ==" not in requirement:
+            digest.update(f"{name.group()} {metadata.version(name.group())} ".encode())
+    return digest.hexdigest()
