@@ -60,9 +60,9 @@ def _from_folder(file: str, folder: Path) -> str:
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.cli.config_text import survey_text
+    from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
-    from clv_pipeline.orchestration.runner import notices
     from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.inspect import survey
 
@@ -94,9 +94,11 @@ _wait = click.option(
 @_wait
 def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.orchestration.runner import notices, publication_summary, run_nightly
+    from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.pipeline import Refresh
+    from clv_pipeline.publication.summary import publication_summary
     from clv_pipeline.warehouse import WarehouseBusyError
 
     try:
@@ -121,8 +123,8 @@ def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: 
 @_wait
 def audit(wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
+    from clv_pipeline.cli.live_audit import audit_live_tables
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.orchestration.runner import audit_live_tables
     from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
     try:
@@ -138,7 +140,7 @@ def audit(wait_minutes: float) -> None:
 def publish(version: str | None) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.orchestration.runner import serve_version, version_lines
+    from clv_pipeline.publication.summary import serve_version, version_lines
     from clv_pipeline.publication.write import PublicationError
     from clv_pipeline.warehouse import WarehouseBusyError
 

@@ -1,7 +1,4 @@
-"""The nightly job in this process, told line by line; and the summary of what is published.
-
-Nothing here is part of the graph: it executes the same job that the schedule and the UI do.
-"""
+"""The nightly job in this process, told line by line: the same job that the schedule and the UI execute."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
@@ -28,23 +24,6 @@ class Outcome:
     run_id: str
     success: bool
     published: bool
-
-
-def notices(settings: Settings) -> list[str]:
-    """What to tell of `clv.yaml`: what is read as something else, and which defaults are not what they were.
-
-    Of defaults it is told for as long as a version is kept that was published before they changed, so that whoever
-    comes from there is told in time, and whoever starts now is not.
-    """
-    from clv_pipeline.config.earlier import NEW_SINCE, changed_defaults
-    from clv_pipeline.publication.versions import kept_versions
-
-    changed = changed_defaults(settings) if settings.config_file is not None else []
-    if changed:
-        kept = kept_versions(settings.published_dir).values()
-        if all(version is None or NEW_SINCE in version.tables for version in kept):
-            changed = []
-    return [*settings.notices, *changed]
 
 
 def run_nightly(
@@ -175,110 +154,3 @@ def _cause(failure: object) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return str(error.message).strip() if error is not None else "no message"
-
-
-def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Echo) -> int:
-    """Audit every promoted table where it stands, print a line per check that failed and one per table.
-
-    Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
-    warehouse, and still does after `wait_minutes`.
-    """
-    from clv_pipeline.pipeline import Pipeline
-
-    pipeline = Pipeline.of(settings)
-    failed = 0
-    try:
-        session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=echo)
-        for table, model in pipeline.models.items():
-            # The table `publication` exists in publications only.
-            if not session.has_table(table):
-                continue
-            results = session.auditor.audit(model.contract, table)
-            broken = [result for result in results if not result.passed]
-            failed += sum(result.blocks for result in broken)
-            echo(f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed")
-            for result in broken:
-                word = "FAILED " if result.blocks else "warning"
-                echo(f"        {word} {result.check}: {result.description} Seen: {result.observed}.")
-    finally:
-        pipeline.warehouse.close()
-    return failed
-
-
-def serve_version(settings: Settings, version: str) -> None:
-    """Point what BI tools read at a kept version, while no run is at work.
-
-    Raises:
-        PublicationError: there is no such version, or it does not read back.
-        WarehouseBusyError: a run is at work; it would publish over it.
-    """
-    from clv_pipeline.publication.versions import point_back
-    from clv_pipeline.warehouse import Warehouse
-
-    with Warehouse(settings.warehouse_path).keep_out("clv publish"):
-        point_back(settings.published_dir, version)
-
-
-def version_lines(settings: Settings) -> list[str]:
-    """The kept versions as lines to print, newest first, the served one starred."""
-    from clv_pipeline.publication.versions import current_version, kept_versions
-
-    versions = kept_versions(settings.published_dir)
-    if not versions:
-        return [f"nothing is published in {_relative(settings.published_dir)} yet; `clv run` publishes"]
-    current = current_version(settings.published_dir)
-    lines = [f"  {'version':<36}  {'published (UTC)':<16}  {'as of':<10}  {'rows':>12}"]
-    for name, version in versions.items():
-        told = (
-            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {sum(n for n, _ in version.tables.values()):>12,}"
-            if version
-            else "cannot be read"
-        )
-        lines.append(f"{'*' if name == current else ' '} {name:<36}  {told}")
-    return [*lines, "", "* is served; `clv publish --to VERSION` serves another one"]
-
-
-def publication_summary(settings: Settings) -> list[str]:
-    """Where the publication is and the numbers that matter, as lines to print: those of the report."""
-    from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.publication.report.queries import read
-    from clv_pipeline.publication.write import CURRENT, DATABASE, REPORT
-
-    current = settings.published_dir / CURRENT
-    with open_read_only(current / DATABASE) as published:
-
-        def rows(query: str) -> list[dict[str, Any]]:
-            return read(published, query).to_dicts()
-
-        [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
-        expected = next(row for row in rows("outlook") if row["is_headline"])
-        tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
-    spend, buyers, days = (expected[name] for name in ("expected_spend", "expected_buyers", "horizon_days"))
-    return [
-        f"as of            {shop['as_of']}",
-        f"rows kept        {ledger['kept_rows']:,} of {ledger['all_rows']:,} (why not: row_ledger)",
-        f"customers        {shop['customers']:,} with revenue of {shop['revenue']:,.2f}",
-        f"expected         {spend:,.0f} from {buyers:,.0f} buyers in the next {days} days",
-        f"at risk          {at_risk['customers']:,} customers who spent {at_risk['revenue']:,.2f}"
-        " (segments At Risk, Can't Lose)",
-        f"forecasts by     {expected['model']}: {_judged(tested)}",
-        *([f"caveat           {champion['model']}: {champion['why']}"] if champion["has_caveat"] else []),
-        "",
-        f"published        {_relative(current / DATABASE)}",
-        f"report           {_relative(current / REPORT)}",
-    ]
-
-
-def _judged(tested: dict[str, Any] | None) -> str:
-    """How good the forecasts were that would have been served on past dates."""
-    if tested is None:
-        return "not yet tested, the history is too short"
-    if tested["off_by"] is None or tested["normalized_gini"] is None:
-        return "nothing was spent after the past dates of the test"
-    dates = f"{tested['dates']} past {'date' if tested['dates'] == 1 else 'dates'}"
-    return f"total off by {tested['off_by']:.1%}, normalized Gini {tested['normalized_gini']:.2f} over {dates}"
-
-
-def _relative(path: Path) -> Path:
-    """As the user would type it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

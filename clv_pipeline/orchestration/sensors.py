@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.alerts.message import Alert, AlertError, Problem, bounded, receivers, without_contents
+from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
+from clv_pipeline.alerts.receivers import AlertError, receivers
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.quality.audit import COULD_NOT_RUN
 from clv_pipeline.warehouse import Warehouse

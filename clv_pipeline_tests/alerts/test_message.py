@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from clv_pipeline.alerts.message import (
-    Alert,
-    AlertError,
-    Problem,
-    bounded,
-    receivers,
-    send_email,
-    send_webhook,
-    without_contents,
-)
+from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
+from clv_pipeline.alerts.receivers import AlertError, receivers, send_email, send_webhook
 from clv_pipeline.config.alerts import Alerts
 from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
 

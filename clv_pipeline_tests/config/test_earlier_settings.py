@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from clv_pipeline.cli.commands import main
+from clv_pipeline.cli.notices import notices
 from clv_pipeline.config.earlier import NEW_SINCE
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.orchestration.runner import notices
 from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 

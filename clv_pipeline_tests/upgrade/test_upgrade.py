@@ -17,10 +17,11 @@ import duckdb
 import polars as pl
 import pytest
 
+from clv_pipeline.cli.notices import notices
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.orchestration.jobs import review_is_due
-from clv_pipeline.orchestration.runner import Outcome, notices, run_nightly
+from clv_pipeline.orchestration.runner import Outcome, run_nightly
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.publication.versions import kept_versions
 

@@ -17,7 +17,6 @@ import duckdb
 import pytest
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.orchestration.runner import publication_summary
 from clv_pipeline.privacy.erasure import forget
 from clv_pipeline.publication.charts.look import DARK
 from clv_pipeline.publication.report import summary_lines
@@ -25,6 +24,7 @@ from clv_pipeline.publication.report.figures import figures
 from clv_pipeline.publication.report.formats import FORMATS
 from clv_pipeline.publication.report.page import render
 from clv_pipeline.publication.report.queries import QUERIES
+from clv_pipeline.publication.summary import publication_summary
 from clv_pipeline_tests.publication.report.conftest import CUSTOMER, PRODUCT, Published
 
 LARGEST = 5_000_000
