@@ -33,6 +33,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint dbt_like_sql
 
 # docs/PERFORMANCE.md; 100 million lines take 15 GB of disk.

@@ -19,7 +19,9 @@ from typing import Self
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import TableModel, load_models
+from clv_pipeline.errors import RequestError
 from clv_pipeline.sources import readable_folders
+from clv_pipeline.spark.functions import require_proven
 from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import Limits, NewSession, Session, Warehouse
 
@@ -41,7 +43,7 @@ class Refresh:
         """From what was typed; `days` as 2011-02-01..2011-02-28, or one day.
 
         Raises:
-            ValueError: that is not a range of days.
+            RequestError: that is not a range of days.
         """
         if not days:
             return cls(full)
@@ -49,9 +51,9 @@ class Refresh:
         try:
             period = date.fromisoformat(first), date.fromisoformat(last or first)
         except ValueError as error:
-            raise ValueError(f"days {days!r}: should be two days such as 2011-02-01..2011-02-28") from error
+            raise RequestError(f"days {days!r}: should be two days such as 2011-02-01..2011-02-28") from error
         if period[0] > period[1]:
-            raise ValueError(f"days {days!r}: should be the earlier day first")
+            raise RequestError(f"days {days!r}: should be the earlier day first")
         return cls(full, period)
 
 
@@ -89,6 +91,7 @@ class Pipeline:
 
 
 def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
+    require_proven(models)
     marts = [name for name, model in models.items() if model.contract.published]
     return on_spark(settings.storage.spark.remote, settings.storage.spark.config, settings.spark_tables_dir, marts)
 

@@ -10,15 +10,12 @@ from email.message import EmailMessage
 
 from clv_pipeline.alerts.message import Alert
 from clv_pipeline.config.alerts import Alerts, Email
+from clv_pipeline.errors import AlertError
 
 TIMEOUT_SECONDS = 10
 """For each step of talking to a receiver."""
 
 _log = logging.getLogger(__name__)
-
-
-class AlertError(RuntimeError):
-    """A receiver did not take the message; the text says which and why, and holds no secret."""
 
 
 def receivers(alerts: Alerts) -> dict[str, Callable[[Alert], None]]:

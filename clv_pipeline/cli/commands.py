@@ -4,16 +4,30 @@ Here belongs talking to the terminal and nothing else; what a command does is in
 """
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from clv_pipeline.config.config_file import ConfigError
+from clv_pipeline.errors import ClvError
 
 
-@click.group()
+class _Clv(click.Group):
+    """The one place where errors that a user can mend are printed: their text, status 1, no traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except ClvError as error:
+            _stop(str(error))
+
+
+@click.group(cls=_Clv, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clv_pipeline", prog_name="clv")
 def main() -> None:
     """Customer lifetime value from your own transactions."""
+
+
+_config = click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
 
 
 @main.command()
@@ -23,7 +37,6 @@ def main() -> None:
 def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     """Look at FILE… (or a quoted glob) and write a clv.yaml with a guessed mapping, for you to correct."""
     from clv_pipeline.cli.config_text import config_text
-    from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.inspect import guess_mapping
 
     if output.exists() and not force:
@@ -31,10 +44,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
-    try:
-        guess = guess_mapping(paths, folder)
-    except SourceError as error:
-        _stop(str(error))
+    guess = guess_mapping(paths, folder)
     output.write_text(config_text(paths, guess), encoding="utf-8")
     click.echo(f"wrote {output}")
     for ours, theirs in guess.columns.items():
@@ -56,22 +66,18 @@ def _from_folder(file: str, folder: Path) -> str:
 
 
 @main.command()
-@click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
+@_config
 def check(config: Path | None) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
-    from clv_pipeline.sources import SourceError
     from clv_pipeline.sources.inspect import survey
 
-    try:
-        settings = Settings.load(config)
-        check_models(settings.models, settings.extensions)
-        found = survey(settings.source, settings.base_dir)
-    except (SourceError, ValueError) as error:
-        _stop(str(error))
+    settings = Settings.load(config)
+    check_models(settings.models, settings.extensions)
+    found = survey(settings.source, settings.base_dir)
     click.echo(f"{settings.config_file or 'embedded default'}\n")
     _note(notices(settings))
     click.echo(survey_text(settings, found))
@@ -92,27 +98,24 @@ _wait = click.option(
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait
-def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
+@_config
+def run(config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.pipeline import Refresh
     from clv_pipeline.publication.summary import publication_summary
-    from clv_pipeline.warehouse import WarehouseBusyError
 
-    try:
-        settings = Settings.load()
-        _note(notices(settings))
-        outcome = run_nightly(
-            settings,
-            select=select,
-            refresh=Refresh.of(full_refresh, days),
-            wait_minutes=wait_minutes,
-            echo=click.echo,
-        )
-    except (ConfigError, ValueError, WarehouseBusyError) as error:
-        _stop(str(error))
+    settings = Settings.load(config)
+    _note(notices(settings))
+    outcome = run_nightly(
+        settings,
+        select=select,
+        refresh=Refresh.of(full_refresh, days),
+        wait_minutes=wait_minutes,
+        echo=click.echo,
+    )
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
     if outcome.published:
@@ -121,50 +124,41 @@ def run(select: str | None, full_refresh: bool, days: str | None, wait_minutes: 
 
 @main.command()
 @_wait
-def audit(wait_minutes: float) -> None:
+@_config
+def audit(config: Path | None, wait_minutes: float) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.cli.live_audit import audit_live_tables
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
 
-    try:
-        failed = audit_live_tables(Settings.load(), wait_minutes=wait_minutes, echo=click.echo)
-    except (ConfigError, StorageError, WarehouseBusyError) as error:
-        _stop(str(error))
+    failed = audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, echo=click.echo)
     if failed:
         _stop(f"\n{failed} checks failed")
 
 
 @main.command()
 @click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
-def publish(version: str | None) -> None:
+@_config
+def publish(config: Path | None, version: str | None) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.publication.summary import serve_version, version_lines
-    from clv_pipeline.publication.write import PublicationError
-    from clv_pipeline.warehouse import WarehouseBusyError
 
-    try:
-        settings = Settings.load()
-        if version is not None:
-            serve_version(settings, version)
-        click.echo("\n".join(version_lines(settings)))
-    except (ConfigError, PublicationError, WarehouseBusyError) as error:
-        _stop(str(error))
+    settings = Settings.load(config)
+    if version is not None:
+        serve_version(settings, version)
+    click.echo("\n".join(version_lines(settings)))
 
 
 @main.command()
 @click.argument("customer_id")
 @click.option("--horizon", type=int, help="In days; by default the longest one.")
-def explain(customer_id: str, horizon: int | None) -> None:
+@_config
+def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
     """Explain the published forecast of CUSTOMER_ID: its factors, its rank, and what moves it."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.explain import ExplanationError, explain
+    from clv_pipeline.publication.explain import explain
 
-    try:
-        lines = explain(Settings.load(), customer_id, horizon)
-    except (ConfigError, ExplanationError) as error:
-        _stop(str(error))
+    lines = explain(Settings.load(config), customer_id, horizon)
     click.echo("\n".join(lines))
 
 
@@ -175,20 +169,26 @@ def explain(customer_id: str, horizon: int | None) -> None:
 @click.option("--horizon", type=int, help="Of the forecasts, in days; by default the longest one.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A file that ends in .csv or .parquet.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@_config
 def export(
-    segment: str | None, top: int | None, columns: str | None, horizon: int | None, out: Path, force: bool
+    config: Path | None,
+    segment: str | None,
+    top: int | None,
+    columns: str | None,
+    horizon: int | None,
+    out: Path,
+    force: bool,
 ) -> None:
     """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.export import DEFAULT_COLUMNS, ExportError, export
+    from clv_pipeline.publication.export import DEFAULT_COLUMNS, export
 
     if segment is None and top is None:
         _stop("name a segment, or say how many customers with --top N")
     named = DEFAULT_COLUMNS if columns is None else [name.strip() for name in columns.split(",")]
-    try:
-        done = export(Settings.load(), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force)
-    except (ConfigError, ExportError) as error:
-        _stop(str(error))
+    done = export(
+        Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
+    )
     of_whom = "all segments" if segment is None else segment
     click.echo(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
     click.echo(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
@@ -201,17 +201,15 @@ def export(
 
 @main.command()
 @click.argument("customer_ids", nargs=-1, required=True)
-def forget(customer_ids: tuple[str, ...]) -> None:
+@_config
+def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.privacy.erasure import NOT_ERASED, ForgetError, forget
-    from clv_pipeline.privacy.register import RegisterError
-    from clv_pipeline.warehouse import StorageError, WarehouseBusyError
+    from clv_pipeline.pipeline import Pipeline
+    from clv_pipeline.privacy.erasure import NOT_ERASED, forget
 
-    try:
-        erasure = forget(Settings.load(), customer_ids)
-    except (ConfigError, ForgetError, RegisterError, StorageError, WarehouseBusyError) as error:
-        _stop(str(error))
+    settings = Settings.load(config)
+    erasure = forget(settings, Pipeline.of(settings).warehouse, customer_ids)
     for table, rows in erasure.rows.items():
         click.echo(f"{table:<24}{rows:>12,} rows")
     click.echo(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")

@@ -14,9 +14,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-
-class ConfigError(ValueError):
-    """Says what is wrong with a configuration: the file, each key, what was expected and what was found."""
+from clv_pipeline.errors import ConfigError
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -21,7 +21,6 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
 from clv_pipeline.config.config_file import (
-    ConfigError,
     expand_variables,
     explain,
     parse_yaml,
@@ -30,7 +29,7 @@ from clv_pipeline.config.config_file import (
 )
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.source import Block, FileFormat, Source, TransactionSource
-from clv_pipeline.privacy.keyed_hash import KeyedHash
+from clv_pipeline.errors import ConfigError
 
 __all__ = [
     "Alerts",
@@ -272,7 +271,7 @@ class Settings(Block):
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
     # Never in a dump, a representation or a hash.
-    _pseudonym_key: KeyedHash | None = PrivateAttr(default=None)
+    _pseudonym_key: str | None = PrivateAttr(default=None)
 
     @field_validator("models")
     @classmethod
@@ -330,7 +329,7 @@ class Settings(Block):
                 f"{origin}:\n  privacy.pseudonyms: the environment variable {PSEUDONYM_KEY} {found}; it should hold at "
                 "least 32, for example from `openssl rand -hex 32`, the same on every run"
             )
-        settings._pseudonym_key = KeyedHash(key.encode(), digits=32) if key else None
+        settings._pseudonym_key = key or None
         return settings
 
     @property
@@ -374,14 +373,9 @@ class Settings(Block):
         return self.home / "privacy"
 
     @property
-    def pseudonym_key(self) -> KeyedHash | None:
+    def pseudonym_key(self) -> str | None:
         """The key in CLV_PSEUDONYM_KEY, or None, whether or not publications are to be made with it."""
         return self._pseudonym_key
-
-    @property
-    def pseudonyms(self) -> KeyedHash | None:
-        """What publications are to be made with: None means that they hold the ids themselves."""
-        return self._pseudonym_key if self.privacy.pseudonyms else None
 
     @property
     def config_hash(self) -> str:
@@ -404,8 +398,8 @@ class Settings(Block):
         for source in filter(None, content["source"].values()):
             if source["url"] is not None:
                 source["url"] = without_credentials(source["url"])
-        if self.pseudonyms is not None and "privacy" in content:
-            content["privacy"]["key"] = self.pseudonyms.fingerprint
+        if self.privacy.pseudonyms and self._pseudonym_key and "privacy" in content:
+            content["privacy"]["key"] = hashlib.sha256(self._pseudonym_key.encode()).hexdigest()
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

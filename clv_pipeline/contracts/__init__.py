@@ -5,6 +5,6 @@ comments and the data dictionary. Nothing here talks to an engine; holding a tab
 is the work of `clv_pipeline.quality`.
 """
 
-from clv_pipeline.contracts.contract import Column, Contract, ContractError, Expectation, load_contract
+from clv_pipeline.contracts.contract import Column, Contract, Expectation, load_contract
 
-__all__ = ["Column", "Contract", "ContractError", "Expectation", "load_contract"]
+__all__ = ["Column", "Contract", "Expectation", "load_contract"]

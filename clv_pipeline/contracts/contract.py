@@ -9,6 +9,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from clv_pipeline.errors import ContractError
+
 SCHEMA_CHECK = "columns_match_contract"
 """Every table has this check beside its expectations: names, order and types of its columns."""
 
@@ -29,10 +31,6 @@ UNITS = {
     "mixed": "depends on the row",
 }
 """What the numbers of a column are in."""
-
-
-class ContractError(ValueError):
-    """A contract file that cannot be used; the text names the file and what to correct."""
 
 
 class _Strict(BaseModel):

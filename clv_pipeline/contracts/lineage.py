@@ -8,8 +8,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import lineage
 
-from clv_pipeline.contracts import ContractError
 from clv_pipeline.contracts.loader import DIALECT, SqlModel, TableModel
+from clv_pipeline.errors import ContractError
 
 ColumnLineage = dict[str, list[tuple[str, str]]]
 """Output column → the (table, column) pairs it is computed from, sorted."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
-from clv_pipeline.contracts import Contract, ContractError, load_contract
-from clv_pipeline.spark.functions import PROVEN, functions_of
+from clv_pipeline.contracts import Contract, load_contract
+from clv_pipeline.errors import ContractError
 
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
@@ -113,12 +113,6 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
 def _hold_against_contract(model: SqlModel, models: dict[str, TableModel]) -> None:
     if unknown := [name for name in model.dependencies if name not in models]:
         raise ContractError(f"{model.name}.sql reads {', '.join(unknown)}: no contract of that name")
-    if unproven := functions_of(model.parsed, DIALECT) - PROVEN:
-        raise ContractError(
-            f"{model.name}.sql uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
-            " query without it; or add it to PROVEN in clv_pipeline/spark/functions.py, and keep it there if"
-            " clv_pipeline_tests/acceptance/test_spark_parity.py passes"
-        )
     declared = [column.name for column in model.contract.columns]
     if model.projected_columns != declared:
         raise ContractError(

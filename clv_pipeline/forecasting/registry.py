@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.errors import ConfigError
 from clv_pipeline.forecasting.baselines import BASELINES
 from clv_pipeline.forecasting.families import FAMILIES
 from clv_pipeline.forecasting.protocol import Model
@@ -32,35 +33,35 @@ MODELS: Mapping[str, type[Model]] = {model.name: model for model in _OURS}
 def known_models(extensions: Extensions | None = None) -> dict[str, type[Model]]:
     """All that can be configured by name: those of this package and of the extensions.
 
-    ValueError for an extension that cannot be imported or defines no model, and for a name that is taken.
+    ConfigError for an extension that cannot be imported or defines no model, and for a name that is taken.
     """
     known = dict(MODELS)
     for name in extensions.models if extensions is not None else ():
         module = _imported(name, extensions.folder if extensions is not None else None)
         found = list(_defined_in(module))
         if not found:
-            raise ValueError(f"extensions.models: {name} defines no model: no class with a name, is_baseline and fit")
+            raise ConfigError(f"extensions.models: {name} defines no model: no class with a name, is_baseline and fit")
         for model in found:
             if model.name in known:
-                raise ValueError(f"extensions.models: {name}.{model.__name__}: the name {model.name} is taken")
+                raise ConfigError(f"extensions.models: {name}.{model.__name__}: the name {model.name} is taken")
             known[model.name] = model
     return known
 
 
 def models_of(names: Sequence[str], extensions: Extensions | None = None) -> list[Model]:
-    """Create the named models in the given order; ValueError names an unknown or repeated name."""
+    """Create the named models in the given order; ConfigError names an unknown or repeated name."""
     known = known_models(extensions)
     for name in names:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise ValueError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(known)}")
+            raise ConfigError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(known)}")
     if repeated := sorted({name for name in names if list(names).count(name) > 1}):
-        raise ValueError(f"models named more than once: {', '.join(repeated)}")
+        raise ConfigError(f"models named more than once: {', '.join(repeated)}")
     return [known[name]() for name in names]
 
 
 def check_models(names: Sequence[str], extensions: Extensions | None = None) -> None:
-    """Raise ValueError when a name is no model's or is repeated, or an extension adds none."""
+    """Raise ConfigError when a name is no model's or is repeated, or an extension adds none."""
     models_of(names, extensions)
 
 
@@ -84,7 +85,7 @@ def _imported(name: str, folder: Path | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # Whatever foreign code raises when it is imported, the user has to mend.
-        raise ValueError(f"extensions.models: {name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"extensions.models: {name} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _defined_in(module: ModuleType) -> Iterator[type[Model]]:

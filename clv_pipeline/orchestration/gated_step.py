@@ -15,24 +15,13 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.lineage import column_lineage
 from clv_pipeline.contracts.loader import SqlModel, TableModel
-from clv_pipeline.pipeline import Pipeline, Refresh
-from clv_pipeline.privacy.register import RegisterError
-from clv_pipeline.publication.write import PublicationError
-from clv_pipeline.quality import CheckResult
-from clv_pipeline.sources import SourceError
-from clv_pipeline.spark.connect import ClusterError
-from clv_pipeline.warehouse import (
-    Admission,
-    GateError,
-    Session,
-    StorageError,
-    Warehouse,
-    WarehouseBusyError,
-    admit,
-    stage_model,
-    storage_error,
-    unchanged,
+from clv_pipeline.errors import (
+    ClvError,
+    SourceError,
 )
+from clv_pipeline.pipeline import Pipeline, Refresh
+from clv_pipeline.quality import CheckResult
+from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, storage_error, unchanged
 
 OWNERS = ["team:data-engineering"]
 
@@ -50,13 +39,6 @@ Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
 """Stages the step's tables; returns what else is worth showing of each."""
 Describe = Callable[[Session], Metadata]
 """Reads a promoted table and returns what is worth showing of it: plots and numbers."""
-
-
-MENDABLE = (
-    *(SourceError, WarehouseBusyError, GateError, PublicationError),
-    *(StorageError, RegisterError, ClusterError),
-)
-"""Errors whose text says what a user can do."""
 
 
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
@@ -151,7 +133,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
     try:
         yield
-    except MENDABLE as error:
+    except ClvError as error:
         # A disk may become full while a file is loaded; that is nothing to blame the file for.
         cause = error.__cause__ if isinstance(error, SourceError) else None
         raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error

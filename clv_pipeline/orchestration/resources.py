@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from clv_pipeline.errors import RequestError
 from clv_pipeline.pipeline import Refresh
 
 
@@ -26,5 +27,5 @@ class RefreshOptions(dg.ConfigurableResource[None]):
         """As the steps take it."""
         try:
             return Refresh.of(self.full_refresh, self.days)
-        except ValueError as error:
+        except RequestError as error:
             raise dg.Failure(f"resources.refresh.config.{error}", allow_retries=False) from error

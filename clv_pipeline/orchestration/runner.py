@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import RequestError
 from clv_pipeline.pipeline import Refresh
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run_nightly(
 
     Raises:
         WarehouseBusyError: another process works on the warehouse; no run was made.
-        ValueError: the selection is not one, or selects nothing.
+        RequestError: the selection is not one, or selects nothing.
     """
     import dagster as dg
     from dagster._core.utils import make_new_run_id
@@ -58,7 +59,7 @@ def run_nightly(
     selection = _selection(select) if select else dg.AssetSelection.all() if refresh.full else due_tonight(settings)
     keys = sorted(selection.resolve(assets))
     if not keys:
-        raise ValueError(f"--select {select}: selects no table")
+        raise RequestError(f"--select {select}: selects no table")
     definitions = dg.Definitions(
         assets=assets,
         jobs=[nightly_refresh],
@@ -92,7 +93,7 @@ def _selection(text: str) -> dg.AssetSelection:
         # Tables that one step builds come together.
         return dg.AssetSelection.from_string(text).required_multi_asset_neighbors()
     except dg.DagsterError as error:
-        raise ValueError(f"--select {text}: not an asset selection: {error}") from error
+        raise RequestError(f"--select {text}: not an asset selection: {error}") from error
 
 
 class _Progress:

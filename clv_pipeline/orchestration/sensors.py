@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
-from clv_pipeline.alerts.receivers import AlertError, receivers
+from clv_pipeline.alerts.receivers import receivers
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import AlertError
 from clv_pipeline.quality.audit import COULD_NOT_RUN
 from clv_pipeline.warehouse import Warehouse
 

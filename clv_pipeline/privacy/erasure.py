@@ -24,16 +24,18 @@ import duckdb
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import ForgetError
+from clv_pipeline.privacy.keyed_hash import pseudonyms_of
 from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
 from clv_pipeline.publication.report import write_report
 from clv_pipeline.publication.versions import kept_versions
 from clv_pipeline.publication.write import DATABASE, REPORT, supersede, sweep_leftovers
 from clv_pipeline.sources.typed import UNREADABLE
-from clv_pipeline.spark.parquet_tables import sweep
-from clv_pipeline.warehouse import Session, storage_error
+from clv_pipeline.warehouse import Session, Warehouse, storage_error
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
+from clv_pipeline.warehouse.parquet_tables import sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""
@@ -43,10 +45,6 @@ NOT_ERASED = (
     " backups and snapshots of the disk, extracts and caches of BI tools, what was copied out of a publication.",
     "totals of all customers (segments, trends, backtests) include them until the next run: clv run",
 )
-
-
-class ForgetError(RuntimeError):
-    """Nobody was erased, or not everywhere; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,12 @@ class Erasure:
     """When erasures of other customers were requested that were stopped and are still to be run again."""
 
 
-def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
+def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -> Erasure:
     """Erase the customers, and finish erasures that were stopped.
 
     Args:
-        settings: whose warehouse and publications.
+        settings: whose publications, and whose register.
+        warehouse: theirs. On Spark, too, nothing here is asked of it: DuckDB reads and writes its files.
         customers: ids as they stand in `raw_transactions`.
 
     Raises:
@@ -81,10 +80,6 @@ def forget(settings: Settings, customers: Sequence[str]) -> Erasure:
         raise ForgetError(
             f"{settings.warehouse_path} does not exist; nothing was loaded yet, so there is nobody to forget"
         )
-    from clv_pipeline.pipeline import Pipeline
-
-    # On Spark, too, nothing here is asked of it: DuckDB reads and writes its files.
-    warehouse = Pipeline.of(settings).warehouse
     try:
         session = warehouse.open(f"clv forget, run {run_id}")
         listed = set(register.hashes())
@@ -200,7 +195,7 @@ class _Publications:
 
     def __init__(self, settings: Settings, customers: Sequence[str], register: Register) -> None:
         self._folder = settings.published_dir
-        self._key = settings.pseudonym_key
+        self._key = pseudonyms_of(settings)
         self._customers = customers
         self._register = register
         self._erased_rows = 0

@@ -9,6 +9,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+from clv_pipeline.config.settings import Settings
+
 _BLOCK_BYTES = 64
 """Of SHA-256."""
 
@@ -42,3 +44,9 @@ class KeyedHash:
     def fingerprint(self) -> str:
         """Tells keys apart without telling them."""
         return self.of("the fingerprint of this key")[:16]
+
+
+def pseudonyms_of(settings: Settings) -> KeyedHash | None:
+    """What the key in CLV_PSEUDONYM_KEY makes of ids, whether or not publications hold it; None without a key."""
+    key = settings.pseudonym_key
+    return None if key is None else KeyedHash(key.encode(), digits=32)

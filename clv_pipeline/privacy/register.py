@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import RegisterError
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.sources.typed import UNREADABLE
 
@@ -32,10 +33,6 @@ TEXT_NOT_KEPT = f"{UNREADABLE}its text is not kept, because customers have been 
 
 _PERSONAL = ("customer_id", "order_id", "product_id", "country", "event", "attributes")
 """What a raw row of a forgotten customer loses, and the time of day besides. Day and money stay in the books."""
-
-
-class RegisterError(RuntimeError):
-    """The register of forgotten customers cannot be used; the text says what to restore."""
 
 
 class Register:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
+from clv_pipeline.errors import ExplanationError
+from clv_pipeline.privacy.keyed_hash import pseudonyms_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,10 +29,6 @@ IN_RFM = {
     "spend_per_purchase": "case when frequency > 0 then monetary_value else revenue end",
 }
 """Drivers (FACTS in evaluation/facts.py) as columns of rfm; the others are in no published table."""
-
-
-class ExplanationError(ValueError):
-    """A customer or a horizon that nothing is published about; the text says what there is instead."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | 
     # Publications from before there were pseudonyms do not have the column.
     if publication.get("pseudonym_key") is None:
         return None
-    key = settings.pseudonym_key
+    key = pseudonyms_of(settings)
     if key is None or key.fingerprint != publication["pseudonym_key"]:
         raise ExplanationError(
             f"customers are published under pseudonyms; set {PSEUDONYM_KEY} to the key that they were made with"

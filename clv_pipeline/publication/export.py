@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
+from clv_pipeline.errors import ExportError
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,10 +44,6 @@ _GUARDS = (
     # Some programs skip these and take what follows for the beginning.
     (r"^([\t\r\n])", r"'\1"),
 )
-
-
-class ExportError(ValueError):
-    """A list that cannot be made; the text says what there is instead, or what to do."""
 
 
 @dataclass(frozen=True)

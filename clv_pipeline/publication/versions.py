@@ -10,15 +10,8 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.publication.write import (
-    CURRENT,
-    DATABASE,
-    PublicationError,
-    number_of,
-    point_at,
-    verify,
-    version_folders,
-)
+from clv_pipeline.errors import PublicationError
+from clv_pipeline.publication.write import CURRENT, DATABASE, number_of, point_at, verify, version_folders
 
 ROLLBACKS = "rollbacks.log"
 """A line per `point_back`: when, from which version, to which."""

@@ -21,6 +21,7 @@ import duckdb
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.connections import open_read_only, open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import PublicationError
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint
@@ -32,10 +33,6 @@ REPORT = "report.html"
 CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
-
-
-class PublicationError(RuntimeError):
-    """A publication that must not or could not be made; what is served stays as it was."""
 
 
 WriteReport = Callable[[Path], None]

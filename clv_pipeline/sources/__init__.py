@@ -10,7 +10,6 @@ layer. Nothing here knows of Dagster or of the warehouse's layout.
 
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import LoadedFile
-from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.incremental import Load, load_changes
 from clv_pipeline.sources.load import create_table, load_records
 from clv_pipeline.sources.reach import readable_folders
@@ -18,7 +17,6 @@ from clv_pipeline.sources.reach import readable_folders
 __all__ = [
     "Load",
     "LoadedFile",
-    "SourceError",
     "SourceFile",
     "create_table",
     "list_files",

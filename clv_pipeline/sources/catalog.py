@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clv_pipeline.config.source import TableSource
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_strays
 
 _SECONDS_TO_SETTLE = 2

@@ -16,7 +16,8 @@ from typing import Any
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
-from clv_pipeline.sources.errors import SourceError, first_line, shape
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.errors import first_line, shape
 from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 

@@ -19,7 +19,7 @@ import duckdb
 from clv_pipeline.config.config_file import SECRET_PARAMETER, without_credentials
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.tables import Column, RawTable
 
 if TYPE_CHECKING:

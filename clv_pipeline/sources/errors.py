@@ -8,9 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-
-class SourceError(Exception):
-    """A source cannot be read: the text names the file, the cause and what to do about it."""
+from clv_pipeline.errors import SourceError
 
 
 def one_error(problems: Sequence[str]) -> SourceError:

@@ -17,11 +17,11 @@ import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import Changes, LoadedFile, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
-from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.load import (
     agreeing,
     conventions_of,

@@ -19,10 +19,11 @@ import duckdb
 
 from clv_pipeline.config.source import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.database.connections import open_scratch
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
-from clv_pipeline.sources.errors import SourceError, first_line
+from clv_pipeline.sources.errors import first_line
 from clv_pipeline.sources.load import conventions_of, load_records
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables

@@ -19,11 +19,12 @@ import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
-from clv_pipeline.sources.errors import SourceError, first_line, listed, nearest, one_error
+from clv_pipeline.sources.errors import first_line, listed, nearest, one_error
 from clv_pipeline.sources.open_quotes import refuse_swallowed_lines
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (

@@ -9,7 +9,7 @@ large files it does not even report where. Lines that are gone without a row of 
 
 import duckdb
 
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.prepare import lines_in
 from clv_pipeline.sources.tables import REJECTS, RawTable
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError
 from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
 
 TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

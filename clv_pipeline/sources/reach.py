@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clv_pipeline.config.source import Source, TableSource
-from clv_pipeline.sources.errors import SourceError
+from clv_pipeline.errors import SourceError
 
 if TYPE_CHECKING:
     from clv_pipeline.sources.catalog import SourceFile

@@ -19,8 +19,9 @@ import duckdb
 
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError, first_line
+from clv_pipeline.sources.errors import first_line
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
 

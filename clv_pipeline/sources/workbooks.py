@@ -9,8 +9,9 @@ from pathlib import Path
 import fastexcel
 
 from clv_pipeline.config.source import TableSource
+from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import SourceError, first_line, nearest, one_error
+from clv_pipeline.sources.errors import first_line, nearest, one_error
 from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 

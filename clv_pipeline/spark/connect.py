@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from clv_pipeline.errors import ClusterError
+
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
@@ -39,10 +41,6 @@ SERVER = {
 DEFAULT_PORT = 15002
 """Of Spark Connect."""
 ANSWER_SECONDS = 20
-
-
-class ClusterError(RuntimeError):
-    """Spark cannot be used; the text says what is missing."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ warehouses disagree. So a new one is held against Spark first. Casts, and words 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sqlglot import exp
+
+from clv_pipeline.contracts.loader import DIALECT, SqlModel, TableModel
+from clv_pipeline.errors import ContractError
 
 PROVEN = frozenset(
     {
@@ -44,3 +48,14 @@ def functions_of(query: exp.Query, dialect: str) -> set[str]:
     """Names of the functions that a query calls, as the dialect writes them: a word with a parenthesis behind it."""
     calls = (re.match(r"(\w+)\(", node.sql(dialect, comments=False)) for node in query.find_all(exp.Func))
     return {call.group(1).lower() for call in calls if call}
+
+
+def require_proven(models: Mapping[str, TableModel]) -> None:
+    """Raise ContractError when a table's SQL uses a function that is not proven on Spark."""
+    for model in models.values():
+        if isinstance(model, SqlModel) and (unproven := functions_of(model.parsed, DIALECT) - PROVEN):
+            raise ContractError(
+                f"{model.name}.sql uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
+                " query without it; or add it to PROVEN in clv_pipeline/spark/functions.py, and keep it there if"
+                " clv_pipeline_tests/acceptance/test_spark_parity.py passes"
+            )

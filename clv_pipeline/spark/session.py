@@ -22,11 +22,11 @@ from clv_pipeline.contracts.loader import DIALECT
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.quality import Auditor
 from clv_pipeline.spark.connect import Cluster
-from clv_pipeline.spark.parquet_tables import add_to_catalog, folder_of, sweep
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import Parameters, translate
 from clv_pipeline.warehouse.database_file import NewSession
 from clv_pipeline.warehouse.duckdb_engine import Session, added_name, staged_name
+from clv_pipeline.warehouse.parquet_tables import add_to_catalog, folder_of, sweep
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,8 +19,8 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
-from clv_pipeline.contracts import ContractError
 from clv_pipeline.contracts.loader import DIALECT
+from clv_pipeline.errors import ContractError
 from clv_pipeline.spark.functions import PROVEN, functions_of
 
 Schema = Mapping[str, Mapping[str, str]]

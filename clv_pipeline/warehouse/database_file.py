@@ -19,9 +19,9 @@ import duckdb
 from clv_pipeline.database.connections import RESTRICTED, restrict
 from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.spark.connect import ClusterError
+from clv_pipeline.errors import ClusterError, WarehouseBusyError
 from clv_pipeline.warehouse.duckdb_engine import Session
-from clv_pipeline.warehouse.lock import WarehouseBusyError, WriterLock
+from clv_pipeline.warehouse.lock import WriterLock
 from clv_pipeline.warehouse.storage_faults import storage_error
 
 STORAGE_VERSION = "v1.4.0"

@@ -14,7 +14,7 @@ import duckdb
 
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.quality import Auditor
-from clv_pipeline.spark.parquet_tables import folders, move_into_duckdb
+from clv_pipeline.warehouse.parquet_tables import folders, move_into_duckdb
 
 if TYPE_CHECKING:
     import polars as pl

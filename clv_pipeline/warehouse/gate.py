@@ -18,6 +18,7 @@ from typing import Any
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import GateError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse.changed_days import ensure_log, log_changes
 from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint, staged_name
@@ -210,10 +211,6 @@ def ensure_records(session: Session) -> None:
         session.execute(_RECORDS)
         ensure_log(session)
         session.has_gate = True
-
-
-class GateError(RuntimeError):
-    """A table must not be built now; the text says which input stands against it."""
 
 
 def refuse_unfit_inputs(session: Session, reads: Sequence[str]) -> None:

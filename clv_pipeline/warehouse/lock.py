@@ -13,11 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from clv_pipeline.errors import WarehouseBusyError
+
 _POLL_SECONDS = 0.5
-
-
-class WarehouseBusyError(RuntimeError):
-    """Another process works on the warehouse; the text names it."""
 
 
 class WriterLock:

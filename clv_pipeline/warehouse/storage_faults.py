@@ -7,13 +7,11 @@ from pathlib import Path
 
 import duckdb
 
+from clv_pipeline.errors import StorageError
+
 _DAMAGED = ("Corrupt database file", "not a valid DuckDB database file")
 _STRAY_LOG = ("replaying WAL file", "This WAL was created for")
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded", "Could not write file")
-
-
-class StorageError(RuntimeError):
-    """The warehouse cannot be read or written; the text says what to do. What is served is not concerned."""
 
 
 def storage_error(error: BaseException | None, warehouse: Path) -> StorageError | None:

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import ForgetError, RegisterError, WarehouseBusyError
 from clv_pipeline.pipeline import Pipeline
-from clv_pipeline.privacy.erasure import ForgetError, forget
 from clv_pipeline.privacy.keyed_hash import KeyedHash
-from clv_pipeline.privacy.register import FORGOTTEN, Register, RegisterError
+from clv_pipeline.privacy.register import FORGOTTEN, Register
 from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
-from clv_pipeline.warehouse import Warehouse, WarehouseBusyError
-from clv_pipeline_tests.graph.conftest import Shop
+from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.graph.conftest import Shop, erased
 
 pytestmark = pytest.mark.acceptance
 
@@ -105,7 +105,7 @@ def test_no_byte_is_left_in_warehouse_and_publications_and_the_books_balance(sho
     raw, kept = count(shop, "raw_transactions"), count(shop, "cleaned_transactions")
     theirs = count(shop, f"cleaned_transactions where customer_id in ($${ANN}$$, '{BOB}')")
     served = count(shop, "rfm", CURRENT)
-    erasure = forget(shop.settings(), [ANN, BOB])
+    erasure = erased(shop.settings(), [ANN, BOB])
     assert everywhere(shop) == set()
     assert (erasure.publications, versions(shop)) == (2, ["ids~1", "pseudonyms~1"])
     assert count(shop, "raw_transactions") == raw
@@ -120,7 +120,7 @@ def test_no_byte_is_left_in_warehouse_and_publications_and_the_books_balance(sho
 
 
 def test_the_record_names_run_time_and_rows_and_nobody(shop: Shop) -> None:
-    erasure = forget(shop.settings(), [ANN])
+    erasure = erased(shop.settings(), [ANN])
     [entry] = json.loads((shop.folder / "home" / "privacy" / "forgotten.json").read_text())
     assert entry["run_id"] == erasure.run_id
     assert entry["erased_at"] >= entry["requested_at"]
@@ -136,7 +136,7 @@ def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: 
     others += f" where customer_id not in ($${ANN}$$, '{BOB}') order by all"
     ledger = 'select sum("rows"), sum(amount) from row_ledger'
     before, booked = query(shop, others), query(shop, ledger)
-    forget(shop.settings(), [ANN, BOB])
+    erased(shop.settings(), [ANN, BOB])
     result = shop.materialize(BOOKS)
     assert result.success
     assert not [check for check in result.get_asset_check_evaluations() if not check.passed]
@@ -167,10 +167,10 @@ def test_an_erasure_that_was_stopped_is_finished_by_running_it_again(
     with monkeypatch.context() as patched:
         patched.setattr(step, stop)
         with pytest.raises(KeyboardInterrupt):
-            forget(shop.settings(), [ANN, BOB])
+            erased(shop.settings(), [ANN, BOB])
     assert count(shop, "rfm", CURRENT) > 0
     assert len(Register(shop.folder / "home" / "privacy").unfinished()) == 1
-    forget(shop.settings(), [ANN, BOB])
+    erased(shop.settings(), [ANN, BOB])
     assert everywhere(shop) == set()
     assert versions(shop) == ["ids~1", "pseudonyms~1"]
     assert Register(shop.folder / "home" / "privacy").unfinished() == []
@@ -179,7 +179,7 @@ def test_an_erasure_that_was_stopped_is_finished_by_running_it_again(
 def test_an_id_that_is_nowhere_is_refused_and_nothing_is_erased(shop: Shop) -> None:
     before = everywhere(shop)
     with pytest.raises(ForgetError, match="no data of 'bob-000' is kept; nobody was erased"):
-        forget(shop.settings(), [ANN, "bob-000"])
+        erased(shop.settings(), [ANN, "bob-000"])
     assert everywhere(shop) == before
     assert Register(shop.folder / "home" / "privacy").entries() == []
 
@@ -219,7 +219,7 @@ def test_tables_on_spark_are_written_anew_without_them(shop_on_spark: Shop) -> N
     assert held.keys() == {"raw_transactions", "rejected_transactions", "rfm"}
     assert held["raw_transactions"] > 2
     raw, customers = count(shop, "raw_transactions"), count(shop, "rfm")
-    forget(on_spark(shop), [ANN, BOB])
+    erased(on_spark(shop), [ANN, BOB])
     assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
     assert everywhere(shop) == set()
     assert (count(shop, "raw_transactions"), count(shop, "rfm")) == (raw, customers - 2)
@@ -240,15 +240,15 @@ def test_an_erasure_on_spark_that_was_stopped_is_finished_by_running_it_again(
         with monkeypatch.context() as patched:
             patched.setattr(f"clv_pipeline.{step}", stop)
             with pytest.raises(KeyboardInterrupt):
-                forget(on_spark(shop), [ANN, BOB])
-    forget(on_spark(shop), [ANN, BOB])
+                erased(on_spark(shop), [ANN, BOB])
+    erased(on_spark(shop), [ANN, BOB])
     assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
     assert everywhere(shop) == set()
 
 
 def test_what_spark_kept_is_erased_from_also_after_the_way_back_to_duckdb(shop_on_spark: Shop) -> None:
     shop = shop_on_spark
-    forget(shop.settings(), [ANN, BOB])
+    erased(shop.settings(), [ANN, BOB])
     assert in_parquet(shop) == {}
     assert everywhere(shop) == set()
     assert shop.materialize(BOOKS).success
@@ -259,7 +259,7 @@ def test_beside_a_run_it_refuses_and_names_the_run(shop: Shop) -> None:
     running.open("run c0ffee")
     try:
         with pytest.raises(WarehouseBusyError, match="run c0ffee"):
-            forget(shop.settings(), [ANN])
+            erased(shop.settings(), [ANN])
     finally:
         running.close()
     assert Register(shop.folder / "home" / "privacy").entries() == []
@@ -272,17 +272,17 @@ def test_pseudonyms_under_another_key_are_named_until_that_key_comes(
     with pytest.raises(
         ForgetError, match=r"not from .*versions/pseudonyms: it cannot be read, or customers have pseudonyms"
     ):
-        forget(shop.settings(), [ANN])
+        erased(shop.settings(), [ANN])
     assert files_with(shop, ANN) == set()
     assert Register(shop.folder / "home" / "privacy").unfinished()
     monkeypatch.setenv("CLV_PSEUDONYM_KEY", KEY)
-    assert forget(shop.settings(), [ANN]).publications == 1
+    assert erased(shop.settings(), [ANN]).publications == 1
     assert files_with(shop, KeyedHash(KEY.encode(), 32).of(ANN)) == set()
 
 
 def test_without_its_salt_the_register_lets_nothing_be_loaded(shop: Shop) -> None:
-    forget(shop.settings(), [ANN])
+    erased(shop.settings(), [ANN])
     (shop.folder / "home" / "privacy" / "salt").unlink()
     with pytest.raises(RegisterError, match=r"salt is missing.*restore it"):
-        forget(shop.settings(), [BOB])
+        erased(shop.settings(), [BOB])
     assert not shop.materialize("+key:raw_transactions").success

@@ -16,7 +16,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from clv_pipeline.contracts.loader import SqlModel, load_models
-from clv_pipeline.spark.connect import Cluster, ClusterError
+from clv_pipeline.errors import ClusterError
+from clv_pipeline.spark.connect import Cluster
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
 from clv_pipeline_tests.alerts.receivers import free_port

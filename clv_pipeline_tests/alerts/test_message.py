@@ -6,8 +6,9 @@ import pytest
 from pydantic import SecretStr
 
 from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
-from clv_pipeline.alerts.receivers import AlertError, receivers, send_email, send_webhook
+from clv_pipeline.alerts.receivers import receivers, send_email, send_webhook
 from clv_pipeline.config.alerts import Alerts
+from clv_pipeline.errors import AlertError
 from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
 
 ALERT = Alert(

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from clv_pipeline.sources import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.bad_input.bench import clean, settings_for
 from clv_pipeline_tests.sources.shop_files import ExcelDate, write_xlsx
 

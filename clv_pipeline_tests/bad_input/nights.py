@@ -7,7 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.sources import LoadedFile, SourceError, load_changes, load_records
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources import LoadedFile, load_changes, load_records
 from clv_pipeline_tests.bad_input.bench import settings_for, write_files
 from clv_pipeline_tests.bad_input.case import Case
 

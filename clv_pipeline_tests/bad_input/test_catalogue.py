@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.sources import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.bad_input.bench import clean, settings_for, write_files
 from clv_pipeline_tests.bad_input.case import Case
 from clv_pipeline_tests.bad_input.catalogue import CATALOGUE

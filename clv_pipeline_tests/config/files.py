@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import ConfigError
 
 MINIMAL = """
 source:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import ConfigError
 from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.contracts import ContractError, load_contract
+from clv_pipeline.contracts import load_contract
+from clv_pipeline.errors import ContractError
 
 GOOD = """
 description: One row per thing.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.publication.write import PublicationError
+from clv_pipeline.errors import PublicationError
 from clv_pipeline.warehouse import Session, gate
 from clv_pipeline_tests.faults.record import Injected
 from clv_pipeline_tests.publication.test_write import fill, put_out

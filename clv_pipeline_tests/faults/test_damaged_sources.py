@@ -12,7 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from clv_pipeline.sources import SourceError, load_records
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources import load_records
 from clv_pipeline_tests.faults.record import Injected
 from clv_pipeline_tests.sources.shop_files import load, transactions, write_xlsx
 

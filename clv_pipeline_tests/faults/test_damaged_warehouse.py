@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clv_pipeline.errors import StorageError
 from clv_pipeline.publication.write import publish
-from clv_pipeline.warehouse import StorageError, Warehouse
+from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.faults.damage import flip_bytes
 from clv_pipeline_tests.faults.record import Injected
 from clv_pipeline_tests.publication.test_write import fill, read

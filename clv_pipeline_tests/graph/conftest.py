@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,14 @@ from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
+from clv_pipeline.privacy.erasure import Erasure, forget
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
+
+
+def erased(settings: Settings, customers: Sequence[str]) -> Erasure:
+    """What `clv forget` does."""
+    return forget(settings, Pipeline.of(settings).warehouse, customers)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from benchmarks.pipeline import COLUMNS, STEPS, night, settings_for
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.errors import SourceError
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.sources import SourceError
 from clv_pipeline.warehouse import Admission, Session, Warehouse
 
 MODELS = load_models()

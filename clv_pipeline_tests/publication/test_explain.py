@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.publication.explain import IN_RFM, Decomposition, ExplanationError, explain
+from clv_pipeline.errors import ExplanationError
+from clv_pipeline.publication.explain import IN_RFM, Decomposition, explain
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench, Row
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.publication.export import DEFAULT_COLUMNS, ExportError, export, guarded
+from clv_pipeline.errors import ExportError
+from clv_pipeline.publication.export import DEFAULT_COLUMNS, export, guarded
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench
 

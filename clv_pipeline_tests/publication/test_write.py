@@ -13,7 +13,8 @@ import pytest
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.publication.write import Publication, PublicationError, publish
+from clv_pipeline.errors import PublicationError
+from clv_pipeline.publication.write import Publication, publish
 from clv_pipeline.warehouse import Session, admit
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.warehouse.test_gate import contract

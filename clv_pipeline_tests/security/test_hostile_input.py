@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clv_pipeline.sources import SourceError, prepare
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources import prepare
 from clv_pipeline_tests.sources.shop_files import load, write
 
 CSV = "customer,date,amount\n1,2010-05-01,1\n"

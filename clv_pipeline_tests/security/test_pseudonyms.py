@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.errors import ConfigError
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Session, admit

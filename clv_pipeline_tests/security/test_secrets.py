@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 from dagster._serdes import serialize_value
 
-from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import ConfigError
 from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.resources import RefreshOptions

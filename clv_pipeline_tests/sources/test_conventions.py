@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.sources import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.sources.shop_files import load, write
 
 

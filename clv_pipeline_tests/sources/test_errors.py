@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clv_pipeline.sources import SourceError, list_files, load_records
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources import list_files, load_records
 from clv_pipeline_tests.sources.shop_files import load, transactions, write
 
 GOOD = "customer,date,amount\n1,2010-05-01,1\n"

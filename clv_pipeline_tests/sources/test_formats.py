@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from clv_pipeline.sources import SourceError
+from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.sources.shop_files import (
     AMOUNT_COLUMNS,
     PRICE_COLUMNS,

@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from clv_pipeline.config.settings import ConfigError, Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.config.source import TransactionSource
-from clv_pipeline.sources import Load, LoadedFile, SourceError, load_changes
+from clv_pipeline.errors import ConfigError, SourceError
+from clv_pipeline.sources import Load, LoadedFile, load_changes
 
 COLUMNS = {"customer_id": "who", "ordered_at": "at", "amount": "paid"}
 

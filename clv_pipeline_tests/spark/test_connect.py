@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.spark.connect import Cluster, ClusterError
+from clv_pipeline.errors import ClusterError
+from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import Warehouse
 

@@ -7,8 +7,9 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.contracts.loader import DIALECT, SqlModel, load_models
+from clv_pipeline.errors import ContractError
 from clv_pipeline.orchestration.assets.forecasting import READINGS
-from clv_pipeline.spark.functions import PROVEN, functions_of
+from clv_pipeline.spark.functions import PROVEN, functions_of, require_proven
 
 
 def test_every_proven_function_is_used_and_no_other() -> None:
@@ -55,3 +56,17 @@ def test_functions_are_found_wherever_they_are_called(sql: str, names: set[str])
     query = sqlglot.parse_one(sql, read=DIALECT)
     assert isinstance(query, exp.Query)
     assert functions_of(query, DIALECT) == names
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("select levenshtein(a, '1') as b from t", "t.sql uses levenshtein"),
+        ("select my_own(a) as b from t", "add it to"),
+    ],
+)
+def test_a_function_that_is_not_proven_is_refused_on_spark(sql: str, named: str) -> None:
+    contract = next(iter(load_models().values())).contract.model_copy(update={"table": "t"})
+    with pytest.raises(ContractError, match=named):
+        require_proven({"t": SqlModel(contract, sql)})
+    require_proven({"t": SqlModel(contract, "select greatest(a, 1) as b from t")})

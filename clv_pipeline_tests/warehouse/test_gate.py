@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from clv_pipeline.contracts import Column, Contract, Expectation
-from clv_pipeline.warehouse import GateError, Session, Warehouse, WarehouseBusyError, admit, unchanged
+from clv_pipeline.errors import GateError, WarehouseBusyError
+from clv_pipeline.warehouse import Session, Warehouse, admit, unchanged
 from clv_pipeline.warehouse.gate import reasons_against_publishing
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.warehouse import Warehouse, WarehouseBusyError
+from clv_pipeline.errors import WarehouseBusyError
+from clv_pipeline.warehouse import Warehouse
 from clv_pipeline.warehouse.lock import WriterLock
 
 HOLD = """

@@ -29,7 +29,7 @@ __all__ = ["all_assets"]
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The whole graph: SQL tables as their files say, tables built in Python, and the publication.
 
-    Raises ValueError when configured models are unknown or extensions of no use: better now than after the backtest.
+    Raises ConfigError when configured models are unknown or extensions of no use: better now than after the backtest.
     """
     from clv_pipeline.forecasting.registry import check_models
 

@@ -30,6 +30,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
         required_resource_keys={REFRESH},
     )
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from clv_pipeline.privacy.keyed_hash import pseudonyms_of
         from clv_pipeline.publication.report import summary_lines, write_report
         from clv_pipeline.publication.write import publish
 
@@ -41,7 +42,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 run_id=context.run.run_id,
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
-                pseudonyms=pipeline.settings.pseudonyms,
+                pseudonyms=pseudonyms_of(pipeline.settings) if pipeline.settings.privacy.pseudonyms else None,
                 always=context.resources.refresh.asked().full,
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
                 write_report=write_report,

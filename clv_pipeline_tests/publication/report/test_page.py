@@ -17,7 +17,6 @@ import duckdb
 import pytest
 
 from clv_pipeline.database.connections import open_read_only
-from clv_pipeline.privacy.erasure import forget
 from clv_pipeline.publication.charts.look import DARK
 from clv_pipeline.publication.report import summary_lines
 from clv_pipeline.publication.report.figures import figures
@@ -25,6 +24,7 @@ from clv_pipeline.publication.report.formats import FORMATS
 from clv_pipeline.publication.report.page import render
 from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.publication.summary import publication_summary
+from clv_pipeline_tests.graph.conftest import erased
 from clv_pipeline_tests.publication.report.conftest import CUSTOMER, PRODUCT, Published
 
 LARGEST = 5_000_000
@@ -295,7 +295,7 @@ def test_nobody_who_was_forgotten_is_left_in_the_report(published: Published, tm
     shutil.copytree(published.shop.folder, tmp_path / "shop", symlinks=True)
     shop = replace(published.shop, folder=tmp_path / "shop")
     assert html.escape(CUSTOMER) in (shop.served.parent / "report.html").read_text()
-    forget(shop.settings(), [CUSTOMER])
+    erased(shop.settings(), [CUSTOMER])
     page = (shop.served.parent / "report.html").read_text()
     assert html.escape(CUSTOMER) not in page
     with open_read_only(shop.served) as tables:

@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from clv_pipeline.contracts.loader import DIALECT
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
-from clv_pipeline.spark.connect import ClusterError
+from clv_pipeline.errors import ClusterError
 
 if TYPE_CHECKING:
     import duckdb
