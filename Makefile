@@ -1,9 +1,24 @@
-# `make run` and `make test` need Python >= 3.11, pip, make and git, nothing else.
+# `make run` and `make test` need Python >= 3.11, pip, make and git, nothing else. `make help` lists the targets.
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test acceptance parity screenshots ui lint lock bench accuracy reliability dictionary clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary clean
+
+help:
+	@echo "make run          the environment, then the whole graph on real data"
+	@echo "make ui           the Dagster UI on http://127.0.0.1:3000"
+	@echo "make test         linters, type checker and all tests"
+	@echo "make test-fast    the quick tests, in about a minute"
+	@echo "make acceptance   what needs a browser, Spark, Superset or PostgreSQL; installs them"
+	@echo "make nightly      what takes longer: the whole graph on Spark beside DuckDB"
+	@echo "make format       formats the code"
+	@echo "make lint         linters and type checker"
+	@echo "make lock         pins the dependencies of pyproject.toml anew"
+	@echo "make dictionary   docs/DATA_DICTIONARY.md from the contracts"
+	@echo "make screenshots  the pictures of the documentation"
+	@echo "make bench        docs/PERFORMANCE.md;  make accuracy: docs/ACCURACY.md;  make reliability: docs/RELIABILITY.md"
+	@echo "make clean        removes the environment and caches"
 
 run: .venv/ready
 	$(BIN)/clv run
@@ -16,8 +31,14 @@ ui: .venv/ready
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+FAST := config contracts database evaluation features quality segmentation spark sql
+test-fast: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(wildcard $(FAST:%=clv_pipeline_tests/%) clv_pipeline_tests/test_architecture.py)
+
 acceptance: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "acceptance and not parity" --timeout 1200
+
+nightly: parity
 
 # The whole graph on Spark beside DuckDB, on CDNOW and Online Retail II: ten minutes each.
 parity: .venv/ready
@@ -28,6 +49,11 @@ screenshots: .venv/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
 	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
 	    clv_pipeline_tests/acceptance/test_superset.py
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --quiet dbt_like_sql
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -13,7 +13,10 @@ import pytest
 from clv_pipeline.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 RUNBOOK = ROOT / "docs" / "RUNBOOK.md"
 
 
@@ -57,8 +60,8 @@ def test_the_search_for_commands_finds_them() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_target_of_make_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = {found[1] for line in code(document) if (found := re.search(r"(?:^|\s)make ([a-z]+)", line))}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {found[1] for line in code(document) if (found := re.search(r"(?:^|\s)make ([a-z-]+)", line))}
     assert named <= targets
 
 

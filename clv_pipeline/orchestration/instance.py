@@ -13,7 +13,8 @@ from pathlib import Path
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.file_modes import private_files
 
-_CONFIGURATION = Path(__file__).parents[2] / "dagster.yaml"
+_PLACES = (Path(__file__).with_name("dagster.yaml"), Path(__file__).parents[2] / "dagster.yaml")
+"""Where the configuration of an instance is: beside this module in a wheel, at the top in a clone."""
 
 
 def prepare_instance(settings: Settings) -> Path:
@@ -35,7 +36,7 @@ def prepare_instance(settings: Settings) -> Path:
     with (folder / ".prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "dagster.yaml").exists():
-            shutil.copyfile(_CONFIGURATION, folder / "dagster.yaml")
+            shutil.copyfile(next(place for place in _PLACES if place.exists()), folder / "dagster.yaml")
         with DagsterInstance.get() as instance:
             # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
             instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
