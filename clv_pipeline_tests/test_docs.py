@@ -40,6 +40,8 @@ def invocations(document: Path) -> Iterator[list[str]]:
 def unknown(words: list[str]) -> list[str]:
     """The parts of a `clv` command that click does not know, as `clv run --wait`."""
     command = main.commands.get(words[0])
+    if words[0] in ("--version", "--help", "-h"):
+        return []
     if command is None:
         return [f"clv {words[0]}"]
     known = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}

@@ -162,6 +162,12 @@ def _features(customers: pl.DataFrame) -> Floats:
     return customers.drop("customer_id").cast(pl.Float64).to_numpy()
 
 
+def _varying(taught: Floats, asked: Floats) -> tuple[Floats, Floats]:
+    """Both without the features that are the same in all rows that teach, which scikit-learn cannot bin."""
+    varies = np.array([np.unique(column[np.isfinite(column)]).size > 1 for column in taught.T])
+    return taught[:, varies], asked[:, varies]
+
+
 def _boosted(window: _Window, customers: Floats, shape: Mapping[str, Any]) -> Forecast:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
@@ -170,12 +176,14 @@ def _boosted(window: _Window, customers: Floats, shape: Mapping[str, Any]) -> Fo
 
     def of_buyers(amounts: Floats, loss: str) -> Floats:
         regressor = HistGradientBoostingRegressor(**shape, loss=loss, random_state=1)
-        return np.asarray(regressor.fit(window.features[buyers], amounts[buyers]).predict(customers))
+        features, asked = _varying(window.features[buyers], customers)
+        return np.asarray(regressor.fit(features, amounts[buyers]).predict(asked))
 
     # Its threads wait for each other by spinning: on a busy machine that takes a hundred times as long as one thread.
     with threadpool_limits(limits=1):
-        whether = HistGradientBoostingClassifier(**shape, random_state=1).fit(window.features, buyers)
-        p_purchase = np.asarray(whether.predict_proba(customers)[:, 1])
+        features, asked = _varying(window.features, customers)
+        whether = HistGradientBoostingClassifier(**shape, random_state=1).fit(features, buyers)
+        p_purchase = np.asarray(whether.predict_proba(asked)[:, 1])
         often = np.maximum(of_buyers(window.came.purchases, "poisson"), 1.0)
         return Forecast(p_purchase * often, p_purchase * of_buyers(window.came.spend, "gamma"), p_purchase)
 

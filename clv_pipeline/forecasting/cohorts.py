@@ -172,10 +172,15 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     is_seasonal = history >= SEASON_HISTORY_DAYS
     solution = _Regression(design, came[used], exposure[used], columns, number, cohorts).solve(is_seasonal)
     bends = len(_KNOTS) + 2
-    effects, season = solution.coefficients[bends : bends + cohorts], solution.coefficients[bends + cohorts :]
-    expected = exposure[used] * np.exp(np.clip(design @ solution.coefficients, -20.0, 10.0))
+    coefficients = solution.coefficients.copy()
+    expected = exposure[used] * np.exp(np.clip(design @ coefficients, -20.0, 10.0))
+    # What a lively week brings more is more than what a quiet one brings less: in all, the table expects what came.
+    lifted = float(came[used].sum() / expected.sum())
+    coefficients[0] += np.log(lifted)
+    effects, season = coefficients[bends : bends + cohorts], coefficients[bends + cohorts :]
     weekly_came, weekly_expected = (
-        np.bincount(columns, weights=values, minlength=number).astype(np.float64) for values in (came[used], expected)
+        np.bincount(columns, weights=values, minlength=number).astype(np.float64)
+        for values in (came[used], lifted * expected)
     )
     return CohortTable(
         cutoff=cutoff,
@@ -188,7 +193,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
         first_days=first_days,
         customers=customers,
         cohort_effects=effects[cohort],
-        ages=solution.coefficients[:bends],
+        ages=coefficients[:bends],
         rate_at_age=rate_at_age,
         week_ends=week_ends,
         came=weekly_came,

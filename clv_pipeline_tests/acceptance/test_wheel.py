@@ -23,9 +23,9 @@ def clv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [wheel] = place.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
     python = place / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*install, "--require-hashes", "--requirement", ROOT / "requirements.lock"], check=True)
-    subprocess.run([*install, wheel], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*install, "--require-hashes", "--requirement", str(ROOT / "requirements.lock")], check=True)
+    subprocess.run([*install, str(wheel)], check=True)
     return python.with_name("clv")
 
 

@@ -165,6 +165,12 @@ def test_what_all_buy_more_in_one_week_is_not_taken_for_ageing() -> None:
     assert shop.ratios(shop.fit()) == pytest.approx([1.0] * len(HORIZONS), abs=0.1)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.4, 0.8])
+def test_in_all_the_table_expects_what_came_however_much_weeks_differ(noise: float) -> None:
+    table = made(noise=noise).fit()
+    assert table.expected.sum() == pytest.approx(table.came.sum(), rel=1e-3)
+
+
 def test_a_campaign_once_is_no_season_and_no_ageing() -> None:
     def campaign(days: Floats) -> Floats:
         begun = ordinal(OPENED) + 7 * 120.0
