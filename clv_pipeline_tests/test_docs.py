@@ -74,6 +74,13 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     assert [link for link in files if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_that_is_named_is_there(document: Path) -> None:
+    named = [text for text in code(document) if re.fullmatch(r"[a-z_]+(?:/[a-z_]+)+\.(?:py|sql|yml)", text)]
+    places = (ROOT, ROOT / "clv_pipeline", ROOT / "dbt_like_sql")
+    assert [text for text in named if not any((place / text).exists() for place in places)] == []
+
+
 def messages() -> list[str]:
     """The texts in the first column of the runbook's table of failures, cut where a name stands in for `…`."""
     rows = re.findall(r"^\| (.*?) \|", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)

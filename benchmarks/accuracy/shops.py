@@ -208,7 +208,7 @@ REAL_SHOPS: Mapping[str, RealShop] = {
                 "MIT",
             ),
         ),
-        {date(2022, 1, 28): "held out", date(2022, 10, 30): "held out"},
+        {date(2022, 1, 28): "design", date(2022, 10, 30): "design"},
         _adventureworks,
     ),
     "grocery": RealShop(

@@ -25,6 +25,10 @@ from clv_pipeline.forecasting.season import SEASON_VARIANCES, Days, ordinal, sea
 SEASON_HISTORY_DAYS = 365
 """Below a year of history no season can be told from growth and ageing, and none is assumed."""
 
+_BEGUN, _SILENCE_DAYS = 1e-3, 28
+"""Where nobody came back for longer, history begins when this share of all repeat purchases has come: that silence is
+no season."""
+
 MOST_WEEKS = 260
 """Weeks that the table goes back at most: five years."""
 
@@ -129,7 +133,8 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     repeats = cohort_days.select(
         week=pl.col("first_week").cast(pl.Int32), day=pl.col("day").cast(pl.Int32), n="repeats"
     )
-    number = min(history // 7, MOST_WEEKS)
+    since = cutoff - _begun(repeats, first_day, cutoff)
+    number = min(since // 7, MOST_WEEKS)
     if number == 0:
         return _process_alone(cutoff, first_days, customers, rate_at_age)
     start = cutoff - 7 * number
@@ -169,7 +174,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     # A week has the season of its days.
     daily = season_basis(start + 1 + np.arange(7 * number)).reshape(number, 7, -1).mean(axis=1)
     design = np.hstack([age_basis(np.exp(log_age[used] / people[used])), np.eye(cohorts)[rows], daily[columns]])
-    is_seasonal = history >= SEASON_HISTORY_DAYS
+    is_seasonal = since >= SEASON_HISTORY_DAYS
     solution = _Regression(design, came[used], exposure[used], columns, number, cohorts).solve(is_seasonal)
     bends = len(_KNOTS) + 2
     coefficients = solution.coefficients.copy()
@@ -200,6 +205,16 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
         expected=weekly_expected,
         by_process=by_process,
     )
+
+
+def _begun(repeats: pl.DataFrame, first_day: int, cutoff: int) -> int:
+    """The day before history begins: before the first purchase, or after a long silence before anybody came back."""
+    by_day = repeats.group_by("day").agg(pl.col("n").sum()).sort("day")
+    if by_day.is_empty():
+        return cutoff
+    so_far = by_day["n"].cum_sum()
+    begun = int(by_day["day"].filter(so_far >= _BEGUN * so_far[-1])[0])
+    return (begun if begun - first_day > _SILENCE_DAYS else first_day) - 1
 
 
 def _process_alone(cutoff: int, first_days: Floats, customers: Floats, rate_at_age: RateAtAge) -> CohortTable:

@@ -165,6 +165,17 @@ def test_what_all_buy_more_in_one_week_is_not_taken_for_ageing() -> None:
     assert shop.ratios(shop.fit()) == pytest.approx([1.0] * len(HORIZONS), abs=0.1)
 
 
+def test_that_nobody_came_back_at_first_is_no_season() -> None:
+    shop = made(104)
+    opened = ordinal(OPENED)
+    late = pl.col("day").cast(pl.Int32) >= opened + 7 * 60
+    slow = replace(shop, cohort_days=shop.cohort_days.with_columns(repeats=pl.col("repeats") * late))
+    table = slow.fit()
+    assert not table.is_seasonal
+    assert len(table.came) <= 44
+    assert made(104).fit().is_seasonal
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.4, 0.8])
 def test_in_all_the_table_expects_what_came_however_much_weeks_differ(noise: float) -> None:
     table = made(noise=noise).fit()
