@@ -2,8 +2,8 @@
 
 An operation is an SQL statement or a change to a file or folder.
 
-A phase is told by who asks: what `sources` runs is the load, what `quality` runs the audit, what publication.py runs
-publishes, its flip of the symlink is the flip; of the rest, what runs inside a transaction of the gate promotes, and
+A phase is told by who asks: what `sources` runs is the load, what `quality` runs the audit, what publication/write.py
+runs publishes, its flip of the symlink is the flip; of the rest, what runs inside a transaction of the gate promotes, and
 everything else builds.
 """
 
@@ -163,7 +163,7 @@ def _phase(in_transaction: bool) -> str | None:
         _, inside, module = frame.f_code.co_filename.rpartition(PACKAGE)
         if inside:
             ours = True
-            if module.endswith("publication.py"):
+            if module.endswith("publication/write.py"):
                 return "flip" if frame.f_code.co_name == "point_at" else "publish"
             if module.startswith("quality"):
                 return "audit"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.config.settings import Extensions, Settings
+from clv_pipeline.errors import ConfigError
 from clv_pipeline.forecasting.registry import (
     MODELS,
     check_models,
@@ -87,12 +88,12 @@ def test_baselines_alone_may_be_configured() -> None:
 
 
 def test_an_unknown_model_is_named_with_the_nearest_known_one() -> None:
-    with pytest.raises(ValueError, match=r"unknown model 'bgnbd'; did you mean 'bg_nbd'\?"):
+    with pytest.raises(ConfigError, match=r"unknown model 'bgnbd'; did you mean 'bg_nbd'\?"):
         models_of(["own_rate", "bgnbd"])
 
 
 def test_a_model_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than once: own_rate"):
+    with pytest.raises(ConfigError, match="more than once: own_rate"):
         check_models(["own_rate", "bg_nbd", "own_rate"])
 
 
@@ -101,7 +102,7 @@ def test_a_module_beside_the_file_adds_the_models_that_it_defines(folder: Path) 
     assert known_models(added).keys() - MODELS.keys() == {"mine", "my_rule"}
     mine, ours = models_of(["mine", "own_rate"], added)
     assert (type(mine).__module__, ours.name) == ("my_package.models", "own_rate")
-    with pytest.raises(ValueError, match="unknown model 'mime'; did you mean 'mine'"):
+    with pytest.raises(ConfigError, match="unknown model 'mime'; did you mean 'mine'"):
         check_models(["mime"], added)
 
 
@@ -112,7 +113,7 @@ def test_a_package_adds_the_models_of_its_modules_that_it_shows(folder: Path) ->
 
 def test_what_is_installed_goes_before_the_folder(folder: Path) -> None:
     (folder / "json.py").write_text("raise RuntimeError('shadowed')")
-    with pytest.raises(ValueError, match="json defines no model"):
+    with pytest.raises(ConfigError, match="json defines no model"):
         known_models(extensions(folder, "json"))
 
 
@@ -136,12 +137,12 @@ def test_no_folder_is_searched_unless_it_is_needed(folder: Path) -> None:
 )
 def test_an_extension_that_is_of_no_use_is_told(folder: Path, text: str, told: str) -> None:
     (folder / "my_module.py").write_text(text)
-    with pytest.raises(ValueError, match=f"extensions.models: {told}"):
+    with pytest.raises(ConfigError, match=f"extensions.models: {told}"):
         check_models(["own_rate"], extensions(folder, "my_module"))
 
 
 def test_a_module_that_is_not_there_is_told(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"my_package\.mdels cannot be imported: ModuleNotFoundError"):
+    with pytest.raises(ConfigError, match=r"my_package\.mdels cannot be imported: ModuleNotFoundError"):
         check_models(["own_rate"], extensions(folder, "my_package.mdels"))
 
 

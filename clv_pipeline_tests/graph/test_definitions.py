@@ -16,6 +16,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.definitions import build_defs
+from clv_pipeline.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 MODELS = load_models()
@@ -127,7 +128,7 @@ def test_a_fresh_schedule_tick_asks_for_the_whole_graph_and_later_ones_skip_the_
 
 def test_models_that_are_not_known_are_refused_before_anything_runs() -> None:
     settings = Settings.load().model_copy(update={"models": ["hybird"]})
-    with pytest.raises(ValueError, match="unknown model 'hybird'; did you mean 'hybrid'"):
+    with pytest.raises(ConfigError, match="unknown model 'hybird'; did you mean 'hybrid'"):
         build_defs(settings)
 
 

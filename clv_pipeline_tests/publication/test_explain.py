@@ -242,7 +242,7 @@ def test_nothing_published_is_said_so(shop_settings: Callable[..., Settings]) ->
 
 
 def test_the_command_prints_and_ends_with_a_status(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Settings, "load", lambda: settings)
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
     good = CliRunner().invoke(main, ["explain", "ann-1001", "--horizon", "90"])
     assert (good.exit_code, good.stderr) == (0, "")
     assert "the next 90 days" in good.stdout

@@ -272,7 +272,7 @@ def test_ids_come_back_from_the_file_with_apostrophes_and_nothing_else(
 def test_the_command_tells_how_many_and_where_and_names_no_customer(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Settings, "load", lambda: settings)
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
     path = tmp_path / "list.csv"
     good = CliRunner().invoke(main, ["export", "Champions", "--columns", "customer_id, clv", "--out", str(path)])
     assert (good.exit_code, good.stderr) == (0, "")
@@ -293,7 +293,7 @@ def test_the_command_tells_how_many_and_where_and_names_no_customer(
 def test_the_command_tells_of_pseudonyms_and_of_changed_texts(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Settings, "load", lambda: settings)
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
     rename(settings, ["=1+1", "bob"])
     with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
         database.execute("update publication set pseudonym_key = 'abc'")
