@@ -15,7 +15,7 @@ from clv_pipeline.cli.commands import main
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 RUNBOOK = ROOT / "docs" / "RUNBOOK.md"
 

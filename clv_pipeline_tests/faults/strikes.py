@@ -3,8 +3,8 @@
 An operation is an SQL statement or a change to a file or folder.
 
 A phase is told by who asks: what `sources` runs is the load, what `quality` runs the audit, what publication/write.py
-runs publishes, its flip of the symlink is the flip; of the rest, what runs inside a transaction of the gate promotes, and
-everything else builds.
+runs publishes, its flip of the symlink is the flip; of the rest, what runs inside a transaction of the gate promotes,
+and everything else builds.
 """
 
 from __future__ import annotations
