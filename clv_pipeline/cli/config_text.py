@@ -45,7 +45,7 @@ def config_text(paths: Sequence[str], guess: Guess) -> str:
             '    #   date_formats: ["%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S"]  # month first',
         ]
     lines += [
-        '  # Optional, read like the transactions; see docs/how-to/your-own-data.md:',
+        "  # Optional, read like the transactions; see docs/how-to/your-own-data.md:",
         "  # customers: {path: customers.csv, columns: {customer_id: id}}  # demographics: all other columns are used",
         "  # events: {path: events/*.csv, columns: {customer_id: user, occurred_at: time, event: type}}",
     ]

@@ -1,60 +1,19 @@
 """One YAML file on disk becomes one plain mapping, or an error that says what is wrong and where.
 
-Here belongs what is true of any configuration file, whatever it configures: strict YAML (a key that is
-written twice is an error, not a silent override), `${VAR}` and `${VAR:-default}` taken from the environment,
-and mistakes told in the words of the file. What the keys mean belongs in `settings.py`.
+Here belongs what is true of any configuration file, whatever it configures: `${VAR}` and `${VAR:-default}` taken
+from the environment, and mistakes told in the words of the file. How YAML is read is `strict_yaml`; what the keys
+mean belongs in `settings.py`.
 """
 
 import difflib
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from clv_pipeline.errors import ConfigError
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader, except that writing a key twice in one mapping is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        first_lines: dict[str, int] = {}
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
-            line = key_node.start_mark.line + 1
-            if key_node.value in first_lines and key_node.tag != "tag:yaml.org,2002:merge":
-                first = first_lines[key_node.value]
-                problem = f"the key {key_node.value!r} is written twice, first on line {first}"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            first_lines[key_node.value] = line
-        return super().construct_mapping(node, deep=deep)
-
-
-def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """The mapping that `text` holds; an empty text is an empty mapping.
-
-    `origin` is what errors call the file. Raises ConfigError with line and column for a syntax error or a
-    duplicate key, and for a text whose top level is not a mapping.
-    """
-    try:
-        # _StrictLoader is a SafeLoader: it builds plain values only.
-        loaded = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{origin}{where}: not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{origin}: expected `key: value` lines, found {type(loaded).__name__} at the top level")
-    return loaded
-
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 

@@ -20,15 +20,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
-from clv_pipeline.config.config_file import (
-    expand_variables,
-    explain,
-    parse_yaml,
-    refuse_passwords_in_urls,
-    without_credentials,
-)
+from clv_pipeline.config.config_file import expand_variables, explain, refuse_passwords_in_urls, without_credentials
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.source import Block, FileFormat, Source, TransactionSource
+from clv_pipeline.config.strict_yaml import parse_yaml
 from clv_pipeline.errors import ConfigError
 
 __all__ = [

@@ -6,10 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from clv_pipeline.errors import ContractError
+from clv_pipeline.config.config_file import explain
+from clv_pipeline.config.strict_yaml import parse_yaml
+from clv_pipeline.contracts.expectations import mistakes
+from clv_pipeline.errors import ConfigError, ContractError
 
 SCHEMA_CHECK = "columns_match_contract"
 """Every table has this check beside its expectations: names, order and types of its columns."""
@@ -75,6 +77,12 @@ class Expectation(_Strict):
     shows: str | None = None
     description: str = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _can_be_run(self) -> Expectation:
+        if wrong := mistakes(self.type, self.kwargs):
+            raise ValueError(f"{self.name}: {'; '.join(wrong)}")
+        return self
+
 
 class Contract(_Strict):
     """What one table promises to its readers.
@@ -131,10 +139,11 @@ def load_contract(path: Path) -> Contract:
         ContractError: names the file and every key that is wrong.
     """
     try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+        stated = parse_yaml(path.read_text(encoding="utf-8"), str(path))
         return Contract(table=path.stem, layer=path.parent.name, **stated)
+    except ConfigError as error:
+        raise ContractError(str(error)) from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'contract'}: {item['msg']}" for item in error.errors())
-        raise ContractError(f"{path}: {wrong}") from error
-    except (yaml.YAMLError, TypeError) as error:
-        raise ContractError(f"{path}: not a contract: {error}") from error
+        raise ContractError("\n".join([f"{path}:", *explain(Contract, error)])) from error
+    except TypeError as error:
+        raise ContractError(f"{path}: table and layer are taken from the path, and not written in it") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.contracts import load_contract
+from clv_pipeline.contracts.expectations import installed, known
 from clv_pipeline.errors import ContractError
 
 GOOD = """
@@ -44,10 +45,22 @@ def test_table_and_layer_come_from_the_path(tmp_path: Path) -> None:
         (GOOD.replace("grain:", "grian:"), "grian"),
         (GOOD.replace("key: [id]", "key: [idd]"), "idd"),
         (GOOD.replace("name: id_not_null", "name: columns_match_contract"), "columns_match_contract"),
-        (GOOD.replace("name: id_not_null", "name: ID not null"), "expectations.0.name"),
-        (GOOD + "  - {name: id_not_null, type: x, description: again}\n", "named twice: id_not_null"),
-        ("description: [unclosed", "not a contract"),
-        ("", "not a contract"),
+        (GOOD.replace("name: id_not_null", "name: ID not null"), "expectations[0].name"),
+        (
+            GOOD + "  - {name: id_not_null, type: unexpected_rows_expectation, kwargs: {unexpected_rows_query: q}, "
+            "description: again}\n",
+            "named twice: id_not_null",
+        ),
+        (
+            GOOD + GOOD[GOOD.index("expectations:") :],
+            "line 12, column 1: not valid YAML: the key 'expectations' is written twice",
+        ),
+        (GOOD.replace("to_not_be_null", "to_not_be_nul"), "did you mean 'expect_column_values_to_not_be_null'"),
+        (GOOD.replace("{column: id}", "{colum: id}"), "takes no 'colum'; did you mean 'column'"),
+        (GOOD.replace("{column: id}", "{}"), "expect_column_values_to_not_be_null needs 'column'"),
+        (GOOD + "table: other\n", "taken from the path"),
+        ("description: [unclosed", "line 1, column 23: not valid YAML"),
+        ("", "description: is missing"),
     ],
 )
 def test_an_error_names_the_file_and_the_key(tmp_path: Path, broken: str, named: str) -> None:
@@ -69,10 +82,14 @@ def test_the_hash_follows_what_is_promised_and_not_the_wording(tmp_path: Path) -
 def test_a_unit_is_one_of_the_known(tmp_path: Path) -> None:
     in_days = load_contract(write(tmp_path, GOOD.replace("type: INTEGER", "type: INTEGER, unit: days")))
     assert in_days.columns[0].unit == "days"
-    with pytest.raises(ContractError, match=r"columns\.0\.unit: .* no unit 'dayz'; units are currency, days, "):
+    with pytest.raises(ContractError, match=r"columns\[0\]\.unit: no unit 'dayz'; units are currency, days, "):
         load_contract(write(tmp_path, GOOD.replace("type: INTEGER", "type: INTEGER, unit: dayz")))
 
 
 def test_a_column_whose_description_tells_of_null_may_be_null(tmp_path: Path) -> None:
     assert not load_contract(write(tmp_path, GOOD)).columns[0].nullable
     assert load_contract(write(tmp_path, GOOD.replace("The thing.", "NULL where unknown."))).columns[0].nullable
+
+
+def test_what_great_expectations_knows_is_what_is_installed() -> None:
+    assert known() == installed()

@@ -50,6 +50,7 @@ def test_only_numbers_have_a_unit_and_every_number_has_one(entries: list[Diction
 
 
 def test_a_table_is_described_whole_and_as_it_is_worded() -> None:
+    unique = "expect_column_values_to_be_unique"
     contract = Contract(
         table="things",
         layer="insights",
@@ -65,8 +66,10 @@ def test_a_table_is_described_whole_and_as_it_is_worded() -> None:
             ),
         ],
         expectations=[
-            Expectation(name="ids", type="x", description="Things have ids."),
-            Expectation(name="cheap", type="x", severity="warning", description="Things are cheap."),
+            Expectation(name="ids", type=unique, kwargs={"column": "id"}, description="Things have ids."),
+            Expectation(
+                name="cheap", type=unique, kwargs={"column": "id"}, severity="warning", description="Things are cheap."
+            ),
         ],
     )
     lineage = {"id": [("raw", "id")], "price": [("raw", "a"), ("raw", "b"), ("rates", "c")]}

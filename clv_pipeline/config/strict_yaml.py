@@ -1,0 +1,81 @@
+"""YAML that hides nothing: a key written twice, a name that stands for too much or for itself are errors with a line.
+
+`clv.yaml` and the contracts are read by it. Plain values only, as of YAML's safe loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from clv_pipeline.errors import ConfigError
+
+MOST_NODES = 100_000
+"""Values that a file may hold once its aliases are spelled out."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader, except that writing a key twice in one mapping is an error."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _size(node, {}, frozenset())
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        first_lines: dict[str, int] = {}
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _mistake("a key must be a word", key_node)
+            line = key_node.start_mark.line + 1
+            if key_node.value in first_lines and key_node.tag != "tag:yaml.org,2002:merge":
+                first = first_lines[key_node.value]
+                raise _mistake(f"the key {key_node.value!r} is written twice, first on line {first}", key_node)
+            first_lines[key_node.value] = line
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """The mapping that `text` holds; an empty text is an empty mapping.
+
+    `origin` is what errors call the file. Raises ConfigError with line and column for a syntax error, a key written
+    twice, or aliases that stand for themselves or for more than MOST_NODES values; and for a text whose top level is
+    not a mapping.
+    """
+    try:
+        # _StrictLoader is a SafeLoader: it builds plain values only.
+        loaded = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{origin}{where}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: not valid YAML: nested too deeply") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{origin}: expected `key: value` lines, found {type(loaded).__name__} at the top level")
+    return loaded
+
+
+def _mistake(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _size(node: yaml.Node, known: dict[int, int], around: frozenset[int]) -> int:
+    """How many values a node holds with all aliases spelled out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in around:
+        raise _mistake("an alias stands for what it is part of", node)
+    if id(node) not in known:
+        children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_size(child, known, around | {id(node)}) for child in children)
+        if known[id(node)] > MOST_NODES:
+            raise _mistake(f"its aliases stand for more than {MOST_NODES:,} values", node)
+    return known[id(node)]

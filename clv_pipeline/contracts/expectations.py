@@ -1,0 +1,63 @@
+"""Which expectations a contract may state, with which arguments: checked when the graph loads, without the library.
+
+`expectation_types.json` holds what Great Expectations knows, as written by this module when it is run:
+python -m clv_pipeline.contracts.expectations. A test holds it to the installed version.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("expectation_types.json")
+
+# Of all expectations, and ours to set: severity and description stand beside `kwargs` in a contract.
+_COMMON = frozenset(
+    {
+        *("id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content"),
+        *("severity", "windows", "batch_id"),
+    }
+)
+
+
+@cache
+def known() -> Mapping[str, Mapping[str, bool]]:
+    """By the name of an expectation its arguments, and whether each must be given."""
+    found: Mapping[str, Mapping[str, bool]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def mistakes(type_: str, kwargs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with an expectation as it is stated; nothing where it can be run."""
+    arguments = known().get(type_)
+    if arguments is None:
+        return [f"no expectation {type_!r}{_nearest(type_, known())}"]
+    unknown = [f"{type_} takes no {name!r}{_nearest(name, arguments)}" for name in kwargs if name not in arguments]
+    missing = [f"{type_} needs {name!r}" for name, needed in arguments.items() if needed and name not in kwargs]
+    return [*unknown, *missing]
+
+
+def _nearest(name: str, names: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else "" if len(names) > 20 else f" (it takes {', '.join(names)})"
+
+
+def installed() -> dict[str, dict[str, bool]]:
+    """The same as `known`, asked of the installed library."""
+    import great_expectations  # noqa: F401  (registers its expectations)
+    from great_expectations.expectations import registry
+
+    names = sorted(registry.list_registered_expectation_implementations())
+    fields: dict[str, Any] = {name: registry.get_expectation_impl(name).__fields__ for name in names}
+    return {
+        name: {argument: bool(field.required) for argument, field in of.items() if argument not in _COMMON}
+        for name, of in fields.items()
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(installed(), indent=1) + "\n", encoding="utf-8")
