@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,6 @@ def run_nightly(
         RequestError: the selection is not one, or selects nothing.
     """
     import dagster as dg
-    from dagster._core.utils import make_new_run_id
 
     from clv_pipeline.orchestration.assets import all_assets
     from clv_pipeline.orchestration.gated_step import REFRESH
@@ -67,7 +67,7 @@ def run_nightly(
         executor=dg.in_process_executor,
     )
     prepare_instance(settings)
-    run_id = make_new_run_id()
+    run_id = str(uuid.uuid4())
     # Before there is a run: a refusal is no failed run, and alerts nobody.
     pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:

@@ -148,12 +148,12 @@ def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: 
 
 
 STEPS = [
-    "warehouse.publication._complete",
-    "warehouse.publication.point_at",
-    "forget._erase_from_warehouse",
-    "forget._book_as_rejected",
+    "publication.write._complete",
+    "publication.write.point_at",
+    "privacy.erasure._erase_from_warehouse",
+    "privacy.erasure._book_as_rejected",
     "warehouse.Warehouse.rewrite",
-    "privacy.Register.finish",
+    "privacy.register.Register.finish",
 ]
 
 
@@ -236,7 +236,7 @@ def test_an_erasure_on_spark_that_was_stopped_is_finished_by_running_it_again(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for step in ("forget.record_changes", "forget.sweep"):
+    for step in ("privacy.erasure.record_changes", "privacy.erasure.sweep"):
         with monkeypatch.context() as patched:
             patched.setattr(f"clv_pipeline.{step}", stop)
             with pytest.raises(KeyboardInterrupt):
