@@ -52,7 +52,10 @@ def installed() -> dict[str, dict[str, bool]]:
     from great_expectations.expectations import registry
 
     names = sorted(registry.list_registered_expectation_implementations())
-    fields: dict[str, Any] = {name: registry.get_expectation_impl(name).__fields__ for name in names}
+    kinds = {name: registry.get_expectation_impl(name) for name in names}
+    # Our own are registered too once an audit has run.
+    theirs = {name: kind for name, kind in kinds.items() if kind.__module__.startswith("great_expectations.")}
+    fields: dict[str, Any] = {name: kind.__fields__ for name, kind in theirs.items()}
     return {
         name: {argument: bool(field.required) for argument, field in of.items() if argument not in _COMMON}
         for name, of in fields.items()
