@@ -41,6 +41,11 @@ _TURNS, _SHARES = 2, (0.0, 0.25, 0.5, 0.75, 1.0)  # what is tried of a correctio
 Integers = NDArray[np.int64]
 
 
+def overlap_of(piece: int) -> float:
+    """How many windows share a day of a piece: for so many times less their rows count."""
+    return max(1.0, (PIECES_DAYS[piece] - (0, *PIECES_DAYS)[piece]) / STEP_DAYS)
+
+
 @dataclass(frozen=True, eq=False)
 class PieceRows:
     """Rows of completed windows with what the process expects of them in each piece.
@@ -254,12 +259,6 @@ class _Designs:
         parts = {piece: design.rows(of) for (piece, design), of in zip(self.of_piece.items(), places, strict=True)}
         return _Designs({piece: part for piece, part in parts.items() if len(part.came)}, self.pooled.rows(chosen))
 
-    @property
-    def overlap(self) -> Mapping[int, float]:
-        """How many windows share a day of each piece: for so many times less their rows count."""
-        lengths = {piece: PIECES_DAYS[piece] - (0, *PIECES_DAYS)[piece] for piece in self.of_piece}
-        return {piece: max(1.0, days / STEP_DAYS) for piece, days in lengths.items()}
-
 
 def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
     common = features.common(rows.customers)
@@ -280,8 +279,7 @@ def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
         customer=np.concatenate([customer[of] for of in over.values()]),
     )
     bounds = zip(over, ends[:-1], ends[1:], strict=True)
-    views = {piece: slice(first, end) for piece, first, end in bounds}
-    return _Designs({piece: pooled.rows(of) for piece, of in views.items()}, pooled)
+    return _Designs({piece: pooled.rows(slice(first, end)) for piece, first, end in bounds}, pooled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,14 +298,14 @@ class _Ridges:
         a normal prior, and purchases count less for their dispersion and for the overlap of windows. `near`: of rows
         that are much like these, where to begin.
         """
-        pooled, overlap = designs.pooled, designs.overlap
-        none, together = np.zeros(pooled.features.shape[1]), float(np.mean(list(overlap.values())))
+        pooled = designs.pooled
+        none, together = np.zeros(pooled.features.shape[1]), float(np.mean([*map(overlap_of, designs.of_piece)]))
         rough = near.shared if near else pooled.solve(none, _POOLED_SD, together, none)
         dispersion = pooled.dispersion(rough) * together
         shared = pooled.solve(none, _POOLED_SD, dispersion, rough)
         of_piece = {}
         for piece, design in designs.of_piece.items():
-            own = design.dispersion(shared) * overlap[piece]
+            own = design.dispersion(shared) * overlap_of(piece)
             of_piece[piece] = design.solve(shared, _PIECE_SD, own, near.of_piece[piece] if near else shared)
         return cls(shared, of_piece, dispersion)
 
@@ -324,5 +322,5 @@ def _trusted_share(designs: _Designs, near: _Ridges) -> float:
         for piece, design in judge.of_piece.items():
             logs = np.clip(design.features @ taught.of_piece.get(piece, taught.shared), *LOG_LIMITS)
             means = [design.mean(share * logs) for share in _SHARES]
-            losses += [np.sum(mean - design.came * np.log(mean)) / judge.overlap[piece] for mean in means]
+            losses += [np.sum(mean - design.came * np.log(mean)) / overlap_of(piece) for mean in means]
     return _SHARES[int(np.argmin(losses))]

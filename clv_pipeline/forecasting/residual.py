@@ -15,9 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clv_pipeline.forecasting.correction import LOG_LIMITS, STEP_DAYS, Correction, PieceFeatures, PieceRows
+from clv_pipeline.forecasting.correction import LOG_LIMITS, Correction, PieceFeatures, PieceRows, overlap_of
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.protocol import PIECES_DAYS
 
 SEED = 20_240_901
 
@@ -63,8 +62,7 @@ class Residual:
             over = np.isfinite(rows.came[drawn, piece])
             came, said, which = rows.came[drawn, piece][over], mean[over, piece], window[over]
             level = (np.bincount(which, came) + 0.5) / (np.bincount(which, said) + 0.5)
-            overlap = max(1.0, (PIECES_DAYS[piece] - (0, *PIECES_DAYS)[piece]) / STEP_DAYS)
-            weight = np.full(len(came), 1.0 / overlap)
+            weight = np.full(len(came), 1.0 / overlap_of(piece))
             parts.append((inputs[over, piece], came, said * level[which], weight, customer[over]))
         return cls((*features.names, "piece"), *map(np.concatenate, zip(*parts, strict=True)))
 
