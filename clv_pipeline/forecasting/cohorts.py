@@ -133,7 +133,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     repeats = cohort_days.select(
         week=pl.col("first_week").cast(pl.Int32), day=pl.col("day").cast(pl.Int32), n="repeats"
     )
-    since = cutoff - _begun(repeats, first_day, cutoff)
+    since = cutoff - _begun(repeats, first_day)
     number = min(since // 7, MOST_WEEKS)
     if number == 0:
         return _process_alone(cutoff, first_days, customers, rate_at_age)
@@ -207,11 +207,11 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     )
 
 
-def _begun(repeats: pl.DataFrame, first_day: int, cutoff: int) -> int:
+def _begun(repeats: pl.DataFrame, first_day: int) -> int:
     """The day before history begins: before the first purchase, or after a long silence before anybody came back."""
     by_day = repeats.group_by("day").agg(pl.col("n").sum()).sort("day")
     if by_day.is_empty():
-        return cutoff
+        return first_day - 1
     so_far = by_day["n"].cum_sum()
     begun = int(by_day["day"].filter(so_far >= _BEGUN * so_far[-1])[0])
     return (begun if begun - first_day > _SILENCE_DAYS else first_day) - 1

@@ -227,6 +227,14 @@ def test_a_shop_of_which_little_is_known_is_expected_to_do_what_the_process_says
     assert table.purchases(90) == pytest.approx(table.process_by_week(90).sum())
 
 
+def test_a_shop_to_which_nobody_came_back_keeps_its_weeks() -> None:
+    shop = made(20)
+    table = replace(shop, cohort_days=shop.cohort_days.clear()).fit()
+    assert len(table.came) == len(shop.fit().came)
+    assert table.came.sum() == 0.0
+    assert not table.is_fitted
+
+
 def test_nobody_buys_nothing() -> None:
     shop = made()
     nobody = replace(shop, daily_totals=shop.daily_totals.clear(), cohort_days=shop.cohort_days.clear()).fit()
