@@ -32,10 +32,11 @@ from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import Scorer
+from clv_pipeline.orchestration.assets.forecasting import scored_contract
 from clv_pipeline.simulation import Story
 from clv_pipeline.simulation.shop import draw_purchases
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import BATCH_ROWS
+from clv_pipeline.warehouse.duckdb_engine import staged_name
 
 if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import FittedModel
@@ -153,17 +154,20 @@ def score(path: Path, customers: int) -> dict[str, Any]:
     fitted, _, _ = fitted_model(path, Stopwatch())
     past = pl.DataFrame(schema={**dict.fromkeys(PAST_COLUMNS, pl.Float64), "cutoff": pl.Date})
     scorer = Scorer(fitted, SpendRanges.learn(past, LEVEL), HORIZONS_DAYS, DISCOUNT_RATE, 1.0, {})
+    models = load_models()
+    contract = scored_contract(*(models[table].contract for table in ("clv_forecasts", "customer_outlook")))
     scored = path.with_name("scored.duckdb")
     scored.unlink(missing_ok=True)
     watch = Stopwatch()
-    with connect(path, read_only=True) as source, connect(scored) as target, watch.stage("score"):
+    with connect(scored) as target:
+        target.execute(f"attach '{path}' as described (read_only)")
+        target.execute(f"create view customer_features as from described.customers limit {customers}")
         query, parameters = model_inputs.customers_query(CUTOFF, OptionalColumns({}, {}, {}, {}))
-        source.execute(f"create temp view customer_features as from main.customers limit {customers}")
-        for number, batch in enumerate(source.sql(query, params=parameters).arrow(BATCH_ROWS)):
-            target.register("paths", scorer(pl.DataFrame(batch)))
-            target.execute(f"{'insert into clv' if number else 'create table clv as'} from paths")
+        with watch.stage("score"):
+            Session(target).map_batches(contract, query, scorer, parameters)
         rows, horizons, spend = target.sql(
-            "select count(distinct customer_id), count(distinct horizon_days), sum(expected_spend) from clv"
+            "select count(distinct customer_id), count(distinct horizon_days), sum(expected_spend)"
+            f" from {staged_name(contract.table)}"
         ).fetchall()[0]
     scored.unlink()
     if (rows, horizons) != (customers, len(HORIZONS_DAYS)):

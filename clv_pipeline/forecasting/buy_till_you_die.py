@@ -76,6 +76,10 @@ class BuyTillYouDie(ABC):
         A process that does not `remembers_last` does not read t_x.
         """
 
+    def expected_if_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats) -> Floats:
+        """The first of `path_if_alive`, for processes that know it at less cost."""
+        return self.path_if_alive(parameters, x, t_x, T, weeks)[0]
+
     def expected_rate(self, parameters: Parameters, ages: Floats) -> Floats:
         """Expected repeat purchases per week of a new customer at these ages in weeks, over the week around each."""
         grid = np.arange(0.0, float(ages.max(initial=1.0)) + 3.0)
@@ -189,6 +193,10 @@ class PoissonWhileAlive(BuyTillYouDie):
         at_least_one = np.column_stack(probable) if probable else np.empty((len(x), 0))
         return expected, np.minimum(at_least_one, np.minimum(expected, 1.0))
 
+    def expected_if_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats) -> Floats:
+        """What subclasses give."""
+        return self.expected_purchases_if_alive(parameters, x, T, weeks)
+
 
 @dataclass(frozen=True)
 class ProcessFit:
@@ -210,6 +218,11 @@ class ProcessFit:
         """As the process's own, times in days."""
         weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T, days))
         return self.process.path_if_alive(self.parameters, x, *weeks)
+
+    def expected_if_alive(self, x: Floats, t_x: Floats, T: Floats, days: Floats) -> Floats:
+        """As the process's own, times in days."""
+        weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T, days))
+        return self.process.expected_if_alive(self.parameters, x, *weeks)
 
     def rate_at_age(self, ages: Floats) -> Floats:
         """Expected repeat purchases per day of a new customer at these ages in days."""

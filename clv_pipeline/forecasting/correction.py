@@ -133,7 +133,8 @@ class PieceFeatures:
         each = piece_features(customers, alive, expected, days)
         with np.errstate(invalid="ignore"):
             scaled = np.clip((each - self.means) / np.maximum(self.scales, 1e-9), -CLIP, CLIP)
-        return np.where(self.scales > 1e-6, np.nan_to_num(scaled, nan=0.0), 0.0)
+        scaled[np.isnan(scaled) | (self.scales <= 1e-6)] = 0.0
+        return np.asarray(scaled, dtype=np.float64)
 
 
 def piece_features(customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:

@@ -117,8 +117,11 @@ class DesignMatrix:
         features = self._features_of(customers)
         # Logarithms by polars, arithmetic by numpy: so each value is the same in any batch, to the last bit.
         values = _matrix(customers, [_tamed(name, features[name]) for name in self.names])
-        scaled = np.nan_to_num(np.clip((values - self.means) / self.scales, -CLIP, CLIP), nan=0.0)
-        return np.hstack([scaled, _matrix(customers, [features[name].is_null() for name in self.indicators])])
+        values -= self.means
+        values /= self.scales
+        np.clip(values, -CLIP, CLIP, out=values)
+        values[np.isnan(values)] = 0.0
+        return np.hstack([values, _matrix(customers, [features[name].is_null() for name in self.indicators])])
 
     def _features_of(self, customers: pl.DataFrame) -> dict[str, pl.Expr]:
         require_columns(customers, [*CUSTOMER_COLUMNS, *self.numbers, *self.categories], "customers")

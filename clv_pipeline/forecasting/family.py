@@ -97,8 +97,11 @@ class FittedFamily:
         of_days = factors[:, np.minimum(piece, factors.shape[1] - 1)]
 
         def along(cumulative: Floats) -> Floats:
-            steps = np.maximum(np.diff(cumulative, axis=1, prepend=0.0), 0.0)
-            return np.cumsum(steps * of_days, axis=1)
+            steps = cumulative.copy()
+            steps[:, 1:] -= cumulative[:, :-1]
+            np.maximum(steps, 0.0, out=steps)
+            steps *= of_days
+            return np.cumsum(steps, axis=1, out=steps)
 
         # At most one purchase day a day.
         purchases = np.minimum(along(ahead.purchases), ahead.alive[:, None] * asked)

@@ -71,15 +71,19 @@ def look_ahead(
     money flows evenly.
     """
     x, t_x, T = clocked(clock, customers, cutoff)
-    first, row = distinct(x, floats(customers, "recency_days"), floats(customers, "tenure_days"))
+    first, row = distinct(*(customers[name] for name in ("frequency", "recency_days", "tenure_days")))
     alive = fit.alive(x[first], t_x[first], T[first])[row]
     if not fit.process.remembers_last:
-        first, row = distinct(x, floats(customers, "tenure_days"))
+        first, row = distinct(customers["frequency"], customers["tenure_days"])
     nodes = np.unique([*days, *(node for node in NODES_DAYS if annual_discount_rate > 0.0 and node < max(days))])
     passed = clock.at(cutoff + nodes) - clock.at(cutoff)
-    expected, at_least_one = fit.path_if_alive(x[first], t_x[first], T[first], np.maximum(passed, 1e-6))
     wanted = np.searchsorted(nodes, days)
-    hazard = -np.log1p(-np.minimum(at_least_one[:, wanted], _ALMOST_ONE))
+    between = np.setdiff1d(np.arange(len(nodes)), wanted)
+    histories, ahead = (x[first], t_x[first], T[first]), np.maximum(passed, 1e-6)
+    expected = np.empty((len(first), len(nodes)))
+    expected[:, wanted], at_least_one = fit.path_if_alive(*histories, ahead[wanted])
+    expected[:, between] = fit.expected_if_alive(*histories, ahead[between])
+    hazard = -np.log1p(-np.minimum(at_least_one, _ALMOST_ONE))
     stretch = np.minimum(np.searchsorted(NODES_DAYS, nodes), len(NODES_DAYS) - 1)
     present = present_values(np.array(NODES_DAYS, dtype=np.float64), annual_discount_rate)[stretch]
     discounted = np.cumsum(np.diff(expected, axis=1, prepend=0.0) * present, axis=1)[:, wanted]
@@ -87,12 +91,12 @@ def look_ahead(
     return Ahead(alive, expected[:, wanted][row], discounted[row], hazard[row], passed[wanted], discounted_days)
 
 
-def distinct(*columns: Floats) -> tuple[Any, Any]:
-    """Of the distinct rows of columns of numbers: where each is first found, and which of them every row has."""
+def distinct(*columns: pl.Series) -> tuple[Any, Any]:
+    """Of the distinct rows of columns of whole numbers: where each is first found, and which of them every row has."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
-        _, place = np.unique(column, return_inverse=True)
-        key = key * (int(place.max(initial=0)) + 1) + place
+        values = column.cast(pl.Int64).to_numpy()
+        key = key * (int(values.max(initial=0)) + 1) + values
     _, first, row = np.unique(key, return_index=True, return_inverse=True)
     return first, row
 

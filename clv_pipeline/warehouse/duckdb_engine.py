@@ -7,6 +7,7 @@ is staged under a private name, put in the place of its predecessor, and read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,21 @@ def fingerprint(
     ).fetchone()
     assert found is not None  # noqa: S101  (an aggregate always returns a row)
     return int(found[0]), str(found[1])
+
+
+def _one_ahead(
+    function: Callable[[pl.DataFrame], pl.DataFrame], frames: Iterable[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """What `function` makes of each frame, in order; a thread makes the next one while one is taken."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending = None
+        for frame in frames:
+            following = thread.submit(function, frame)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
 
 
 class Session:
@@ -190,10 +206,9 @@ class Session:
         self.execute(f"create table if not exists {quote_identifier(staged_name(contract.table))} ({columns})")
         # A connection of its own, because a result that is half-read blocks the statements of this one.
         with self.connection.cursor() as reading:
-            for batch in reading.sql(query, params=list(parameters)).arrow(BATCH_ROWS):
-                frame = pl.from_arrow(batch)
-                assert isinstance(frame, pl.DataFrame)  # noqa: S101  (a batch of records is no column)
-                self.append_frame(contract, function(frame))
+            batches = map(pl.DataFrame, reading.sql(query, params=list(parameters)).arrow(BATCH_ROWS))
+            for frame in _one_ahead(function, batches):
+                self.append_frame(contract, frame)
 
     def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
         """Add rows, by column name, to the contract's table that is staged already.

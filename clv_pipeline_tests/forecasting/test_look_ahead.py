@@ -133,9 +133,10 @@ def test_present_values_are_means_over_their_stretches(rate: float) -> None:
 
 
 def test_distinct_rows_are_found_and_every_row_knows_its_own() -> None:
-    left, right = np.array([2.0, 1.0, 2.0, 2.0]), np.array([5.0, 5.0, 5.0, 7.0])
+    left, right = pl.Series([2, 1, 2, 2, 0]), pl.Series([5, 5, 5, 7, 12])
     first, row = distinct(left, right)
-    assert len(first) == 3
-    assert np.array_equal(left[first][row], left)
-    assert np.array_equal(right[first][row], right)
-    assert [len(part) for part in distinct(np.empty(0), np.empty(0))] == [0, 0]
+    assert len(first) == 4
+    assert left.gather(first).gather(row).equals(left)
+    assert right.gather(first).gather(row).equals(right)
+    none = pl.Series(dtype=pl.Int64)
+    assert [len(part) for part in distinct(none, none)] == [0, 0]

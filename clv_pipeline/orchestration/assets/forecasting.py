@@ -147,14 +147,18 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     ]
 
 
-@contextmanager
-def _scored(session: Session, pipeline: Pipeline) -> Iterator[Contract]:
-    """The contract of a passing table of what `Scorer` makes, a row per customer and horizon; it is gone afterwards."""
-    forecasts, outlook = pipeline.contract("clv_forecasts"), pipeline.contract("customer_outlook")
+def scored_contract(forecasts: Contract, outlook: Contract) -> Contract:
+    """The contract of a passing table of what `Scorer` makes, a row per customer and horizon."""
     columns = {column.name: column for column in (*outlook.columns, *forecasts.columns)}
     for later in ("clv_rank", "next_order_date"):
         del columns[later]
-    scored = forecasts.model_copy(update={"table": f"{forecasts.table}_scored", "columns": list(columns.values())})
+    return forecasts.model_copy(update={"table": f"{forecasts.table}_scored", "columns": list(columns.values())})
+
+
+@contextmanager
+def _scored(session: Session, pipeline: Pipeline) -> Iterator[Contract]:
+    """The contract of the passing table; the table is gone afterwards."""
+    scored = scored_contract(pipeline.contract("clv_forecasts"), pipeline.contract("customer_outlook"))
     session.drop_staged([scored])
     yield scored
     session.drop_staged([scored])
