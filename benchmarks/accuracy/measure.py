@@ -30,6 +30,7 @@ from clv_pipeline.evaluation.scores import SCORERS, Outcome
 from clv_pipeline.orchestration.runner import run_nightly
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.publication.write import CURRENT, DATABASE
+from clv_pipeline.simulation.seeded import SEEDED_SHOPS
 
 METRICS = (
     ("spend", "bias"),
@@ -55,7 +56,10 @@ FIGURES_SCHEMA = pl.Schema(
         "value": pl.Float64,
     }
 )
-"""One figure: `by` is served, rule or peer; `name` the model, rule or peer; `metric` as `spend bias`."""
+"""One figure: `by` is served, rule, peer or truth; `name` the model, rule or peer; `metric` as `spend bias`.
+
+By the truth of a seeded shop is said what somebody expects who knows every customer's rates and who is still there.
+"""
 
 CELLS_SCHEMA = pl.Schema(
     {
@@ -175,7 +179,9 @@ def measure(shop: Shop, home: Path, *, with_peers: bool, pymc: Path | str, tell:
         (customers,) = published.execute("select count(distinct customer_id) from clv_forecasts").fetchone() or (0,)
     windows = served.select("cutoff", "horizon_days").unique().sort("cutoff", "horizon_days").rows()
     asked = peers_with(pymc) if with_peers else {}
-    others, silent = others_say(History.read(settings.warehouse_path), windows, set(shop.cutoffs), asked, tell)
+    history = History.read(settings.warehouse_path)
+    others, silent = others_say(history, windows, set(shop.cutoffs), asked, tell)
+    others += truth_says(shop, history, windows)
     return Measured(
         shop=shop.name,
         seed=shop.seed,
@@ -223,6 +229,20 @@ def others_say(
             elif by == "peer" and forecast is not None:
                 silent[f"{name}: {forecast}"] += 1
     return rows, dict(silent)
+
+
+def truth_says(shop: Shop, history: History, windows: Sequence[tuple[date, int]]) -> list[tuple[Any, ...]]:
+    """By how much what came in a seeded shop without rhythm differs from what was to be expected, by chance alone."""
+    if shop.seed is None or SEEDED_SHOPS[shop.name].buyers.regularity != 1:
+        return []
+    rows: list[tuple[Any, ...]] = []
+    for cutoff, horizon in windows:
+        if cutoff in shop.cutoffs:
+            came = history.came(history.customers(cutoff), cutoff, cutoff + timedelta(days=horizon))
+            expected = SEEDED_SHOPS[shop.name].foreseeable(shop.seed, horizon)
+            bias = expected / float(came.purchases.sum()) - 1.0
+            rows.append((cutoff, horizon, "truth", "truth", "purchases bias", bias))
+    return rows
 
 
 def score(forecast: Forecast, purchases: Floats, spend: Floats) -> dict[str, float]:

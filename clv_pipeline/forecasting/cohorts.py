@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.season import SEASON_VARIANCES, Days, ordinal, season_basis
+from clv_pipeline.forecasting.season import MONTHS, SEASON_VARIANCES, Days, ordinal, season_basis
 
 SEASON_HISTORY_DAYS = 365
 """Below a year of history no season can be told from growth and ageing, and none is assumed."""
@@ -179,14 +179,19 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     bends = len(_KNOTS) + 2
     coefficients = solution.coefficients.copy()
     expected = exposure[used] * np.exp(np.clip(design @ coefficients, -20.0, 10.0))
-    # What a lively week brings more is more than what a quiet one brings less: in all, the table expects what came.
-    lifted = float(came[used].sum() / expected.sum())
-    coefficients[0] += np.log(lifted)
     effects, season = coefficients[bends : bends + cohorts], coefficients[bends + cohorts :]
     weekly_came, weekly_expected = (
-        np.bincount(columns, weights=values, minlength=number).astype(np.float64)
-        for values in (came[used], lifted * expected)
+        np.bincount(columns, weights=values, minlength=number).astype(np.float64) for values in (came[used], expected)
     )
+    if is_seasonal:
+        months = daily[:, -MONTHS:]
+        more = _more_of_months(months, weekly_came, weekly_expected, solution.noise)
+        season[-MONTHS:] += more
+        weekly_expected *= np.exp(months @ more)
+    # What a lively week brings more is more than what a quiet one brings less: in all, the table expects what came.
+    lifted = float(weekly_came.sum() / weekly_expected.sum())
+    weekly_expected *= lifted
+    coefficients[0] += np.log(lifted)
     return CohortTable(
         cutoff=cutoff,
         season=season if is_seasonal else np.zeros(len(SEASON_VARIANCES)),
@@ -238,6 +243,19 @@ def _process_alone(cutoff: int, first_days: Floats, customers: Floats, rate_at_a
         expected=none,
         by_process=none,
     )
+
+
+def _more_of_months(months: Floats, came: Floats, expected: Floats, noise: float) -> Floats:
+    """By how much the weeks of each month bring more than those of others, above what the table says: on the log scale.
+
+    `months`, shape (weeks, MONTHS): shares of the days of a week. Weeks of log variance v bring exp(v / 2) times their
+    log mean, which is what the table says; so a month whose weeks differ more than those of others is said too low,
+    by something like half of noise². Shrunk by how well so few weeks tell it.
+    """
+    lifted = came.sum() / expected.sum()
+    ratio = np.log((months.T @ came + 1.0) / (lifted * (months.T @ expected) + 1.0))
+    variance = (0.5 * noise**2) ** 2
+    return np.asarray(ratio * variance / (variance + noise**2 / np.maximum(months.sum(axis=0), 1e-9)), dtype=np.float64)
 
 
 def _recent(came: Floats, expected: Floats, noise: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
-from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats, floats
+from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
 from clv_pipeline.forecasting.ground import clocked
 from clv_pipeline.forecasting.season import Clock
 

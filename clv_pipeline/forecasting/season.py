@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
 
-HARMONICS, _DECAY, _MONTHS_SD = 8, 4.0, 2.0
+HARMONICS, MONTHS, _DECAY, _MONTHS_SD = 8, 12, 4.0, 2.0
 """A season is a sum of waves, the finer the smaller, and of effects of calendar months, at whose turns shops change."""
 
 SEASON_VARIANCES = np.concatenate(
-    [np.tile(1.0 / (1.0 + (np.arange(1, HARMONICS + 1) / _DECAY) ** 2), 2), np.full(12, _MONTHS_SD**2)]
+    [np.tile(1.0 / (1.0 + (np.arange(1, HARMONICS + 1) / _DECAY) ** 2), 2), np.full(MONTHS, _MONTHS_SD**2)]
 )
 """Prior variances of the coefficients of `season_basis`, in units of the season's size."""
 
@@ -37,11 +37,11 @@ def ordinal(day: date) -> int:
 
 
 def season_basis(days: Floats | Days) -> Floats:
-    """Cosines and sines of waves of a year, and the calendar month, at these days (since 1970)."""
+    """Cosines and sines of waves of a year, and then the MONTHS of the calendar, at these days (since 1970)."""
     whole = np.floor(np.asarray(days, dtype=np.float64)).astype(np.int64)
     angles = 2.0 * np.pi / DAYS_PER_YEAR * np.asarray(days, dtype=np.float64)[:, None] * np.arange(1, HARMONICS + 1)
-    months = whole.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-    return np.hstack([np.cos(angles), np.sin(angles), np.eye(12)[months]])
+    months = whole.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
+    return np.hstack([np.cos(angles), np.sin(angles), np.eye(MONTHS)[months]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,18 +86,11 @@ class SeededShop:
 
     def transactions(self, seed: int) -> pl.DataFrame:
         """One row per purchase in the order of time: order_id, customer_id, ordered_at, amount (whole cents)."""
-        early, late = np.random.default_rng(seed).spawn(2)
-        season = Season(self.buyers.season, self.buyers.peak_day - self.start.timetuple().tm_yday)
-        change, end = (float(season.clock(day)) for day in (self.acquisition_days, self.days))
-        arrivals = [(early, 0.0, change, self.customers)]
-        if end > change:
-            arrivals.append((late, change, end, round(self.later * self.customers * (end - change) / change)))
         parts, known = [], 0
-        for rng, opens, closes, customers in arrivals:
-            first = season.day(rng.uniform(opens, closes, size=customers), self.days)
-            customer, day, spend = _purchases(rng, self.buyers, season, first, float(self.days))
+        for rng, first in self._arrivals(seed):
+            customer, day, spend = _purchases(rng, self.buyers, self._season, first, float(self.days))
             parts.append(pl.DataFrame({"customer": known + customer, "day": day, "amount": spend}))
-            known += customers
+            known += len(first)
         purchases = pl.concat(parts).sort("day", "customer")
         seconds = pl.Series(opening_hours(purchases["day"].to_numpy())).cast(pl.Duration("ms")) * 1_000
         return purchases.select(
@@ -107,6 +100,58 @@ class SeededShop:
             amount=pl.max_horizontal(pl.col("amount").round(2), 0.01),
         )
 
+    def foreseeable(self, seed: int, horizon_days: int) -> float:
+        """Expected purchase days of those known at the end of `as_of`, within so many days after it.
+
+        As somebody expects them who knows every customer's rates and who is still there: what comes differs from it by
+        chance alone, and no forecast can know better. ValueError for a shop with a rhythm.
+        """
+        if self.buyers.regularity != 1:
+            raise ValueError("what regular customers do next depends on their last purchases, which are not known here")
+        now = float(self.as_of + 1)
+        ends: Floats = now + np.arange(horizon_days + 1, dtype=np.float64)
+        intensity = np.diff(self._season.clock(ends))
+        expected = 0.0
+        for rng, first in self._arrivals(seed):
+            lives = _Lives.draw(rng.spawn(3)[0], self.buyers, len(first))
+            there = (first < now) & (first + lives.lasts > now)
+            rate, leaving = lives.rate[there, np.newaxis], lives.leaving[there, np.newaxis]
+            alive = np.exp(-leaving * (ends[:-1] + 0.5 - now))
+            expected += float(np.sum(alive * -np.expm1(-rate * intensity)))
+        return expected
+
+    @property
+    def _season(self) -> Season:
+        return Season(self.buyers.season, self.buyers.peak_day - self.start.timetuple().tm_yday)
+
+    def _arrivals(self, seed: int) -> list[tuple[np.random.Generator, Floats]]:
+        """On which days customers first buy, before and after the change of acquisition, and what draws the rest."""
+        early, late = np.random.default_rng(seed).spawn(2)
+        season = self._season
+        change, end = (float(season.clock(day)) for day in (self.acquisition_days, self.days))
+        arrivals = [(early, 0.0, change, self.customers)]
+        if end > change:
+            arrivals.append((late, change, end, round(self.later * self.customers * (end - change) / change)))
+        return [(rng, season.day(rng.uniform(opens, closes, size=n), self.days)) for rng, opens, closes, n in arrivals]
+
+
+@dataclass(frozen=True)
+class _Lives:
+    """Of each customer: purchases and the chance of leaving, both per day, and for how many days they stay."""
+
+    rate: Floats
+    leaving: Floats
+    lasts: Floats
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, buyers: Buyers, customers: int) -> _Lives:
+        rate = rng.gamma(buyers.r, 1.0 / buyers.alpha, size=customers) / DAYS_PER_WEEK
+        leaving = rng.gamma(buyers.s, 1.0 / buyers.beta, size=customers) / DAYS_PER_WEEK
+        # An exponential time is compared with its rate instead of divided by it: the rate may underflow to 0.
+        lasts = rng.exponential(size=customers) / np.maximum(leaving, 1e-12)
+        lasts[rng.uniform(size=customers) < buyers.one_time] = 0.0
+        return cls(rate, leaving, lasts)
+
 
 def _purchases(
     rng: np.random.Generator, buyers: Buyers, season: Season, first: Floats, end: float
@@ -114,16 +159,12 @@ def _purchases(
     """Customer, day and spend of every purchase before `end`, the first ones included."""
     of_rates, of_times, of_spend = rng.spawn(3)
     customers = len(first)
-    rate = of_rates.gamma(buyers.r, 1.0 / buyers.alpha, size=customers) / DAYS_PER_WEEK
-    leaving = of_rates.gamma(buyers.s, 1.0 / buyers.beta, size=customers) / DAYS_PER_WEEK
-    # An exponential time is compared with its rate instead of divided by it: the rate may underflow to 0.
-    lasts = of_rates.exponential(size=customers) / np.maximum(leaving, 1e-12)
-    lasts[of_rates.uniform(size=customers) < buyers.one_time] = 0.0
-    until = np.minimum(first + lasts, end)
+    lives = _Lives.draw(of_rates, buyers, customers)
+    until = np.minimum(first + lives.lasts, end)
 
     # Every k-th event of a Poisson process of k times the rate has Erlang gaps.
     starts, ends = season.clock(first), season.clock(until)
-    events = of_times.poisson(buyers.regularity * rate * (ends - starts))
+    events = of_times.poisson(buyers.regularity * lives.rate * (ends - starts))
     who = np.repeat(np.arange(customers), events)
     when = of_times.uniform(starts[who], ends[who])
     when = when[np.lexsort((when, who))]
@@ -133,7 +174,7 @@ def _purchases(
     day = np.concatenate([first, season.day(when[kept], int(end))])
 
     usual = np.log(buyers.spend) + buyers.spend_between * of_spend.normal(size=customers)
-    usual += buyers.spend_with_rate * np.log(np.maximum(rate, 1e-12) * buyers.alpha * DAYS_PER_WEEK / buyers.r)
+    usual += buyers.spend_with_rate * np.log(np.maximum(lives.rate, 1e-12) * buyers.alpha * DAYS_PER_WEEK / buyers.r)
     spend = np.exp(usual[customer] + buyers.spend_within * of_spend.normal(size=len(customer)))
     return customer, day, spend
 

@@ -182,6 +182,25 @@ def test_in_all_the_table_expects_what_came_however_much_weeks_differ(noise: flo
     assert table.expected.sum() == pytest.approx(table.came.sum(), rel=1e-3)
 
 
+def test_a_month_whose_weeks_differ_much_is_expected_to_bring_their_mean() -> None:
+    def one_week_of_december(days: Floats) -> Floats:
+        """Eight times as much in one week of each December, in another one every year."""
+        day = np.asarray(days, dtype=np.int64).astype("datetime64[D]")
+        year = day.astype("datetime64[Y]")
+        of_december = (day - (year + 1).astype("datetime64[D]")).astype(np.int64) + 31
+        chosen = (of_december >= 0) & (of_december // 7 == year.astype(np.int64) % 4)
+        return np.where(chosen, 8.0, 1.0).astype(np.float64)
+
+    shop = made(weeks=7 * 52, season=one_week_of_december, noise=0.3)
+    season = curve(shop.fit())
+    ahead = (ordinal(shop.cutoff) + 1 + np.arange(365)).astype("datetime64[D]")
+    month = ahead.astype("datetime64[M]").astype(np.int64) % 12
+    december = season[month == 11].mean() / season[month == 5].mean()
+    log_mean = np.exp(np.log(8.0) * 7 / 31)
+    mean = 1.0 + 7.0 * 7 / 31
+    assert december > log_mean + 0.25 * (mean - log_mean)
+
+
 def test_a_campaign_once_is_no_season_and_no_ageing() -> None:
     def campaign(days: Floats) -> Floats:
         begun = ordinal(OPENED) + 7 * 120.0

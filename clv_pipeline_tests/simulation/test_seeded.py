@@ -141,3 +141,21 @@ def test_impossible_buyers_are_refused(wrong: dict[str, float], message: str) ->
 def test_a_shop_that_acquires_longer_than_it_is_watched_is_refused() -> None:
     with pytest.raises(ValueError, match=r"acquisition_days in 1\.\.days"):
         SeededShop(acquisition_days=2_000)
+
+
+@pytest.mark.parametrize("name", ["plain_constant", "seasonal_tripled", "one_time"])
+def test_what_comes_differs_from_the_foreseeable_by_chance_alone(name: str) -> None:
+    shop = replace(SEEDED_SHOPS[name], customers=4_000)
+    came, foreseeable = 0, 0.0
+    for seed in range(4):
+        days = shop.transactions(seed).select("customer_id", day=pl.col("ordered_at").dt.date()).unique()
+        known = days.filter(pl.col("day").min().over("customer_id") <= shop.cutoff)
+        ahead = pl.col("day").is_between(shop.cutoff, shop.cutoff + timedelta(days=90), closed="right")
+        came += known.filter(ahead).height
+        foreseeable += shop.foreseeable(seed, 90)
+    assert came == pytest.approx(foreseeable, abs=4.0 * foreseeable**0.5)
+
+
+def test_what_regular_customers_do_next_is_not_foreseen_from_their_rates() -> None:
+    with pytest.raises(ValueError, match="regular"):
+        SEEDED_SHOPS["regular"].foreseeable(1, 30)
