@@ -18,7 +18,7 @@ from typing import Self
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
-from clv_pipeline.contracts.loader import TableModel, load_models
+from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.errors import RequestError
 from clv_pipeline.sources import readable_folders
 from clv_pipeline.spark.functions import require_proven
@@ -67,8 +67,12 @@ class Pipeline:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The pipeline of these settings."""
-        models = load_models()
+        """The pipeline of these settings.
+
+        Raises:
+            ContractError: a table cannot be built as its files say.
+        """
+        models = load_models(extension=settings.extensions.sql_folder)
         storage = settings.storage
         directories = [
             settings.published_dir,
@@ -84,6 +88,16 @@ class Pipeline:
     def recipe(self) -> str:
         """Identifies the code and settings that tables are built by."""
         return recipe(self.settings)
+
+    def recipe_of(self, table: str) -> str:
+        """Identifies what one table is built by: its own query and contract too, where SQL builds it.
+
+        So a changed query in a folder of one's own (`extensions.sql`) builds this table again, and not all.
+        """
+        model = self.models[table]
+        if not isinstance(model, SqlModel):
+            return self.recipe
+        return hashlib.sha256(f"{self.recipe} {model.sql} {model.contract.model_dump_json()}".encode()).hexdigest()[:16]
 
     def contract(self, table: str) -> Contract:
         """The contract of a table."""

@@ -72,11 +72,13 @@ def check(config: Path | None) -> None:
     from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
+    from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.sources.inspect import survey
 
     settings = Settings.load(config)
     check_models(settings.models, settings.extensions)
+    load_models(extension=settings.extensions.sql_folder)
     found = survey(settings.source, settings.base_dir)
     click.echo(f"{settings.config_file or 'embedded default'}\n")
     _note(notices(settings))

@@ -134,6 +134,8 @@ class Extensions(Block):
 
     models: list[str] = Field(default=[])
     """Modules that can be imported, or lie in the folder of `clv.yaml`: their models can be configured by name."""
+    sql: str | None = Field(default=None, min_length=1)
+    """A folder of tables of one's own, `<layer>/<table>.sql` with `<table>.yml`; relative to `clv.yaml`."""
 
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -151,6 +153,11 @@ class Extensions(Block):
     def folder(self) -> Path | None:
         """Where modules are looked for that are not installed."""
         return self._folder
+
+    @property
+    def sql_folder(self) -> Path | None:
+        """The folder of `sql`, absolute where the settings come from `Settings`."""
+        return None if self.sql is None else (self._folder or Path()) / Path(self.sql).expanduser()
 
 
 class Campaign(Block):
@@ -383,10 +390,12 @@ class Settings(Block):
     @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
-        is told, under what names customers are published, or what campaign is planned (`campaign_settings`)."""
+        is told, under what names customers are published, what campaign is planned (`campaign_settings`), or what
+        tables there are beside (`extensions.sql`)."""
         excluded = ("schedule", "alerts", "gates", "privacy", "campaign")
         # Tables stay where the engine that made them keeps them, so another engine makes its own.
-        return self._hash_without({**dict.fromkeys(excluded, True), "storage": set(Storage.model_fields) - {"engine"}})
+        partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
+        return self._hash_without({**dict.fromkeys(excluded, True), **partly})
 
     def _hash_without(self, excluded: Mapping[str, Any]) -> str:
         content = self.model_dump(mode="json", exclude=dict(excluded))

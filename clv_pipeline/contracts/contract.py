@@ -132,14 +132,28 @@ class Contract(_Strict):
         return hashlib.sha256(promised.encode()).hexdigest()[:16]
 
 
+def text_of(path: Path) -> str:
+    """The text of a contract or a query.
+
+    Raises:
+        ContractError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path}: should be UTF-8 text ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise ContractError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def load_contract(path: Path) -> Contract:
-    """Read `dbt_like_sql/<layer>/<table>.yml`; table and layer are taken from the path.
+    """Read `<layer>/<table>.yml`; table and layer are taken from the path.
 
     Raises:
         ContractError: names the file and every key that is wrong.
     """
     try:
-        stated = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        stated = parse_yaml(text_of(path), str(path))
         return Contract(table=path.stem, layer=path.parent.name, **stated)
     except ConfigError as error:
         raise ContractError(str(error)) from error

@@ -1,21 +1,29 @@
-"""Finding the models: one contract per table, and beside it the SQL that builds it, where SQL does."""
+"""Finding the models: one contract per table, and beside it the SQL that builds it, where SQL does.
+
+Those of this repository lie in `dbt_like_sql/`; a folder of one's own (`extensions.sql`) adds tables that SQL builds.
+"""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
 
-from clv_pipeline.contracts import Contract, load_contract
+from clv_pipeline.contracts.contract import Contract, load_contract, text_of
 from clv_pipeline.errors import ContractError
 
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
+NO_TABLES = frozenset({"published_marts"})
+"""Names that stand for something else in the graph."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,8 @@ class TableModel:
     """A table with its contract; built in Python unless it is a `SqlModel`."""
 
     contract: Contract
+    file: Path
+    """The contract's; SQL lies beside it under the same name."""
 
     @property
     def name(self) -> str:
@@ -36,6 +46,11 @@ class SqlModel(TableModel):
 
     sql: str
 
+    @property
+    def sql_file(self) -> Path:
+        """Where the SELECT stands."""
+        return self.file.with_suffix(".sql")
+
     @cached_property
     def parsed(self) -> exp.Query:
         """The SELECT as sqlglot sees it.
@@ -46,9 +61,9 @@ class SqlModel(TableModel):
         try:
             statements = sqlglot.parse(self.sql, read=DIALECT)
         except sqlglot.ParseError as error:
-            raise ContractError(f"{self.name}.sql cannot be parsed: {error}") from error
+            raise ContractError(f"{self.sql_file} cannot be parsed: {error}") from error
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-            raise ContractError(f"{self.name}.sql must hold exactly one SELECT")
+            raise ContractError(f"{self.sql_file} must hold exactly one SELECT")
         return statements[0]
 
     @cached_property
@@ -74,47 +89,133 @@ class SqlModel(TableModel):
 
     @property
     def projected_columns(self) -> list[str]:
-        """Output columns, seen through a closing `select * from final`."""
+        """Output columns, seen through a closing `select * from final`.
+
+        Raises:
+            ContractError: a `*` that stands for more than the columns of one CTE.
+        """
         query = self.parsed
+        ctes = {cte.alias: cte.this for cte in self.parsed.find_all(exp.CTE)}
         while isinstance(query, exp.Select) and query.is_star:
-            source = query.args["from_"].this.name
-            query = next(cte.this for cte in self.parsed.find_all(exp.CTE) if cte.alias == source)
+            source = query.args.get("from_")
+            if len(query.expressions) > 1 or query.args.get("joins") or source is None or source.this.name not in ctes:
+                raise ContractError(
+                    f"{self.sql_file}: its last SELECT should name its columns, or be `select * from` one of its CTEs"
+                )
+            query = ctes[source.this.name]
         return list(query.named_selects)
 
 
-def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
+def load_models(folder: Path = MODELS_DIR, *, extension: Path | None = None) -> dict[str, TableModel]:
     """Every table's model, by name.
 
+    Args:
+        folder: `<layer>/<table>.yml`, and `<table>.sql` where SQL builds the table.
+        extension: a further folder of the same kind, in the same layers, all of its tables built by SQL.
+
     Raises:
-        ContractError: a contract is wrong, SQL stands without one, a table is named twice, a query reads
-            an unknown table, uses a function that is not proven on Spark, or its columns are not the declared ones.
+        ContractError: names the files: a contract is wrong, SQL stands without one, a table is named twice, a query
+            reads an unknown table or itself, its columns are not the declared ones, or the further folder is not
+            what it should be.
     """
+    models = _read(folder)
+    if not models:
+        raise ContractError(f"no contracts found below {folder}")
+    if extension is not None:
+        _refuse_misplaced(extension, sorted({model.contract.layer for model in models.values()}))
+        for name, model in _read(extension).items():
+            if name in models:
+                raise ContractError(
+                    f"{model.file}: a table {name} exists already, in {models[name].file}; choose another name"
+                )
+            models[name] = model
+    for model in models.values():
+        if unknown := [name for name in model.contract.waits_for if name not in models]:
+            raise ContractError(f"{model.file} waits for {_unknown(unknown, models)}")
+        if isinstance(model, SqlModel):
+            _hold_against_contract(model, models)
+    _refuse_circles(models)
+    return models
+
+
+def _read(folder: Path) -> dict[str, TableModel]:
     models: dict[str, TableModel] = {}
     for path in sorted(folder.glob("*/*.yml")):
         contract = load_contract(path)
         if contract.table in models:
-            raise ContractError(f"{path}: a table {contract.table} exists in another layer already")
+            raise ContractError(
+                f"{path}: a table {contract.table} exists in another layer already, in {models[contract.table].file}"
+            )
         query = path.with_suffix(".sql")
         models[contract.table] = (
-            SqlModel(contract, query.read_text(encoding="utf-8")) if query.exists() else TableModel(contract)
+            SqlModel(contract, path, text_of(query)) if query.exists() else TableModel(contract, path)
         )
-    if not models:
-        raise ContractError(f"no contracts found below {folder}")
-    if orphans := [str(path) for path in folder.glob("*/*.sql") if path.stem not in models]:
-        raise ContractError(f"SQL without a contract beside it: {', '.join(sorted(orphans))}")
-    for model in models.values():
-        if unknown := [name for name in model.contract.waits_for if name not in models]:
-            raise ContractError(f"{model.name}.yml waits for {', '.join(unknown)}: no contract of that name")
-        if isinstance(model, SqlModel):
-            _hold_against_contract(model, models)
+    if orphans := [path for path in sorted(folder.glob("*/*.sql")) if not path.with_suffix(".yml").exists()]:
+        raise ContractError(f"SQL without a contract beside it: {', '.join(map(str, orphans))}")
     return models
 
 
-def _hold_against_contract(model: SqlModel, models: dict[str, TableModel]) -> None:
+def _refuse_misplaced(folder: Path, layers: list[str]) -> None:
+    """Raise ContractError for what lies in a folder of one's own and would not become a table."""
+    if not folder.is_dir():
+        raise ContractError(
+            f"extensions.sql: {folder} is no folder; it should hold <layer>/<table>.sql and <table>.yml"
+        )
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".sql", ".yml", ".yaml")
+        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise ContractError(f"extensions.sql: {folder} has no <layer>/<table>.sql; layers are {', '.join(layers)}")
+    if wrong := [f"{path}: {mistake}" for path in files for mistake in _mistakes(path, folder, layers)]:
+        raise ContractError("\n".join(["extensions.sql:", *(f"  {line}" for line in wrong)]))
+
+
+def _mistakes(path: Path, folder: Path, layers: list[str]) -> Iterator[str]:
+    table = path.stem
+    if path.parent.parent != folder or path.parent.name not in layers:
+        yield f"should lie in {folder}/<layer>/; layers are {', '.join(layers)}"
+    elif path.suffix == ".yaml":
+        yield f"should be {table}.yml"
+    elif not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", table):
+        yield "a table's name should be of lower case letters and digits, its words joined by single underscores"
+    elif table in NO_TABLES:
+        yield f"{table} is something else in the graph; choose another name"
+    elif path.suffix == ".yml" and not path.with_suffix(".sql").exists():
+        yield f"is a contract without SQL; write {table}.sql beside it"
+    elif path.suffix == ".sql" and not path.with_suffix(".yml").exists():
+        yield f"is SQL without a contract; write {table}.yml beside it"
+
+
+def _hold_against_contract(model: SqlModel, models: Mapping[str, TableModel]) -> None:
     if unknown := [name for name in model.dependencies if name not in models]:
-        raise ContractError(f"{model.name}.sql reads {', '.join(unknown)}: no contract of that name")
+        raise ContractError(f"{model.sql_file} reads {_unknown(unknown, models)}")
     declared = [column.name for column in model.contract.columns]
     if model.projected_columns != declared:
         raise ContractError(
-            f"{model.name}: the contract declares {declared}, the query projects {model.projected_columns}"
+            f"{model.sql_file} projects {model.projected_columns}, {model.file.name} declares {declared}:"
+            " the columns should be the same, in the same order"
         )
+
+
+def _unknown(names: list[str], models: Mapping[str, TableModel]) -> str:
+    """The names of tables that do not exist, and where one is much like a table's, that one."""
+    near = {name: difflib.get_close_matches(name, models, n=1) for name in names}
+    hints = [f"did you mean {found[0]} for {name}?" for name, found in near.items() if found]
+    return "; ".join([f"{', '.join(names)}: no contract of that name", *hints])
+
+
+def _refuse_circles(models: Mapping[str, TableModel]) -> None:
+    needs = {
+        name: [*model.dependencies, *model.contract.waits_for]
+        for name, model in models.items()
+        if isinstance(model, SqlModel)
+    }
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        files = ", ".join(str(models[name].file.with_suffix(".sql")) for name in dict.fromkeys(circle))
+        raise ContractError(f"{files}: no table can be built from itself: {' → '.join(circle)}") from error

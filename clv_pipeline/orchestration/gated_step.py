@@ -45,7 +45,7 @@ def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = N
     """The asset of a table that one SELECT builds."""
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
-        stage_model(session, model, pipeline.models, recipe=pipeline.recipe, full=refresh.full)
+        stage_model(session, model, pipeline.models, recipe=pipeline.recipe_of(model.name), full=refresh.full)
         return {model.name: _lineage_metadata(pipeline, model)}
 
     return gated_step(pipeline, [model.name], reads=model.dependencies, kinds={"sql"}, build=build, describe=describe)
@@ -84,14 +84,14 @@ def gated_step(
 
         with expected_failures(pipeline.warehouse):
             session = open_warehouse(pipeline, context)
-            made_by, run_id = pipeline.recipe, context.run.run_id
+            made_by, run_id = pipeline.recipe_of(tables[0]), context.run.run_id
             admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
             if admission is None:
                 admission = admit(session, contracts, build_and_keep, reads=reads, run_id=run_id, recipe=made_by)
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
-            raise _refusal(admission)
+            raise _refusal(pipeline, admission)
         if admission.kept_since is not None:
             kept = f"nothing that it is built from changed since run {admission.kept_since}"
             shown = {table: {**_last_shown(context.instance, table), KEPT: kept} for table in tables}
@@ -192,12 +192,14 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
     )
 
 
-def _refusal(admission: Admission) -> dg.Failure:
+def _refusal(pipeline: Pipeline, admission: Admission) -> dg.Failure:
+    broken = dict.fromkeys(result.table for result in admission.failures)
+    promises = ", ".join(str(pipeline.models[table].file) for table in broken)
     failures = "\n".join(f"- {result}" for result in admission.failures)
     return dg.Failure(
         f"{', '.join(admission.results)} did not pass the audit and is not promoted; the last good version stays,"
         f" nothing downstream runs, the publication is untouched:\n{failures}\n"
-        "Mend the input or, if the promise is wrong, the contract in dbt_like_sql/; then run again.",
+        f"Mend the input or, if the promise is wrong, the contract ({promises}); then run again.",
         allow_retries=False,
     )
 

@@ -48,7 +48,7 @@ def review_is_due(settings: Settings) -> bool:
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         return True
-    contracts = [model.contract for model in load_models().values()]
+    contracts = [model.contract for model in load_models(extension=settings.extensions.sql_folder).values()]
     today = {(c.table, c.hash) for c in contracts if c.layer == EVALUATION and c.published}
     try:
         with open_read_only(database) as published:

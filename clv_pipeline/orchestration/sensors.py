@@ -33,7 +33,7 @@ DEAD_AFTER_SECONDS = 600
 _PUBLICATION = dg.AssetKey("published_marts")
 # A tick that takes longer than three minutes is given up.
 _RUNS_PER_TICK = 5
-_CONTRACT = "mend the input or, if the promise is wrong, the contract in dbt_like_sql/; then run again"
+_CONTRACT = "mend the input or, if the promise is wrong, the table's contract; then run again"
 _SOURCE = "mend the file or the source's settings in clv.yaml; `clv check` shows more; then run again"
 _STATED = "do what the text says, then run again"
 _BUG = "look at the run's log; run again, and report it if it happens again"

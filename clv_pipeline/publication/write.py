@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -67,6 +68,7 @@ def publish(
     run_id: str,
     config_hash: str,
     keep: int,
+    known: Collection[str] | None = None,
     may_lag: Sequence[str] = (),
     pseudonyms: KeyedHash | None = None,
     always: bool = False,
@@ -83,6 +85,8 @@ def publish(
         run_id: names the version. A run that was killed when its version was complete may publish it again.
         config_hash: of the settings that built the tables.
         keep: how many versions stay, the new one included.
+        known: the tables that there are, published or not; None for all that the warehouse has records of. One that is
+            gone, as a table of `extensions.sql` may be, neither stands against a publication nor is told of.
         may_lag: tables that may be older than what they are built from (the model review's).
         pseudonyms: what stands for every customer_id; None to publish the ids.
         always: make a new version even if nothing has changed.
@@ -94,7 +98,7 @@ def publish(
     """
     contents = [contract for contract in contracts if contract.table != "publication"]
     description = next(contract for contract in contracts if contract.table == "publication")
-    if reasons := reasons_against_publishing(session, contents, may_lag=may_lag):
+    if reasons := reasons_against_publishing(session, contents, known=known, may_lag=may_lag):
         raise PublicationError("not published, because " + "; ".join(reasons))
     final = folder / "versions" / run_id
     with _faults_told(folder):
@@ -107,7 +111,8 @@ def publish(
             # The run was killed when this version was complete, and goes on now.
             tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
-            tables = _make(session, contents, description, final, run_id, config_hash, pseudonyms, write_report)
+            checks = last_checks(session, known)
+            tables = _make(session, contents, description, final, run_id, config_hash, checks, pseudonyms, write_report)
         point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
@@ -176,6 +181,7 @@ def _make(
     final: Path,
     run_id: str,
     config_hash: str,
+    checks: list[dict[str, Any]],
     pseudonyms: KeyedHash | None,
     write_report: WriteReport | None,
 ) -> dict[str, tuple[int, str]]:
@@ -185,7 +191,7 @@ def _make(
     number = 1 + max(map(number_of, version_folders(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
-        tables = _write(session, contents, description, partial, run_id, config_hash, pseudonyms)
+        tables = _write(session, contents, description, partial, run_id, config_hash, checks, pseudonyms)
         if write_report is not None:
             write_report(partial)
         _complete(partial, final, tables)
@@ -273,6 +279,7 @@ def _write(
     folder: Path,
     run_id: str,
     config_hash: str,
+    checks: list[dict[str, Any]],
     pseudonyms: KeyedHash | None,
 ) -> dict[str, tuple[int, str]]:
     """Copy the tables, ordered by key, into the new database and into Parquet."""
@@ -308,7 +315,7 @@ def _write(
             " from history_span",
             [
                 *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
-                json.dumps(last_checks(session)),
+                json.dumps(checks),
                 None if pseudonyms is None else pseudonyms.fingerprint,
             ],
         )

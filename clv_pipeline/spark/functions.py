@@ -55,7 +55,7 @@ def require_proven(models: Mapping[str, TableModel]) -> None:
     for model in models.values():
         if isinstance(model, SqlModel) and (unproven := functions_of(model.parsed, DIALECT) - PROVEN):
             raise ContractError(
-                f"{model.name}.sql uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
+                f"{model.sql_file} uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
                 " query without it; or add it to PROVEN in clv_pipeline/spark/functions.py, and keep it there if"
                 " clv_pipeline_tests/acceptance/test_spark_parity.py passes"
             )

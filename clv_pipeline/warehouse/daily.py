@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import duckdb
+
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import ContractError
 from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, copy_affected, find_affected_days
 from clv_pipeline.warehouse.duckdb_engine import Session, added_name, day_of
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
@@ -29,7 +32,18 @@ def stage_model(
         models: of all tables, by name.
         recipe: the table's own (code and settings); a table of another recipe is built whole.
         full: build everything in any case.
+
+    Raises:
+        ContractError: DuckDB does not take the query; the text names the file.
     """
+    try:
+        _stage(session, model, models, recipe=recipe, full=full)
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+        # These quote the query; others may quote rows.
+        raise ContractError(f"{model.sql_file}: {error}") from error
+
+
+def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], *, recipe: str, full: bool) -> None:
     contract = model.contract
     few_days = (
         session.stages_days

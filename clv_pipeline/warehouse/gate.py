@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -192,8 +192,9 @@ def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
     return {table: promoted[table].content_id for table in tables if table in promoted}
 
 
-def last_checks(session: Session) -> list[dict[str, Any]]:
-    """Of every audited table: table, how many checks of its last audit passed, and the names of those that warned."""
+def last_checks(session: Session, known: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Of every audited table, or of those in `known`: table, how many checks of its last audit passed, and the names
+    of those that warned."""
     rows = session.execute(f"select table_name, checks from ({_LAST_AUDITS}) order by table_name").fetchall()  # noqa: S608
     return [
         {
@@ -202,6 +203,7 @@ def last_checks(session: Session) -> list[dict[str, Any]]:
             "warnings": [check["check"] for check in checks if not check["passed"]],
         }
         for table, checks in ((table, json.loads(written)) for table, written in rows)
+        if known is None or table in known
     ]
 
 
@@ -263,13 +265,17 @@ def _last_results(session: Session, contract: Contract) -> list[CheckResult]:
 
 
 def reasons_against_publishing(
-    session: Session, contracts: Sequence[Contract], *, may_lag: Sequence[str] = ()
+    session: Session,
+    contracts: Sequence[Contract],
+    *,
+    known: Collection[str] | None = None,
+    may_lag: Sequence[str] = (),
 ) -> list[str]:
     """Why the contracts' tables must not be published now; empty when they may.
 
     A table is fit when a passed audit under today's contract let it in, no later audit of it failed, and the
     tables it was built from are still the live ones. Tables in `may_lag` keep a slower rhythm and are spared
-    the last condition.
+    the last condition. Only tables in `known` count, where it is given: others are gone from the pipeline.
     """
     ensure_records(session)
     reasons = []
@@ -280,9 +286,9 @@ def reasons_against_publishing(
             reasons.append(f"{contract.table} was never promoted by a passed audit; materialize it")
         elif promoted[contract.table].contract_hash != contract.hash:
             reasons.append(f"{contract.table} was audited under another version of its contract; materialize it again")
-    reasons.extend(_failed_audits(session).values())
+    reasons.extend(told for table, told in _failed_audits(session).items() if known is None or table in known)
     for table, record in sorted(promoted.items()):
-        if table in may_lag:
+        if table in may_lag or (known is not None and table not in known):
             continue
         stale = [
             name

@@ -1,4 +1,4 @@
-"""The graph: every table of `dbt_like_sql/` as a Dagster asset that passes its gate, and the publication.
+"""The graph: every table of `dbt_like_sql/` and `extensions.sql` as a Dagster asset behind its gate; the publication.
 
 A body hands frames between the
 warehouse and pure functions; what can be computed without Dagster is computed elsewhere.

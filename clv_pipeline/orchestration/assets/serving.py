@@ -44,6 +44,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 keep=pipeline.settings.storage.keep_versions,
                 pseudonyms=pseudonyms_of(pipeline.settings) if pipeline.settings.privacy.pseudonyms else None,
                 always=context.resources.refresh.asked().full,
+                known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
                 write_report=write_report,
             )
