@@ -3,6 +3,7 @@
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
 
+import shlex
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,6 +64,19 @@ def _from_folder(file: str, folder: Path) -> str:
         return file
     path = Path.cwd() / Path(file).expanduser()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--customers", type=click.IntRange(min=100), default=3_000, show_default=True, help="How many there are.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same shop.")
+def demo(folder: Path, customers: int, seed: int) -> None:
+    """Write a made-up shop with every input and its clv.yaml into FOLDER, to see every page of the report."""
+    from clv_pipeline.simulation.demo import write_demo
+
+    config = write_demo(folder, customers=customers, seed=seed)
+    click.echo(f"wrote a made-up shop of {customers:,} customers: nothing in {folder} is real")
+    click.echo(f"next: clv run --config {shlex.quote(str(config))}")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Shops made up from known parameters, seeded: what recovery tests, the poisoning test and benchmarks run on."""
+"""Shops made up from known parameters, seeded: what tests and benchmarks run on, and what `clv demo` writes."""
 
 from clv_pipeline.simulation.shop import Shop, Story, simulate_shop
 

@@ -182,6 +182,13 @@ def test_extensions_are_modules_each_named_once_and_looked_for_beside_the_file(t
     assert "extensions.models: should name each module once" in twice
 
 
+def test_a_folder_of_sql_is_relative_to_the_file_and_builds_no_other_table_anew(tmp_path: Path) -> None:
+    settings, without = load(tmp_path, with_block(extensions={"sql": "my_sql/"})), load(tmp_path, MINIMAL)
+    assert (settings.extensions.sql_folder, without.extensions.sql_folder) == (tmp_path / "my_sql", None)
+    assert settings.recipe_hash == without.recipe_hash
+    assert settings.config_hash != without.config_hash
+
+
 def test_gates_have_severities_and_accepted_days(tmp_path: Path) -> None:
     gates = load(
         tmp_path, with_block(gates={"rows": "warn", "accepted_days": ["2011-12-26", date(2011, 12, 27)]})
