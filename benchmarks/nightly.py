@@ -16,12 +16,12 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.generate import generate
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK
 from benchmarks.pipeline import night, settings_for
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.pipeline import Refresh
+from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline.warehouse import Warehouse
 
 

@@ -78,7 +78,9 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 def test_every_module_that_is_named_is_there(document: Path) -> None:
     named = [text for text in code(document) if re.fullmatch(r"[a-z_]+(?:/[a-z_]+)+\.(?:py|sql|yml)", text)]
     places = (ROOT, ROOT / "clv_pipeline", ROOT / "dbt_like_sql")
-    assert [text for text in named if not any((place / text).exists() for place in places)] == []
+    missing = [text for text in named if not any((place / text).exists() for place in places)]
+    # What begins with my_ is the reader's own.
+    assert [text for text in missing if not text.startswith("my_")] == []
 
 
 def messages() -> list[str]:

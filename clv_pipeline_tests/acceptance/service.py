@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from benchmarks.generate import generate
+from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
 
 ROOT = Path(__file__).parents[2]

@@ -27,7 +27,7 @@ import psycopg2
 import pytest
 import yaml
 
-from benchmarks.generate import generate
+from clv_pipeline.simulation.raw_lines import generate
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 import yaml
 
-from benchmarks.generate import generate
+from clv_pipeline.simulation.raw_lines import generate
 
 pytestmark = pytest.mark.acceptance
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.generate import generate
+from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.faults.night import PUBLISHED, spend_night
 from clv_pipeline_tests.faults.strikes import operations, take_notes

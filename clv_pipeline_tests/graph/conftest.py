@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from benchmarks.generate import generate
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.privacy.erasure import Erasure, forget
+from clv_pipeline.simulation.raw_lines import generate
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 
