@@ -46,7 +46,7 @@ class SqlModel(TableModel):
         try:
             statements = sqlglot.parse(self.sql, read=DIALECT)
         except sqlglot.ParseError as error:
-            raise ContractError(f"{self.name}.sql cannot be parsed: {error}") from error
+            raise ContractError(f"{self.name}.sql cannot be parsed", quoted=str(error)) from error
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
             raise ContractError(f"{self.name}.sql must hold exactly one SELECT")
         return statements[0]
