@@ -1,4 +1,4 @@
-"""Every error that a user or an operator can do something about; its text says what is wrong, where, and what to do.
+"""Every error that a user or an operator can do something about, and the words that they share.
 
     ClvError
     ├── ConfigError
@@ -16,12 +16,60 @@
     ├── ForgetError
     └── AlertError
 
-Other exceptions are mistakes of the code, and end in a traceback.
+Each says what is wrong and where, what it quotes, and what to do. Other exceptions are mistakes of the code, and end
+in a traceback.
 """
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
 
 
 class ClvError(Exception):
-    """The base of all of ours: the text is for whoever can mend it."""
+    """The base of all of ours. `str` of it holds all three fields, for the terminal and the run's page.
+
+    Attributes:
+        what: what is wrong and where. These words may leave the machine: they hold names of files, tables and
+            settings, and nothing that a file or a credential holds.
+        quoted: what a file, a credential or another library says. It never leaves the machine.
+        to_do: what to do about it, if `what` does not say it. It may leave the machine.
+    """
+
+    afterwards: ClassVar[str] = "then run again"
+
+    def __init__(self, what: str, *, quoted: str = "", to_do: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.quoted = quoted
+        self.to_do = to_do
+        self._several: tuple[Self, ...] = ()
+
+    @classmethod
+    def together(cls, errors: Sequence[Self]) -> Self:
+        """One error for several, each told on a line of its own; the only one as it is."""
+        if len(errors) == 1:
+            return errors[0]
+        one = cls(
+            "; ".join(error.what for error in errors),
+            quoted="; ".join(error.quoted for error in errors if error.quoted),
+            to_do="; ".join(dict.fromkeys(error.to_do for error in errors if error.to_do)),
+        )
+        one._several = tuple(errors)
+        one.__cause__ = next((error.__cause__ for error in errors if error.__cause__), None)
+        return one
+
+    @property
+    def remedy(self) -> str:
+        """What to do, for a message that does not hold the whole text."""
+        return f"{self.to_do or 'do what the text says'}; {self.afterwards}"
+
+    def __str__(self) -> str:
+        if self._several:
+            return "\n".join(map(str, self._several))
+        told = f"{self.what} ({self.quoted})" if self.quoted else self.what
+        return f"{told}; {self.to_do}" if self.to_do else told
 
 
 class ConfigError(ClvError):
@@ -38,6 +86,8 @@ class ContractError(ClvError):
 
 class SourceError(ClvError):
     """A source cannot be read: the text names the file, the cause and what to do about it."""
+
+    afterwards = "`clv check` shows more; then run again"
 
 
 class WarehouseBusyError(ClvError):
@@ -78,3 +128,10 @@ class ForgetError(ClvError):
 
 class AlertError(ClvError):
     """A receiver did not take the message; the text says which and why, and holds no secret."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known name that is most like `name`, in any case of letters, or nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""

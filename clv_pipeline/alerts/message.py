@@ -1,10 +1,8 @@
-"""One message about one failed run. It leaves the house, so it holds no contents of records: `without_contents` cuts
-them out of error texts that may quote them."""
+"""One message about one failed run. It leaves the house, so it is made of what may leave: never of what an error
+quotes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,22 +59,6 @@ class Alert:
     def payload(self) -> dict[str, Any]:
         """The message for a webhook: `text`, which chat tools show, and the same facts as fields of `alert`."""
         return {"text": self.text, "alert": asdict(self)}
-
-
-def without_contents(text: str, names: Collection[str]) -> str:
-    """`text` of an error about a source, without what it quotes from records.
-
-    Quoted text stays where it is one of `names` (columns that the configuration names) or a date format. What
-    stands in parentheses is mostly another library's own words, which may hold a whole line of a file: it stays
-    only where it is ours.
-    """
-
-    def masked(match: re.Match[str]) -> str:
-        return match[0] if match[2] in names or match[2].startswith("%") else f"{match[1]}…{match[1]}"
-
-    text = re.sub(r"\((?!mapped to |did you mean |relative paths ).*\)", "(…)", text, flags=re.DOTALL)
-    # As Python quotes, with escapes; an apostrophe within a word opens nothing, an open quote ends with the text.
-    return re.sub(r"""(?<!\w)(['"])((?:\\.|(?!\1).)*)(?:\1|$)""", masked, text, flags=re.DOTALL)
 
 
 def bounded(text: str) -> str:

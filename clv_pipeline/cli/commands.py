@@ -3,6 +3,7 @@
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
 
+import errno
 import shlex
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +11,20 @@ from typing import Any, NoReturn
 import click
 
 from clv_pipeline.errors import ClvError
+
+_FREE, _PERMIT, _PATH = "free some space", "give the user who runs clv the right to it", "correct the path"
+_OF_THE_DISK = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EACCES: _PERMIT,
+    errno.EPERM: _PERMIT,
+    errno.EROFS: "the disk is read-only; mount it for writing, or name another place",
+    errno.EIO: "check the disk",
+    errno.ENOENT: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.EISDIR: _PATH,
+}
+"""What to do about errors of the operating system that a user can mend."""
 
 
 class _Clv(click.Group):
@@ -20,6 +35,12 @@ class _Clv(click.Group):
             return super().invoke(context)
         except ClvError as error:
             _stop(str(error))
+        except OSError as error:
+            # What no room has told better: a file that a command itself reads or writes.
+            if error.errno not in _OF_THE_DISK:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            _stop(f"{where}{error.strerror}; {_OF_THE_DISK[error.errno]}")
 
 
 @click.group(cls=_Clv, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,7 +67,10 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
     guess = guess_mapping(paths, folder)
-    output.write_text(config_text(paths, guess), encoding="utf-8")
+    try:
+        output.write_text(config_text(paths, guess), encoding="utf-8")
+    except OSError as error:
+        _stop(f"{output} cannot be written: {error.strerror}")
     click.echo(f"wrote {output}")
     for ours, theirs in guess.columns.items():
         click.echo(f"  {ours:<12} {theirs}")

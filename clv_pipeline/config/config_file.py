@@ -5,7 +5,6 @@ from the environment, and mistakes told in the words of the file. How YAML is re
 mean belongs in `settings.py`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from clv_pipeline.errors import ConfigError
+from clv_pipeline.errors import ConfigError, did_you_mean
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -96,8 +95,7 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
         if mistake["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
-            near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
+            hint = did_you_mean(str(location[-1]), known)
             lines.append(f"  {key}: unknown key{hint} (known here: {', '.join(known)})")
             continue
         if mistake["type"] == "missing":

@@ -5,11 +5,12 @@ Opening any of it belongs in `sources/`.
 """
 
 import codecs
-import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from clv_pipeline.errors import did_you_mean
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
 """Columns of the raw tables that the loader fills by itself; a mapping cannot."""
@@ -138,9 +139,7 @@ class TableSource(Block):
         problems += [f"`{ours}` maps to an empty name" for ours, theirs in columns.items() if not theirs.strip()]
         spare = [name for name in columns if name not in cls.known]
         for name in cls.missing_from(columns):
-            near = difflib.get_close_matches(name, spare, n=1)
-            hint = f" (is `{near[0]}` meant?)" if near else ""
-            problems.append(f"`{name}` is missing{hint}")
+            problems.append(f"`{name}` is missing{did_you_mean(name, spare)}")
         if not cls.takes_attributes:
             problems += [f"`{name}` is not one of {', '.join(cls.known)}" for name in spare]
         if problems:

@@ -6,12 +6,13 @@ python -m clv_pipeline.contracts.expectations. A test holds it to the installed 
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from clv_pipeline.errors import did_you_mean
 
 FILE = Path(__file__).with_name("expectation_types.json")
 
@@ -35,15 +36,13 @@ def mistakes(type_: str, kwargs: Mapping[str, Any]) -> list[str]:
     """What is wrong with an expectation as it is stated; nothing where it can be run."""
     arguments = known().get(type_)
     if arguments is None:
-        return [f"no expectation {type_!r}{_nearest(type_, known())}"]
-    unknown = [f"{type_} takes no {name!r}{_nearest(name, arguments)}" for name in kwargs if name not in arguments]
+        return [f"no expectation {type_!r}{did_you_mean(type_, known())}"]
+    takes = f" (it takes {', '.join(arguments)})"
+    unknown = [
+        f"{type_} takes no {name!r}{did_you_mean(name, arguments) or takes}" for name in kwargs if name not in arguments
+    ]
     missing = [f"{type_} needs {name!r}" for name, needed in arguments.items() if needed and name not in kwargs]
     return [*unknown, *missing]
-
-
-def _nearest(name: str, names: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "" if len(names) > 20 else f" (it takes {', '.join(names)})"
 
 
 def installed() -> dict[str, dict[str, bool]]:

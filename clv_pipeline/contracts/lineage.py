@@ -28,7 +28,7 @@ def column_lineage(model: SqlModel, models: Mapping[str, TableModel]) -> ColumnL
         # One call for all columns qualifies the query once; untrimmed, because only tables and columns are read.
         nodes = lineage(None, model.parsed, schema=schema, dialect=DIALECT, trim_selects=False)
     except SqlglotError as error:
-        raise ContractError(f"{model.name}: its columns cannot be traced: {error}") from error
+        raise ContractError(f"{model.name}: its columns cannot be traced", quoted=str(error)) from error
     traced: ColumnLineage = {}
     for column in model.contract.columns:
         sources = {

@@ -5,7 +5,6 @@ Those of this repository lie in `dbt_like_sql/`; a folder of one's own (`extensi
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ import sqlglot
 from sqlglot import exp
 
 from clv_pipeline.contracts.contract import Contract, load_contract, text_of
-from clv_pipeline.errors import ContractError
+from clv_pipeline.errors import ContractError, did_you_mean
 
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
@@ -62,7 +61,7 @@ class SqlModel(TableModel):
         try:
             statements = sqlglot.parse(self.sql, read=DIALECT)
         except sqlglot.ParseError as error:
-            raise ContractError(f"{self.sql_file} cannot be parsed: {error}") from error
+            raise ContractError(f"{self.sql_file} cannot be parsed", quoted=str(error)) from error
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
             raise ContractError(f"{self.sql_file} must hold exactly one SELECT")
         return statements[0]
@@ -214,10 +213,8 @@ def _hold_against_contract(model: SqlModel, models: Mapping[str, TableModel]) ->
 
 
 def _unknown(names: list[str], models: Mapping[str, TableModel]) -> str:
-    """The names of tables that do not exist, and where one is much like a table's, that one."""
-    near = {name: difflib.get_close_matches(name, models, n=1) for name in names}
-    hints = [f"did you mean {found[0]} for {name}?" for name, found in near.items() if found]
-    return "; ".join([f"{', '.join(names)}: no contract of that name", *hints])
+    """Say of tables that none has such a name, and which one is much like it."""
+    return "; ".join(f"{name}: no contract of that name{did_you_mean(name, models)}" for name in names)
 
 
 def _refuse_circles(models: Mapping[str, TableModel]) -> None:

@@ -6,7 +6,6 @@ module in `extensions.models`.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.errors import ConfigError
+from clv_pipeline.errors import ConfigError, did_you_mean
 from clv_pipeline.forecasting.baselines import BASELINES
 from clv_pipeline.forecasting.families import FAMILIES
 from clv_pipeline.forecasting.protocol import Model
@@ -53,8 +52,7 @@ def models_of(names: Sequence[str], extensions: Extensions | None = None) -> lis
     known = known_models(extensions)
     for name in names:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise ConfigError(f"unknown model {name!r}; did you mean {nearest[0]!r}? Known: {', '.join(known)}")
+            raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}", to_do=f"known: {', '.join(known)}")
     if repeated := sorted({name for name in names if list(names).count(name) > 1}):
         raise ConfigError(f"models named more than once: {', '.join(repeated)}")
     return [known[name]() for name in names]
@@ -85,7 +83,9 @@ def _imported(name: str, folder: Path | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # Whatever foreign code raises when it is imported, the user has to mend.
-        raise ConfigError(f"extensions.models: {name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"extensions.models: {name} cannot be imported", quoted=f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _defined_in(module: ModuleType) -> Iterator[type[Model]]:

@@ -34,6 +34,9 @@ REFRESH = "refresh"
 KEPT = "kept"
 """Metadata of what was not built, because nothing that it is built from has changed."""
 
+WHAT, TO_DO = "what is wrong", "what to do"
+"""Metadata of a failure that a user can mend: the fields of its error that may leave the machine."""
+
 Metadata = dict[str, Any]
 Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
 """Stages the step's tables; returns what else is worth showing of each."""
@@ -136,11 +139,16 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     except ClvError as error:
         # A disk may become full while a file is loaded; that is nothing to blame the file for.
         cause = error.__cause__ if isinstance(error, SourceError) else None
-        raise dg.Failure(str(storage_error(cause, warehouse.path) or error), allow_retries=False) from error
+        raise failure(storage_error(cause, warehouse.path) or error) from error
     except (duckdb.Error, OSError) as error:
         if (told := storage_error(error, warehouse.path)) is None:
             raise
-        raise dg.Failure(str(told), allow_retries=False) from error
+        raise failure(told) from error
+
+
+def failure(error: ClvError) -> dg.Failure:
+    """`error` as Dagster tells it, without a retry: its text, and what may leave the machine as metadata."""
+    return dg.Failure(str(error), metadata={WHAT: error.what, TO_DO: error.remedy}, allow_retries=False)
 
 
 def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
@@ -187,8 +195,13 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
         check_name=result.check,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
-        description=f"{result.description} Seen: {result.observed}.",
-        metadata={"observed": result.observed, "expected": result.expected, "severity": result.severity},
+        description=result.told,
+        metadata={
+            "promised": result.description,
+            "observed": result.observed,
+            "expected": result.expected,
+            "severity": result.severity,
+        },
     )
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.file_modes import private_files
+from clv_pipeline.errors import StorageError
 
 _PLACES = (Path(__file__).with_name("dagster.yaml"), Path(__file__).parents[2] / "dagster.yaml")
 """Where the configuration of an instance is: beside this module in a wheel, at the top in a clone."""
@@ -21,10 +24,12 @@ def prepare_instance(settings: Settings) -> Path:
     """DAGSTER_HOME with its configuration, storage and writer pool; safe to call before every start.
 
     Sets the environment variable for this process, which is where Dagster looks.
+
+    Raises:
+        StorageError: its folder or its database cannot be used.
     """
     private_files()
     folder = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
@@ -32,15 +37,35 @@ def prepare_instance(settings: Settings) -> Path:
 
     from clv_pipeline.orchestration.gated_step import WRITER_POOL
 
-    # Several processes that start on an empty folder at once would break each other's new databases.
-    with (folder / ".prepare.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "dagster.yaml").exists():
-            shutil.copyfile(next(place for place in _PLACES if place.exists()), folder / "dagster.yaml")
-        with DagsterInstance.get() as instance:
-            # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
-            instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
+    with store_faults_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Several processes that start on an empty folder at once would break each other's new databases.
+        with (folder / ".prepare.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "dagster.yaml").exists():
+                shutil.copyfile(next(place for place in _PLACES if place.exists()), folder / "dagster.yaml")
+            with DagsterInstance.get() as instance:
+                # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
+                instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)
     return folder
+
+
+@contextmanager
+def store_faults_told(folder: Path) -> Iterator[None]:
+    """Turn what the disk and the database of the instance in `folder` raise into a StorageError."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except BrokenPipeError:  # of the terminal to which a run is told
+        raise
+    except (DBAPIError, OSError) as error:
+        raise StorageError(
+            f"the run history of Dagster in {folder} cannot be used",
+            quoted=str(error.orig if isinstance(error, DBAPIError) else error),
+            to_do="see that its disk has space and that the user who runs clv may write to it. If it is damaged, move"
+            " the folder away and run again: it holds the history of runs, and no table",
+        ) from error
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from clv_pipeline.errors import RequestError
+from clv_pipeline.orchestration.gated_step import failure
 from clv_pipeline.pipeline import Refresh
 
 
@@ -28,4 +29,4 @@ class RefreshOptions(dg.ConfigurableResource[None]):
         try:
             return Refresh.of(self.full_refresh, self.days)
         except RequestError as error:
-            raise dg.Failure(f"resources.refresh.config.{error}", allow_retries=False) from error
+            raise failure(RequestError(f"resources.refresh.config.{error.what}")) from error

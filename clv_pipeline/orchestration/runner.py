@@ -42,13 +42,14 @@ def run_nightly(
 
     Raises:
         WarehouseBusyError: another process works on the warehouse; no run was made.
+        StorageError: the warehouse's lock or Dagster's run history cannot be used.
         RequestError: the selection is not one, or selects nothing.
     """
     import dagster as dg
 
     from clv_pipeline.orchestration.assets import all_assets
     from clv_pipeline.orchestration.gated_step import REFRESH
-    from clv_pipeline.orchestration.instance import prepare_instance
+    from clv_pipeline.orchestration.instance import prepare_instance, store_faults_told
     from clv_pipeline.orchestration.jobs import due_tonight, nightly_refresh
     from clv_pipeline.orchestration.resources import RefreshOptions
     from clv_pipeline.orchestration.sensors import WAREHOUSE_TAG
@@ -66,12 +67,12 @@ def run_nightly(
         resources={REFRESH: RefreshOptions.asking(refresh)},
         executor=dg.in_process_executor,
     )
-    prepare_instance(settings)
+    folder = prepare_instance(settings)
     run_id = str(uuid.uuid4())
     # Before there is a run: a refusal is no failed run, and alerts nobody.
     pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:
-        with dg.DagsterInstance.get() as instance:
+        with store_faults_told(folder), dg.DagsterInstance.get() as instance:
             instance.add_event_listener(run_id, _Progress(len(keys), echo))
             result = definitions.resolve_job_def("nightly_refresh").execute_in_process(
                 instance=instance,

@@ -7,20 +7,16 @@ again until each receiver has the message, and notes on the run that it has.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import dagster as dg
 
-from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
+from clv_pipeline.alerts.message import Alert, Problem, bounded
 from clv_pipeline.alerts.receivers import receivers
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
-from clv_pipeline.quality.audit import COULD_NOT_RUN
+from clv_pipeline.orchestration.gated_step import TO_DO, WHAT
 from clv_pipeline.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from dagster_shared.error import SerializableErrorInfo
 
 WAREHOUSE_TAG = "clv/warehouse"
 """On runs of `clv run`, which have no code location: the warehouse that they work on."""
@@ -34,8 +30,6 @@ _PUBLICATION = dg.AssetKey("published_marts")
 # A tick that takes longer than three minutes is given up.
 _RUNS_PER_TICK = 5
 _CONTRACT = "mend the input or, if the promise is wrong, the table's contract; then run again"
-_SOURCE = "mend the file or the source's settings in clv.yaml; `clv check` shows more; then run again"
-_STATED = "do what the text says, then run again"
 _BUG = "look at the run's log; run again, and report it if it happens again"
 _CRASH = "run again; if it ends like this again, look for too little memory or a stop from outside (system log)"
 
@@ -109,8 +103,7 @@ def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Setting
     red = [event for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION" and _blocks(event)]
     explained = {event.step_key for event in red}
     failed = [event for event in events if event.is_step_failure and event.step_key not in explained]
-    names = _column_names(settings)
-    problems = [*map(_red_check, red), *(_failed_step(event, names) for event in failed)]
+    problems = [*map(_red_check, red), *map(_failed_step, failed)]
     return Alert(
         run_id=run.run_id,
         # Dagster's name for what somebody materialized by hand begins with underscores.
@@ -129,29 +122,24 @@ def _blocks(event: dg.DagsterEvent) -> bool:
 def _red_check(event: dg.DagsterEvent) -> Problem:
     evaluation = event.asset_check_evaluation_data
     metadata = {name: str(value.value) for name, value in evaluation.metadata.items()}
-    # What follows this mark is DuckDB's own text, which may quote a value.
-    observed, broken, _ = metadata["observed"].partition(COULD_NOT_RUN)
+    # A run of an earlier version does not say what it promised, and what it saw may hold a value of a record.
+    is_told = "promised" in metadata
     return Problem(
         asset=evaluation.asset_key.to_user_string(),
         check=evaluation.check_name,
-        observed=f"{COULD_NOT_RUN} (the run's page says why)" if broken else bounded(observed),
-        expected=bounded(f"{(evaluation.description or '').partition(' Seen: ')[0]} ({metadata['expected']})"),
+        observed=bounded(metadata["observed"]) if is_told else "the run's page says what was seen",
+        expected=bounded(f"{metadata['promised']} ({metadata['expected']})") if is_told else metadata["expected"],
         what_to_do=_CONTRACT,
     )
 
 
-def _failed_step(event: dg.DagsterEvent, names: Collection[str]) -> Problem:
-    failure = event.step_failure_data
-    classes = _classes(failure.error)
-    stated = failure.user_failure_data.description if failure.user_failure_data else None
-    if stated is None:
-        # Not one of ours, so nobody has looked what its text may quote.
-        observed, to_do = f"{classes[-1]} (the run's page has its text)", _BUG
-    elif "SourceError" in classes:
-        observed, to_do = without_contents(stated, names), _SOURCE
-    else:
-        observed, to_do = stated, _STATED
-    return Problem(str(event.step_key), None, bounded(observed), None, to_do)
+def _failed_step(event: dg.DagsterEvent) -> Problem:
+    stated = event.step_failure_data.user_failure_data
+    metadata = {name: str(value.value) for name, value in (stated.metadata if stated else {}).items()}
+    if WHAT in metadata:
+        return Problem(str(event.step_key), None, bounded(metadata[WHAT]), None, bounded(metadata[TO_DO]))
+    # Not one of ours, so nobody has looked what its text may quote.
+    return Problem(str(event.step_key), None, f"{_class_of(event)} (the run's page has its text)", None, _BUG)
 
 
 def _crash(events: list[dg.DagsterEvent]) -> Problem:
@@ -160,19 +148,12 @@ def _crash(events: list[dg.DagsterEvent]) -> Problem:
     return Problem("the run itself", None, bounded(" ".join(filter(None, said[-2:]))), None, _CRASH)
 
 
-def _classes(error: SerializableErrorInfo | None) -> list[str]:
-    """Names of an error's class and of those of its causes, the first cause last."""
-    found = []
-    while error is not None:
-        found.append(error.cls_name or "an error")
+def _class_of(event: dg.DagsterEvent) -> str:
+    """Name of the class of the first cause of a step's failure."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
         error = error.cause
-    return found
-
-
-def _column_names(settings: Settings) -> set[str]:
-    """Ours and theirs: the words of the configuration that may stand in a message as they are."""
-    sources = (settings.source.transactions, settings.source.customers, settings.source.events)
-    return {name for source in sources if source for pair in source.columns.items() for name in pair}
+    return (error.cls_name if error is not None else None) or "an error"
 
 
 def _dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:

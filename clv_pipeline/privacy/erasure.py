@@ -31,7 +31,7 @@ from clv_pipeline.publication.report import write_report
 from clv_pipeline.publication.versions import kept_versions
 from clv_pipeline.publication.write import DATABASE, REPORT, supersede, sweep_leftovers
 from clv_pipeline.sources.typed import UNREADABLE
-from clv_pipeline.warehouse import Session, Warehouse, storage_error
+from clv_pipeline.warehouse import Session, Warehouse, storage_faults_told
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
@@ -81,31 +81,30 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
             f"{settings.warehouse_path} does not exist; nothing was loaded yet, so there is nobody to forget"
         )
     try:
-        session = warehouse.open(f"clv forget, run {run_id}")
-        listed = set(register.hashes())
-        named = {customer for customer in customers if register.hash().of(customer) in listed}
-        if unknown := sorted(set(customers) - named - _known(session, customers) - publications.known()):
-            raise ForgetError(
-                f"no data of {', '.join(map(repr, unknown))} is kept; nobody was erased."
-                " Ids are those of raw_transactions, to the letter"
-            )
-        register.request(run_id, customers)
-        published_rows, replaced = publications.erase()
-        rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
-        if settings.spark_tables_dir.exists():
-            sweep(session.connection, settings.spark_tables_dir)
-        warehouse.rewrite()
-    except (duckdb.Error, OSError) as error:
-        if (told := storage_error(error, settings.warehouse_path)) is not None:
-            raise told from error
-        raise
+        with storage_faults_told(settings.warehouse_path):
+            session = warehouse.open(f"clv forget, run {run_id}")
+            listed = set(register.hashes())
+            named = {customer for customer in customers if register.hash().of(customer) in listed}
+            if unknown := sorted(set(customers) - named - _known(session, customers) - publications.known()):
+                raise ForgetError(
+                    "nobody was erased, because of some of them no data is kept",
+                    quoted=", ".join(map(repr, unknown)),
+                    to_do="write ids as in raw_transactions, to the letter",
+                )
+            register.request(run_id, customers)
+            published_rows, replaced = publications.erase()
+            rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
+            if settings.spark_tables_dir.exists():
+                sweep(session.connection, settings.spark_tables_dir)
+            warehouse.rewrite()
     finally:
         warehouse.close()
     if strange := publications.strange():
         raise ForgetError(
             f"erased from the warehouse, but not from {', '.join(map(str, strange))}: it cannot be read, or customers"
-            f" have pseudonyms there under another key. Set {PSEUDONYM_KEY} to that key and run the command again, or"
-            " remove the folders once a newer publication is served"
+            " have pseudonyms there under another key",
+            to_do=f"set {PSEUDONYM_KEY} to that key and run the command again, or remove the folders once a newer"
+            " publication is served",
         )
     register.finish(run_id, rows)
     return Erasure(run_id, rows, replaced, [entry["requested_at"] for entry in register.unfinished()])

@@ -63,7 +63,8 @@ class Register:
             if self.entries():
                 raise RegisterError(
                     f"{self._salt} is missing, so the customers in {self._entries} cannot be recognised and would come"
-                    " back; restore it from a backup"
+                    " back",
+                    to_do="restore it from a backup",
                 )
             self._write(self._salt, secrets.token_hex(32))
         return KeyedHash(self._salt.read_bytes(), digits=64)

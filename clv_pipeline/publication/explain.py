@@ -67,15 +67,12 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
     """Facts, the path, the forecast of one horizon and its drivers, as lines to print; the longest one by default.
 
     Raises:
-        ExplanationError: nothing is published, or nothing about this customer or horizon.
+        ExplanationError: nothing is published about this customer or horizon.
+        PublicationError: what is served cannot be read.
     """
-    from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.publication.write import CURRENT, DATABASE
+    from clv_pipeline.publication.versions import open_served
 
-    database = settings.published_dir / CURRENT / DATABASE
-    if not database.exists():
-        raise ExplanationError(f"{database} does not exist: nothing is published yet; `clv run` publishes")
-    with open_read_only(database) as published:
+    with open_served(settings.published_dir) as published:
         [publication] = _rows(published, "from publication")
         customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
         path = _path(published, customer["customer_id"])
@@ -108,7 +105,7 @@ def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | 
     key = pseudonyms_of(settings)
     if key is None or key.fingerprint != publication["pseudonym_key"]:
         raise ExplanationError(
-            f"customers are published under pseudonyms; set {PSEUDONYM_KEY} to the key that they were made with"
+            "customers are published under pseudonyms", to_do=f"set {PSEUDONYM_KEY} to the key that they were made with"
         )
     return key.of(customer_id)
 
@@ -118,7 +115,9 @@ def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym:
     if known:
         return known[0]
     if pseudonym is not None:
-        raise ExplanationError(f"no customer {customer_id!r} is published, nor is it a pseudonym of one")
+        raise ExplanationError(
+            "no such customer is published", quoted=f"{customer_id!r}, which is no pseudonym of one either"
+        )
     nearest = _rows(
         published,
         "select customer_id from rfm"
@@ -126,7 +125,7 @@ def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym:
         customer_id,
     )
     ids = ", ".join(row["customer_id"] for row in nearest)
-    raise ExplanationError(f"no customer {customer_id!r} is published; the nearest ids are {ids}")
+    raise ExplanationError("no such customer is published", quoted=f"{customer_id!r}; the nearest ids are {ids}")
 
 
 def _path(published: duckdb.DuckDBPyConnection, customer_id: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ spreadsheet might take for a formula are made harmless.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
-from clv_pipeline.errors import ExportError
+from clv_pipeline.errors import ExportError, did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,23 +91,20 @@ def export(
         force: replace an existing file.
 
     Raises:
-        ExportError: nothing is published, a name is unknown, or the file cannot be written.
+        ExportError: a name is unknown, or the file cannot be written.
+        PublicationError: what is served cannot be read.
     """
-    from clv_pipeline.database.connections import open_read_only
-    from clv_pipeline.publication.write import CURRENT, DATABASE
+    from clv_pipeline.publication.versions import open_served
 
-    database = settings.published_dir / CURRENT / DATABASE
-    if not database.exists():
-        raise ExportError(f"{database} does not exist: nothing is published yet; `clv run` publishes")
     if out.suffix not in FORMATS:
         raise ExportError(f"{out}: the ending says which format to write; expected {' or '.join(FORMATS)}")
     if out.exists() and not force:
-        raise ExportError(f"{out} exists; --force overwrites it")
+        raise ExportError(f"{out} exists", to_do="--force overwrites it")
     try:
         # A folder for its owner alone, and the only one that the database may write to.
         with tempfile.TemporaryDirectory(prefix=".clv-export-", dir=out.resolve().parent) as folder:
             partial = Path(folder) / f"list{out.suffix}"
-            with open_read_only(database, [Path(folder)]) as published:
+            with open_served(settings.published_dir, [Path(folder)]) as published:
                 _define_audience(published)
                 exported = _write(published, _checked(published, columns, horizon_days, segment, top), partial)
             partial.chmod(0o600)
@@ -116,7 +112,9 @@ def export(
                 os.fsync(file.fileno())
             partial.replace(out)
     except OSError as error:
-        raise ExportError(f"{out} cannot be written: {error.strerror}") from error
+        raise ExportError(
+            f"{out} cannot be written: {error.strerror}", to_do="free some space, or name another place with --out"
+        ) from error
     return exported
 
 
@@ -132,13 +130,7 @@ def guarded(text: str) -> str:
 
 
 def _define_audience(published: duckdb.DuckDBPyConnection) -> None:
-    import duckdb
-
-    try:
-        published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
-    except duckdb.CatalogException as error:
-        reason = str(error).splitlines()[0]
-        raise ExportError(f"what is published is of an earlier version: {reason} `clv run` publishes anew") from error
+    published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
 
 
 def _checked(
@@ -166,11 +158,11 @@ def _checked(
 
 
 def _expect(kind: str, name: str, known: Iterable[str]) -> None:
-    alike = {candidate.lower(): candidate for candidate in known}
-    if name not in alike.values():
-        nearest = difflib.get_close_matches(name.lower(), alike, n=1)
-        hint = f", the nearest is {alike[nearest[0]]}" if nearest else ""
-        raise ExportError(f"no {kind} {name!r} is published{hint}; there are: {', '.join(alike.values())}")
+    there = list(known)
+    if name not in there:
+        raise ExportError(
+            f"no {kind} {name!r} is published{did_you_mean(name, there)}", to_do=f"there are: {', '.join(there)}"
+        )
 
 
 def _distinct(published: duckdb.DuckDBPyConnection, column: str) -> list[Any]:
@@ -183,6 +175,8 @@ def _types(published: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path) -> Exported:
     """Write the file, CSV or Parquet by its ending."""
+    import duckdb
+
     types = _types(published)
     values = {name: f"audience.{quote_identifier(name)}" for name in audience.columns}
     texts = [name for name in values if file.suffix == ".csv" and not types[name].startswith(NO_TEXT)]
@@ -194,7 +188,10 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     )
     named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
     written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)
-    published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
+    try:
+        published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
+    except duckdb.IOException as error:
+        raise ExportError("the list cannot be written", quoted=str(error), to_do="free some space") from error
     changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"
     counts = f"select count(*), count(*) filter (where {changed}) from (select * {chosen}) as audience"  # noqa: S608
     [(customers, changed_customers)] = published.execute(counts, named).fetchall()

@@ -155,8 +155,9 @@ def _faults_told(folder: Path) -> Iterator[None]:
         yield
     except (OSError, duckdb.IOException) as error:
         raise PublicationError(
-            f"not published: {error}. Free some space or mend the permissions of {folder}, then run again;"
-            " what is served is whole"
+            f"not published: {folder} cannot be written",
+            quoted=str(error),
+            to_do=f"free some space or mend the permissions of {folder}; what is served is whole",
         ) from error
 
 
@@ -168,8 +169,9 @@ def _hold_against_warehouse(
         verify(version, tables)
     except PublicationError as error:
         raise PublicationError(
-            f"version {version} exists already and holds something else ({error}); a publication is never changed,"
-            " start a new run"
+            f"version {version} exists already and holds something else",
+            quoted=str(error),
+            to_do="start a new run: a publication is never changed",
         ) from error
     return tables
 
@@ -349,12 +351,31 @@ def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
 
 
 def point_at(folder: Path, version: str) -> None:
-    """Flip the symlink in one step; readers see the old version or the new one, never none."""
+    """Flip the symlink in one step; readers see the old version or the new one, never none.
+
+    Raises:
+        PublicationError: there is a folder, or a file, in the link's place.
+    """
+    refuse_no_link(folder)
     link = folder / f".{CURRENT}.new"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("versions") / version, target_is_directory=True)
     os.replace(link, folder / CURRENT)  # noqa: PTH105  (Path.replace would follow nothing, but says less)
     _to_disk(folder)
+
+
+def refuse_no_link(folder: Path) -> None:
+    """Refuse what is in the place of the link `folder/current` and is none, such as a copy that followed links.
+
+    Raises:
+        PublicationError: there is such a folder or file.
+    """
+    current = folder / CURRENT
+    if current.exists() and not current.is_symlink():
+        raise PublicationError(
+            f"{current} is a {'folder' if current.is_dir() else 'file'}, and should be a link to a version",
+            to_do=f"move it away and run `clv publish --to VERSION`; `ls {folder / 'versions'}` lists the versions",
+        )
 
 
 def _prune(newest: Path, keep: int) -> None:

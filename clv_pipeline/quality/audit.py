@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
     from clv_pipeline.spark.routed_connection import RoutedConnection
 
-COULD_NOT_RUN = "the check could not run: "
-"""How `CheckResult.observed` begins where an expectation raised; what follows is the engine's own text."""
-
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check on one table: what was seen, what was promised."""
+    """One check on one table: what was seen, what was promised. All but `quoted` may leave the machine."""
 
     table: str
     check: str
@@ -33,15 +30,23 @@ class CheckResult:
     observed: str
     expected: str
     description: str
+    quoted: str = ""
+    """The engine's own text where the check could not run; it may hold a value of a record."""
 
     @property
     def blocks(self) -> bool:
         """A failed ERROR keeps the table out; a failed WARNING only shows."""
         return not self.passed and self.severity == "error"
 
+    @property
+    def told(self) -> str:
+        """What was promised and what was seen, for the terminal and the run's page."""
+        quoted = f" ({self.quoted})" if self.quoted else ""
+        return f"{self.description} Seen: {self.observed}{quoted}."
+
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
-        return f"{self.table}.{self.check} {verdict}: {self.description} Seen: {self.observed}."
+        return f"{self.table}.{self.check} {verdict}: {self.told}"
 
 
 class Auditor:
@@ -77,7 +82,7 @@ class Auditor:
 
     def _result(self, contract: Contract, relation: str, stated: Expectation, result: Any) -> CheckResult:
         broken = _exception_text(result.exception_info)
-        observed = f"{COULD_NOT_RUN}{broken}" if broken else _observed(stated, result.result)
+        observed = "the check could not run" if broken else _observed(stated, result.result)
         if stated.shows is not None and not result.success and broken is None:
             observed = f"{observed}: {self._shown(stated.shows, relation)}"
         return CheckResult(
@@ -88,6 +93,7 @@ class Auditor:
             observed=observed,
             expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
             description=stated.description,
+            quoted=broken or "",
         )
 
     def _shown(self, query: str, relation: str) -> str:

@@ -59,7 +59,9 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
             files = _resolve(pattern.strip(), base_dir, source.key)
         except PermissionError as error:
             raise SourceError(
-                f"{pattern}: cannot be looked for ({error}); let the user who runs the pipeline read the folder"
+                f"{pattern}: cannot be looked for",
+                quoted=str(error),
+                to_do="let the user who runs the pipeline read the folder",
             ) from error
         for file in files:
             found.setdefault(file.path.resolve(), file)
@@ -73,7 +75,7 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
     written = Path(pattern).expanduser()
     exact = base_dir / written
     if exact.is_dir():
-        raise SourceError(f"{pattern}: is a folder; name its files, for example {pattern.rstrip('/')}/*.csv")
+        raise SourceError(f"{pattern}: is a folder", to_do=f"name its files, for example {pattern.rstrip('/')}/*.csv")
     if exact.is_file():
         return [SourceFile(Path(pattern).as_posix(), exact)]
     # Path.glob takes no absolute pattern.
@@ -81,14 +83,14 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
     files = [SourceFile(Path(match).as_posix(), base_dir / match) for match in matches if (base_dir / match).is_file()]
     if not files:
         what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
-        raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir}); correct {key}.path")
+        raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir})", to_do=f"correct {key}.path")
     return files
 
 
 def _packaged_file(name: str) -> Path:
     folder = packaged_folder()
     if folder is None:
-        raise SourceError(f"{PACKAGED}{name}: the package lifetimes is not installed; `pip install lifetimes`")
+        raise SourceError(f"{PACKAGED}{name}: the package lifetimes is not installed", to_do="`pip install lifetimes`")
     path = folder / name
     if path.parent != folder or not path.is_file():
         raise SourceError(f"{PACKAGED}{name}: the lifetimes package ships no such data set")

@@ -140,8 +140,11 @@ def _ask(
     try:
         return con.execute(query, used(parameters, query)).fetchall()
     except duckdb.Error as error:
-        where = "get the file again, or state another format of the source"
-        raise SourceError(f"{table.source_file}: cannot be sampled ({first_line(error)}); {where}") from error
+        raise SourceError(
+            f"{table.source_file}: cannot be sampled",
+            quoted=first_line(error),
+            to_do="get the file again, or state another format of the source",
+        ) from error
 
 
 def used(parameters: dict[str, object], query: str) -> dict[str, object]:
@@ -209,9 +212,10 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
     if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
         shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {theirs!r}, with values like {shapes}; "
-            f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
-            "Counts of days or seconds (Excel, Unix) have none: export them as dates"
+            f"{tables[0].source_file}: no date format is known for the column {theirs!r}",
+            quoted=f"values like {shapes}",
+            to_do=f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
+            "Counts of days or seconds (Excel, Unix) have none: export them as dates",
         )
     # Two-digit years first: %Y would read 10 as the year 10.
     return sorted(formats, key=lambda text: ("%Y" in text, text))
@@ -234,9 +238,9 @@ def _day_comes_first(
     asked = f"state {key}.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
     where = f"{tables[0].source_file}: the dates in the column {theirs!r}"
     if first <= 12 and second <= 12:
-        raise SourceError(f"{where} may be day first or month first: {shown}; {asked}")
+        raise SourceError(f"{where} may be day first or month first", quoted=shown, to_do=asked)
     if first > 12 and second > 12:
-        raise SourceError(f"{where} are day first in some rows, month first in others: {shown}; {asked}")
+        raise SourceError(f"{where} are day first in some rows, month first in others", quoted=shown, to_do=asked)
     return first > 12
 
 
@@ -298,8 +302,9 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
     found = {currency: value for value in reversed(values) if (currency := currency_of(value))}
     if len(found) > 1:
         raise SourceError(
-            f"{tables[0].source_file}: amounts are in several currencies: {_two(sorted(found.values()))}; "
-            f"convert them into one, or load each currency by itself"
+            f"{tables[0].source_file}: amounts are in several currencies",
+            quoted=_two(sorted(found.values())),
+            to_do="convert them into one, or load each currency by itself",
         )
     return next(iter(found), None)
 
@@ -335,10 +340,11 @@ def _decimal(
     asked = f"state {source.key}.format.decimal ('.' or ',')"
     if point and comma:
         raise SourceError(
-            f"{tables[0].source_file}: numbers are written with a decimal point and with a decimal comma: "
-            f"{point[0]!r} and {comma[0]!r}; {asked}"
+            f"{tables[0].source_file}: numbers are written with a decimal point and with a decimal comma",
+            quoted=f"{point[0]!r} and {comma[0]!r}",
+            to_do=asked,
         )
     if either and not point and not comma:
-        problem = f"numbers may have a decimal or a thousands separator: {_two(either)}"
-        raise SourceError(f"{tables[0].source_file}: {problem}; {asked}")
+        problem = "numbers may have a decimal or a thousands separator"
+        raise SourceError(f"{tables[0].source_file}: {problem}", quoted=_two(either), to_do=asked)
     return "." if point else "," if comma else None

@@ -64,7 +64,7 @@ def query_table(
     except Exception as error:
         # Drivers raise what they like, and some put the whole URL into the text: neither it nor the cause
         # is shown.
-        raise SourceError(f"{label}: the query failed ({_censored(error, url)})") from None
+        raise SourceError(f"{label}: the query failed", quoted=_censored(error, url)) from None
     return RawTable(
         source_file=label,
         scan=_STAGE,
@@ -90,7 +90,7 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
         path = base_dir / parsed.database
         if not path.is_file():  # sqlite would create an empty database
-            raise SourceError(f"{without_credentials(url)}: there is no such file; correct the url")
+            raise SourceError(f"{without_credentials(url)}: there is no such file", to_do="correct the url")
         parsed = parsed.set(database=str(path))
     engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool)
     with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:

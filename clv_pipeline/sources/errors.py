@@ -4,19 +4,18 @@ Here belongs what every reader needs to tell a user what is wrong with a source.
 wrapped where they are raised, with `from`, so that the cause stays visible to who debugs.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
 from clv_pipeline.errors import SourceError
 
 
-def one_error(problems: Sequence[str]) -> SourceError:
-    """One error for several problems; the first five are spelled out."""
+def one_error(problems: Sequence[SourceError]) -> SourceError:
+    """One error for several; the first five are spelled out."""
     shown = list(problems[:5])
     if len(problems) > len(shown):
-        shown.append(f"… and {len(problems) - len(shown)} more of this kind")
-    return SourceError("\n".join(shown))
+        shown.append(SourceError(f"… and {len(problems) - len(shown)} more"))
+    return SourceError.together(shown)
 
 
 def first_line(error: Exception) -> str:
@@ -33,16 +32,9 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(shown) or "none"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the known name that is most like `name`, or nothing."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
-
-
 def shape(value: str) -> str:
-    """A value as an error may show it: letters as a, digits as 9. Errors end up in event logs and alerts, and under a
-    wrong mapping any value may be somebody's."""
+    """A value as an error may quote it: letters as a, digits as 9. Errors end up in event logs, and under a wrong
+    mapping any value may be somebody's."""
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
 
 

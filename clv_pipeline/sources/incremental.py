@@ -183,8 +183,8 @@ def _load_query(
     if con.execute(older, {"since": since}).fetchall() != [(0,)]:
         raise SourceError(
             f"{part.source_file}: was asked for rows since {since} and gave older ones: its column"
-            f" {source.columns[source.time]!r} does not compare as a date; make it one in {source.key}.query, or"
-            " remove lookback_days"
+            f" {source.columns[source.time]!r} does not compare as a date",
+            to_do=f"make it one in {source.key}.query, or remove lookback_days",
         )
     if _holds_the_same(con, live, table, source.time, since):
         con.execute(f"DELETE FROM {new_table}")

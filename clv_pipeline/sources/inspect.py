@@ -23,7 +23,7 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
-from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.errors import first_line, one_error
 from clv_pipeline.sources.load import conventions_of, load_records
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
@@ -73,14 +73,17 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
     ):
-        tables = open_tables(con, list_files(source, base_dir), source, Path(folder))
+        tables, problems = open_tables(con, list_files(source, base_dir), source, Path(folder))
+        if problems:
+            raise one_error(problems)
         first = tables[0]
         for table in tables[1:]:
             if set(table.columns) != set(first.columns):
                 different = sorted(set(table.columns) ^ set(first.columns))
                 raise SourceError(
-                    f"{table.source_file}: has other columns than {first.source_file}: {', '.join(different)}; "
-                    "give one kind of file at a time"
+                    f"{table.source_file}: has other columns than {first.source_file}",
+                    quoted=", ".join(different),
+                    to_do="give one kind of file at a time",
                 )
         dates = _mostly(con, first, _LOOKS_LIKE_DATE)
         numbers = _mostly(con, first, _LOOKS_LIKE_MONEY)
@@ -133,7 +136,9 @@ def _mostly(con: duckdb.DuckDBPyConnection, table: RawTable, pattern: str) -> se
     try:
         found = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchall()[0]
     except duckdb.Error as error:
-        raise SourceError(f"{table.source_file}: cannot be read ({first_line(error)}); get the file again") from error
+        raise SourceError(
+            f"{table.source_file}: cannot be read", quoted=first_line(error), to_do="get the file again"
+        ) from error
     return {name for name, share in zip(table.columns, found, strict=True) if share is not None and share > 0.5}
 
 

@@ -19,12 +19,12 @@ import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.errors import SourceError
+from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import SourceFile, list_files
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
-from clv_pipeline.sources.errors import first_line, listed, nearest, one_error
+from clv_pipeline.sources.errors import first_line, listed, one_error
 from clv_pipeline.sources.open_quotes import refuse_swallowed_lines
 from clv_pipeline.sources.prepare import blank_lines_before
 from clv_pipeline.sources.tables import (
@@ -116,12 +116,12 @@ def held_still(files: Sequence[SourceFile]) -> Iterator[None]:
         yield
         after = [file.state() for file in files]
     except FileNotFoundError as error:
-        raise SourceError(f"{error.filename}: was removed while it was read; run again") from error
+        raise SourceError(f"{error.filename}: was removed while it was read", to_do="run again") from error
     for file, state, now in zip(files, before, after, strict=True):
         if now != state:
             raise SourceError(
-                f"{file.label}: was written to while it was read; run again when it is complete"
-                " (best written under another name and renamed at the end)"
+                f"{file.label}: was written to while it was read",
+                to_do="run again when it is complete (best written under another name and renamed at the end)",
             )
 
 
@@ -153,24 +153,23 @@ def open_source(
     """The raw tables of `files`, or of the source's query, their headers in agreement with the mapping.
 
     Of a customer source that maps only the customer, the source comes back with every column as an attribute.
-    Raises SourceError where a mapped column is missing.
+    Raises SourceError that names every file that cannot be opened and every mapped column that is missing.
     """
-    tables = (
-        [query_table(con, source.url, source.query, base_dir)]
+    tables, problems = (
+        ([query_table(con, source.url, source.query, base_dir)], [])
         if source.url is not None and source.query is not None
         else open_tables(con, files, source, work_dir)
     )
-    tables = agreeing(tables, source)
+    tables = agreeing(tables, source, problems)
     if isinstance(source, CustomerSource) and not source.attributes:
         return _with_every_column(source, tables)
     return source, tables
 
 
-def agreeing(tables: list[RawTable], source: TableSource) -> list[RawTable]:
-    """`tables`. Raises SourceError unless all of them have the mapped columns."""
-    problems = [problem for raw in tables for problem in _disagreements(raw, source)]
-    if problems:
-        raise one_error(problems)
+def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
+    """`tables`. Raises SourceError unless there are no `problems` and all tables have the mapped columns."""
+    if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
+        raise one_error(found)
     return tables
 
 
@@ -180,8 +179,11 @@ def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], s
     try:
         con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
     except duckdb.InvalidInputException as error:
-        where = f"state other {source.key}.format.date_formats"
-        raise SourceError(f"{tables[0].source_file}: cannot be read ({first_line(error)}); {where}") from error
+        raise SourceError(
+            f"{tables[0].source_file}: cannot be read",
+            quoted=first_line(error),
+            to_do=f"state other {source.key}.format.date_formats",
+        ) from error
     return conventions
 
 
@@ -193,24 +195,34 @@ def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tu
     return complete, [replace(table, columns={**absent, **table.columns}) for table in tables]
 
 
-def _disagreements(raw: RawTable, source: TableSource) -> list[str]:
-    found = listed(raw.columns)
+def _disagreements(raw: RawTable, source: TableSource) -> list[SourceError]:
+    found = f"columns found: {listed(raw.columns)}"
     if not set(source.columns.values()) & set(raw.columns):
         return [
-            f"{raw.source_file}: holds none of the columns of {source.key}.columns "
-            f"({listed(source.columns.values())}); found: {found}. The header should be the first line; correct it, "
-            f"the mapping, or the delimiter or encoding in {source.key}.format"
+            SourceError(
+                f"{raw.source_file}: holds none of the columns of {source.key}.columns"
+                f" ({listed(source.columns.values())})",
+                quoted=found,
+                to_do="the header should be the first line: correct it, the mapping, or the delimiter or encoding in"
+                f" {source.key}.format",
+            )
         ]
     problems = []
     for ours, theirs in source.columns.items():
         if theirs not in raw.columns:
             problems.append(
-                f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing"
-                f"{nearest(theirs, raw.columns)}; columns found: {found}. "
-                f"Correct {source.key}.columns.{ours}"
+                SourceError(
+                    f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing",
+                    quoted=f"{found}{did_you_mean(theirs, raw.columns)}",
+                    to_do=f"correct {source.key}.columns.{ours}",
+                )
             )
         elif theirs in raw.repeated:
-            problems.append(f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice; rename one")
+            problems.append(
+                SourceError(
+                    f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice", to_do="rename one"
+                )
+            )
     return problems
 
 
@@ -256,8 +268,11 @@ def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> in
     try:
         return _count(con, f"INSERT INTO {target.table} {select}", parameters)
     except duckdb.Error as error:
-        where = f"get the file again, or look at {target.source.key}.format"
-        raise SourceError(f"{raw.source_file}: cannot be read ({first_line(error)}); {where}") from error
+        raise SourceError(
+            f"{raw.source_file}: cannot be read",
+            quoted=first_line(error),
+            to_do=f"get the file again, or look at {target.source.key}.format",
+        ) from error
 
 
 def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int | None:

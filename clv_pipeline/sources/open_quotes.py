@@ -26,5 +26,6 @@ def refuse_swallowed_lines(con: duckdb.DuckDBPyConnection, raw: RawTable, rows: 
     if missing > 0:
         raise SourceError(
             f"{raw.source_file}: a quote opened near line {line} is not closed, and {missing:,} lines after it are "
-            "lost in it; close it, or write a quote inside a quoted value twice"
+            "lost in it",
+            to_do="close it, or write a quote inside a quoted value twice",
         )

@@ -54,14 +54,19 @@ def damage_told(label: str) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise SourceError(
-            f"{label}: is truncated or damaged, or not what its name says ({error}); get the file again"
+            f"{label}: is truncated or damaged, or not what its name says",
+            quoted=str(error),
+            to_do="get the file again",
         ) from error
     except UnicodeDecodeError as error:
-        cause = f"byte {error.object[error.start]:#04x} is not valid {error.encoding}"
-        raise SourceError(f"{label}: {cause}; state the source's format.encoding") from error
+        raise SourceError(
+            f"{label}: is not valid {error.encoding}",
+            quoted=f"byte {error.object[error.start]:#04x}",
+            to_do="state the source's format.encoding",
+        ) from error
     # RuntimeError is what zipfile raises for encrypted members and kinds of compression that it does not know.
     except (OSError, RuntimeError) as error:
-        raise SourceError(f"{label}: cannot be read ({error})") from error
+        raise SourceError(f"{label}: cannot be read", quoted=str(error)) from error
 
 
 @contextmanager
@@ -78,7 +83,7 @@ def refuse_bomb(label: str, packed_bytes: int, unpacked_bytes: int) -> None:
     """Raises SourceError where a file unpacks to an absurd size; called before, or while, it is unpacked."""
     if unpacked_bytes > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * packed_bytes):
         ratio = unpacked_bytes // max(packed_bytes, 1)
-        raise SourceError(f"{label}: unpacks {ratio}-fold and may be a bomb; unpack it yourself to trust it")
+        raise SourceError(f"{label}: unpacks {ratio}-fold and may be a bomb", to_do="unpack it yourself to trust it")
 
 
 def refuse_zip_bomb(label: str, path: Path) -> None:
@@ -116,15 +121,15 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
         stream.seek(0)
         ending = next((ending for mark, ending in _OTHER_KINDS.items() if beginning.startswith(mark)), None)
         if ending is not None:
-            raise SourceError(f"{file.label}: is no text but a {ending} file; name it so")
+            raise SourceError(f"{file.label}: is no text but a {ending} file", to_do="name it so")
         # Every text file is read to its end here, before anything else reads it.
         facts = examine(cast(BinaryIO, _Bounded(stream, file)), configured_encoding)
     if not facts.head.strip():
-        raise SourceError(f"{file.label}: is empty; remove it or write at least its header")
+        raise SourceError(f"{file.label}: is empty", to_do="remove it or write at least its header")
     if "\0" in facts.head.lstrip().partition("\n")[0]:
         raise SourceError(
-            f"{file.label}: its first line holds NUL characters; get the file again if it is damaged, "
-            "or state the source's format.encoding, for example utf-16-le"
+            f"{file.label}: its first line holds NUL characters",
+            to_do="get the file again if it is damaged, or state the source's format.encoding, for example utf-16-le",
         )
     return facts
 
@@ -191,7 +196,9 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
         for info in archive.infolist():
             name = PurePosixPath(info.filename.replace("\\", "/"))
             if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                raise SourceError(f"{file.label}: the member {info.filename!r} leads out of the archive; repack it")
+                raise SourceError(
+                    f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
+                )
             readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
             if info.is_dir() or not readable or name.parts[0] == "__MACOSX":
                 continue

@@ -65,6 +65,7 @@ def refuse_strays(files: Iterable[SourceFile], source: TableSource, base_dir: Pa
         target = file.path.resolve()
         if not any(target.is_relative_to(folder) for folder in folders):
             raise SourceError(
-                f"{file.label}: is a link that leads to {target}, out of the folders of {source.key}.path; "
-                "remove it, or name that file in the path"
+                f"{file.label}: is a link that leads out of the folders of {source.key}.path",
+                quoted=f"to {target}",
+                to_do="remove it, or name that file in the path",
             )

@@ -88,38 +88,50 @@ class RawTable:
 
 def open_tables(
     con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: TableSource, work_dir: Path
-) -> list[RawTable]:
-    """One table per file, zip member or sheet, in order. `work_dir` exists and takes the copies.
+) -> tuple[list[RawTable], list[SourceError]]:
+    """One table per file, zip member or sheet, in order, and an error per file of which there is none.
 
-    Raises SourceError for a file that cannot be opened, is empty, or is of an unknown kind.
+    A file has none if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the copies.
     """
     tables: list[RawTable] = []
+    problems: list[SourceError] = []
     # Hashing goes on beside the look at the text and the load; it leaves the interpreter to them.
     hashing = ThreadPoolExecutor(max_workers=1)
     for number, file in enumerate(files):
         own_dir = work_dir / f"{number:05d}"
         own_dir.mkdir(parents=True)
-        kind, gzipped = kind_of(file.label)
-        members = unpack(file, own_dir) if kind == "zip" else [file]
-        sha256 = hashing.submit(file.sha256)
-        for position, member in enumerate(members):
-            member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
-            copy = own_dir / f"copy_{position:05d}"
-            temporary = [member.path] if kind == "zip" else []
-            origin = {"file": file, "sha256": sha256, "temporary": temporary}
-            if member_kind == "csv":
-                tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
-            elif member_kind == "jsonl":
-                tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
-            elif member_kind == "parquet":
-                tables.append(parquet(con, member, member.path, "Parquet", origin))
-            else:
-                from clv_pipeline.sources.workbooks import sheets_as_parquet
-
-                for sheet, path in sheets_as_parquet(member, source, copy):
-                    extra = {**origin, "temporary": [*temporary, path]}
-                    tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
+        try:
+            tables.extend(_tables_of(con, file, source, own_dir, hashing))
+        except SourceError as error:
+            problems.append(error)
     hashing.shutdown(wait=False)
+    return tables, problems
+
+
+def _tables_of(
+    con: duckdb.DuckDBPyConnection, file: SourceFile, source: TableSource, own_dir: Path, hashing: ThreadPoolExecutor
+) -> list[RawTable]:
+    tables: list[RawTable] = []
+    kind, gzipped = kind_of(file.label)
+    members = unpack(file, own_dir) if kind == "zip" else [file]
+    sha256 = hashing.submit(file.sha256)
+    for position, member in enumerate(members):
+        member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
+        copy = own_dir / f"copy_{position:05d}"
+        temporary = [member.path] if kind == "zip" else []
+        origin = {"file": file, "sha256": sha256, "temporary": temporary}
+        if member_kind == "csv":
+            tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
+        elif member_kind == "jsonl":
+            tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
+        elif member_kind == "parquet":
+            tables.append(parquet(con, member, member.path, "Parquet", origin))
+        else:
+            from clv_pipeline.sources.workbooks import sheets_as_parquet
+
+            for sheet, path in sheets_as_parquet(member, source, copy):
+                extra = {**origin, "temporary": [*temporary, path]}
+                tables.append(parquet(con, sheet, path, "XLSX", {**extra, "first_line": 2}))
     return tables
 
 
@@ -220,11 +232,11 @@ def _json_lines(
             parameters,
         ).fetchall()
     except duckdb.Error as error:
-        raise SourceError(f"{file.label}: cannot be read as JSON lines ({first_line(error)})") from error
+        raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
     if not keys:
         raise SourceError(
-            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys; write one "
-            "object per line, not an array and not indented"
+            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys",
+            to_do="write one object per line, not an array and not indented",
         )
     columns = {}
     for position, (key,) in enumerate(keys):
@@ -256,7 +268,7 @@ def parquet(
         scanned = [(name, str(type_)) for name, type_, *_ in result.description]
         tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names of damaged files may be no text
-        raise SourceError(f"{file.label}: cannot be read as {format_name} ({first_line(error)})") from error
+        raise SourceError(f"{file.label}: cannot be read as {format_name}", quoted=first_line(error)) from error
     # DuckDB calls a second `amount`, or an `Amount` beside it, amount_1: the file's own names are in its schema.
     names = _top_level(tree)
     return RawTable(

@@ -9,9 +9,9 @@ from pathlib import Path
 import fastexcel
 
 from clv_pipeline.config.source import TableSource
-from clv_pipeline.errors import SourceError
+from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import SourceFile
-from clv_pipeline.sources.errors import first_line, nearest, one_error
+from clv_pipeline.sources.errors import first_line, one_error
 from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 
@@ -28,14 +28,18 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
         book = fastexcel.read_excel(file.path)
     except fastexcel.FastExcelError as error:
         raise SourceError(
-            f"{file.label}: cannot be read as a workbook ({first_line(error)}); save it again as .xlsx"
+            f"{file.label}: cannot be read as a workbook", quoted=first_line(error), to_do="save it again as .xlsx"
         ) from error
     chosen = source.format.sheets or book.sheet_names
     missing = [name for name in chosen if name not in book.sheet_names]
     if missing:
         raise one_error(
             [
-                f"{file.label}: has no sheet {name!r}{nearest(name, book.sheet_names)}; found {book.sheet_names}"
+                SourceError(
+                    f"{file.label}: has no sheet {name!r}",
+                    quoted=f"sheets found: {book.sheet_names}{did_you_mean(name, book.sheet_names)}",
+                    to_do=f"correct {source.key}.format.sheets",
+                )
                 for name in missing
             ]
         )
@@ -52,7 +56,7 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             names = [str(value).strip() if value is not None else "" for value in header.row(0)]
             twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
             if twice:
-                raise SourceError(f"{label}: the header holds {twice} more than once; rename one of them")
+                raise SourceError(f"{label}: the header holds {twice} more than once", to_do="rename one of them")
             # schema_sample_rows=None: a text in the last row makes the column text instead of losing the
             # cell.
             unique = [value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)]
@@ -60,7 +64,7 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             # What has no name of its own cannot be mapped.
             frame = sheet.to_polars().select(name for name in unique if name in names)
         except fastexcel.FastExcelError as error:
-            raise SourceError(f"{label}: cannot be read ({first_line(error)})") from error
+            raise SourceError(f"{label}: cannot be read", quoted=first_line(error)) from error
         path = stem.with_name(f"{stem.name}_{position:03d}.parquet")
         frame.write_parquet(path)
         found.append((SourceFile(label, file.path), path))

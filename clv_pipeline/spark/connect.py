@@ -76,8 +76,11 @@ class Cluster:
             return builder.getOrCreate()
         except (PySparkException, RuntimeError, OSError) as error:
             raise ClusterError(
-                f"storage.spark.remote {self.remote!r} does not answer ({error}); start the Spark Connect server, or"
-                " write local[*] to have one in this process, which needs Java 17"
+                # The address may hold a token.
+                "the Spark of storage.spark.remote does not answer",
+                quoted=f"{self.remote}: {error}",
+                to_do="start the Spark Connect server, or write local[*] to have one in this process, which needs"
+                " Java 17",
             ) from error
 
     def _look_for_a_server(self) -> None:
@@ -96,7 +99,7 @@ class Cluster:
             yield session
         except PySparkException as error:
             told = str(error).partition("JVM stacktrace")[0].strip()
-            raise ClusterError(f"Spark at {self.remote} refused: {told}") from error
+            raise ClusterError("Spark refused the work", quoted=f"{self.remote}: {told}") from error
 
     def view_of_parquet(self, name: str, folder: Path, columns: str) -> None:
         """Let queries read the Parquet files in `folder` as `name`; `columns` as Spark writes a schema."""

@@ -65,7 +65,7 @@ def translate(
         return corrected.sql(dialect="spark", pretty=True, comments=False)
     except (ValueError, SqlglotError) as error:
         text = query if isinstance(query, str) else query.sql(DIALECT)
-        raise ContractError(f"a query cannot be translated for Spark: {error}; it is: {text}") from error
+        raise ContractError("a query cannot be translated for Spark", quoted=f"{error}; it is: {text}") from error
 
 
 def _bound(query: str | exp.Query, parameters: Parameters) -> exp.Query:

@@ -7,7 +7,7 @@ from clv_pipeline.warehouse.daily import stage_model
 from clv_pipeline.warehouse.database_file import Limits, NewSession, Warehouse
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.gate import Admission, admit, unchanged
-from clv_pipeline.warehouse.storage_faults import storage_error
+from clv_pipeline.warehouse.storage_faults import storage_error, storage_faults_told
 
 __all__ = [
     "Admission",
@@ -18,5 +18,6 @@ __all__ = [
     "admit",
     "stage_model",
     "storage_error",
+    "storage_faults_told",
     "unchanged",
 ]

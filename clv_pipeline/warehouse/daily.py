@@ -40,7 +40,7 @@ def stage_model(
         _stage(session, model, models, recipe=recipe, full=full)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         # These quote the query; others may quote rows.
-        raise ContractError(f"{model.sql_file}: {error}") from error
+        raise ContractError(f"{model.sql_file} cannot be run", quoted=str(error)) from error
 
 
 def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], *, recipe: str, full: bool) -> None:

@@ -19,10 +19,10 @@ import duckdb
 from clv_pipeline.database.connections import RESTRICTED, restrict
 from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.errors import ClusterError, WarehouseBusyError
+from clv_pipeline.errors import ClvError, WarehouseBusyError
 from clv_pipeline.warehouse.duckdb_engine import Session
 from clv_pipeline.warehouse.lock import WriterLock
-from clv_pipeline.warehouse.storage_faults import storage_error
+from clv_pipeline.warehouse.storage_faults import storage_faults_told
 
 STORAGE_VERSION = "v1.4.0"
 """Of every file we write. Today's BI clients ship DuckDB 1.4 and 1.5, which cannot open the 2.0 default; and text
@@ -85,10 +85,12 @@ class Warehouse:
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
+            StorageError: the lock may not be opened, or the disk is full.
         """
         private_files()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
+        with storage_faults_told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire(holder, wait_minutes=wait_minutes, tell=tell)
 
     def open(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> Session:
         """The open session, or a new one. `holder`, `wait_minutes` and `tell` are those of `WriterLock.acquire`.
@@ -102,12 +104,11 @@ class Warehouse:
             self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
             atexit.register(self.close)
             try:
-                self._session = self._new_session(self._connect())
-                self._session.drop_leftovers()
-            except (duckdb.Error, WarehouseBusyError, ClusterError) as error:
+                with storage_faults_told(self.path):
+                    self._session = self._new_session(self._connect())
+                    self._session.drop_leftovers()
+            except (ClvError, duckdb.Error, OSError):
                 self.close()
-                if (told := storage_error(error, self.path)) is not None:
-                    raise told from error
                 raise
         return self._session
 
@@ -117,6 +118,7 @@ class Warehouse:
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
+            StorageError: the lock may not be opened, or the disk is full.
         """
         self.reserve(holder)
         try:
@@ -185,8 +187,8 @@ class Warehouse:
             # A DuckDB shell that somebody left open knows nothing of our lock, but DuckDB sees it.
             if found := re.search(r"Conflicting lock is held in (.+?)\. ", str(error)):
                 raise WarehouseBusyError(
-                    f"{self.path} is open in {found[1]}, which is not a run of this pipeline. Close it and start"
-                    " again; to look at data, open published/current/clv.duckdb."
+                    f"{self.path} is open in {found[1]}, which is not a run of this pipeline",
+                    to_do="close it and start again; to look at data, open published/current/clv.duckdb",
                 ) from error
             raise
         self.limits.apply(connection)

@@ -43,10 +43,10 @@ class WriterLock:
         while (file := _try_lock(self.path)) is None:
             other = self.path.read_text(encoding="utf-8").strip() or "a process that has not said its name"
             if time.monotonic() >= deadline:
-                waited = f" {wait_minutes:g} minutes were not enough." if wait_minutes else ""
+                waited = f", and {wait_minutes:g} minutes were not enough" if wait_minutes else ""
                 raise WarehouseBusyError(
-                    f"the warehouse {self.path.parent} is in use by {other}.{waited}"
-                    " Wait for it to end, or stop it, and start again."
+                    f"the warehouse {self.path.parent} is in use by {other}{waited}",
+                    to_do="wait for it to end, or stop it, and start again",
                 )
             if tell is not None and not told:
                 tell(f"waiting up to {wait_minutes:g} minutes: the warehouse is in use by {other}")

@@ -77,8 +77,9 @@ def sweep(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
         owner.write_text(catalog, encoding="utf-8")
     if (known := owner.read_text(encoding="utf-8")) != catalog:
         raise ClusterError(
-            f"{root} holds the tables of {known}, not of {catalog}: give each pipeline a folder of its"
-            f" own in storage.spark.tables. If {known} was moved, write the new path into {owner}"
+            f"{root} holds the tables of {known}, not of {catalog}",
+            to_do=f"give each pipeline a folder of its own in storage.spark.tables. If {known} was moved, write the new"
+            f" path into {owner}",
         )
     kept = set(folders(connection).values())
     for folder in root.glob("*/*"):

@@ -3,6 +3,8 @@ do then."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -14,6 +16,17 @@ _STRAY_LOG = ("replaying WAL file", "This WAL was created for")
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded", "Could not write file")
 
 
+@contextmanager
+def storage_faults_told(warehouse: Path) -> Iterator[None]:
+    """Turn what DuckDB and the disk raise about the file `warehouse` into a StorageError; other errors stay."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if (told := storage_error(error, warehouse)) is not None:
+            raise told from error
+        raise
+
+
 def storage_error(error: BaseException | None, warehouse: Path) -> StorageError | None:
     """What to tell of `error` where it is about the file `warehouse` or its disk; None where it is not."""
     if not isinstance(error, duckdb.Error | OSError):
@@ -21,30 +34,37 @@ def storage_error(error: BaseException | None, warehouse: Path) -> StorageError 
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return StorageError(
-            "the work needs more memory, or more disk for what does not fit into it, than it may take"
-            f" ({text.strip()}). Raise storage.memory_gb and storage.spill_gb in clv.yaml, as far as the machine has"
-            " them; tables and publications are as they were."
+            "the work needs more memory, or more disk for what does not fit into it, than it may take",
+            quoted=text.strip(),
+            to_do="raise storage.memory_gb and storage.spill_gb in clv.yaml, as far as the machine has them; tables and"
+            " publications are as they were",
         )
     if any(words in text for words in _DAMAGED):
         return StorageError(
-            f"{warehouse} is damaged ({text}). Put a backup in its place, or move it away and run"
-            " `clv run --full-refresh`: everything is built again from the source, only the history of past forecasts"
-            " and champions begins anew. What is served stays as it is."
+            f"{warehouse} is damaged",
+            quoted=text,
+            to_do="put a backup in its place, or move it away and run `clv run --full-refresh`: everything is built"
+            " again from the source, only the history of past forecasts and champions begins anew. What is served stays"
+            " as it is",
         )
     if any(words in text for words in _STRAY_LOG):
         return StorageError(
-            f"{warehouse}.wal is not the log of {warehouse.name} ({text}). If one of them was restored or copied here,"
-            " put its own companion beside it; otherwise move the .wal away: the warehouse is then as it was when it"
-            " was last closed. Run again afterwards."
+            f"{warehouse}.wal is not the log of {warehouse.name}",
+            quoted=text,
+            to_do="if one of them was restored or copied here, put its own companion beside it; otherwise move the .wal"
+            " away: the warehouse is then as it was when it was last closed",
         )
     if any(words in text for words in _FULL):
         return StorageError(
-            f"the disk is full, or a quota is reached ({text}). Free some space and run again; tables and publications"
-            " are as they were."
+            f"the disk is full, or a quota is reached, below {warehouse.parent.parent}",
+            quoted=text,
+            to_do="free some space and run again; tables and publications are as they were",
         )
     if "Permission denied" in text and str(warehouse.parent) in text:
         return StorageError(
-            f"the warehouse cannot be opened ({text}). Give the user who runs the pipeline the right to read and write"
-            f" {warehouse.parent} and what is in it."
+            "the warehouse cannot be opened",
+            quoted=text,
+            to_do=f"give the user who runs the pipeline the right to read and write {warehouse.parent} and what is in"
+            " it",
         )
     return None

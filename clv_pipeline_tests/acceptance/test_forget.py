@@ -178,7 +178,7 @@ def test_an_erasure_that_was_stopped_is_finished_by_running_it_again(
 
 def test_an_id_that_is_nowhere_is_refused_and_nothing_is_erased(shop: Shop) -> None:
     before = everywhere(shop)
-    with pytest.raises(ForgetError, match="no data of 'bob-000' is kept; nobody was erased"):
+    with pytest.raises(ForgetError, match=r"nobody was erased.* no data is kept \('bob-000'"):
         erased(shop.settings(), [ANN, "bob-000"])
     assert everywhere(shop) == before
     assert Register(shop.folder / "home" / "privacy").entries() == []

@@ -180,7 +180,7 @@ def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
 def test_a_server_that_does_not_answer_is_named_at_once() -> None:
     pyspark_at_hand()
     nobody = f"sc://127.0.0.1:{free_port()}"
-    with pytest.raises(ClusterError, match=f"{nobody}' does not answer .*start the Spark Connect server"):
+    with pytest.raises(ClusterError, match=f"does not answer .{nobody}: .*start the Spark Connect server"):
         Cluster(nobody).rows("select 1")
 
 

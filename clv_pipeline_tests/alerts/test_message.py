@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from clv_pipeline.alerts.message import Alert, Problem, bounded, without_contents
+from clv_pipeline.alerts.message import Alert, Problem, bounded
 from clv_pipeline.alerts.receivers import receivers, send_email, send_webhook
 from clv_pipeline.config.alerts import Alerts
 from clv_pipeline.errors import AlertError
@@ -103,38 +103,6 @@ def test_receivers_are_those_that_are_configured(mailbox: Mailbox) -> None:
     assert receivers(Alerts()) == {}
     both = Alerts(webhook=SecretStr("https://chat.example.com/x"), email=mailbox.settings())
     assert sorted(receivers(both)) == ["email", "webhook"]
-
-
-NAMES = {"InvoiceDate", "ordered_at", "Customer ID"}
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (
-            "orders/2012.csv: the column 'InvoiceDate' (mapped to ordered_at) is missing (did you mean 'Ann Lee'?);"
-            " columns found: ['17850', \"O'Neil\", 'InvoiceDate']. Correct source.transactions.columns.ordered_at",
-            "orders/2012.csv: the column 'InvoiceDate' (mapped to ordered_at) is missing (did you mean '…'?);"
-            " columns found: ['…', \"…\", 'InvoiceDate']. Correct source.transactions.columns.ordered_at",
-        ),
-        (
-            "a.csv: cannot be read (CSV Error on Line: 3\nOriginal Line: 17850,Ann (Lee)\n); look at the format",
-            "a.csv: cannot be read (…); look at the format",
-        ),
-        (
-            "a.csv: the dates in the column 'InvoiceDate' may be day first or month first: '01/02/2011' and '17850';"
-            " state source.transactions.format.date_formats, for example ['%d/%m/%Y']",
-            "a.csv: the dates in the column 'InvoiceDate' may be day first or month first: '…' and '…';"
-            " state source.transactions.format.date_formats, for example ['%d/%m/%Y']",
-        ),
-        (
-            """a.csv: state the source's encoding: 'O\\'Neil\\'s "x"', 'Ann""",
-            "a.csv: state the source's encoding: '…', '…'",
-        ),
-    ],
-)
-def test_error_texts_lose_what_they_quote_from_records_and_keep_the_cause(text: str, told: str) -> None:
-    assert without_contents(text, NAMES) == told
 
 
 def test_a_text_is_one_bounded_line() -> None:

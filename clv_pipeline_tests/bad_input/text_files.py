@@ -90,8 +90,8 @@ HEADERS = [
     csv("an invisible character in a name", "customer\u200b,date,amount\n" + ROWS, error=r"'customer\u200b'"),
     csv("a line break in a name", '"cust\nomer",date,amount\n' + ROWS, error=r"'cust\nomer'"),
     csv("NUL in a name", "cust\0omer,date,amount\n" + ROWS, error="first line holds NUL"),
-    csv("no header", ROWS, error="The header should be the first line"),
-    csv("a title above the header", "Sales in May\n\n" + HEADER + ROWS, error="The header should be the first line"),
+    csv("no header", ROWS, error="the header should be the first line"),
+    csv("a title above the header", "Sales in May\n\n" + HEADER + ROWS, error="the header should be the first line"),
     csv("a line of units below the header", HEADER + "id,day,EUR\n" + ROWS, *BOTH, rejected={2: DATE}),
     csv("a header of a megabyte", "x" * 1_000_000 + "," + HEADER + "9," + ROWS, error=NO_HEADER),
     csv(

@@ -118,11 +118,11 @@ def test_every_mistake_is_told_at_once_with_key_expectation_and_find(tmp_path: P
         ),
     )
     for line in (
-        "forecast.horizon_days: unknown key; did you mean `horizons_days`?",
+        "forecast.horizon_days: unknown key; did you mean 'horizons_days'?",
         "forecast.margin: should be less than or equal to 1; found 3",
         "forecast.as_of: should be latest, today or a day such as 2011-09-01; found 'yesterday'",
         "forecast.horizons_days[1]: should be greater than 0; found 0",
-        "cleening: unknown key; did you mean `cleaning`?",
+        "cleening: unknown key; did you mean 'cleaning'?",
         "cleaning.returns: should be 'drop' or 'net'; found 'keep'",
         "cleaning.exclude_products[0]: should be a valid string; found 85123; write it in quotes",
         "cleaning.exclude_products[1]: should be a valid string; found False; write it in quotes",

@@ -13,7 +13,7 @@ from clv_pipeline_tests.config.files import MINIMAL, error_of, load
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"customerid": "a", "ordered_at": "b", "amount": "c"}, "`customer_id` is missing (is `customerid` meant?)"),
+        ({"customerid": "a", "ordered_at": "b", "amount": "c"}, "`customer_id` is missing; did you mean 'customerid'?"),
         ({"customer_id": "a", "ordered_at": "b", "quantity": "c"}, "`unit_price` is missing"),
         ({"customer_id": "a", "amount": "c"}, "`ordered_at` is missing"),
         ({"customer_id": "a", "ordered_at": "b", "amount": " "}, "`amount` maps to an empty name"),
@@ -46,7 +46,7 @@ def test_columns_that_are_not_ours_are_attributes(tmp_path: Path) -> None:
         ("path: x\n    format: {encoding: klingon}", "format.encoding: should be an encoding"),
         ("path: x\n    format: {date_formats: [iso]}", "format.date_formats: should be strptime formats"),
         ("path: x\n    format: {decimal: ',', thousands: ','}", "should be different characters"),
-        ("path: x\n    format: {sheet: a}", "format.sheet: unknown key; did you mean `sheets`?"),
+        ("path: x\n    format: {sheet: a}", "format.sheet: unknown key; did you mean 'sheets'?"),
     ],
 )
 def test_a_source_that_contradicts_itself_is_told(tmp_path: Path, lines: str, told: str) -> None:
@@ -74,17 +74,17 @@ def test_demographics_and_events_are_optional_blocks_of_the_source(tmp_path: Pat
             "customers: {path: x, columns: {age: Age}}",
             "source.customers.columns: should map customer_id: `customer_id` is",
         ),
-        ("customers: {path: x, colums: {}}", "source.customers.colums: unknown key; did you mean `columns`?"),
-        ("customers: {path: x, columns: {}, format: {delimeter: ;}}", "did you mean `delimiter`?"),
+        ("customers: {path: x, colums: {}}", "source.customers.colums: unknown key; did you mean 'columns'?"),
+        ("customers: {path: x, columns: {}, format: {delimeter: ;}}", "did you mean 'delimiter'?"),
         (
             "events: {path: x, columns: {customer_id: id, occured_at: t}}",
-            "`occurred_at` is missing (is `occured_at` meant?)",
+            "`occurred_at` is missing; did you mean 'occured_at'?",
         ),
         (
             "events: {path: x, columns: {customer_id: id, occurred_at: t, page: p}}",
             "`page` is not one of customer_id, occurred_at, event",
         ),
-        ("event: {path: x}", "source.event: unknown key; did you mean `events`?"),
+        ("event: {path: x}", "source.event: unknown key; did you mean 'events'?"),
     ],
 )
 def test_mistakes_in_the_optional_sources_are_told(tmp_path: Path, line: str, told: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 import pytest
@@ -85,6 +85,47 @@ def test_a_broken_file_is_told_by_name_and_cause_and_without_its_contents(shop: 
     assert "clv check" in alert.text
     assert "17850" not in alert.text
     assert "Ann Lee" not in alert.text
+
+
+def test_every_bad_file_is_told_by_name_and_cause(shop: Shop, settings: Settings) -> None:
+    orders = shop.folder / "orders"
+    orders.mkdir()
+    (orders / "may (1).csv").write_text("customer_id,order_id,ordered_at,product_id,quantity,Lee\n17850,1,x,P1,1,1\n")
+    (orders / "june.csv").write_text("Ann,order_id,ordered_at,product_id,quantity,unit_price\n17850,1,x,P1,1,1\n")
+    (orders / "july (2).csv").write_text("")
+    result = shop.materialize("raw_transactions")
+    run = shop.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    [problem] = alert_of(shop.instance, run, settings).problems
+    for told in (
+        "orders/may (1).csv: the column 'unit_price' (mapped to unit_price) is missing",
+        "orders/june.csv: the column 'customer_id' (mapped to customer_id) is missing",
+        "orders/july (2).csv: is empty",
+    ):
+        assert told in problem.observed
+    assert "correct source.transactions.columns.unit_price" in problem.what_to_do
+    assert "correct source.transactions.columns.customer_id" in problem.what_to_do
+    for content in ("17850", "Ann", "Lee"):
+        assert content not in str(problem)
+
+
+def test_a_check_of_an_earlier_version_is_told_without_what_it_saw(shop: Shop, settings: Settings) -> None:
+    check = dg.AssetCheckSpec("dates_are_read", asset="rfm")
+
+    @dg.asset(check_specs=[check])
+    def rfm() -> Iterator[dg.AssetCheckResult | dg.Output[None]]:
+        seen = "the check could not run: Conversion Error: 17850"
+        yield dg.Output(None)
+        yield dg.AssetCheckResult(
+            passed=False, description=f"Seen: {seen}.", metadata={"observed": seen, "expected": "x"}
+        )
+
+    result = dg.materialize([rfm], instance=shop.instance, raise_on_error=False)
+    run = shop.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    [problem] = alert_of(shop.instance, run, settings).problems
+    assert (problem.check, problem.observed) == ("dates_are_read", "the run's page says what was seen")
+    assert "17850" not in str(problem)
 
 
 def test_an_error_that_nobody_foresaw_is_told_by_its_class_only(shop: Shop, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.errors import ExplanationError
+from clv_pipeline.errors import ExplanationError, PublicationError
 from clv_pipeline.publication.explain import IN_RFM, Decomposition, explain
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench, Row
@@ -227,7 +227,7 @@ def test_an_unknown_margin_is_not_guessed(settings: Settings) -> None:
 
 
 def test_an_unknown_customer_is_answered_with_the_nearest_ids(settings: Settings) -> None:
-    with pytest.raises(ExplanationError, match=r"no customer 'Bob-202' is published; the nearest ids are bob-2002, "):
+    with pytest.raises(ExplanationError, match=r"no such customer .*'Bob-202'; the nearest ids are bob-2002, "):
         explain(settings, "Bob-202")
 
 
@@ -237,7 +237,7 @@ def test_an_unknown_horizon_is_answered_with_the_known_ones(settings: Settings) 
 
 
 def test_nothing_published_is_said_so(shop_settings: Callable[..., Settings]) -> None:
-    with pytest.raises(ExplanationError, match="nothing is published yet; `clv run` publishes"):
+    with pytest.raises(PublicationError, match="nothing is published yet; `clv run` publishes"):
         explain(shop_settings(), "ann-1001")
 
 
@@ -248,7 +248,7 @@ def test_the_command_prints_and_ends_with_a_status(settings: Settings, monkeypat
     assert "the next 90 days" in good.stdout
     bad = CliRunner().invoke(main, ["explain", "nobody"])
     assert (bad.exit_code, bad.stdout) == (1, "")
-    assert bad.stderr.startswith("no customer 'nobody' is published")
+    assert bad.stderr.startswith("no such customer is published ('nobody'")
 
 
 def test_every_compared_fact_is_a_driver() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.errors import ExportError
+from clv_pipeline.errors import ExportError, PublicationError
 from clv_pipeline.publication.export import DEFAULT_COLUMNS, export, guarded
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.sql.harness import Bench
@@ -117,7 +117,7 @@ def test_every_column_of_the_overview_can_be_chosen_and_forecasts_are_those_of_t
 def test_a_publication_from_before_the_overview_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
     with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
         database.execute("drop table customer_overview")
-    with pytest.raises(ExportError, match=r"earlier version.*customer_overview.*`clv run` publishes anew"):
+    with pytest.raises(PublicationError, match=r"earlier version.*customer_overview.*`clv run` publishes anew"):
         export(settings, tmp_path / "list.csv", top=1)
 
 
@@ -178,12 +178,12 @@ def test_a_list_that_fails_leaves_the_old_file_and_nothing_beside_it(settings: S
     [
         (
             {"segment": "champion"},
-            "no segment 'champion' is published, the nearest is Champions; there are: Can't Lose, Champions, Lost",
+            "no segment 'champion' is published; did you mean 'Champions'?; there are: Can't Lose, Champions, Lost",
         ),
         ({"segment": "' or true --"}, 'no segment "\' or true --" is published; there are: '),
         (
             {"columns": ["customer_id", "CLV"]},
-            "no column 'CLV' is published, the nearest is clv; there are: customer_id, ",
+            "no column 'CLV' is published; did you mean 'clv'?; there are: customer_id, ",
         ),
         ({"columns": ["clv", "clv"]}, "column named twice: clv"),
         (
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_written_is_told_as_such(
 
 
 def test_nothing_published_is_said_so(shop_settings: Callable[..., Settings], tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="nothing is published yet; `clv run` publishes"):
+    with pytest.raises(PublicationError, match="nothing is published yet; `clv run` publishes"):
         export(shop_settings(), tmp_path / "list.csv", top=1)
 
 

@@ -151,7 +151,7 @@ def test_a_refused_publication_leaves_the_current_one_byte_for_byte(session: Ses
 def test_a_version_is_never_changed(session: Session, tmp_path: Path) -> None:
     made = put_out(session, fill(session, 1), tmp_path, "first")
     before = made.database.read_bytes()
-    with pytest.raises(PublicationError, match="never changed, start a new run"):
+    with pytest.raises(PublicationError, match="start a new run: a publication is never changed"):
         put_out(session, fill(session, 2, run="again"), tmp_path, "first")
     assert made.database.read_bytes() == before
 

@@ -114,7 +114,9 @@ def test_an_expectation_that_cannot_run_has_failed_and_says_why(session: Session
     promise = contract("unexpected_rows_expectation", {"unexpected_rows_query": "select nonsense from {batch}"})
     _, broken = audit(session, "(1, 1)", promise)
     assert broken.blocks
-    assert "nonsense" in broken.observed
+    assert broken.observed == "the check could not run"
+    assert "nonsense" in broken.quoted
+    assert "nonsense" in broken.told
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_all_sheets_of_a_workbook_are_read_as_excel_typed_them(tmp_path: Path) -
 
 def test_a_sheet_that_does_not_exist_is_named(tmp_path: Path) -> None:
     write_xlsx(tmp_path / "book.xlsx", {"Year 2009": [["customer", "date", "amount"], [1, "2010-05-01", 1]]})
-    with pytest.raises(SourceError, match=r"book.xlsx: has no sheet 'Year 2019' \(did you mean 'Year 2009'\?\)"):
+    with pytest.raises(SourceError, match=r"book.xlsx: has no sheet 'Year 2019' .*; did you mean 'Year 2009'\?"):
         load(tmp_path, path="book.xlsx", format={"sheets": ["Year 2019"]})
 
 

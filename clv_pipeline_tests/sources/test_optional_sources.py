@@ -76,7 +76,7 @@ def test_numbers_as_people_write_them_become_numbers_and_other_text_stays(tmp_pa
 
 def test_numbers_that_may_be_read_in_two_ways_are_not_guessed(tmp_path: Path) -> None:
     write(tmp_path, "people.csv", "id;income\n1;1.234\n2;n/a\n")
-    with pytest.raises(SourceError, match=r"'1\.234'; state source\.customers\.format\.decimal"):
+    with pytest.raises(SourceError, match=r"'1\.234'\); state source\.customers\.format\.decimal"):
         people(tmp_path)
     assert people(tmp_path, format={"decimal": ","})[0] == {"customer_id": "1", "income": "1234"}
 
@@ -139,10 +139,11 @@ def test_a_date_that_cannot_be_read_and_a_broken_line_keep_their_text(tmp_path: 
     [
         (
             "customer,time,type\n1,2023-05-13,x\n",
-            "'user' (mapped to customer_id) is missing (did you mean 'customer'?)",
+            "(columns found: 'customer', 'time', 'type'; did you mean 'customer'?); correct",
         ),
-        ("who,time,type\n1,2023-05-13,x\n", "Correct source.events.columns.customer_id"),
-        ("user,Time,type\n1,2023-05-13,x\n", "'time' (mapped to occurred_at) is missing (did you mean 'Time'?)"),
+        ("client,time,type\n1,2023-05-13,x\n", "'user' (mapped to customer_id) is missing ("),
+        ("who,time,type\n1,2023-05-13,x\n", "correct source.events.columns.customer_id"),
+        ("user,Time,type\n1,2023-05-13,x\n", "found: 'user', 'Time', 'type'; did you mean 'Time'?); correct"),
         ("user,time,type\n1,03/04/2023,x\n", "state source.events.format.date_formats"),
         ("user,time,type\n", "events.csv: holds no record below its header"),
     ],

@@ -88,7 +88,7 @@ def test_what_means_something_else_on_spark_is_corrected(tmp_path: Path, express
     ],
 )
 def test_what_cannot_be_translated_is_refused(tmp_path: Path, expression: str, named: str) -> None:
-    with pytest.raises(ContractError, match=rf"cannot be translated for Spark: .*{named}"):
+    with pytest.raises(ContractError, match=rf"cannot be translated for Spark .*{named}"):
         translated(tmp_path, expression)
 
 

@@ -69,7 +69,7 @@ def test_a_database_shell_that_was_left_open_is_named(tmp_path: Path) -> None:
     shell = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     with another_process(shell, str(tmp_path / "clv.duckdb")) as other:
         warehouse = Warehouse(tmp_path / "clv.duckdb")
-        with pytest.raises(WarehouseBusyError, match=rf"is open in .*PID {other.pid}.* Close it and start again"):
+        with pytest.raises(WarehouseBusyError, match=rf"is open in .*PID {other.pid}.*; close it and start again"):
             warehouse.open("run 18")
         assert warehouse.lock.is_free()
         other.kill()

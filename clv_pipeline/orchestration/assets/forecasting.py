@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clv_pipeline.contracts import Contract
+from clv_pipeline.errors import ConfigError
 from clv_pipeline.features import model_inputs
 from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
@@ -76,7 +77,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                 settings.backtest.cutoffs or (),
             )
         except ValueError as error:
-            raise dg.Failure(f"the windows cannot be planned: {error}", allow_retries=False) from error
+            raise ConfigError(f"the windows cannot be planned: {error}") from error
         session.stage_frame(pipeline.contract("forecast_windows"), windows)
         shown: Metadata = {
             "as of": str(as_of),

@@ -1,0 +1,1 @@
+"""What the `clv` command says when something outside of it is wrong."""
