@@ -109,7 +109,7 @@ def test_a_table_in_two_layers_is_refused(folder: Path) -> None:
             "source is a table; give the",
         ),
         ("select id, doubled from read_csv('x.csv')", r"derived\.sql reads READ_CSV\('x\.csv'\): no contract"),
-        ("select id, value as doubled from sourse", r"derived\.sql reads sourse: .*; did you mean source for sourse\?"),
+        ("select id, value as doubled from sourse", r"derived\.sql reads sourse: .*; did you mean 'source'\?"),
         ("select id, doubled from derived", "no table can be built from itself: derived → derived"),
     ],
 )

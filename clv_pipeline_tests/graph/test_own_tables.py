@@ -141,7 +141,7 @@ def test_a_query_that_duckdb_does_not_take_is_told_with_its_file(extended: Exten
     finally:
         extended.file(".sql").write_text(query, encoding="utf-8")
     assert not result.success
-    assert f"{extended.file('.sql')}: Binder Error" in failure(result)
+    assert f"{extended.file('.sql')} cannot be run (Binder Error" in failure(result)
 
 
 def test_a_failed_check_keeps_it_out_names_its_contract_and_is_forgotten_with_the_folder(extended: Extended) -> None:
