@@ -73,10 +73,12 @@ def check(config: Path | None) -> None:
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
+    from clv_pipeline.orchestration.cron import check_schedule
     from clv_pipeline.sources.inspect import survey
 
     settings = Settings.load(config)
     check_models(settings.models, settings.extensions)
+    check_schedule(settings)
     found = survey(settings.source, settings.base_dir)
     click.echo(f"{settings.config_file or 'embedded default'}\n")
     _note(notices(settings))
