@@ -45,7 +45,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
     guess = guess_mapping(paths, folder)
-    output.write_text(config_text(paths, guess), encoding="utf-8")
+    output.write_text(config_text(paths, guess, folder), encoding="utf-8")
     click.echo(f"wrote {output}")
     for ours, theirs in guess.columns.items():
         click.echo(f"  {ours:<12} {theirs}")

@@ -74,7 +74,8 @@ class TableSource(Block):
     """
 
     path: list[str] = Field(default=[])
-    """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list."""
+    """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list. Either this, or `url`
+    with `query`."""
     url: str | None = Field(default=None, repr=False)
     """A database in place of files, such as `sqlite:///shop.db`; a password is written as `${VARIABLE}`."""
     query: str | None = None
