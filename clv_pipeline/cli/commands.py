@@ -3,12 +3,16 @@
 Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from clv_pipeline.errors import ClvError
+
+_JSON = "clv.json"
+"""Where a context keeps whether --json was given."""
 
 
 class _Clv(click.Group):
@@ -18,6 +22,11 @@ class _Clv(click.Group):
         try:
             return super().invoke(context)
         except ClvError as error:
+            if context.meta.get(_JSON):
+                from clv_pipeline.cli.json_documents import as_json, error_document
+
+                click.echo(as_json(error_document(context.invoked_subcommand, error)))
+                raise SystemExit(1) from error
             _stop(str(error))
 
 
@@ -28,6 +37,20 @@ def main() -> None:
 
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
+
+
+def _note_json(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    context.meta[_JSON] = as_json
+    return as_json
+
+
+_json = click.option(
+    "--json",
+    "json",
+    is_flag=True,
+    callback=_note_json,
+    help="Print one JSON document, and what is for people on standard error.",
+)
 
 
 @main.command()
@@ -66,10 +89,12 @@ def _from_folder(file: str, folder: Path) -> str:
 
 
 @main.command()
+@_json
 @_config
-def check(config: Path | None) -> None:
+def check(config: Path | None, json: bool) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.cli.config_text import survey_text
+    from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.forecasting.registry import check_models
@@ -80,8 +105,12 @@ def check(config: Path | None) -> None:
     check_models(settings.models, settings.extensions)
     check_schedule(settings)
     found = survey(settings.source, settings.base_dir)
+    noted = notices(settings)
+    if json:
+        click.echo(as_json(check_document(settings, noted, found)))
+        return
     click.echo(f"{settings.config_file or 'embedded default'}\n")
-    _note(notices(settings))
+    _note(noted)
     click.echo(survey_text(settings, found))
 
 
@@ -100,14 +129,18 @@ _wait = click.option(
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait
+@_json
 @_config
-def run(config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
+def run(
+    config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float, json: bool
+) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.cli.json_documents import as_json, run_document
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.pipeline import Refresh
-    from clv_pipeline.publication.summary import publication_summary
+    from clv_pipeline.publication.summary import publication_facts, publication_summary
 
     settings = Settings.load(config)
     _note(notices(settings))
@@ -116,39 +149,54 @@ def run(config: Path | None, select: str | None, full_refresh: bool, days: str |
         select=select,
         refresh=Refresh.of(full_refresh, days),
         wait_minutes=wait_minutes,
-        echo=click.echo,
+        echo=partial(click.echo, err=json),
     )
+    facts = publication_facts(settings) if outcome.published else None
+    if json:
+        click.echo(as_json(run_document(outcome, facts)))
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
-    if outcome.published:
-        click.echo("\n" + "\n".join(publication_summary(settings)))
+    if facts:
+        click.echo("\n" + "\n".join(publication_summary(facts)), err=json)
 
 
 @main.command()
 @_wait
+@_json
 @_config
-def audit(config: Path | None, wait_minutes: float) -> None:
+def audit(config: Path | None, wait_minutes: float, json: bool) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
-    from clv_pipeline.cli.live_audit import audit_live_tables
+    from clv_pipeline.cli.json_documents import as_json, audit_document
+    from clv_pipeline.cli.live_audit import audit_lines, audit_live_tables
     from clv_pipeline.config.settings import Settings
 
-    failed = audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, echo=click.echo)
+    echo = partial(click.echo, err=json)
+    audited = {}
+    for table, results in audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, tell=echo):
+        audited[table] = results
+        echo("\n".join(audit_lines(table, results)))
+    if json:
+        click.echo(as_json(audit_document(audited)))
+    failed = sum(result.blocks for results in audited.values() for result in results)
     if failed:
         _stop(f"\n{failed} checks failed")
 
 
 @main.command()
 @click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
+@_json
 @_config
-def publish(config: Path | None, version: str | None) -> None:
+def publish(config: Path | None, version: str | None, json: bool) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
+    from clv_pipeline.cli.json_documents import as_json, publish_document
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.summary import serve_version, version_lines
+    from clv_pipeline.publication.summary import listed_versions, serve_version, version_lines
 
     settings = Settings.load(config)
     if version is not None:
         serve_version(settings, version)
-    click.echo("\n".join(version_lines(settings)))
+    versions = listed_versions(settings)
+    click.echo(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
 
 
 @main.command()

@@ -1,35 +1,42 @@
-"""Every live table held against its contract, told line by line; nothing is built."""
+"""Every live table held against its contract, table by table; nothing is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.quality import CheckResult
 
 
-def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Callable[[str], None]) -> int:
-    """Audit every promoted table where it stands, print a line per check that failed and one per table.
+def audit_live_tables(
+    settings: Settings, *, wait_minutes: float = 0, tell: Callable[[str], None]
+) -> Iterator[tuple[str, list[CheckResult]]]:
+    """Audit every promoted table where it stands: its name and the results of its checks.
 
-    Returns the number of failed ERROR checks. Raises WarehouseBusyError when another process works on the
-    warehouse, and still does after `wait_minutes`.
+    `tell` is told what is waited for. Raises WarehouseBusyError when another process works on the warehouse, and still
+    does after `wait_minutes`.
     """
     from clv_pipeline.pipeline import Pipeline
 
     pipeline = Pipeline.of(settings)
-    failed = 0
     try:
-        session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=echo)
+        session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=tell)
         for table, model in pipeline.models.items():
             # The table `publication` exists in publications only.
-            if not session.has_table(table):
-                continue
-            results = session.auditor.audit(model.contract, table)
-            broken = [result for result in results if not result.passed]
-            failed += sum(result.blocks for result in broken)
-            echo(f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed")
-            for result in broken:
-                word = "FAILED " if result.blocks else "warning"
-                echo(f"        {word} {result.check}: {result.description} Seen: {result.observed}.")
+            if session.has_table(table):
+                yield table, session.auditor.audit(model.contract, table)
     finally:
         pipeline.warehouse.close()
-    return failed
+
+
+def audit_lines(table: str, results: Sequence[CheckResult]) -> list[str]:
+    """A line for the table, and one for every check that failed."""
+    broken = [result for result in results if not result.passed]
+    return [
+        f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed",
+        *(
+            f"        {'FAILED ' if result.blocks else 'warning'} {result.check}: {result.description}"
+            f" Seen: {result.observed}."
+            for result in broken
+        ),
+    ]
