@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary configuration clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint         linters and type checker"
 	@echo "make lock         pins the dependencies of pyproject.toml anew"
 	@echo "make dictionary   docs/DATA_DICTIONARY.md from the contracts"
+	@echo "make configuration  docs/reference/configuration.md and the schema of clv.yaml from the settings"
 	@echo "make screenshots  the pictures of the documentation"
 	@echo "make bench        docs/PERFORMANCE.md;  make accuracy: docs/ACCURACY.md;  make reliability: docs/RELIABILITY.md"
 	@echo "make clean        removes the environment and caches"
@@ -80,6 +81,10 @@ reliability: .venv/ready
 # docs/DATA_DICTIONARY.md, from the contracts.
 dictionary: .venv/ready
 	$(BIN)/python -m clv_pipeline.orchestration.dictionary
+
+# docs/reference/configuration.md and the schema of clv.yaml, from the settings.
+configuration: .venv/ready
+	$(BIN)/python -m clv_pipeline.config.reference
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 .venv/ready: requirements.lock pyproject.toml

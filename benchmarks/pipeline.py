@@ -21,9 +21,10 @@ from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
-from clv_pipeline.orchestration.assets.ingestion import load_source, parameter_frame, stage_load, stage_run_day
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load, stage_run_day
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 
@@ -63,7 +64,8 @@ def night(
         if isinstance(model, SqlModel):
             stage_model(session, model, models, recipe=recipe, full=refresh.full)
         elif table == "parameters":
-            session.stage_frame(model.contract, parameter_frame(settings))
+            blocks = [dict(settings.cleaning), dict(settings.forecast)]
+            session.stage_frame(model.contract, settings_frame(model.contract, blocks))
         elif table == "run_day":
             stage_run_day(session, model.contract, settings, today)
         elif table == "gate_settings":

@@ -5,12 +5,13 @@ Here belongs talking to the terminal and nothing else; what a command does is in
 
 import errno
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from clv_pipeline.errors import ClvError
+from clv_pipeline.errors import ClvError, StorageError
 
 _FREE, _PERMIT, _PATH = "free some space", "give the user who runs clv the right to it", "correct the path"
 _OF_THE_DISK = {
@@ -25,6 +26,8 @@ _OF_THE_DISK = {
     errno.EISDIR: _PATH,
 }
 """What to do about errors of the operating system that a user can mend."""
+_JSON = "clv.json"
+"""Where a context keeps whether --json was given."""
 
 
 class _Clv(click.Group):
@@ -34,13 +37,22 @@ class _Clv(click.Group):
         try:
             return super().invoke(context)
         except ClvError as error:
-            _stop(str(error))
+            _tell(context, error)
         except OSError as error:
             # What no room has told better: a file that a command itself reads or writes.
             if error.errno not in _OF_THE_DISK:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            _stop(f"{where}{error.strerror}; {_OF_THE_DISK[error.errno]}")
+            _tell(context, StorageError(f"{where}{error.strerror}", to_do=_OF_THE_DISK[error.errno]))
+
+
+def _tell(context: click.Context, error: ClvError) -> NoReturn:
+    if context.meta.get(_JSON):
+        from clv_pipeline.cli.json_documents import as_json, error_document
+
+        click.echo(as_json(error_document(context.invoked_subcommand, error)))
+        raise SystemExit(1)
+    _stop(str(error))
 
 
 @click.group(cls=_Clv, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +62,20 @@ def main() -> None:
 
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
+
+
+def _note_json(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    context.meta[_JSON] = as_json
+    return as_json
+
+
+_json = click.option(
+    "--json",
+    "json",
+    is_flag=True,
+    callback=_note_json,
+    help="Print one JSON document, and what is for people on standard error.",
+)
 
 
 @main.command()
@@ -68,7 +94,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     paths = [_from_folder(file, folder) for file in files]
     guess = guess_mapping(paths, folder)
     try:
-        output.write_text(config_text(paths, guess), encoding="utf-8")
+        output.write_text(config_text(paths, guess, folder), encoding="utf-8")
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
     click.echo(f"wrote {output}")
@@ -104,22 +130,30 @@ def demo(folder: Path, customers: int, seed: int) -> None:
 
 
 @main.command()
+@_json
 @_config
-def check(config: Path | None) -> None:
+def check(config: Path | None, json: bool) -> None:
     """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
     from clv_pipeline.cli.config_text import survey_text
+    from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.forecasting.registry import check_models
+    from clv_pipeline.orchestration.cron import check_schedule
     from clv_pipeline.sources.inspect import survey
 
     settings = Settings.load(config)
     check_models(settings.models, settings.extensions)
     load_models(extension=settings.extensions.sql_folder)
+    check_schedule(settings)
     found = survey(settings.source, settings.base_dir)
+    noted = notices(settings)
+    if json:
+        click.echo(as_json(check_document(settings, noted, found)))
+        return
     click.echo(f"{settings.config_file or 'embedded default'}\n")
-    _note(notices(settings))
+    _note(noted)
     click.echo(survey_text(settings, found))
 
 
@@ -138,14 +172,18 @@ _wait = click.option(
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait
+@_json
 @_config
-def run(config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float) -> None:
+def run(
+    config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float, json: bool
+) -> None:
     """Run the nightly job in this process; status 0 only if every table passed its audit."""
+    from clv_pipeline.cli.json_documents import as_json, run_document
     from clv_pipeline.cli.notices import notices
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.pipeline import Refresh
-    from clv_pipeline.publication.summary import publication_summary
+    from clv_pipeline.publication.summary import publication_facts, publication_summary
 
     settings = Settings.load(config)
     _note(notices(settings))
@@ -154,39 +192,54 @@ def run(config: Path | None, select: str | None, full_refresh: bool, days: str |
         select=select,
         refresh=Refresh.of(full_refresh, days),
         wait_minutes=wait_minutes,
-        echo=click.echo,
+        echo=partial(click.echo, err=json),
     )
+    facts = publication_facts(settings) if outcome.published else None
+    if json:
+        click.echo(as_json(run_document(outcome, facts)))
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
-    if outcome.published:
-        click.echo("\n" + "\n".join(publication_summary(settings)))
+    if facts:
+        click.echo("\n" + "\n".join(publication_summary(facts)), err=json)
 
 
 @main.command()
 @_wait
+@_json
 @_config
-def audit(config: Path | None, wait_minutes: float) -> None:
+def audit(config: Path | None, wait_minutes: float, json: bool) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
-    from clv_pipeline.cli.live_audit import audit_live_tables
+    from clv_pipeline.cli.json_documents import as_json, audit_document
+    from clv_pipeline.cli.live_audit import audit_lines, audit_live_tables
     from clv_pipeline.config.settings import Settings
 
-    failed = audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, echo=click.echo)
+    echo = partial(click.echo, err=json)
+    audited = {}
+    for table, results in audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, tell=echo):
+        audited[table] = results
+        echo("\n".join(audit_lines(table, results)))
+    if json:
+        click.echo(as_json(audit_document(audited)))
+    failed = sum(result.blocks for results in audited.values() for result in results)
     if failed:
         _stop(f"\n{failed} checks failed")
 
 
 @main.command()
 @click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
+@_json
 @_config
-def publish(config: Path | None, version: str | None) -> None:
+def publish(config: Path | None, version: str | None, json: bool) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
+    from clv_pipeline.cli.json_documents import as_json, publish_document
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.summary import serve_version, version_lines
+    from clv_pipeline.publication.summary import listed_versions, serve_version, version_lines
 
     settings = Settings.load(config)
     if version is not None:
         serve_version(settings, version)
-    click.echo("\n".join(version_lines(settings)))
+    versions = listed_versions(settings)
+    click.echo(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
 
 
 @main.command()

@@ -5,7 +5,9 @@ Here belongs wording only; what it says is found out in `inspect`.
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
+from clv_pipeline.config.reference import SCHEMA
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
@@ -14,12 +16,20 @@ PLACEHOLDER = "?"
 """Stands for a column that could not be guessed; no check passes before it is replaced."""
 
 
-def config_text(paths: Sequence[str], guess: Guess) -> str:
-    """The text of a `clv.yaml` that `Settings.load` accepts; what was not recognised is a placeholder and a
+def schema_line(folder: Path) -> str:
+    """The line that leads an editor from a `clv.yaml` in this folder to the schema in the installed package."""
+    near = SCHEMA.relative_to(folder).as_posix() if SCHEMA.is_relative_to(folder) else ""
+    # A path ends at a space; a URI has none.
+    return f"# yaml-language-server: $schema={near if near and ' ' not in near else SCHEMA.as_uri()}"
+
+
+def config_text(paths: Sequence[str], guess: Guess, folder: Path) -> str:
+    """The text of a `clv.yaml` in `folder` that `Settings.load` accepts; what was not recognised is a placeholder and a
     comment."""
     quoted = [_quoted(path) for path in paths]
     path = quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
     lines = [
+        schema_line(folder),
         "# What clv_pipeline reads and how. Written by `clv init`: correct the guesses, then run `clv check`.",
         "source:",
         "  transactions:",

@@ -1,22 +1,19 @@
-"""Every live table held against its contract, told line by line; nothing is built."""
+"""Every live table held against its contract, table by table; nothing is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from clv_pipeline.config.settings import Settings
-
-if TYPE_CHECKING:
-    from clv_pipeline.contracts import Contract
-    from clv_pipeline.warehouse import Session
+from clv_pipeline.quality import CheckResult
 
 
-def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Callable[[str], None]) -> int:
-    """Audit every promoted table where it stands, print a line per check that failed and one per table.
+def audit_live_tables(
+    settings: Settings, *, wait_minutes: float = 0, tell: Callable[[str], None]
+) -> Iterator[tuple[str, list[CheckResult]]]:
+    """Audit every promoted table where it stands: its name and the results of its checks.
 
-    Returns:
-        The number of failed ERROR checks.
+    `tell` is told what is waited for.
 
     Raises:
         WarehouseBusyError: another process works on the warehouse, and still does after `wait_minutes`.
@@ -29,21 +26,19 @@ def audit_live_tables(settings: Settings, *, wait_minutes: float = 0, echo: Call
     pipeline = Pipeline.of(settings)
     try:
         with storage_faults_told(settings.warehouse_path):
-            session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=echo)
-            return sum(_audit(session, model.contract, echo) for model in pipeline.models.values())
+            session = pipeline.warehouse.open("clv audit", wait_minutes=wait_minutes, tell=tell)
+            for table, model in pipeline.models.items():
+                # The table `publication` exists in publications only.
+                if session.has_table(table):
+                    yield table, session.auditor.audit(model.contract, table)
     finally:
         pipeline.warehouse.close()
 
 
-def _audit(session: Session, contract: Contract, echo: Callable[[str], None]) -> int:
-    """The number of failed ERROR checks of one table."""
-    table = contract.table
-    # The table `publication` exists in publications only.
-    if not session.has_table(table):
-        return 0
-    results = session.auditor.audit(contract, table)
+def audit_lines(table: str, results: Sequence[CheckResult]) -> list[str]:
+    """A line for the table, and one for every check that failed."""
     broken = [result for result in results if not result.passed]
-    echo(f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed")
-    for result in broken:
-        echo(f"        {'FAILED ' if result.blocks else 'warning'} {result.check}: {result.told}")
-    return sum(result.blocks for result in broken)
+    return [
+        f"{table:<24}{len(results) - len(broken):>3} of {len(results)} checks passed",
+        *(f"        {'FAILED ' if result.blocks else 'warning'} {result.check}: {result.told}" for result in broken),
+    ]

@@ -7,10 +7,13 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from clv_pipeline.config.source import Block
+from clv_pipeline.config.block import Block
 
-SECRETS = (("alerts", "webhook"), ("alerts", "email", "password"))
-"""Keys whose value must come from the environment."""
+SECRETS = {
+    ("alerts", "webhook"): "CLV_ALERT_WEBHOOK",
+    ("alerts", "email", "password"): "CLV_ALERT_EMAIL_PASSWORD",
+}
+"""Keys whose value must come from the environment, and the variable that errors propose."""
 
 
 class Email(Block):
@@ -19,14 +22,19 @@ class Email(Block):
     to: list[str] = Field(min_length=1)
     """Addresses; one may be written without the list."""
     sender: str = Field(alias="from")
+    """The address that mails come from."""
     host: str = Field(min_length=1)
+    """The mail server."""
     port: int = Field(default=587, ge=1, le=65535)
+    """The port of the mail server."""
     encryption: Literal["starttls", "tls", "none"] = "starttls"
     """`starttls` upgrades a plain connection (usually port 587), `tls` encrypts from the start (usually 465)."""
     username: str | None = None
+    """The name to log in by, with a password; neither where the server asks for none."""
     password: SecretStr | None = None
+    """The password to log in by: `${CLV_ALERT_EMAIL_PASSWORD}`, never the password itself."""
 
-    @field_validator("to", mode="before")
+    @field_validator("to", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
@@ -53,8 +61,10 @@ class Alerts(Block):
     """Where the message about a failed run goes: to a webhook, by e-mail, to both, or nowhere."""
 
     webhook: SecretStr | None = None
-    """An http(s) address that takes JSON with a `text`, as Slack's, Mattermost's and Teams' do."""
+    """`${CLV_ALERT_WEBHOOK}`, never the address itself: an http(s) address that takes JSON with a `text`, as Slack's,
+    Mattermost's and Teams' do."""
     email: Email | None = None
+    """The mail server and the people it writes to."""
     ui_url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://[^\s/]+[^\s]*$")
     """Where the reader of a message opens the Dagster UI."""
 

@@ -1,7 +1,7 @@
 """What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
 
-Here belong the keys, their types, defaults and limits; those of `source:` are in `source_settings.py`,
-those of `alerts:` in `alert_settings.py`; what earlier versions called them is in `earlier_settings.py`.
+Here belong the blocks together, how they are loaded, and what follows from them: paths and hashes. The keys of a
+block are in `source.py`, `analysis.py`, `operation.py`, `alerts.py`; what earlier versions called them in `earlier.py`.
 Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
 in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
 """
@@ -11,22 +11,24 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
+from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, Extensions, Forecast, Gates
+from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_passwords_in_urls, without_credentials
 from clv_pipeline.config.earlier import as_called_today
-from clv_pipeline.config.source import Block, FileFormat, Source, TransactionSource
+from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
+from clv_pipeline.config.source import FileFormat, Source, TransactionSource
 from clv_pipeline.config.strict_yaml import parse_yaml
 from clv_pipeline.errors import ConfigError
 
 __all__ = [
+    "PSEUDONYM_KEY",
     "Alerts",
     "Backtest",
     "Campaign",
@@ -36,6 +38,7 @@ __all__ = [
     "FileFormat",
     "Forecast",
     "Gates",
+    "Privacy",
     "Schedule",
     "Settings",
     "Source",
@@ -47,211 +50,15 @@ EMBEDDED_DEFAULT = "embedded default (clv_pipeline/config/default_clv.yaml)"
 """What errors call the packaged configuration."""
 
 
-class Cleaning(Block):
-    """What is taken out between raw and cleaned transactions."""
-
-    deduplicate: bool = True
-    """Keep one of several rows that are equal in every mapped column."""
-    returns: Literal["drop", "net"] = "drop"
-    exclude_products: list[str] = Field(default=[])
-    outliers: Literal["keep", "cap", "drop"] = "keep"
-
-
-class Forecast(Block):
-    """What is forecast, as of which day, and how future money is valued."""
-
-    as_of: date | Literal["latest", "today"] = "latest"
-    """Days up to and including this one are history; `latest` is the last day with a transaction."""
-    horizons_days: list[Annotated[int, Field(gt=0)]] = Field(default=[30, 90, 180, 365], min_length=1)
-    annual_discount_rate: float = Field(default=0.10, ge=0)
-    margin: float = Field(default=1.0, gt=0, le=1)
-    interval_level: float = Field(default=0.8, gt=0, lt=1)
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _day_or_word(cls, value: Any) -> date | str:
-        if isinstance(value, str) and value in ("latest", "today"):
-            return value
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value
-        try:
-            return date.fromisoformat(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError("should be latest, today or a day such as 2011-09-01") from error
-
-    @field_validator("horizons_days")
-    @classmethod
-    def _unique_and_sorted(cls, value: list[int]) -> list[int]:
-        if len(set(value)) != len(value):
-            raise ValueError("should name each horizon once")
-        return sorted(value)
-
-
-Severity = Literal["error", "warn", "ignore"]
-"""What an odd value does: stops the refresh, shows as a warning, or nothing."""
-
-
-class Gates(Block):
-    """What happens when a new day does not bring what such days usually bring (`volume_gates`)."""
-
-    rows: Severity = "error"
-    hours: Severity = "error"
-    """The first row of the day is late, or the last one early: the file was cut."""
-    line_amount: Severity = "error"
-    """The median money of a row: prices in cents, or in another currency."""
-    customers: Severity = "warn"
-    revenue: Severity = "warn"
-    without_customer: Severity = "warn"
-    rejected: Severity = "warn"
-    missing_days: Severity = "warn"
-    """A day without rows that usually has some. A holiday looks the same."""
-    silence: Severity = "warn"
-    silent_days: int = Field(default=2, ge=0)
-    """So many whole days without anything new are no silence; longer ones that occurred are none either."""
-    accepted_days: list[date] = Field(default=[])
-    """Days that really were like that, or will be: nothing on them is an alarm."""
-
-
-class Backtest(Block):
-    """From which past days the models are tried out."""
-
-    origins: int = Field(default=13, ge=1)
-    """Monthly days, 30 days apart, back from `forecast.as_of`; as many as the history carries. With 13 of them the
-    season ahead a year ago is always among what is tried."""
-    cutoffs: list[date] | None = Field(default=None, min_length=1)
-    """Further days to try the models out from, for every horizon."""
-
-    @field_validator("cutoffs")
-    @classmethod
-    def _each_cutoff_once(cls, value: list[date] | None) -> list[date] | None:
-        if value is not None and len(set(value)) != len(value):
-            raise ValueError("should name each day once")
-        return value
-
-
-class Extensions(Block):
-    """What comes from outside of this package."""
-
-    models: list[str] = Field(default=[])
-    """Modules that can be imported, or lie in the folder of `clv.yaml`: their models can be configured by name."""
-    sql: str | None = Field(default=None, min_length=1)
-    """A folder of tables of one's own, `<layer>/<table>.sql` with `<table>.yml`; relative to `clv.yaml`."""
-
-    _folder: Path | None = PrivateAttr(default=None)
-
-    @field_validator("models")
-    @classmethod
-    def _each_module_once(cls, value: list[str]) -> list[str]:
-        for name in value:
-            if not all(part.isidentifier() for part in name.split(".")):
-                raise ValueError(f"should name modules such as my_package.models; found {name!r}")
-        if len(set(value)) != len(value):
-            raise ValueError("should name each module once")
-        return value
-
-    @property
-    def folder(self) -> Path | None:
-        """Where modules are looked for that are not installed."""
-        return self._folder
-
-    @property
-    def sql_folder(self) -> Path | None:
-        """The folder of `sql`, absolute where the settings come from `Settings`."""
-        return None if self.sql is None else (self._folder or Path()) / Path(self.sql).expanduser()
-
-
-class Campaign(Block):
-    """A campaign to plan (`campaign_plan`): what it may cost, and what it is believed to do."""
-
-    budget: float = Field(ge=0.01, le=1e12)
-    """Like the cost, in the currency of the source."""
-    cost_per_contact: float = Field(ge=0.01, le=1e12)
-    assumed_uplift: float = Field(ge=1e-6, le=1)
-    """An assumption, not a measurement: the share by which a contact raises the margin expected of a customer within
-    the longest horizon; 0.05 is 5 %."""
-
-
-_CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-
-
-class Schedule(Block):
-    """When the two jobs run: five cron fields each, in one timezone."""
-
-    cron: str = "0 2 * * *"
-    review_cron: str = "0 4 * * 0"
-    timezone: str = "UTC"
-
-    @field_validator("cron", "review_cron")
-    @classmethod
-    def _five_fields(cls, value: str) -> str:
-        fields = value.split()
-        # Dagster's own checker costs a second of import and runs again when the schedule is defined.
-        item = r"(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[1-9][0-9]*)?"
-        good = len(fields) == 5 and all(
-            re.fullmatch(f"{item}(,{item})*", field)
-            and all(low <= int(number) <= high for number in re.findall(r"(?<!/)\b\d+", field))
-            for field, (low, high) in zip(fields, _CRON_LIMITS, strict=True)
-        )
-        if not good:
-            raise ValueError("should be five cron fields (minute hour day month weekday) such as '0 2 * * *'")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError("should be a timezone such as UTC or Europe/Berlin") from error
-        return value
-
-
-class Spark(Block):
-    """Where SQL runs when `storage.engine` is spark."""
-
-    remote: str = "local[*]"
-    """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
-    tables: str | None = Field(default=None, min_length=1)
-    """A folder for the tables, which the pipeline and all workers see under the same name; by default in `home`."""
-    config: dict[str, str] = Field(default={})
-    """Settings of the Spark session."""
-
-
-class Storage(Block):
-    """Where the pipeline keeps what it computes, and what computes it."""
-
-    home: str = Field(default="data", min_length=1)
-    """A folder; relative to the current one. `CLV_HOME` overrides it."""
-    engine: Literal["duckdb", "spark"] = "duckdb"
-    spark: Spark = Spark()
-    keep_versions: int = Field(default=5, ge=1)
-    wait_minutes: float = Field(default=60, ge=0)
-    """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
-    memory_gb: float | None = Field(default=None, gt=0)
-    """What DuckDB may take, in 10⁹ bytes; the models come on top. By default four fifths of the machine's."""
-    spill_gb: float | None = Field(default=None, gt=0)
-    """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
-    threads: int | None = Field(default=None, ge=1)
-    """Of DuckDB. By default as many as there are cores, and at least four."""
-
-
-PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
-"""The environment variable that holds the key of the pseudonyms."""
-
-
-class Privacy(Block):
-    """What publications say of persons."""
-
-    pseudonyms: bool = False
-    """Publish HMAC-SHA256 of customer ids, under the key in CLV_PSEUDONYM_KEY, instead of the ids."""
-
-
 class Settings(Block):
     """The whole configuration, validated. Get one from `Settings.load()`."""
 
     source: Source
+    """Where records come from."""
     cleaning: Cleaning = Cleaning()
+    """What is taken out between raw and cleaned transactions."""
     forecast: Forecast = Forecast()
+    """What is forecast, as of which day, and how future money is valued."""
     models: list[str] = Field(
         default=[
             *("own_rate", "last_window", "same_window_last_year", "hiatus"),
@@ -259,14 +66,23 @@ class Settings(Block):
         ],
         min_length=1,
     )
+    """The models that are tried out on past days, and of which one serves; see docs/explanation/models.md."""
     extensions: Extensions = Field(default_factory=Extensions)
+    """What comes from outside of this package."""
     backtest: Backtest = Backtest()
+    """From which past days the models are tried out."""
     gates: Gates = Gates()
+    """What happens when a new day is not like others; see docs/how-to/odd-days.md."""
     campaign: Campaign | None = None
+    """A campaign to plan; see docs/how-to/plan-a-campaign.md. None by default."""
     schedule: Schedule = Schedule()
+    """When the two jobs run."""
     storage: Storage = Storage()
+    """Where the pipeline keeps what it computes, and what computes it."""
     privacy: Privacy = Privacy()
+    """What publications say of persons."""
     alerts: Alerts = Alerts()
+    """Who is told when a run fails. Nobody by default."""
 
     _config_file: Path | None = PrivateAttr(default=None)
     _notices: list[str] = PrivateAttr(default=[])
@@ -410,12 +226,11 @@ class Settings(Block):
 
 def _refuse_written_secrets(raw: Mapping[str, Any], origin: str) -> None:
     """Raises ConfigError for a secret that stands in the file itself; it belongs into the environment."""
-    for path in SECRETS:
+    for path, variable in SECRETS.items():
         value: Any = raw
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         if isinstance(value, str) and value and not re.fullmatch(r"\$\{\w+(:-)?\}", value):
-            variable = "_".join(["CLV", *path]).upper().replace("ALERTS", "ALERT")
             raise ConfigError(
                 f"{origin}:\n  {'.'.join(path)}: is a secret and should not be written into a file;"
                 f" set the environment variable {variable} and write ${{{variable}}}"

@@ -8,18 +8,13 @@ import codecs
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from clv_pipeline.config.block import Block
 from clv_pipeline.errors import did_you_mean
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
 """Columns of the raw tables that the loader fills by itself; a mapping cannot."""
-
-
-class Block(BaseModel):
-    """A mapping of the configuration: no unknown keys, no changes after it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FileFormat(Block):
@@ -28,8 +23,11 @@ class FileFormat(Block):
     delimiter: str | None = None
     """One character, or `tab`, or `whitespace` for columns aligned by runs of spaces."""
     encoding: str | None = None
+    """Such as utf-8, latin-1, windows-1252 or utf-16."""
     decimal: Literal[".", ","] | None = None
+    """What stands before the fraction of a number."""
     thousands: Literal[".", ",", "'", " "] | None = None
+    """What separates thousands."""
     date_formats: list[str] | None = Field(default=None, min_length=1)
     """strptime formats, tried in this order after ISO 8601."""
     sheets: list[str] | None = Field(default=None, min_length=1)
@@ -75,16 +73,21 @@ class TableSource(Block):
     records are is said by the subclasses.
     """
 
-    path: list[str] = []
-    """Files and globs as the user wrote them; one may be written without the list."""
+    path: list[str] = Field(default=[])
+    """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list. Either this, or `url`
+    with `query`."""
     url: str | None = Field(default=None, repr=False)
+    """A database in place of files, such as `sqlite:///shop.db`; a password is written as `${VARIABLE}`."""
     query: str | None = None
+    """The SELECT that the database is asked."""
     columns: dict[str, str]
+    """The mapping: our names of columns, and what they are called in the source."""
     format: FileFormat = FileFormat()
+    """How the files are written, where that is not found out."""
     removed_files: Literal["keep", "remove"] = "keep"
-    """What happens to the rows of a file that is no longer there."""
+    """What happens to the rows of a file that is no longer there: they stay, or go too."""
     lookback_days: int | None = Field(default=None, ge=0)
-    """Of a query: how many days before the newest known record are asked for again; without it, everything is."""
+    """For a query: how many days before the newest known record are read again. By default everything is read."""
 
     key: ClassVar[str]
     """Where it stands in `clv.yaml`; errors say so."""
@@ -114,13 +117,16 @@ class TableSource(Block):
     @model_validator(mode="before")
     @classmethod
     def _path_may_be_a_url(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+        if not isinstance(data, dict) or not isinstance(data.get("path"), str) or "://" not in data["path"]:
             return data
-        if "://" not in data["path"]:
-            return {**data, "path": [data["path"]]}
         if "url" in data:
             raise ValueError("should have either path or url; found both")
         return {**{key: value for key, value in data.items() if key != "path"}, "url": data["path"]}
+
+    @field_validator("path", mode="before", json_schema_input_type=str | list[str])
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("url")
     @classmethod
@@ -212,7 +218,8 @@ class Source(Block):
     """What is read."""
 
     transactions: TransactionSource
+    """Who bought what, when and for how much, a record per line."""
     customers: CustomerSource | None = None
-    """Optional: demographics."""
+    """Demographics, one record per customer. None by default."""
     events: EventSource | None = None
-    """Optional: browsing, engagement."""
+    """Engagement, such as visits and clicks. None by default."""

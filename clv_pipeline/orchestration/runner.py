@@ -20,12 +20,46 @@ Echo = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class BuiltTable:
+    """A table that a run materialized."""
+
+    table: str
+    rows: int | None
+    seconds: float
+    """How long its step took, the audit included; a step may build several tables."""
+    unchanged: bool
+    """It was kept, because nothing that it is built from had changed."""
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """A check that did not pass."""
+
+    table: str
+    check: str
+    severity: str
+    """`error` or `warning`."""
+    message: str
+
+
+@dataclass(frozen=True)
+class FailedStep:
+    """A step that did not end well, by the name of its first table, and why."""
+
+    step: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended, and what it did on the way."""
 
     run_id: str
     success: bool
     published: bool
+    tables: list[BuiltTable]
+    failed_checks: list[FailedCheck]
+    failed_steps: list[FailedStep]
 
 
 def run_nightly(
@@ -73,7 +107,8 @@ def run_nightly(
     pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:
         with store_faults_told(folder), dg.DagsterInstance.get() as instance:
-            instance.add_event_listener(run_id, _Progress(len(keys), echo))
+            progress = _Progress(len(keys), echo)
+            instance.add_event_listener(run_id, progress)
             result = definitions.resolve_job_def("nightly_refresh").execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -84,7 +119,14 @@ def run_nightly(
             )
     finally:
         pipeline.warehouse.close()
-    return Outcome(run_id, result.success, published=result.success and dg.AssetKey("published_marts") in keys)
+    return Outcome(
+        run_id,
+        result.success,
+        published=result.success and dg.AssetKey("published_marts") in keys,
+        tables=progress.tables,
+        failed_checks=progress.failed_checks,
+        failed_steps=progress.failed_steps,
+    )
 
 
 def _selection(text: str) -> dg.AssetSelection:
@@ -98,11 +140,13 @@ def _selection(text: str) -> dg.AssetSelection:
 
 
 class _Progress:
-    """Turns Dagster's events into a line per table."""
+    """Turns Dagster's events into a line per table, and remembers them."""
 
     def __init__(self, tables: int, echo: Echo) -> None:
-        self._tables = tables
-        self._done = 0
+        self.tables: list[BuiltTable] = []
+        self.failed_checks: list[FailedCheck] = []
+        self.failed_steps: list[FailedStep] = []
+        self._expected = tables
         self._echo = echo
         self._materialized: dict[str | None, list[tuple[str, int | None, bool]]] = {}
         self._lock = threading.Lock()
@@ -123,13 +167,17 @@ class _Progress:
                 case "STEP_SUCCESS":
                     self._tell_success(event.step_key, event.event_specific_data)
                 case "STEP_FAILURE":
-                    self._echo(f"[ !! ] {event.step_key} failed: {_cause(event.event_specific_data)}")
+                    failed = FailedStep(event.step_key or "", _cause(event.event_specific_data))
+                    self.failed_steps.append(failed)
+                    self._echo(f"[ !! ] {failed.step} failed: {failed.message}")
 
     def _tell_check(self, check: Any) -> None:
         if not check.passed:
-            word = "FAILED " if check.severity.value == "ERROR" else "warning"
-            table = check.asset_key.to_user_string()
-            self._echo(f"        {word} {table}.{check.check_name}: {check.description}")
+            severity = "error" if check.severity.value == "ERROR" else "warning"
+            failed = FailedCheck(check.asset_key.to_user_string(), check.check_name, severity, check.description)
+            self.failed_checks.append(failed)
+            word = "FAILED " if severity == "error" else "warning"
+            self._echo(f"        {word} {failed.table}.{failed.check}: {failed.message}")
 
     def _note_materialization(self, step: str | None, data: Any) -> None:
         from clv_pipeline.orchestration.gated_step import KEPT
@@ -141,10 +189,11 @@ class _Progress:
 
     def _tell_success(self, step: str | None, data: Any) -> None:
         for table, rows, kept in self._materialized.get(step, []):
-            self._done += 1
+            built = BuiltTable(table, rows, data.duration_ms / 1000, unchanged=kept)
+            self.tables.append(built)
             told = f"{rows:>12,} rows" if rows is not None else " " * 17
-            seconds = "    unchanged" if kept else f"  {data.duration_ms / 1000:6.1f} s"
-            self._echo(f"[{self._done:>2}/{self._tables}] {table:<24}{told}{seconds}")
+            seconds = "    unchanged" if kept else f"  {built.seconds:6.1f} s"
+            self._echo(f"[{len(self.tables):>2}/{self._expected}] {table:<24}{told}{seconds}")
 
 
 def _cause(failure: object) -> str:

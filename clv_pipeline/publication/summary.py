@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +25,103 @@ def serve_version(settings: Settings, version: str) -> None:
         point_back(settings.published_dir, version)
 
 
-def version_lines(settings: Settings) -> list[str]:
-    """The kept versions as lines to print, newest first, the served one starred."""
-    from clv_pipeline.publication.versions import current_version, kept_versions
-
-    versions = kept_versions(settings.published_dir)
+def version_lines(settings: Settings, versions: Sequence[ListedVersion]) -> list[str]:
+    """The kept versions as lines to print, the served one starred."""
     if not versions:
         return [f"nothing is published in {_relative(settings.published_dir)} yet; `clv run` publishes"]
-    current = current_version(settings.published_dir)
     lines = [f"  {'version':<36}  {'published (UTC)':<16}  {'as of':<10}  {'rows':>12}"]
-    for name, version in versions.items():
+    for version in versions:
         told = (
-            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {sum(n for n, _ in version.tables.values()):>12,}"
-            if version
+            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {version.rows:>12,}"
+            if version.readable
             else "cannot be read"
         )
-        lines.append(f"{'*' if name == current else ' '} {name:<36}  {told}")
+        lines.append(f"{'*' if version.served else ' '} {version.version:<36}  {told}")
     return [*lines, "", "* is served; `clv publish --to VERSION` serves another one"]
 
 
-def publication_summary(settings: Settings) -> list[str]:
-    """Where the publication is and the numbers that matter, as lines to print: those of the report."""
+@dataclass(frozen=True)
+class ListedVersion:
+    """A kept version, as it is listed; what it says of itself is missing where it cannot be read."""
+
+    version: str
+    served: bool
+    readable: bool
+    run_id: str | None = None
+    published_at: datetime | None = None
+    """UTC."""
+    as_of: date | None = None
+    rows: int | None = None
+    """Of all tables."""
+
+
+def listed_versions(settings: Settings) -> list[ListedVersion]:
+    """The kept versions, newest first."""
+    from clv_pipeline.publication.versions import current_version, kept_versions
+
+    current = current_version(settings.published_dir)
+    return [
+        ListedVersion(
+            name,
+            served=name == current,
+            readable=True,
+            run_id=version.run_id,
+            published_at=version.published_at.replace(tzinfo=UTC),
+            as_of=version.as_of,
+            rows=sum(rows for rows, _ in version.tables.values()),
+        )
+        if version
+        else ListedVersion(name, served=name == current, readable=False)
+        for name, version in kept_versions(settings.published_dir).items()
+    ]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The numbers of a publication that matter, as the report has them, and where it is."""
+
+    as_of: date
+    rows: int
+    rows_kept: int
+    customers: int
+    revenue: float
+    horizon_days: int
+    expected_spend: float
+    """In the next `horizon_days`, like `expected_buyers`."""
+    expected_buyers: float
+    at_risk_customers: int
+    at_risk_revenue: float
+    model: str
+    past_dates: int | None
+    """On how many the forecasts were tested, like the next two; None where the history is too short."""
+    off_by: float | None
+    """By which share the forecast total was wrong."""
+    normalized_gini: float | None
+    caveat: str | None
+    database: Path
+    report: Path
+
+
+def publication_summary(facts: Facts) -> list[str]:
+    """The facts as lines to print."""
+    return [
+        f"as of            {facts.as_of}",
+        f"rows kept        {facts.rows_kept:,} of {facts.rows:,} (why not: row_ledger)",
+        f"customers        {facts.customers:,} with revenue of {facts.revenue:,.2f}",
+        f"expected         {facts.expected_spend:,.0f} from {facts.expected_buyers:,.0f} buyers in the next"
+        f" {facts.horizon_days} days",
+        f"at risk          {facts.at_risk_customers:,} customers who spent {facts.at_risk_revenue:,.2f}"
+        " (segments At Risk, Can't Lose)",
+        f"forecasts by     {facts.model}: {_judged(facts)}",
+        *([f"caveat           {facts.caveat}"] if facts.caveat else []),
+        "",
+        f"published        {_relative(facts.database)}",
+        f"report           {_relative(facts.report)}",
+    ]
+
+
+def publication_facts(settings: Settings) -> Facts:
+    """What the publication that is served says."""
     from clv_pipeline.database.connections import open_read_only
     from clv_pipeline.publication.report.queries import read
     from clv_pipeline.publication.write import CURRENT, DATABASE, REPORT
@@ -56,30 +135,35 @@ def publication_summary(settings: Settings) -> list[str]:
         [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
         expected = next(row for row in rows("outlook") if row["is_headline"])
         tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
-    spend, buyers, days = (expected[name] for name in ("expected_spend", "expected_buyers", "horizon_days"))
-    return [
-        f"as of            {shop['as_of']}",
-        f"rows kept        {ledger['kept_rows']:,} of {ledger['all_rows']:,} (why not: row_ledger)",
-        f"customers        {shop['customers']:,} with revenue of {shop['revenue']:,.2f}",
-        f"expected         {spend:,.0f} from {buyers:,.0f} buyers in the next {days} days",
-        f"at risk          {at_risk['customers']:,} customers who spent {at_risk['revenue']:,.2f}"
-        " (segments At Risk, Can't Lose)",
-        f"forecasts by     {expected['model']}: {_judged(tested)}",
-        *([f"caveat           {champion['model']}: {champion['why']}"] if champion["has_caveat"] else []),
-        "",
-        f"published        {_relative(current / DATABASE)}",
-        f"report           {_relative(current / REPORT)}",
-    ]
+    return Facts(
+        as_of=shop["as_of"],
+        rows=ledger["all_rows"],
+        rows_kept=ledger["kept_rows"],
+        customers=shop["customers"],
+        revenue=float(shop["revenue"]),
+        horizon_days=expected["horizon_days"],
+        expected_spend=expected["expected_spend"],
+        expected_buyers=expected["expected_buyers"],
+        at_risk_customers=at_risk["customers"],
+        at_risk_revenue=float(at_risk["revenue"]),
+        model=expected["model"],
+        past_dates=tested["dates"] if tested else None,
+        off_by=tested["off_by"] if tested else None,
+        normalized_gini=tested["normalized_gini"] if tested else None,
+        caveat=f"{champion['model']}: {champion['why']}" if champion["has_caveat"] else None,
+        database=current / DATABASE,
+        report=current / REPORT,
+    )
 
 
-def _judged(tested: dict[str, Any] | None) -> str:
+def _judged(facts: Facts) -> str:
     """How good the forecasts were that would have been served on past dates."""
-    if tested is None:
+    if facts.past_dates is None:
         return "not yet tested, the history is too short"
-    if tested["off_by"] is None or tested["normalized_gini"] is None:
+    if facts.off_by is None or facts.normalized_gini is None:
         return "nothing was spent after the past dates of the test"
-    dates = f"{tested['dates']} past {'date' if tested['dates'] == 1 else 'dates'}"
-    return f"total off by {tested['off_by']:.1%}, normalized Gini {tested['normalized_gini']:.2f} over {dates}"
+    dates = f"{facts.past_dates} past {'date' if facts.past_dates == 1 else 'dates'}"
+    return f"total off by {facts.off_by:.1%}, normalized Gini {facts.normalized_gini:.2f} over {dates}"
 
 
 def _relative(path: Path) -> Path:

@@ -19,9 +19,10 @@ import pytest
 from benchmarks.pipeline import night
 from clv_pipeline.config.settings import Gates, Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
-from clv_pipeline.orchestration.assets.cleaning import gate_settings_frame
+from clv_pipeline.orchestration.assets.cleaning import gate_rows
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 pytestmark = pytest.mark.acceptance
 
@@ -78,7 +79,8 @@ class History:
             " left join cleaned_transactions as kept using (source_id, source_line)"
         )
         self.volumes("from lines", "all_volumes")
-        self.session.stage_frame(MODELS["gate_settings"].contract, gate_settings_frame(Gates()))
+        contract = MODELS["gate_settings"].contract
+        self.session.stage_frame(contract, settings_frame(contract, *gate_rows(Gates())))
         self.session.execute("create temp table gate_settings as from gate_settings__staged")
         # Something has passed, so this is not the first load; and no day is today.
         self.session.execute(

@@ -13,8 +13,9 @@ import duckdb
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel
-from clv_pipeline.orchestration.assets.ingestion import parameter_frame, source_file_frame
+from clv_pipeline.orchestration.assets.ingestion import source_file_frame
 from clv_pipeline.sources import load_records
+from clv_pipeline.warehouse.settings_table import settings_frame
 from clv_pipeline_tests.sql.harness import models
 
 TODAY = date(2024, 6, 30)
@@ -72,10 +73,12 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     """Loads the files of `folder` into `con` and runs the cleaning models. Raises SourceError."""
     source = settings.source.transactions
     loaded = load_records(con, "raw_transactions", source, folder, folder / "work")
-    frames = {"source_files": source_file_frame(loaded), "parameters": parameter_frame(settings)}
-    for name, frame in frames.items():
+    parameters = settings_frame(models()["parameters"].contract, [dict(settings.cleaning), dict(settings.forecast)])
+    for name, frame in {"source_files": source_file_frame(loaded), "parameters": parameters}.items():
+        columns = ", ".join(f"{column.name} {column.type}" for column in models()[name].contract.columns)
         con.register("incoming", frame)
-        con.execute(f"CREATE OR REPLACE TABLE {name} AS FROM incoming")
+        con.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
+        con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         con.unregister("incoming")
     # The day is the same for all cases, and so is the fence, because outliers are kept.
     con.execute("CREATE TABLE IF NOT EXISTS run_day AS SELECT $today AS today, NULL::DATE AS as_of", {"today": TODAY})

@@ -12,12 +12,14 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
+from clv_pipeline.config.settings import Cleaning, Forecast
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 Row = dict[str, Any]
 
@@ -25,14 +27,6 @@ TODAY = date(2024, 6, 30)
 
 FILES = {1: "jan.csv", 2: "feb.csv", 3: "mar.csv"}
 """Source files by source_id, in the order of their arrival and not of their names."""
-
-_PARAMETERS: Row = {
-    "deduplicate": True,
-    "returns": "drop",
-    "outliers": "keep",
-    "exclude_products": [],
-    "margin": 1.0,
-}
 
 _SALE: Row = {
     "source_id": 1,
@@ -142,9 +136,10 @@ class Bench:
         )
 
     def given_parameters(self, **changes: Any) -> None:
-        """The table `parameters` with its defaults here, except for `changes`; and the day of the run."""
+        """The table `parameters` with the defaults of the settings, except for `changes`; and the day of the run."""
         self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])
-        self.given("parameters", [_PARAMETERS | changes])
+        frame = settings_frame(models()["parameters"].contract, [dict(Cleaning()), dict(Forecast())])
+        self.given("parameters", [frame.row(0, named=True) | changes])
 
     def run(self, name: str) -> list[Row]:
         """Build the model's table by its SELECT; its rows in the order of its key."""

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from clv_pipeline.config.settings import Gates
-from clv_pipeline.orchestration.assets.cleaning import gate_settings_frame
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline.orchestration.assets.cleaning import gate_rows
+from clv_pipeline.warehouse.settings_table import settings_frame
+from clv_pipeline_tests.sql.harness import Bench, Row, models, picked
 
 NEWEST = date(2024, 5, 31)
 """A Friday."""
@@ -63,7 +64,8 @@ def gates(
     if passed is None:
         passed = [{"ordered_on": NEWEST - timedelta(days=400), "measure": "rows", "observed": 1}]
     bench.given("daily_volumes", history)
-    bench.given("gate_settings", gate_settings_frame(Gates(**settings)).to_dicts())
+    frame = settings_frame(models()["gate_settings"].contract, *gate_rows(Gates(**settings)))
+    bench.given("gate_settings", frame.to_dicts())
     bench.given("passed_volumes", list(passed))
     bench.given("run_day", [{"today": today}])
     return bench.run("volume_gates")

@@ -19,6 +19,7 @@ from clv_pipeline.orchestration.assets import (
     serving,
     tracking,
 )
+from clv_pipeline.orchestration.cron import check_schedule
 from clv_pipeline.orchestration.gated_step import sql_table
 from clv_pipeline.orchestration.plots import PLOTS
 from clv_pipeline.pipeline import Pipeline
@@ -29,11 +30,13 @@ __all__ = ["all_assets"]
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The whole graph: SQL tables as their files say, tables built in Python, and the publication.
 
-    Raises ConfigError when configured models are unknown or extensions of no use: better now than after the backtest.
+    Raises ConfigError when configured models are unknown, extensions of no use, or cron expressions none: better now
+    than after the backtest.
     """
     from clv_pipeline.forecasting.registry import check_models
 
     check_models(pipeline.settings.models, pipeline.settings.extensions)
+    check_schedule(pipeline.settings)
     sql_tables = [
         sql_table(pipeline, model, PLOTS.get(name))
         for name, model in pipeline.models.items()

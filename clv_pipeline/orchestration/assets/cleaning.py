@@ -7,8 +7,8 @@ The judging itself is SQL (`volume_gates`). The tolerances are chosen so that on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -17,9 +17,7 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
-
-if TYPE_CHECKING:
-    import polars as pl
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 
 @dataclass(frozen=True)
@@ -80,24 +78,19 @@ def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
 def stage_gate_inputs(session: Session, contracts: Sequence[Contract], gates: Gates) -> None:
     """Stage `gate_settings` and `passed_volumes`, whose contracts are given in this order."""
     gate_settings, passed_volumes = contracts
-    session.stage_frame(gate_settings, gate_settings_frame(gates))
+    session.stage_frame(gate_settings, settings_frame(gate_settings, *gate_rows(gates)))
     # volume_gates is no dependency in the graph: a table cannot wait for what waits for it.
     passed = _PASSED if session.has_table("volume_gates") else _NOTHING_PASSED
     session.stage_query(passed_volumes, passed)
 
 
-def gate_settings_frame(gates: Gates) -> pl.DataFrame:
-    """The rows of `gate_settings`."""
-    import polars as pl
+def gate_rows(gates: Gates) -> list[list[Mapping[str, Any]]]:
+    """The rows of `gate_settings` for `settings_frame`: each measure, what `gates:` says of it, and of all of them."""
+    return [
+        [asdict(_configured(measure, gates)), {"severity": getattr(gates, measure.setting)}, dict(gates)]
+        for measure in MEASURES
+    ]
 
-    severities = gates.model_dump()
-    rows = [asdict(measure) | {"severity": severities[measure.setting]} for measure in MEASURES]
-    silent = pl.col("measure") == "silence"
-    return (
-        pl.DataFrame(rows)
-        .drop("setting")
-        .with_columns(
-            slack=pl.when(silent).then(float(gates.silent_days)).otherwise("slack"),
-            accepted_days=pl.lit(gates.accepted_days, dtype=pl.List(pl.Date)),
-        )
-    )
+
+def _configured(measure: Measure, gates: Gates) -> Measure:
+    return replace(measure, slack=gates.silent_days) if measure.measure == "silence" else measure

@@ -20,6 +20,7 @@ from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
 from clv_pipeline.warehouse.gate import built_by
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,8 +40,9 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     settings = pipeline.settings
 
     def build_parameters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        frame = parameter_frame(settings)
-        session.stage_frame(pipeline.contract("parameters"), frame)
+        contract = pipeline.contract("parameters")
+        frame = settings_frame(contract, [dict(settings.cleaning), dict(settings.forecast)])
+        session.stage_frame(contract, frame)
         return {"parameters": {name: str(value) for name, value in frame.row(0, named=True).items()}}
 
     def build_run_day(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -204,17 +206,3 @@ def stage_run_day(session: Session, contract: Contract, settings: Settings, toda
             " span as (select min(today) + 1 as first_day, max(today) as last_day from days)"
             " select cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as day from span"
         )
-
-
-def parameter_frame(settings: Settings) -> pl.DataFrame:
-    """The one row of `parameters`."""
-    import polars as pl
-
-    row = {
-        "deduplicate": settings.cleaning.deduplicate,
-        "returns": settings.cleaning.returns,
-        "outliers": settings.cleaning.outliers,
-        "exclude_products": settings.cleaning.exclude_products,
-        "margin": settings.forecast.margin,
-    }
-    return pl.DataFrame([row], schema_overrides={"exclude_products": pl.List(pl.String)})

@@ -23,7 +23,7 @@ from clv_pipeline.publication.report.figures import figures
 from clv_pipeline.publication.report.formats import FORMATS
 from clv_pipeline.publication.report.page import render
 from clv_pipeline.publication.report.queries import QUERIES
-from clv_pipeline.publication.summary import publication_summary
+from clv_pipeline.publication.summary import publication_facts, publication_summary
 from clv_pipeline_tests.graph.conftest import erased
 from clv_pipeline_tests.publication.report.conftest import CUSTOMER, PRODUCT, Published
 
@@ -126,7 +126,7 @@ def test_headline_numbers_are_those_of_plain_sums(published: Published) -> None:
 
 
 def test_what_clv_run_prints_is_what_the_report_says(published: Published) -> None:
-    printed = "\n".join(publication_summary(published.shop.settings()))
+    printed = "\n".join(publication_summary(publication_facts(published.shop.settings())))
     told = " ".join(summary_lines(published.database))
     with duckdb.connect(str(published.database), read_only=True) as client:
         [(spend, buyers)] = client.execute(

@@ -1,0 +1,102 @@
+"""What `--json` prints: one document per command, whose fields docs/reference/json.md describes.
+
+Here belongs how results become fields; what is printed beside a document goes to standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clv_pipeline.config.settings import Settings
+    from clv_pipeline.errors import ClvError
+    from clv_pipeline.orchestration.runner import Outcome
+    from clv_pipeline.publication.summary import Facts, ListedVersion
+    from clv_pipeline.quality import CheckResult
+    from clv_pipeline.sources.changes import LoadedFile
+    from clv_pipeline.sources.inspect import FurtherSurvey, Survey
+
+Fields = dict[str, Any]
+
+_FILE = ("source_file", "rows", "unreadable_rows", "bytes", "sha256", "format")
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """The document as text: days and times in ISO 8601, what is no number as null."""
+    from pydantic_core import to_json
+
+    return to_json(document, indent=1, inf_nan_mode="null").decode()
+
+
+def error_document(command: str | None, error: ClvError) -> Fields:
+    """A command that could not do what it was asked."""
+    return {
+        "command": command,
+        "status": "error",
+        "error": {"kind": type(error).__name__, "message": str(error)},
+    }
+
+
+def run_document(outcome: Outcome, facts: Facts | None) -> Fields:
+    """`clv run`; the facts of what it has published."""
+    return {
+        "command": "run",
+        "status": "ok" if outcome.success else "failed",
+        "run_id": outcome.run_id,
+        "published": outcome.published,
+        "tables": [asdict(table) for table in outcome.tables],
+        "failed_checks": [asdict(check) for check in outcome.failed_checks],
+        "failed_steps": [asdict(step) for step in outcome.failed_steps],
+        "publication": asdict(facts) if facts else None,
+    }
+
+
+def audit_document(audited: Mapping[str, Sequence[CheckResult]]) -> Fields:
+    """`clv audit`."""
+    results = [result for checks in audited.values() for result in checks]
+    return {
+        "command": "audit",
+        "status": "failed" if any(result.blocks for result in results) else "ok",
+        "tables": [
+            {"table": table, "checks": len(checks), "passed": sum(check.passed for check in checks)}
+            for table, checks in audited.items()
+        ],
+        "failed_checks": [
+            {
+                "table": result.table,
+                "check": result.check,
+                "severity": result.severity,
+                "message": result.description,
+                "observed": result.observed,
+                "expected": result.expected,
+            }
+            for result in results
+            if not result.passed
+        ],
+    }
+
+
+def check_document(settings: Settings, notices: Sequence[str], survey: Survey) -> Fields:
+    """`clv check`."""
+    further: dict[str, FurtherSurvey | None] = {"customers": survey.demographics, "events": survey.events}
+    transactions = asdict(survey)
+    del transactions["demographics"], transactions["events"]
+    return {
+        "command": "check",
+        "status": "ok",
+        "config_file": settings.config_file,
+        "notices": notices,
+        "transactions": {**transactions, "files": _files(survey.files)},
+        **{name: {**asdict(found), "files": _files(found.files)} if found else None for name, found in further.items()},
+    }
+
+
+def publish_document(versions: Sequence[ListedVersion]) -> Fields:
+    """`clv publish`."""
+    return {"command": "publish", "status": "ok", "versions": [asdict(version) for version in versions]}
+
+
+def _files(files: Sequence[LoadedFile]) -> list[Fields]:
+    return [{name: getattr(file, name) for name in _FILE} for file in files]

@@ -1,0 +1,77 @@
+"""When and where the pipeline runs and for whom it publishes: schedule, storage, privacy.
+
+Here belong the blocks of `clv.yaml` that change no number. Who is told of a failure is in `alerts.py`.
+"""
+
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from clv_pipeline.config.block import Block
+
+
+class Schedule(Block):
+    """When the two jobs run, in one timezone.
+
+    Whether a cron expression is one is Dagster's to say; `orchestration/cron.py` asks it.
+    """
+
+    cron: str = "0 2 * * *"
+    """When the nightly refresh runs: minute, hour, day of the month, month, day of the week."""
+    review_cron: str = "0 4 * * 0"
+    """When the model review runs."""
+    timezone: str = "UTC"
+    """The timezone of both, such as Europe/Berlin; it also says which day is today."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError("should be a timezone such as UTC or Europe/Berlin") from error
+        return value
+
+
+class Spark(Block):
+    """Where SQL runs when `storage.engine` is spark."""
+
+    remote: str = "local[*]"
+    """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
+    tables: str | None = Field(default=None, min_length=1)
+    """A folder for the tables, which the pipeline and all workers see under the same name; by default in `home`."""
+    config: dict[str, str] = Field(default={})
+    """Settings of the Spark session, by Spark's own names."""
+
+
+class Storage(Block):
+    """Where the pipeline keeps what it computes, and what computes it."""
+
+    home: str = Field(default="data", min_length=1)
+    """A folder; relative to the current one. `CLV_HOME` overrides it."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """What runs the SQL; see docs/SCALING.md."""
+    spark: Spark = Spark()
+    """How Spark is reached."""
+    keep_versions: int = Field(default=5, ge=1)
+    """How many publications are kept, the newest one included."""
+    wait_minutes: float = Field(default=60, ge=0)
+    """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """Memory that DuckDB may take, in 10⁹ bytes; the models come on top. By default four fifths of the machine's."""
+    spill_gb: float | None = Field(default=None, gt=0)
+    """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
+    threads: int | None = Field(default=None, ge=1)
+    """How many threads DuckDB uses. By default as many as there are cores, and at least four."""
+
+
+PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
+"""The environment variable that holds the key of the pseudonyms."""
+
+
+class Privacy(Block):
+    """What publications say of persons."""
+
+    pseudonyms: bool = False
+    """Publish HMAC-SHA256 of customer ids, under the key in CLV_PSEUDONYM_KEY, instead of the ids."""
