@@ -94,7 +94,7 @@ def test_a_mistake_in_the_configuration_is_a_document_too(shop: Settings) -> Non
         answer = clv(command)
         assert (answer.status, answer.document["status"], answer.stderr) == (1, "error", "")
         assert answer.document["error"]["kind"] == "ConfigError"
-        assert "sauce: unknown key; did you mean `source`?" in answer.document["error"]["message"]
+        assert "sauce: unknown key; did you mean 'source'?" in answer.document["error"]["message"]
         assert undocumented(answer.document) == set()
 
 
