@@ -226,6 +226,8 @@ class Storage(Block):
     """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
     threads: int | None = Field(default=None, ge=1)
     """Of DuckDB. By default as many as there are cores, and at least four."""
+    history_days: int = Field(default=30, ge=1)
+    """How long Dagster's records of a run are kept, in days. The run that built a table as it is stays longer."""
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
@@ -260,6 +262,8 @@ class Settings(Block):
     storage: Storage = Storage()
     privacy: Privacy = Privacy()
     alerts: Alerts = Alerts()
+    owners: list[str] = Field(default=[])
+    """Who the tables belong to, as the Dagster UI shows it: email addresses, or `team:` and a name."""
 
     _config_file: Path | None = PrivateAttr(default=None)
     _notices: list[str] = PrivateAttr(default=[])
@@ -267,6 +271,14 @@ class Settings(Block):
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
     # Never in a dump, a representation or a hash.
     _pseudonym_key: str | None = PrivateAttr(default=None)
+
+    @field_validator("owners")
+    @classmethod
+    def _email_or_team(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not re.fullmatch(r"\w[\w.%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:\S.*", owner):
+                raise ValueError(f"{owner!r} should be an email address, or team: and a name such as team:marketing")
+        return value
 
     @field_validator("models")
     @classmethod
@@ -378,13 +390,16 @@ class Settings(Block):
 
         Another key for pseudonyms is another configuration.
         """
-        return self._hash_without({"storage": set(Storage.model_fields) - {"keep_versions"}, "alerts": True})
+        return self._hash_without(
+            {"storage": set(Storage.model_fields) - {"keep_versions"}, "alerts": True, "owners": True}
+        )
 
     @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
-        is told, under what names customers are published, or what campaign is planned (`campaign_settings`)."""
-        excluded = ("schedule", "alerts", "gates", "privacy", "campaign")
+        is told, whose they are, under what names customers are published, or what campaign is planned
+        (`campaign_settings`)."""
+        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "owners")
         # Tables stay where the engine that made them keeps them, so another engine makes its own.
         return self._hash_without({**dict.fromkeys(excluded, True), "storage": set(Storage.model_fields) - {"engine"}})
 
