@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,8 @@ class TableModel:
     """A table with its contract; built in Python unless it is a `SqlModel`."""
 
     contract: Contract
+    files: tuple[Path, ...]
+    """Where it is defined: the contract, and before it the query where there is one."""
 
     @property
     def name(self) -> str:
@@ -67,11 +68,6 @@ class SqlModel(TableModel):
 
         return self.parsed.transform(other).sql(dialect=DIALECT)
 
-    @cached_property
-    def code_version(self) -> str:
-        """Changes with the meaning of the query, not with its layout or comments."""
-        return hashlib.sha256(self.parsed.sql(comments=False).encode()).hexdigest()[:12]
-
     @property
     def projected_columns(self) -> list[str]:
         """Output columns, seen through a closing `select * from final`."""
@@ -96,7 +92,9 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, TableModel]:
             raise ContractError(f"{path}: a table {contract.table} exists in another layer already")
         query = path.with_suffix(".sql")
         models[contract.table] = (
-            SqlModel(contract, query.read_text(encoding="utf-8")) if query.exists() else TableModel(contract)
+            SqlModel(contract, (query, path), query.read_text(encoding="utf-8"))
+            if query.exists()
+            else TableModel(contract, (path,))
         )
     if not models:
         raise ContractError(f"no contracts found below {folder}")

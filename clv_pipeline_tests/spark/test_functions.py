@@ -68,5 +68,5 @@ def test_functions_are_found_wherever_they_are_called(sql: str, names: set[str])
 def test_a_function_that_is_not_proven_is_refused_on_spark(sql: str, named: str) -> None:
     contract = next(iter(load_models().values())).contract.model_copy(update={"table": "t"})
     with pytest.raises(ContractError, match=named):
-        require_proven({"t": SqlModel(contract, sql)})
-    require_proven({"t": SqlModel(contract, "select greatest(a, 1) as b from t")})
+        require_proven({"t": SqlModel(contract, (), sql)})
+    require_proven({"t": SqlModel(contract, (), "select greatest(a, 1) as b from t")})
