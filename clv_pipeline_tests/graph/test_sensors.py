@@ -138,7 +138,7 @@ def test_runs_that_failed_before_there_were_alerts_and_runs_of_other_warehouses_
 
 
 def test_without_receivers_nobody_is_told(shop: Shop) -> None:
-    assert [sensor.name for sensor in sensors(shop.settings())] == ["dead_runs"]
+    assert [sensor.name for sensor in sensors(shop.settings())] == ["dead_runs", "run_history"]
 
 
 @pytest.fixture
