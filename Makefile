@@ -62,6 +62,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint dbt_like_sql
+	DAGSTER_HOME= DAGSTER_DISABLE_TELEMETRY=1 $(BIN)/dagster definitions validate --workspace workspace.yaml
 
 # docs/PERFORMANCE.md; 100 million lines take 15 GB of disk.
 bench: .venv/ready

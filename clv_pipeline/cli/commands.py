@@ -168,7 +168,7 @@ _wait = click.option(
 
 
 @main.command()
-@click.option("--select", help="A Dagster asset selection such as 'rfm+'; by default what is due.")
+@click.option("--select", help="Tables in Dagster's selection syntax, such as 'rfm+'; by default what is due.")
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait

@@ -64,6 +64,8 @@ class Storage(Block):
     """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
     threads: int | None = Field(default=None, ge=1)
     """How many threads DuckDB uses. By default as many as there are cores, and at least four."""
+    history_days: int = Field(default=30, ge=1)
+    """How long Dagster's records of a run are kept, in days. The run that built a table as it is stays longer."""
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"

@@ -83,6 +83,8 @@ class Settings(Block):
     """What publications say of persons."""
     alerts: Alerts = Alerts()
     """Who is told when a run fails. Nobody by default."""
+    owners: list[str] = Field(default=[])
+    """Who the tables belong to, as the Dagster UI shows it: email addresses, or `team:` and a name."""
 
     _config_file: Path | None = PrivateAttr(default=None)
     _notices: list[str] = PrivateAttr(default=[])
@@ -90,6 +92,14 @@ class Settings(Block):
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
     # Never in a dump, a representation or a hash.
     _pseudonym_key: str | None = PrivateAttr(default=None)
+
+    @field_validator("owners")
+    @classmethod
+    def _email_or_team(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not re.fullmatch(r"\w[\w.%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:\S.*", owner):
+                raise ValueError(f"{owner!r} should be an email address, or team: and a name such as team:marketing")
+        return value
 
     @field_validator("models")
     @classmethod
@@ -201,14 +211,16 @@ class Settings(Block):
 
         Another key for pseudonyms is another configuration.
         """
-        return self._hash_without({"storage": set(Storage.model_fields) - {"keep_versions"}, "alerts": True})
+        return self._hash_without(
+            {"storage": set(Storage.model_fields) - {"keep_versions"}, "alerts": True, "owners": True}
+        )
 
     @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
-        is told, under what names customers are published, what campaign is planned (`campaign_settings`), or what
-        tables there are beside (`extensions.sql`)."""
-        excluded = ("schedule", "alerts", "gates", "privacy", "campaign")
+        is told, whose they are, under what names customers are published, what campaign is planned
+        (`campaign_settings`), or what tables there are beside (`extensions.sql`)."""
+        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "owners")
         # Tables stay where the engine that made them keeps them, so another engine makes its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
         return self._hash_without({**dict.fromkeys(excluded, True), **partly})

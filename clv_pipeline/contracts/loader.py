@@ -5,7 +5,6 @@ Those of this repository lie in `dbt_like_sql/`; a folder of one's own (`extensi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +34,11 @@ class TableModel:
     """The contract's; SQL lies beside it under the same name."""
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Where it is defined: the contract, and before it the query where there is one."""
+        return (self.file,)
+
+    @property
     def name(self) -> str:
         """The table's, the asset's and the file's name."""
         return self.contract.table
@@ -45,6 +49,11 @@ class SqlModel(TableModel):
     """A table that one SELECT builds."""
 
     sql: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The query, and the contract."""
+        return (self.sql_file, self.file)
 
     @property
     def sql_file(self) -> Path:
@@ -86,11 +95,6 @@ class SqlModel(TableModel):
             return node
 
         return self.parsed.transform(other).sql(dialect=DIALECT)
-
-    @cached_property
-    def code_version(self) -> str:
-        """Changes with the meaning of the query, not with its layout or comments."""
-        return hashlib.sha256(self.parsed.sql(comments=False).encode()).hexdigest()[:12]
 
     @property
     def projected_columns(self) -> list[str]:

@@ -4,6 +4,7 @@ A step may build several tables, which are admitted together or not at all. Whic
 their rows come about, is said elsewhere.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,11 +20,11 @@ from clv_pipeline.errors import (
     ClvError,
     SourceError,
 )
+from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, storage_error, unchanged
-
-OWNERS = ["team:data-engineering"]
+from clv_pipeline.warehouse.gate import content_ids
 
 WRITER_POOL = "duckdb_writer"
 """DuckDB has one writer: runs queue for this pool (`dagster.yaml`)."""
@@ -32,7 +33,11 @@ REFRESH = "refresh"
 """Key of the resource by which a run is asked for more than what is new."""
 
 KEPT = "kept"
-"""Metadata of what was not built, because nothing that it is built from has changed."""
+"""Metadata of what was not built, because nothing that it is built from has changed. Dagster starts no later step
+without an event of the earlier one, so a kept table has one too; this and `BUILT_AT` say what it is."""
+
+BUILT_AT = "built at"
+"""Metadata of what was kept: when it was built."""
 
 WHAT, TO_DO = "what is wrong", "what to do"
 """Metadata of a failure that a user can mend: the fields of its error that may leave the machine."""
@@ -68,41 +73,46 @@ def gated_step(
     `describe` is asked about the first table, once it is live.
     """
     contracts = [pipeline.contract(table) for table in tables]
+    recipe = pipeline.recipe_of(tables[0])
     waits_for = sorted({table for contract in contracts for table in contract.waits_for})
 
     @dg.multi_asset(
         name=tables[0],
-        specs=[_asset_spec(pipeline.models[table], [*reads, *waits_for], kinds) for table in tables],
+        specs=[_asset_spec(pipeline, pipeline.models[table], [*reads, *waits_for], kinds) for table in tables],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         pool=WRITER_POOL,
-        required_resource_keys={REFRESH},
     )
-    def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-        refresh = context.resources.refresh.asked()
+    def step(
+        context: dg.AssetExecutionContext, refresh: RefreshOptions
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        asked = refresh.asked()
         shown: dict[str, Metadata] = {table: {} for table in tables}
 
         def build_and_keep(session: Session) -> None:
-            for table, metadata in build(session, refresh).items():
+            for table, metadata in build(session, asked).items():
                 shown[table].update(metadata)
 
         with expected_failures(pipeline.warehouse):
             session = open_warehouse(pipeline, context)
-            made_by, run_id = pipeline.recipe_of(tables[0]), context.run.run_id
-            admission = None if refresh.full else unchanged(session, contracts, reads, made_by)
+            admission = None if asked.full else unchanged(session, contracts, reads, recipe)
             if admission is None:
-                admission = admit(session, contracts, build_and_keep, reads=reads, run_id=run_id, recipe=made_by)
+                run_id = context.run.run_id
+                admission = admit(session, contracts, build_and_keep, reads=reads, run_id=run_id, recipe=recipe)
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
             raise _refusal(pipeline, admission)
         if admission.kept_since is not None:
-            kept = f"nothing that it is built from changed since run {admission.kept_since}"
-            shown = {table: {**_last_shown(context.instance, table), KEPT: kept} for table in tables}
+            kept = _kept_metadata(admission)
+            shown = {table: {**kept, **_last_shown(context.instance, table), **kept} for table in tables}
         elif describe is not None:
             shown[tables[0]].update(describe(session))
+        versions = content_ids(session, tables)
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=table,
+                # The gate's own, so that what Dagster calls stale is what the gate would build anew.
+                data_version=dg.DataVersion(versions[table]),
                 metadata={
                     **shown[table],
                     "dagster/row_count": admission.rows[table],
@@ -112,6 +122,14 @@ def gated_step(
             )
 
     return step
+
+
+def _kept_metadata(admission: Admission) -> Metadata:
+    """First on the page of a table that was kept: when it was built, and by which run."""
+    return {
+        KEPT: f"nothing that it is built from changed since run {admission.kept_since}",
+        BUILT_AT: dg.MetadataValue.timestamp(admission.built_at),
+    }
 
 
 def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
@@ -151,12 +169,16 @@ def failure(error: ClvError) -> dg.Failure:
     return dg.Failure(str(error), metadata={WHAT: error.what, TO_DO: error.remedy}, allow_retries=False)
 
 
-def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
+def _asset_spec(pipeline: Pipeline, model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:
     contract = model.contract
     schema = dg.TableSchema(
         columns=[dg.TableColumn(c.name, c.type, description=c.description) for c in contract.columns]
     )
-    metadata: Metadata = {"dagster/column_schema": schema, "dagster/table_name": f"clv.main.{contract.table}"}
+    metadata: Metadata = {
+        "dagster/column_schema": schema,
+        "dagster/table_name": f"clv.main.{contract.table}",
+        "dagster/code_references": _code_references(model),
+    }
     if isinstance(model, SqlModel):
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{model.sql}\n```")
     return dg.AssetSpec(
@@ -165,12 +187,23 @@ def _asset_spec(model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.A
         # No Markdown: the catalog lists descriptions as they are.
         description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
-        owners=OWNERS,
+        owners=pipeline.settings.owners,
         kinds={"duckdb", *kinds},
         tags={"published": "yes"} if contract.published else {},
-        code_version=model.code_version if isinstance(model, SqlModel) else contract.hash,
+        # What the gate builds anew for, whatever the data: other code or settings, or another contract.
+        code_version=f"{pipeline.recipe_of(contract.table)}.{contract.hash}",
         metadata=metadata,
     )
+
+
+def _code_references(model: TableModel) -> dg.CodeReferencesMetadataValue:
+    """Links of the UI to the files that define a table."""
+    # Both classes are in beta: their warnings would open the log of every start.
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
+        references: list[Any] = [
+            dg.LocalFileCodeReference(file_path=str(path), line_number=1, label=path.name) for path in model.files
+        ]
+        return dg.CodeReferencesMetadataValue(code_references=references)
 
 
 def _check_specs(contract: Contract) -> Iterator[dg.AssetCheckSpec]:

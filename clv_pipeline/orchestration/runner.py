@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.errors import RequestError
 from clv_pipeline.pipeline import Refresh
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run_nightly(
 
     Args:
         settings: what to run.
-        select: a Dagster asset selection such as `rfm+`; None for what is due.
+        select: a Dagster asset selection such as `rfm+` or `key:rfm+`; None for what is due.
         refresh: what to build although nothing has changed; a full one includes the model review.
         wait_minutes: how long to wait while another process works on the warehouse; 0 to be refused at once.
         echo: prints a line.
@@ -77,7 +77,7 @@ def run_nightly(
     Raises:
         WarehouseBusyError: another process works on the warehouse; no run was made.
         StorageError: the warehouse's lock or Dagster's run history cannot be used.
-        RequestError: the selection is not one, or selects nothing.
+        RequestError: the selection is not one, names a table that does not exist, or selects nothing.
     """
     import dagster as dg
 
@@ -86,15 +86,17 @@ def run_nightly(
     from clv_pipeline.orchestration.instance import prepare_instance, store_faults_told
     from clv_pipeline.orchestration.jobs import due_tonight, nightly_refresh
     from clv_pipeline.orchestration.resources import RefreshOptions
-    from clv_pipeline.orchestration.sensors import WAREHOUSE_TAG
+    from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG, file_under_code_location
+    from clv_pipeline.orchestration.selection import selected_tables
     from clv_pipeline.pipeline import Pipeline
 
     pipeline = Pipeline.of(settings)
     assets = all_assets(pipeline)
-    selection = _selection(select) if select else dg.AssetSelection.all() if refresh.full else due_tonight(settings)
-    keys = sorted(selection.resolve(assets))
-    if not keys:
-        raise RequestError(f"--select {select}: selects no table")
+    if select:
+        keys = selected_tables(select, assets)
+    else:
+        due = dg.AssetSelection.all() if refresh.full else due_tonight(settings)
+        keys = sorted(due.resolve(assets))
     definitions = dg.Definitions(
         assets=assets,
         jobs=[nightly_refresh],
@@ -109,7 +111,8 @@ def run_nightly(
         with store_faults_told(folder), dg.DagsterInstance.get() as instance:
             progress = _Progress(len(keys), echo)
             instance.add_event_listener(run_id, progress)
-            result = definitions.resolve_job_def("nightly_refresh").execute_in_process(
+            file_under_code_location(instance, nightly_refresh.name)
+            result = definitions.resolve_job_def(nightly_refresh.name).execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 asset_selection=keys,
@@ -117,6 +120,7 @@ def run_nightly(
                 tags={WAREHOUSE_TAG: str(settings.warehouse_path)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
+            _tidy(instance, settings, echo)
     finally:
         pipeline.warehouse.close()
     return Outcome(
@@ -129,14 +133,15 @@ def run_nightly(
     )
 
 
-def _selection(text: str) -> dg.AssetSelection:
-    import dagster as dg
+def _tidy(instance: dg.DagsterInstance, settings: Settings, echo: Echo) -> None:
+    """Delete old runs. What hinders that is told: it is no reason for the run to fail, and the next one tries again."""
+    from clv_pipeline.orchestration.history import prune_history
+    from clv_pipeline.orchestration.run_origin import code_location
 
     try:
-        # Tables that one step builds come together.
-        return dg.AssetSelection.from_string(text).required_multi_asset_neighbors()
-    except dg.DagsterError as error:
-        raise RequestError(f"--select {text}: not an asset selection: {error}") from error
+        prune_history(instance, settings, code_location())
+    except (sqlite3.OperationalError, OSError) as error:
+        echo(f"        the run history in {instance.root_directory} could not be tidied up: {error}")
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""What watches the runs: a sensor that tells people about failed ones, and one that notices dead ones.
+"""What watches the runs: sensors that tell people about failed ones, notice dead ones, and delete old ones.
 
 Dagster's own run failure sensor moves on when its receiver is down, and overlooks runs of `clv run`. This one tries
 again until each receiver has the message, and notes on the run that it has.
@@ -16,10 +16,10 @@ from clv_pipeline.alerts.receivers import receivers
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
 from clv_pipeline.orchestration.gated_step import TO_DO, WHAT
+from clv_pipeline.orchestration.history import prune_history
+from clv_pipeline.orchestration.run_origin import is_ours
 from clv_pipeline.warehouse import Warehouse
 
-WAREHOUSE_TAG = "clv/warehouse"
-"""On runs of `clv run`, which have no code location: the warehouse that they work on."""
 ALERTED_TAG = "clv/alerted_by_"
 """Followed by the receiver; on a failed run that was told."""
 
@@ -35,8 +35,8 @@ _CRASH = "run again; if it ends like this again, look for too little memory or a
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The sensor on dead runs; and, where `alerts:` names somebody, the one that tells of failed runs."""
-    watching = [_dead_runs_sensor(settings)]
+    """The sensors on dead and old runs; and, where `alerts:` names somebody, the one that tells of failed runs."""
+    watching = [_dead_runs_sensor(settings), _run_history_sensor(settings)]
     return [*watching, _run_failure_alerts(settings)] if settings.alerts.configured else watching
 
 
@@ -80,7 +80,7 @@ def tell_failures(
     failed: dict[str, AlertError] = {}
     for run_id in dict.fromkeys(run_ids):
         run = instance.get_run_by_id(run_id)
-        if run is None or not _is_ours(run, settings, location):
+        if run is None or not is_ours(run, settings, location):
             continue
         for name, send in receivers(settings.alerts).items():
             if name in failed or f"{ALERTED_TAG}{name}" in run.tags:
@@ -187,7 +187,7 @@ def fail_dead_runs(
     suspects = [
         record.dagster_run
         for record in records
-        if _is_ours(record.dagster_run, settings, location) and (record.start_time or 0) <= started_before
+        if is_ours(record.dagster_run, settings, location) and (record.start_time or 0) <= started_before
     ]
     lock = Warehouse(settings.warehouse_path).lock
     if not suspects or not lock.path.exists() or not lock.is_free():
@@ -199,12 +199,17 @@ def fail_dead_runs(
     return [run.run_id for run in suspects]
 
 
-def _is_ours(run: dg.DagsterRun, settings: Settings, location: str | None) -> bool:
-    """Whether a run of this instance, which others may share, is of this code location or this warehouse."""
-    if run.remote_job_origin is not None:
-        return run.remote_job_origin.repository_origin.code_location_origin.location_name == location
-    ours = str(settings.warehouse_path)
-    return run.tags.get(WAREHOUSE_TAG, ours) == ours
+def _run_history_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="run_history",
+        description="Deletes the records of runs that are older than `storage.history_days` in clv.yaml.",
+        minimum_interval_seconds=3600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def run_history(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        return dg.SkipReason(prune_history(context.instance, settings, _location(context)))
+
+    return run_history
 
 
 def _location(context: dg.SensorEvaluationContext) -> str | None:

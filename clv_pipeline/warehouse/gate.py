@@ -56,6 +56,8 @@ class Admission:
     rows: dict[str, int]
     build_seconds: float
     audit_seconds: float
+    built_at: datetime
+    """When the tables were built, with its timezone."""
     changed: bool = True
     """False where the step's tables are what they were: what is built from them need not be built anew."""
     kept_since: str | None = None
@@ -108,6 +110,7 @@ def admit(
         rows=rows,
         build_seconds=built - started,
         audit_seconds=audited - built,
+        built_at=datetime.now(UTC),
         changed=_changes_anything(session, contracts, known),
     )
     session.execute("begin transaction")
@@ -159,6 +162,7 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
         rows={table: promoted[table].rows for table in tables},
         build_seconds=0.0,
         audit_seconds=0.0,
+        built_at=promoted[tables[0]].promoted_at.replace(tzinfo=UTC),
         changed=False,
         kept_since=promoted[tables[0]].run_id,
     )
@@ -303,6 +307,7 @@ def reasons_against_publishing(
 @dataclass(frozen=True)
 class _Promotion:
     run_id: str
+    promoted_at: datetime
     contract_hash: str
     rows: int
     built_from: dict[str, int]
@@ -313,11 +318,12 @@ class _Promotion:
 
 def _promotions(session: Session) -> dict[str, _Promotion]:
     rows = session.execute(
-        "select table_name, run_id, contract_hash, rows, built_from, version, recipe, content_id from gate.promotions"
+        "select table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe, content_id"
+        " from gate.promotions"
     ).fetchall()
     return {
-        table: _Promotion(run_id, contract_hash, count, json.loads(built_from), version, recipe, content_id)
-        for table, run_id, contract_hash, count, built_from, version, recipe, content_id in rows
+        table: _Promotion(run_id, at, contract_hash, count, json.loads(built_from), version, recipe, content_id)
+        for table, run_id, at, contract_hash, count, built_from, version, recipe, content_id in rows
     }
 
 
@@ -410,8 +416,9 @@ def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None
     ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
     for table in (table for table in tables if table in _promotions(session)):
         session.execute(
-            "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ? where table_name = ?",
-            [run_id, _utc_now(), session.count(table), version, table],
+            "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ?, content_id = ?"
+            " where table_name = ?",
+            [run_id, _utc_now(), session.count(table), version, uuid.uuid4().hex, table],
         )
         log_changes(session, table, version, None)
 

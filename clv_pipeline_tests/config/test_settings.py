@@ -48,8 +48,10 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         "memory_gb": None,
         "spill_gb": None,
         "threads": None,
+        "history_days": 30,
     }
     assert not settings.alerts.configured
+    assert settings.owners == []
 
 
 def test_the_file_is_the_argument_else_the_environment_else_here_else_embedded(
@@ -143,6 +145,14 @@ def test_days_and_horizons_are_normalised(tmp_path: Path) -> None:
     assert load(tmp_path, with_block(forecast={"horizons_days": [90, 30]})).forecast.horizons_days == [30, 90]
     assert "each horizon once" in error_of(tmp_path, with_block(forecast={"horizons_days": [30, 30]}))
     assert "each model once" in error_of(tmp_path, with_block(models=["bg_nbd", "bg_nbd"]))
+
+
+def test_an_owner_is_an_email_address_or_a_team(tmp_path: Path) -> None:
+    owners = ["team:marketing", "ann.lee@shop.example.com"]
+    assert load(tmp_path, with_block(owners=owners)).owners == owners
+    for wrong in ("marketing", "team:", "ann@", "ann@shop", "a b@shop.com"):
+        told = error_of(tmp_path, with_block(owners=[wrong]))
+        assert f"owners: {wrong!r} should be an email address, or team: and a name such as team:marketing" in told
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:

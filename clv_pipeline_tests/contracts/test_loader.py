@@ -49,16 +49,6 @@ def test_dependencies_and_columns_come_from_the_query(folder: Path) -> None:
     assert column_lineage(derived, models) == {"id": [("source", "id")], "doubled": [("source", "value")]}
 
 
-def test_layout_and_comments_do_not_change_the_code_version(folder: Path) -> None:
-    add(folder, "one", "select id, value as doubled from source")
-    add(folder, "two", "-- the same\nselect id,\n  value as doubled\nfrom source")
-    add(folder, "three", "select id, value + 1 as doubled from source")
-    models = load_models(folder)
-    versions = [model.code_version for model in models.values() if isinstance(model, SqlModel)]
-    assert len(versions) == 3
-    assert len(set(versions)) == 2
-
-
 @pytest.mark.parametrize(
     ("sql", "second", "named"),
     [

@@ -36,7 +36,7 @@ MODELS = {
     name: replace(model, contract=model.contract.model_copy(update={"expectations": model.contract.expectations[:1]}))
     for name, model in load_models().items()
 }
-CODE_VERSIONS = [model.code_version for model in MODELS.values() if isinstance(model, SqlModel)]
+QUERIES = [model.parsed for model in MODELS.values() if isinstance(model, SqlModel)]
 """Asked for here, because a query is parsed once and remembers."""
 PUBLISHED = ("rfm", "row_ledger", "publication")
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")

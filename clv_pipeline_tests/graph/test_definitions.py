@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from sqlglot import exp, parse_one
 
-from clv_pipeline.config.settings import Settings
+from clv_pipeline.config.settings import Schedule, Settings
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.definitions import build_defs
 from clv_pipeline.errors import ConfigError
+from clv_pipeline.orchestration.assets.serving import freshness
 
 ROOT = Path(__file__).parents[2]
 MODELS = load_models()
@@ -45,7 +47,6 @@ def test_an_asset_says_what_it_is(specs: dict[str, dg.AssetSpec], table: str) ->
     assert contract.description in str(spec.description)
     assert contract.grain in str(spec.description)
     assert spec.group_name == contract.layer
-    assert spec.owners
     assert "duckdb" in spec.kinds
     schema = spec.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == [column.name for column in contract.columns]
@@ -180,3 +181,39 @@ def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def test_owners_are_those_of_the_configuration() -> None:
+    owners = ["team:marketing", "ann@example.com"]
+    settings = Settings.load().model_copy(update={"owners": owners})
+    specs = build_defs(settings).resolve_all_asset_specs()
+    assert all(spec.owners == owners for spec in specs)
+    assert settings.recipe_hash == Settings.load().recipe_hash
+    assert settings.config_hash == Settings.load().config_hash
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_files_of_a_table_are_linked(specs: dict[str, dg.AssetSpec], table: str) -> None:
+    linked = [reference.file_path for reference in specs[table].metadata["dagster/code_references"].code_references]
+    folder = ROOT / "dbt_like_sql" / MODELS[table].contract.layer
+    expected = [folder / f"{table}.sql", folder / f"{table}.yml"]
+    assert linked == [str(path) for path in expected if path.exists()]
+    assert str(expected[1]) in linked
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [("0 2 * * *", 24 + 6), ("30 3 * * 1-5", 72 + 6), ("*/10 * * * *", 1 + 6), ("0 2 * * 0", 168 + 6)],
+)
+def test_the_publication_is_late_when_the_longest_pause_of_the_schedule_is_over(cron: str, hours: int) -> None:
+    policy = freshness(Schedule(cron=cron))
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours))
+
+
+def test_a_refresh_that_comes_once_a_year_has_no_freshness() -> None:
+    assert freshness(Schedule(cron="0 2 1 7 *")) is None
+
+
+def test_the_publication_has_the_freshness_of_the_schedule(specs: dict[str, dg.AssetSpec]) -> None:
+    assert specs["published_marts"].freshness_policy == freshness(Settings.load().schedule)
+    assert specs["published_marts"].freshness_policy is not None

@@ -11,7 +11,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
-from clv_pipeline.orchestration.sensors import WAREHOUSE_TAG, alert_of, fail_dead_runs, sensors, tell_failures
+from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
+from clv_pipeline.orchestration.sensors import alert_of, fail_dead_runs, sensors, tell_failures
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
 from clv_pipeline_tests.graph.conftest import Shop
@@ -178,7 +179,7 @@ def test_runs_that_failed_before_there_were_alerts_and_runs_of_other_warehouses_
 
 
 def test_without_receivers_nobody_is_told(shop: Shop) -> None:
-    assert [sensor.name for sensor in sensors(shop.settings())] == ["dead_runs"]
+    assert [sensor.name for sensor in sensors(shop.settings())] == ["dead_runs", "run_history"]
 
 
 @pytest.fixture

@@ -1,14 +1,36 @@
 """The publication: the asset that hands the published tables to BI tools."""
 
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
 
-from clv_pipeline.orchestration.gated_step import KEPT, OWNERS, REFRESH, WRITER_POOL, expected_failures, open_warehouse
+from clv_pipeline.config.settings import Schedule
+from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, expected_failures, open_warehouse
+from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
 
 EVALUATION = "evaluation"
 """The group of the model review, which keeps a slower rhythm than the nightly refresh."""
+
+LATE_AFTER = timedelta(hours=6)
+"""How long after a refresh was due the publication counts as too old: as long as a run may take (`dagster.yaml`)."""
+
+
+def freshness(schedule: Schedule) -> dg.FreshnessPolicy | None:
+    """The publication is fresh while it is no older than the longest pause of the nightly schedule, and `LATE_AFTER`.
+
+    None where refreshes are so rare that two months show no pause.
+    """
+    # The minute changes no pause by an hour, and every minute of two months would take seconds.
+    hourly = " ".join(["0", *schedule.cron.split()[1:]])
+    written = "%Y-%m-%d %H:%M"
+    first = datetime(2024, 1, 1)
+    ticks = dg.TimeWindowPartitionsDefinition(start=first, fmt=written, cron_schedule=hourly)
+    due = [datetime.strptime(tick, written) for tick in ticks.get_partition_keys(first + timedelta(days=62))]
+    pauses = [later - earlier for earlier, later in pairwise(due)]
+    return dg.FreshnessPolicy.time_window(fail_window=max(pauses) + LATE_AFTER) if pauses else None
 
 
 def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
@@ -24,12 +46,13 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
             "Grain: one version per run."
         ),
         group_name="serving",
-        owners=OWNERS,
+        owners=pipeline.settings.owners,
         kinds={"duckdb", "parquet", "html"},
         pool=WRITER_POOL,
-        required_resource_keys={REFRESH},
+        code_version=pipeline.recipe,
+        freshness_policy=freshness(pipeline.settings.schedule),
     )
-    def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def published_marts(context: dg.AssetExecutionContext, refresh: RefreshOptions) -> dg.MaterializeResult[Any]:
         from clv_pipeline.privacy.keyed_hash import pseudonyms_of
         from clv_pipeline.publication.report import summary_lines, write_report
         from clv_pipeline.publication.write import publish
@@ -43,12 +66,13 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 config_hash=pipeline.settings.config_hash,
                 keep=pipeline.settings.storage.keep_versions,
                 pseudonyms=pseudonyms_of(pipeline.settings) if pipeline.settings.privacy.pseudonyms else None,
-                always=context.resources.refresh.asked().full,
+                always=refresh.asked().full,
                 known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
                 write_report=write_report,
             )
         return dg.MaterializeResult(
+            data_version=dg.DataVersion(publication.directory.name),
             metadata={
                 **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
                 "summary": dg.MetadataValue.md("\n".join(f"- {line}" for line in summary_lines(publication.database))),
@@ -61,7 +85,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                         for table, (rows, content_hash) in publication.tables.items()
                     ]
                 ),
-            }
+            },
         )
 
     return published_marts
