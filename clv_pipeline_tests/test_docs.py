@@ -170,7 +170,7 @@ def test_the_runbook_explains_messages_that_the_code_says() -> None:
 
 
 def test_the_table_that_is_added_as_an_example_is_what_its_contract_says(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "how-to" / "add-a-table.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "add-a-table-to-the-clone.md").read_text(encoding="utf-8")
     [sql], [promised] = (re.findall(rf"```{kind}\n(.*?)```", text, flags=re.DOTALL) for kind in ("sql", "yaml"))
     path = tmp_path / "insights" / "weekday_sales.yml"
     path.parent.mkdir()
