@@ -44,7 +44,7 @@ DUPLICATE = 0.01
 
 MIN_ROWS = 1_000
 PART_ROWS = 10_000_000
-"""Of one file; generating it takes 3 GB of memory."""
+"""Rows of one file; generating it takes 3 GB of memory."""
 
 
 def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
