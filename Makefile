@@ -115,7 +115,7 @@ docs: .venv-docs/ready
 	git ls-files -z --cached --others --exclude-standard -- \
 	    README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs examples deploy \
 	    | tar --null --files-from - --create | tar --extract --directory build/docs
-	.venv-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
 $(VENV)/ready: requirements.lock pyproject.toml
