@@ -1,9 +1,10 @@
 # `make run` and `make test` need Python >= 3.11, pip, make and git, nothing else. `make help` lists the targets.
 .DELETE_ON_ERROR:
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary configuration clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary configuration commands docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -15,16 +16,22 @@ help:
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
 	@echo "make lock         pins the dependencies of pyproject.toml anew"
-	@echo "make dictionary   docs/DATA_DICTIONARY.md from the contracts"
+	@echo "make test-pythons make test on every installed Python of 3.11, 3.12 and 3.13, one after the other"
+	@echo "make coverage     which lines the tests ran, in build/coverage"
+	@echo "make docs         the documents as a site, in build/site; a broken link is an error"
+	@echo "make dictionary   docs/reference/data-dictionary.md from the contracts"
 	@echo "make configuration  docs/reference/configuration.md and the schema of clv.yaml from the settings"
+	@echo "make commands     docs/reference/command-line.md from the commands"
 	@echo "make screenshots  the pictures of the documentation"
-	@echo "make bench        docs/PERFORMANCE.md;  make accuracy: docs/ACCURACY.md;  make reliability: docs/RELIABILITY.md"
+	@echo "make bench        docs/PERFORMANCE.md"
+	@echo "make accuracy     docs/ACCURACY.md"
+	@echo "make reliability  docs/explanation/reliability.md"
 	@echo "make clean        removes the environment and caches"
 
-run: .venv/ready
+run: $(VENV)/ready
 	$(BIN)/clv run
 
-ui: .venv/ready
+ui: $(VENV)/ready
 	umask 077; DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.orchestration.instance) DAGSTER_DISABLE_TELEMETRY=1 \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
@@ -32,31 +39,47 @@ ui: .venv/ready
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# In an environment per version; the workflow `test` does the same side by side.
+test-pythons:
+	@for version in 3.11 3.12 3.13; do \
+	    if python$$version -c '' 2>/dev/null; then \
+	        $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	    else echo "python$$version is not installed"; fi; \
+	done
+
+# Processes that tests start are counted too.
+coverage: $(VENV)/ready
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report --skip-covered --sort cover
+
 FAST := config contracts database evaluation features quality segmentation spark sql
-test-fast: .venv/ready
+test-fast: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(wildcard $(FAST:%=clv_pipeline_tests/%) clv_pipeline_tests/test_architecture.py)
 
-acceptance: .venv/ready
+acceptance: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "acceptance and not parity" --timeout 1200
 
 nightly: parity
 
 # The whole graph on Spark beside DuckDB, on CDNOW and Online Retail II: ten minutes each.
-parity: .venv/ready
+parity: $(VENV)/ready
 	$(BIN)/python -m pytest -m parity
 
 # The pictures of the documentation, taken by the acceptance tests of the UI, the report and Superset in Chromium.
-screenshots: .venv/ready
+screenshots: $(VENV)/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
 	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
 	    clv_pipeline_tests/acceptance/test_superset.py
 
-format: .venv/ready
+format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --quiet dbt_like_sql
 
-lint: .venv/ready
+lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -65,7 +88,7 @@ lint: .venv/ready
 	DAGSTER_HOME= DAGSTER_DISABLE_TELEMETRY=1 $(BIN)/dagster definitions validate --workspace workspace.yaml
 
 # docs/PERFORMANCE.md; 100 million lines take 15 GB of disk.
-bench: .venv/ready
+bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.raw_to_rfm
 	$(BIN)/python -m benchmarks.complete
 	$(BIN)/python -m benchmarks.layers
@@ -73,33 +96,52 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.fit_and_score
 
 # docs/ACCURACY.md, on the shops in the folder CLV_SHOPS; hours.
-accuracy: .venv/ready
+accuracy: $(VENV)/ready
 	$(BIN)/python -m benchmarks.accuracy
 
-reliability: .venv/ready
+reliability: $(VENV)/ready
 	$(BIN)/python -m benchmarks.reliability
 
-# docs/DATA_DICTIONARY.md, from the contracts.
-dictionary: .venv/ready
+# docs/reference/data-dictionary.md, from the contracts.
+dictionary: $(VENV)/ready
 	$(BIN)/python -m clv_pipeline.orchestration.dictionary
 
 # docs/reference/configuration.md and the schema of clv.yaml, from the settings.
-configuration: .venv/ready
+configuration: $(VENV)/ready
 	$(BIN)/python -m clv_pipeline.config.reference
 
+# docs/reference/command-line.md, from what click knows of the commands.
+commands: $(VENV)/ready
+	$(BIN)/python -m clv_pipeline.cli.reference
+
+# The site, from the same Markdown: what README.md and docs/ link to is laid out as in the repository.
+docs: .venv-docs/ready
+	rm -rf build/docs build/site
+	mkdir -p build/docs
+	git ls-files -z --cached --others --exclude-standard -- \
+	    README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs examples deploy \
+	    | tar --null --files-from - --create | tar --extract --directory build/docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
 # The environment is exactly the lock file: hashes are checked, nothing is resolved anew.
-.venv/ready: requirements.lock pyproject.toml
+$(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("clv_pipeline needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-lock: .venv/ready
+.venv-docs/ready: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
+	touch $@
+
+LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+    --no-emit-find-links --custom-compile-command "make lock"
+lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make lock" --extra dev --extra neural --extra postgres \
-	    --output-file requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --extra dev --extra neural --extra postgres --output-file requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build .mypy_cache .pytest_cache .ruff_cache

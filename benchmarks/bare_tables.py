@@ -1,7 +1,7 @@
 """What the pipeline has to store on the way to rfm, by four bare DuckDB statements: what is between floor and pipeline.
 
 Raw rows, rejected rows (rules broken, exact duplicates), purchase days and rfm are written to a database file. No row
-knows its file and line, no text is trimmed, no reason is given, no day is held against its history; there is no ledger,
+knows its file and line, no text is trimmed, no reason is given, no day is compared with its past; there is no ledger,
 no audit, and no last good version to keep.
 
 Run: python -m benchmarks.bare_tables --csv benchmarks/work/transactions.csv --out bare.json

@@ -1,8 +1,8 @@
 """How fast the model that serves is fitted on a million customers, and how fast ten million are scored.
 
 Customers are simulated (BG/NBD and Gamma-Gamma) and described by the pipeline's own queries, a million at a time, into
-a DuckDB file that is kept for the next run; of the first million also what a fit learns from: earlier windows, days
-and cohorts. Fit: what the pipeline reads of them, and the fit. Score: the paths over all horizons with ranges and
+a DuckDB file that is kept for the next run. The first million also has what a fit learns from: earlier windows, days
+and cohorts. Fit: reading these, and the fit. Score: the paths over all horizons with ranges and
 outlook, batch by batch from DuckDB into another DuckDB file. Each step runs in a process of its own.
 
 Run: python -m benchmarks.fit_and_score (`make bench`)
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from clv_pipeline.forecasting.protocol import FittedModel
 
 BATCH = 1_000_000
-"""Customers that are simulated at a time; the first so many are fitted on."""
+"""Customers that are simulated at a time. The model is fitted on the first batch."""
 START, DAYS = date(2023, 1, 1), 730
 CUTOFF = START + timedelta(days=DAYS - 1)
 MODEL = "hybrid"
@@ -56,7 +56,7 @@ FIT_SECONDS, SCORE_SECONDS, SCORE_MB = 10.0, 60.0, 4_000.0
 _DETAILS = """
 select customer_id, purchase_day, 1 as new_products, cast(null as varchar) as country from customer_days
 """
-"""Of baskets nothing is simulated: every day brings a product, nobody has a country."""
+"""Baskets are not simulated: every day brings a product, nobody has a country."""
 _NONE_OF = {
     "customer_attributes": "customer_id varchar, attribute_name varchar, kind varchar",
     "customer_events": "customer_id varchar, cutoff date, event_type varchar, events integer",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PART_ROWS = 10_000_000
-"""Of one file; generating it takes 3 GB of memory."""
+"""Rows of one file; generating it takes 3 GB of memory."""
 
 
 def write(path: Path, rows: int, *, seed: int = 0) -> None:

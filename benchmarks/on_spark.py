@@ -1,7 +1,8 @@
 """What a line of transactions costs on Spark: CPU, bytes shuffled and written, by the event log of Spark itself.
 
 The whole graph runs with `storage.engine: spark` on a Connect server with two cores, over three numbers of lines.
-Writes the block `per_line` of docs/SCALING.md, and `plan`: the same figures times 1, 10 and 100 billion lines.
+Writes two blocks of docs/explanation/scaling.md: `per_line`, and `plan`, the same figures times 1, 10 and 100 billion
+lines.
 
 Run: python -m benchmarks.on_spark, with PySpark installed (pip install -e '.[spark]')
 """
@@ -20,7 +21,7 @@ from benchmarks.pipeline import settings_for
 
 ROWS = (100_000, 1_000_000, 4_200_000)
 CORES = 2
-DOCUMENT = Path("docs/SCALING.md")
+DOCUMENT = Path("docs/explanation/scaling.md")
 PLANNED = (1e9, 1e10, 1e11)
 NIGHT_HOURS = 4
 """What a nightly refresh may take in the plan."""
@@ -110,7 +111,7 @@ def plan(found: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure every size and write the tables into docs/SCALING.md; with --csv and --out, one run."""
+    """Measure every size and write the tables into docs/explanation/scaling.md; with --csv and --out, one run."""
     found = measure_sizes("benchmarks.on_spark", in_new_folder(run), ROWS, main.__doc__)
     print(per_line(found), plan(found), sep="\n\n")
     if tuple(one["rows"] for one in found) == ROWS:

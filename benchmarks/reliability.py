@@ -1,4 +1,6 @@
-"""Which faults and bad inputs the pipeline met and what it lost, counted from tests, written into docs/RELIABILITY.md.
+"""Count from the tests which faults and bad inputs the pipeline met and what it lost.
+
+Writes the block `faults` of docs/explanation/reliability.md.
 
 Runs the fault and bad-input tests, the slow ones too. A fault test notes what it injects and how often (the fixture
 `injected`), which pytest keeps in its XML report; a bad-input test injects one. A failed test is a loss. The table
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.generated_blocks import replace_block
 
-DOCUMENT = Path("docs/RELIABILITY.md")
+DOCUMENT = Path("docs/explanation/reliability.md")
 TESTS = (
     "clv_pipeline_tests/faults",
     "clv_pipeline_tests/bad_input",
@@ -113,7 +115,7 @@ def _paths() -> Iterator[str]:
 
 
 def main() -> None:
-    """Run the fault and bad-input tests and write their counts into docs/RELIABILITY.md."""
+    """Run the fault and bad-input tests and write their counts into docs/explanation/reliability.md."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         # An empty -m takes the slow ones too; only this older form of the report keeps what a test notes.

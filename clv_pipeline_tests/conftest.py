@@ -78,7 +78,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def injected(record_property: Callable[[str, object], None]) -> Injected:
-    """Notes which fault a test injects, for docs/RELIABILITY.md."""
+    """Notes which fault a test injects, for docs/explanation/reliability.md."""
 
     def note(fault: str, times: int = 1) -> None:
         record_property("fault", fault)

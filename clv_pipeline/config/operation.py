@@ -51,7 +51,7 @@ class Storage(Block):
     home: str = Field(default="data", min_length=1)
     """A folder; relative to the current one. `CLV_HOME` overrides it."""
     engine: Literal["duckdb", "spark"] = "duckdb"
-    """What runs the SQL; see docs/SCALING.md."""
+    """What runs the SQL; see docs/explanation/scaling.md."""
     spark: Spark = Spark()
     """How Spark is reached."""
     keep_versions: int = Field(default=5, ge=1)

@@ -72,7 +72,7 @@ class Settings(Block):
     backtest: Backtest = Backtest()
     """From which past days the models are tried out."""
     gates: Gates = Gates()
-    """What happens when a new day is not like others; see docs/how-to/odd-days.md."""
+    """What happens when a new day is not like others; see docs/how-to/volume-checks.md."""
     campaign: Campaign | None = None
     """A campaign to plan; see docs/how-to/plan-a-campaign.md. None by default."""
     schedule: Schedule = Schedule()

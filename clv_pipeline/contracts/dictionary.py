@@ -1,7 +1,7 @@
 """The data dictionary: what every table holds, said once in the contracts and shown wherever people look.
 
-`dictionary_entries` gathers the content, `as_markdown` writes docs/DATA_DICTIONARY.md from it; other pages render the
-same entries their own way. Nothing here is worded about a single table: that belongs in its contract.
+`dictionary_entries` gathers the content. `as_markdown` makes docs/reference/data-dictionary.md of it; other pages
+render the same entries their own way. Nothing here is worded about a single table: that belongs in its contract.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Opening DuckDB safely, whoever does it: connections and their limits, quoting, modes of files."""
+"""Opening DuckDB safely: connections and their limits, quoting, modes of files."""

@@ -1,4 +1,4 @@
-"""Who may read what this process writes: nobody but its own user.
+"""Modes of the files that this process writes: only its own user may read them.
 
 Files hold what customers bought. DuckDB, Parquet and Dagster's own storage all honour the process's mask, so that
 one call covers every file: the warehouse, its log, spill files, publications, the Dagster instance.

@@ -1,6 +1,6 @@
 """The data dictionary of the whole graph, which alone knows what the tables that Python builds are built from.
 
-Run: python -m clv_pipeline.orchestration.dictionary (`make dictionary`) writes docs/DATA_DICTIONARY.md
+Run: python -m clv_pipeline.orchestration.dictionary (`make dictionary`) writes docs/reference/data-dictionary.md
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from clv_pipeline.contracts.dictionary import DictionaryEntry, as_markdown, dict
 from clv_pipeline.orchestration.assets import all_assets
 from clv_pipeline.pipeline import Pipeline
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "DATA_DICTIONARY.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "data-dictionary.md"
 
 
 def data_dictionary(pipeline: Pipeline) -> list[DictionaryEntry]:

@@ -6,24 +6,19 @@ their rows come about, is said elsewhere.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-import duckdb
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.contracts.lineage import column_lineage
 from clv_pipeline.contracts.loader import SqlModel, TableModel
-from clv_pipeline.errors import (
-    ClvError,
-    SourceError,
-)
+from clv_pipeline.orchestration.failures import expected_failures
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, storage_error, unchanged
+from clv_pipeline.warehouse import Admission, Session, admit, stage_model, unchanged
 from clv_pipeline.warehouse.gate import content_ids
 
 WRITER_POOL = "duckdb_writer"
@@ -38,9 +33,6 @@ without an event of the earlier one, so a kept table has one too; this and `BUIL
 
 BUILT_AT = "built at"
 """Metadata of what was kept: when it was built."""
-
-WHAT, TO_DO = "what is wrong", "what to do"
-"""Metadata of a failure that a user can mend: the fields of its error that may leave the machine."""
 
 Metadata = dict[str, Any]
 Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
@@ -147,26 +139,6 @@ def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Ses
     return pipeline.warehouse.open(
         f"run {context.run.run_id}", wait_minutes=pipeline.settings.storage.wait_minutes, tell=context.log.info
     )
-
-
-@contextmanager
-def expected_failures(warehouse: Warehouse) -> Iterator[None]:
-    """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
-    try:
-        yield
-    except ClvError as error:
-        # A disk may become full while a file is loaded; that is nothing to blame the file for.
-        cause = error.__cause__ if isinstance(error, SourceError) else None
-        raise failure(storage_error(cause, warehouse.path) or error) from error
-    except (duckdb.Error, OSError) as error:
-        if (told := storage_error(error, warehouse.path)) is None:
-            raise
-        raise failure(told) from error
-
-
-def failure(error: ClvError) -> dg.Failure:
-    """`error` as Dagster tells it, without a retry: its text, and what may leave the machine as metadata."""
-    return dg.Failure(str(error), metadata={WHAT: error.what, TO_DO: error.remedy}, allow_retries=False)
 
 
 def _asset_spec(pipeline: Pipeline, model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

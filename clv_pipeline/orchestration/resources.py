@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from clv_pipeline.errors import RequestError
-from clv_pipeline.orchestration.gated_step import failure
+from clv_pipeline.orchestration.failures import failure
 from clv_pipeline.pipeline import Refresh
 
 

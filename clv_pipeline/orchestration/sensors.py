@@ -15,7 +15,7 @@ from clv_pipeline.alerts.message import Alert, Problem, bounded
 from clv_pipeline.alerts.receivers import receivers
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
-from clv_pipeline.orchestration.gated_step import TO_DO, WHAT
+from clv_pipeline.orchestration.failures import TO_DO, WHAT
 from clv_pipeline.orchestration.history import prune_history
 from clv_pipeline.orchestration.run_origin import is_ours
 from clv_pipeline.warehouse import Warehouse

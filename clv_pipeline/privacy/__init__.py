@@ -1,1 +1,1 @@
-"""Persons who are no longer known: the register of them, their erasure, and names that nobody can turn back."""
+"""Forgotten persons: their register, their erasure, and names that nobody can turn back into ids."""

@@ -1,4 +1,4 @@
-"""`clv forget`: customers erased from the warehouse and from every kept publication, without a byte left over.
+"""`clv forget`: customers erased from the warehouse and from every kept publication, with no byte left.
 
 The register comes first, so that an erasure that is stopped half-way lets nobody back in and can be finished by
 running it again. Files are rewritten and not only deleted from: a database keeps deleted rows in its free blocks.
@@ -38,7 +38,7 @@ from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.parquet_tables import sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
-"""Tables whose rows stay in the books, emptied; of every other table the customers' rows go."""
+"""Tables that keep the customers' rows, emptied. Every other table loses them."""
 
 NOT_ERASED = (
     "not erased, because it is not the pipeline's: source files and databases (their rows are refused from now on),"
@@ -55,7 +55,7 @@ class Erasure:
     rows: Mapping[str, int]
     publications: int
     unfinished: Sequence[str]
-    """When erasures of other customers were requested that were stopped and are still to be run again."""
+    """Request times of erasures of other customers that were stopped and have to be run again."""
 
 
 def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -> Erasure:
@@ -63,7 +63,7 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
 
     Args:
         settings: whose publications, and whose register.
-        warehouse: theirs. On Spark, too, nothing here is asked of it: DuckDB reads and writes its files.
+        warehouse: the warehouse of these settings. DuckDB reads and writes its files, on Spark, too.
         customers: ids as they stand in `raw_transactions`.
 
     Raises:
@@ -125,7 +125,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, s
 
 
 def _known(session: Session, customers: Sequence[str]) -> set[str]:
-    """Those of the customers who are in any table of the warehouse, wherever its rows are."""
+    """The customers who are in any table of the warehouse, wherever its rows are."""
     tables = _tables(session.connection, _own_name(session)).values()
     found: set[str] = set()
     for relation in (*tables, *map(quote_identifier, session.tables_of_customers_elsewhere())):
@@ -173,7 +173,7 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -
 
 
 def _book_as_rejected(session: Session) -> None:
-    """Write the rejected rows anew that say less than before: those of forgotten customers and unreadable lines."""
+    """Write rejected rows anew where they say less than before: forgotten customers and unreadable lines."""
     emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
     session.execute(
         "delete from rejected_transactions where (source_id, source_line) in"

@@ -1,6 +1,6 @@
-"""Names for customers that nobody can turn back without the key: HMAC-SHA256 (RFC 2104), in Python and in SQL.
+"""Names for customers that nobody can reverse without the key: HMAC-SHA256 (RFC 2104), in Python and in SQL.
 
-Pseudonyms in publications and the list of forgotten customers are both made of it, with keys of their own.
+Pseudonyms in publications and the list of forgotten customers both use it, each with its own key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from clv_pipeline.config.settings import Settings
 
 _BLOCK_BYTES = 64
-"""Of SHA-256."""
+"""Block size of SHA-256."""
 
 
 @dataclass(frozen=True)

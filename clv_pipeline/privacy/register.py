@@ -1,7 +1,7 @@
-"""Who has been forgotten, and keeping it so: the register of erasures and what it does to freshly loaded rows.
+"""The register of forgotten customers, and what it does to freshly loaded rows so that they stay forgotten.
 
 The register lies beside the warehouse and not in it, so that a warehouse that is deleted, rebuilt or restored brings
-nobody back. It holds salted hashes and never an id. What `clv forget` erases besides is in `forget.py`.
+nobody back. It holds salted hashes and never an id. The erasure itself is in `erasure.py`.
 """
 
 # Only quoted names and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -32,7 +32,7 @@ FORGOTTEN = "forgotten customer"
 TEXT_NOT_KEPT = f"{UNREADABLE}its text is not kept, because customers have been forgotten"
 
 _PERSONAL = ("customer_id", "order_id", "product_id", "country", "event", "attributes")
-"""What a raw row of a forgotten customer loses, and the time of day besides. Day and money stay in the books."""
+"""Columns that a raw row of a forgotten customer loses. It loses the time of day, too; day and money stay."""
 
 
 class Register:
@@ -50,11 +50,11 @@ class Register:
         return entries
 
     def hashes(self) -> list[str]:
-        """Of all customers who are to be forgotten."""
+        """The salted hashes of all customers who are to be forgotten, sorted."""
         return sorted({customer for entry in self.entries() for customer in entry["customers"]})
 
     def hash(self) -> KeyedHash:
-        """What turns an id into an entry of the register.
+        """The hash that turns an id into an entry of the register.
 
         Raises:
             RegisterError: the salt is gone, so that nobody on the list could be recognised.
@@ -81,7 +81,7 @@ class Register:
         self._write(self._entries, json.dumps([*self.entries(), entry], indent=1))
 
     def finish(self, run_id: str, rows: Mapping[str, int]) -> None:
-        """Record that the erasure is complete, and with it those that were stopped and asked for nobody else."""
+        """Record that the erasure is complete, and with it stopped ones that asked for no other customers."""
         entries = self.entries()
         [own] = [entry for entry in entries if entry["run_id"] == run_id]
         own["rows"] = dict(rows)

@@ -1,4 +1,4 @@
-"""`clv explain`: what is forecast of one customer over all horizons, taken apart, from the published database alone.
+"""`clv explain`: one customer's forecast over all horizons, taken apart, from the published database alone.
 
 Nothing is computed anew: the factors are quotients of published numbers, so their product is the published clv.
 """

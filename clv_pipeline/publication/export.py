@@ -1,6 +1,6 @@
 """`clv export`: an audience list as CSV or Parquet, from the published database alone.
 
-What a row holds is said in export.sql and nowhere else. Parquet holds the published values; in CSV, texts that a
+Only export.sql says what a row holds. Parquet holds the published values; in CSV, texts that a
 spreadsheet might take for a formula are made harmless.
 """
 
@@ -31,10 +31,10 @@ DEFAULT_COLUMNS = (
 FORMATS = (".csv", ".parquet")
 
 NO_TEXT = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "DATE", "TIMESTAMP")
-"""Types that CSV holds as they are; what is of any other type is a text, and may have come from outside."""
+"""Types that CSV holds as they are. Every other type is a text, and may come from outside."""
 
 _BEGINS = r"=+\-@＝＋－＠"
-"""What a formula begins with, by OWASP's page on CSV injection; written for the inside of a character class."""
+"""Characters that begin a formula (OWASP, CSV injection), written for the inside of a character class."""
 
 _GUARDS = (
     # Not only at the beginning: a program that expects another separator, or trims spaces and quotes, begins a cell in
@@ -47,7 +47,7 @@ _GUARDS = (
 
 @dataclass(frozen=True)
 class Audience:
-    """Which customers, and what of them; its names are ones that are published."""
+    """The customers and columns to export, by published names."""
 
     columns: Sequence[str]
     horizon_days: int
@@ -62,7 +62,7 @@ class Exported:
     audience: Audience
     customers: int
     guarded: int
-    """Customers of whom a text has an apostrophe that is not published; none in Parquet."""
+    """Customers with a text to which an apostrophe was added; 0 in Parquet."""
     pseudonyms: bool
     """Whether customer_id is a pseudonym, as published."""
 

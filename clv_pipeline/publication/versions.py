@@ -1,4 +1,4 @@
-"""The kept versions of the publication: what they say of themselves, and the way back to one of them."""
+"""The kept versions of the publication: how they describe themselves, and the way back to one of them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from clv_pipeline_tests.acceptance.conftest import PublishedShop
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "BI.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "bi-tools.md"
 RECIPES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 PYTHON = """

@@ -315,8 +315,8 @@ def test_a_run_launched_in_the_webserver_ends_green_and_is_kept_in_postgres(depl
 SCHEDULES = "select selector_id, status from instigators where instigator_type = 'SCHEDULE'"
 
 
-def test_the_schedule_is_switched_on_as_the_runbook_says(deployment: Deployment) -> None:
-    text = (ROOT / "docs" / "RUNBOOK.md").read_text(encoding="utf-8")
+def test_the_schedule_is_switched_on_as_the_document_says(deployment: Deployment) -> None:
+    text = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
     [command] = [line for line in text.splitlines() if "dagster schedule start" in line]
     assert deployment.sql(SCHEDULES) == []
     deployment.run(*shlex.split(command.partition("exec daemon ")[2]))

@@ -51,7 +51,7 @@ def database_id(superset: Superset, cdnow: PublishedShop) -> int:
 
 
 def uri(shop: PublishedShop) -> str:
-    """The connection string of docs/BI.md."""
+    """The connection string of docs/how-to/bi-tools.md."""
     return f"duckdb:///{shop.database}?access_mode=read_only"
 
 

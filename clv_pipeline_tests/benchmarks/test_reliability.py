@@ -1,4 +1,4 @@
-"""The table of docs/RELIABILITY.md."""
+"""The table of docs/explanation/reliability.md."""
 
 import xml.etree.ElementTree as ET
 

@@ -1,7 +1,7 @@
 """What the volume gates are told: how strictly each measure is judged, and what passed before.
 
 The judging itself is SQL (`volume_gates`). The tolerances are chosen so that on two real shops an alarm is rare
-(docs/how-to/odd-days.md has the measured rates); whether an alarm stops the refresh is the user's choice.
+(docs/how-to/volume-checks.md has the measured rates); whether an alarm stops the refresh is the user's choice.
 """
 
 from __future__ import annotations

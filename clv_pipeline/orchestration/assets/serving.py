@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from clv_pipeline.config.settings import Schedule
-from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, expected_failures, open_warehouse
+from clv_pipeline.orchestration.failures import expected_failures
+from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, open_warehouse
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 LOWEST_SKILL = -0.25
-"""A worse skill is drawn like this one: a rule that forecasts nothing of a buyer would hide all other bars."""
+"""Worse skills are drawn like this one. Otherwise a rule that expects nothing of a buyer would dwarf all bars."""
 
 
 def forecast_against_actual(totals: pl.DataFrame) -> ChartType:

@@ -18,7 +18,7 @@ INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 ACCENT, CONTRAST, QUIET = "#0f766e", "#e08e0b", "#b8c4ce"
 PAPER = "white"
 TINT = "#5eaaa3"
-"""Of heat maps, from transparent for nothing; INK can be read on all of it."""
+"""The strongest colour of heat maps, which begin transparent; INK is readable on all of them."""
 DARK = {
     INK: "#e5e7eb",
     MUTED: "#9ca3af",

@@ -11,11 +11,11 @@ from markupsafe import Markup
 from clv_pipeline.publication.report.queries import Cell
 
 NOTHING = "–"
-"""What stands where a value is NULL."""
+"""The text for NULL."""
 
 
 def _minus(written: str) -> str:
-    """With the sign that is as wide as a digit."""
+    """Replace the hyphen by the minus sign, which is as wide as a digit."""
     return written.replace("-", "−")
 
 
