@@ -110,7 +110,10 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
+        if isinstance(part, int):
+            # A place in a list, whose blocks were found with its name.
+            continue
+        annotation = model.model_fields[part].annotation
         # A block that may be absent is annotated as `Block | None`.
         blocks = [
             choice

@@ -57,6 +57,7 @@ def test_table_and_layer_come_from_the_path(tmp_path: Path) -> None:
         ),
         (GOOD.replace("to_not_be_null", "to_not_be_nul"), "did you mean 'expect_column_values_to_not_be_null'"),
         (GOOD.replace("{column: id}", "{colum: id}"), "takes no 'colum'; did you mean 'column'"),
+        (GOOD.replace("type: INTEGER,", "tpye: INTEGER,"), "columns[0].tpye: unknown key; did you mean 'type'?"),
         (GOOD.replace("{column: id}", "{}"), "expect_column_values_to_not_be_null needs 'column'"),
         (GOOD + "table: other\n", "taken from the path"),
         ("description: [unclosed", "line 1, column 23: not valid YAML"),
