@@ -20,13 +20,12 @@ from polars.testing import assert_frame_equal
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.features import model_inputs, optional_columns
+from clv_pipeline.features import model_inputs, optional_columns, snapshots
 from clv_pipeline.orchestration import plots
-from clv_pipeline.orchestration.assets import tracking
 from clv_pipeline.quality.audit import Auditor, CheckResult
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import translate
-from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse import Session, predecessors
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline_tests.acceptance.spark_inputs import HOSTILE, run_pipeline, write_tables
 from clv_pipeline_tests.acceptance.spark_session import show_tables, spark_session
@@ -188,10 +187,10 @@ def test_models_are_trained_on_the_same_rows(both: BothEngines, monkeypatch: pyt
 
 
 def test_what_is_kept_from_run_to_run_is_the_same(both: BothEngines) -> None:
-    tracking.stage_forecast_history(both, MODELS["forecast_history"].contract)
-    tracking.stage_customer_snapshots(both, MODELS["customer_snapshots"].contract)
+    predecessors.stage_forecast_history(both, MODELS["forecast_history"].contract)
+    predecessors.stage_customer_snapshots(both, MODELS["customer_snapshots"].contract)
     assert both.rows > 0
-    tracking.drift_since_last_run(both)
+    snapshots.drift_since_last_run(both)
     assert both.compared >= 5
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.orchestration.assets import tracking
-from clv_pipeline.warehouse import Session
+from clv_pipeline.features import snapshots
+from clv_pipeline.warehouse import Session, predecessors
 from clv_pipeline_tests.sql.harness import Bench, models
 
 START = date(2024, 1, 1)
@@ -49,9 +49,9 @@ class Nights:
         )
         self.bench.given("rfm", [{"customer_id": c, "as_of": as_of, "frequency": 1, "revenue": spend} for c in ids])
         self.bench.given("segments", [{"customer_id": customer, "segment": "Loyal"} for customer in ids])
-        self._build("forecast_history", tracking.stage_forecast_history)
-        self._build("customer_snapshots", tracking.stage_customer_snapshots)
-        self.bench.given("drift", tracking.drift_since_last_run(self.session).to_dicts())
+        self._build("forecast_history", predecessors.stage_forecast_history)
+        self._build("customer_snapshots", predecessors.stage_customer_snapshots)
+        self.bench.given("drift", snapshots.drift_since_last_run(self.session).to_dicts())
 
     def _build(self, table: str, stage: Callable[[Session, Contract], None]) -> None:
         stage(self.session, models()[table].contract)

@@ -1,7 +1,7 @@
 """The graph: every table of `dbt_like_sql/` and `extensions.sql` as a Dagster asset behind its gate; the publication.
 
-A body hands frames between the
-warehouse and pure functions; what can be computed without Dagster is computed elsewhere.
+A module holds the Python tables of the layer of its name. A body hands frames between the warehouse and pure functions;
+what can be computed without Dagster is computed elsewhere.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.orchestration.assets import (
     cleaning,
     evaluation,
+    features,
     forecasting,
     ingestion,
     insights,
     segmentation,
     serving,
-    tracking,
 )
 from clv_pipeline.orchestration.cron import check_schedule
 from clv_pipeline.orchestration.gated_step import sql_table
@@ -47,9 +47,9 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         *ingestion.tables(pipeline),
         cleaning.tables(pipeline),
         segmentation.tables(pipeline),
+        features.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),
-        *tracking.tables(pipeline),
         insights.tables(pipeline),
         serving.published_marts(pipeline),
     ]

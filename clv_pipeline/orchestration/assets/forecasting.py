@@ -1,4 +1,4 @@
-"""The windows to forecast, and today's forecasts by the champions."""
+"""Today's forecasts by the champion, and what is kept of those of earlier runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.errors import ConfigError
 from clv_pipeline.features import model_inputs
 from clv_pipeline.features.optional_columns import OptionalColumns
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
@@ -18,6 +17,7 @@ from clv_pipeline.orchestration.plots import forecast_plots, totals_plot
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.predecessors import stage_customer_snapshots, stage_forecast_history
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,31 +61,8 @@ said once."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """forecast_windows; clv_forecasts with all that is read of the same paths and of their fit."""
+    """clv_forecasts with all that is read of the same paths and of their fit; forecast_totals; history; drift."""
     settings = pipeline.settings
-
-    def build_windows(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.backtest import plan_windows
-
-        first_day, as_of = session.read("select first_day, as_of from history_span").row(0)
-        try:
-            windows = plan_windows(
-                first_day,
-                as_of,
-                settings.forecast.horizons_days,
-                settings.backtest.origins,
-                settings.backtest.cutoffs or (),
-            )
-        except ValueError as error:
-            raise ConfigError(f"the windows cannot be planned: {error}") from error
-        session.stage_frame(pipeline.contract("forecast_windows"), windows)
-        shown: Metadata = {
-            "as of": str(as_of),
-            "history days": (as_of - first_day).days + 1,
-            "cutoffs": windows["cutoff"].n_unique(),
-            "backtest windows": int(windows["is_backtest"].sum()),
-        }
-        return {"forecast_windows": shown}
 
     def build_forecasts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.evaluation.ranges import SpendRanges
@@ -127,8 +104,18 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("forecast_totals"), totals)
         return {}
 
+    def build_history(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        stage_forecast_history(session, pipeline.contract("forecast_history"))
+        stage_customer_snapshots(session, pipeline.contract("customer_snapshots"))
+        return {}
+
+    def build_drift(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.features.snapshots import drift_since_last_run
+
+        session.stage_frame(pipeline.contract("drift"), drift_since_last_run(session))
+        return {}
+
     return [
-        gated_step(pipeline, ["forecast_windows"], reads=["history_span"], kinds={"python"}, build=build_windows),
         gated_step(
             pipeline,
             ["clv_forecasts", "customer_outlook", "fitted_models", "tracking"],
@@ -144,6 +131,20 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             kinds={"python"},
             build=build_totals,
             describe=totals_plot,
+        ),
+        gated_step(
+            pipeline,
+            ["forecast_history", "customer_snapshots"],
+            reads=["history_span", "clv_forecasts", "rfm", "segments"],
+            kinds={"sql"},
+            build=build_history,
+        ),
+        gated_step(
+            pipeline,
+            ["drift"],
+            reads=["history_span", "forecast_history", "customer_snapshots"],
+            kinds={"python"},
+            build=build_drift,
         ),
     ]
 

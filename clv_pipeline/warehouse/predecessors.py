@@ -1,0 +1,68 @@
+"""Tables that are kept from run to run, to see how forecasts come true and how customers and forecasts shift.
+
+Such a table is built from its own live predecessor and today's tables. That predecessor is no dependency in the graph:
+a table cannot wait for itself. A run replaces what was written before as of the same day, so repeating it changes
+nothing.
+"""
+
+# Only names of contracts and the queries below are spliced into SQL; values are parameters.
+# ruff: noqa: S608
+
+from clv_pipeline.contracts import Contract
+from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.warehouse.duckdb_engine import Session
+
+KEPT_DAYS = 365
+"""How long a forecast stays in the history once its horizon has passed."""
+
+_TODAYS_FORECASTS = "select * from clv_forecasts"
+
+_TODAYS_CUSTOMERS = "select rfm.*, segments.segment from rfm inner join segments using (customer_id)"
+
+# The first of a month stays the first, so thinning again changes nothing. The latest one before today is what drift is
+# measured against. What lies after today was kept by a run that looked from a later day.
+_KEPT_FORECASTS = f"""
+select * from earlier semi join (
+    select horizon_days, days.as_of
+    from (select distinct horizon_days, as_of from earlier) as days cross join today
+    qualify days.as_of > today.as_of or (
+        days.as_of + horizon_days + {KEPT_DAYS} >= today.as_of
+        and (
+            days.as_of = min(days.as_of) over (partition by horizon_days, date_trunc('month', days.as_of))
+            or days.as_of = max(days.as_of) filter (where days.as_of < today.as_of) over (partition by horizon_days)
+        )
+    )
+) using (horizon_days, as_of)
+"""
+
+_KEPT_CUSTOMERS = """
+select * from earlier where as_of = (select max(as_of) from earlier where as_of < (select as_of from today))
+"""
+
+
+def stage_forecast_history(session: Session, contract: Contract) -> None:
+    """Today's forecasts, and of the earlier ones those that the contract promises to keep."""
+    _stage_beside_predecessor(session, contract, _TODAYS_FORECASTS, _KEPT_FORECASTS)
+
+
+def stage_customer_snapshots(session: Session, contract: Contract) -> None:
+    """Today's customers, and those of the run before."""
+    _stage_beside_predecessor(session, contract, _TODAYS_CUSTOMERS, _KEPT_CUSTOMERS)
+
+
+def _stage_beside_predecessor(session: Session, contract: Contract, todays: str, kept: str) -> None:
+    """Stage today's rows and those that are `kept` of `earlier`: the live table's rows of other days.
+
+    A column that a predecessor of an earlier version lacks is NULL in its rows.
+    """
+    predecessor = quote_identifier(contract.table) if session.has_table(contract.table) else f"({todays})"
+    columns = ", ".join(
+        f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
+        for column in contract.columns
+    )
+    session.stage_query(
+        contract,
+        "with today as (select as_of from history_span),"
+        f" earlier as (select * from {predecessor} where as_of <> (select as_of from today)), kept as ({kept})"
+        f" select {columns} from ({todays} union all by name select * from kept)",
+    )
