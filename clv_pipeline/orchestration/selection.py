@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Sequence
 
 import dagster as dg
 
-from clv_pipeline.errors import RequestError
+from clv_pipeline.errors import RequestError, did_you_mean
 
 _EXAMPLES = "`rfm`, `rfm+` (and all that is built from it), `+rfm+1`, `rfm or segments`, `group:segmentation`"
 
@@ -58,7 +57,6 @@ def _with_key(token: re.Match[str], text: str, known: Sequence[str]) -> str:
     names = (found["quoted"], found["value"], found["name_quoted"], found["name"])
     name = next(filter(None, names), "")
     if "*" not in name and name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
         raise RequestError(f"--select {text}: there is no table {name!r}{hint}")
     return f'key:"{name}"'
