@@ -18,7 +18,6 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.neural import MOST_ROUNDS, PATIENCE, HybridNeural, NeuralCorrection, Trainer, run
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.residual import Residual
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, shop
 from clv_pipeline_tests.forecasting.planted import (
     VIP,
     came,
@@ -29,6 +28,7 @@ from clv_pipeline_tests.forecasting.planted import (
     rows,
     with_attributes,
 )
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, shop
 
 WITHOUT_JAX = "jax, equinox and optax are the extra `neural`"
 

@@ -14,8 +14,8 @@ from clv_pipeline.errors import AlertError
 from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
 from clv_pipeline.orchestration.sensors import alert_of, fail_dead_runs, sensors, tell_failures
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
-from clv_pipeline_tests.graph.conftest import Shop
+from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
 
 HEADER = "customer_id,order_id,ordered_at,product_id,quantity,unit_price\n"
 

@@ -11,7 +11,7 @@ import pytest
 from clv_pipeline.config.settings import Gates
 from clv_pipeline.orchestration.assets.cleaning import gate_rows
 from clv_pipeline.warehouse.settings_table import settings_frame
-from clv_pipeline_tests.sql.harness import Bench, Row, models, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, models, picked
 
 NEWEST = date(2024, 5, 31)
 """A Friday."""
