@@ -132,6 +132,14 @@ def test_a_table_older_than_its_source_is_not_published(session: Session) -> Non
     assert reasons_against_publishing(session, [contract("derived")]) == []
 
 
+def test_a_table_that_reads_none_is_always_built(session: Session) -> None:
+    """What it depends on is outside of the warehouse, where nothing tells that it has not changed."""
+    assert build(session, 1, "source")
+    assert build(session, 1, "derived", reads=("source",))
+    assert unchanged(session, [contract("derived")], ["source"], recipe="") is not None
+    assert unchanged(session, [contract("source")], [], recipe="") is None
+
+
 def test_a_changed_contract_asks_for_a_new_audit(session: Session) -> None:
     assert build(session, 7, "things")
     [reason] = reasons_against_publishing(session, [contract("things", severity="warning")])
