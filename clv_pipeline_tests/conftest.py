@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook
 from clv_pipeline_tests.faults.record import Injected
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook
+
+if TYPE_CHECKING:
+    from clv_pipeline_tests.helpers.graph_shop import Shop
 
 # How long an example takes says something about the machine only.
 hypothesis.settings.register_profile("without deadlines", deadline=None)
@@ -58,6 +61,17 @@ def shop_settings(tmp_path: Path) -> Callable[..., Settings]:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def new_shop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
+    """Makes shops for runs of the whole graph, each in a folder of its own."""
+    # Here, because the import of Dagster takes longer than most rooms' tests.
+    import dagster as dg
+
+    from clv_pipeline_tests.helpers.graph_shop import Shop
+
+    return lambda: Shop(tmp_path_factory.mktemp("shop"), dg.DagsterInstance.ephemeral())
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from clv_pipeline_tests.alerts.receivers import free_port
+from clv_pipeline_tests.helpers.receivers import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 300

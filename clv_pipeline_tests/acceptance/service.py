@@ -20,7 +20,7 @@ import dagster as dg
 import yaml
 
 from clv_pipeline.simulation.raw_lines import generate
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from clv_pipeline_tests.graph.conftest import Shop
-from clv_pipeline_tests.graph.test_gates_in_the_graph import failure
+from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.runs import failure
 
 COLUMNS = ("order_id", "customer_id", "ordered_at", "product_id", "quantity", "unit_price", "country")
 ODD_ORDERS = [

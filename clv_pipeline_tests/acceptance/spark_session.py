@@ -22,7 +22,7 @@ import pytest
 
 from clv_pipeline_tests.acceptance.dagster_site import START_SECONDS, stop
 from clv_pipeline_tests.acceptance.locked_programs import installed_once
-from clv_pipeline_tests.alerts.receivers import free_port
+from clv_pipeline_tests.helpers.receivers import free_port
 
 LOCK = Path(__file__).with_name("spark.lock")
 CORES = 2

@@ -27,7 +27,7 @@ import pytest
 
 from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_answers
 from clv_pipeline_tests.acceptance.locked_programs import installed_once
-from clv_pipeline_tests.alerts.receivers import free_port
+from clv_pipeline_tests.helpers.receivers import free_port
 
 LOCK = Path(__file__).with_name("superset.lock")
 NEWEST_PYTHON = (3, 12)

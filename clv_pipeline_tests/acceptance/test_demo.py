@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from clv_pipeline_tests.acceptance.dagster_site import ROOT
-from clv_pipeline_tests.contracts.own_tables import TABLE, write_example
+from clv_pipeline_tests.helpers.own_tables import TABLE, write_example
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 

@@ -14,12 +14,11 @@ from typing import Self
 import duckdb
 import pytest
 
-from clv_pipeline_tests.faults.damage import flip_bytes
+from clv_pipeline_tests.faults.damage import flip_bytes, killed_writer
 from clv_pipeline_tests.faults.night import spend_night
 from clv_pipeline_tests.faults.record import Injected
 from clv_pipeline_tests.faults.shop import Shop, leftovers, open_shop, published
 from clv_pipeline_tests.faults.strikes import FullDisk
-from clv_pipeline_tests.faults.test_damaged_warehouse import killed_writer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

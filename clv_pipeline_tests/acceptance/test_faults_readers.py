@@ -13,8 +13,8 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Session, admit
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.publication.test_write import PUBLICATION, SPAN
-from clv_pipeline_tests.warehouse.test_gate import contract
+from clv_pipeline_tests.helpers.gates import contract
+from clv_pipeline_tests.helpers.publications import PUBLICATION, SPAN
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

@@ -21,7 +21,7 @@ from clv_pipeline.privacy.register import FORGOTTEN, Register
 from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.graph.conftest import Shop, erased
+from clv_pipeline_tests.helpers.graph_shop import Shop, erased
 
 pytestmark = pytest.mark.acceptance
 

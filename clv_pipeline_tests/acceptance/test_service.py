@@ -19,7 +19,7 @@ from clv_pipeline.orchestration.gated_step import WRITER_POOL
 from clv_pipeline.orchestration.sensors import fail_dead_runs
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.service import LOCATION, Service, eventually
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

@@ -20,11 +20,9 @@ from clv_pipeline.errors import ClusterError
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
-from clv_pipeline_tests.alerts.receivers import free_port
-from clv_pipeline_tests.graph.conftest import COLUMNS, Shop, new_shop
-from clv_pipeline_tests.graph.test_gates_in_the_graph import failure
-
-__all__ = ["new_shop"]
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
+from clv_pipeline_tests.helpers.receivers import free_port
+from clv_pipeline_tests.helpers.runs import failure
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

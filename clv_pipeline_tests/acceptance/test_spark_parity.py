@@ -29,10 +29,8 @@ from clv_pipeline.warehouse import Session, predecessors
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline_tests.acceptance.spark_inputs import HOSTILE, run_pipeline, write_tables
 from clv_pipeline_tests.acceptance.spark_session import show_tables, spark_session
-from clv_pipeline_tests.graph.conftest import Shop, new_shop
-from clv_pipeline_tests.quality.test_audit import CASES, contract
-
-__all__ = ["new_shop"]
+from clv_pipeline_tests.helpers.expectations import CASES, contract
+from clv_pipeline_tests.helpers.graph_shop import Shop
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 

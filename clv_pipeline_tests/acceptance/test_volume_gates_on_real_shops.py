@@ -16,20 +16,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pipeline import night
 from clv_pipeline.config.settings import Gates, Settings
-from clv_pipeline.contracts.loader import SqlModel, load_models
+from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.orchestration.assets.cleaning import gate_rows
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline.warehouse.settings_table import settings_frame
+from clv_pipeline_tests.helpers.nights import MODELS, night
 
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 ONLINE_RETAIL = Path(os.environ.get("ONLINE_RETAIL_II", ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"))
 
-MODELS = load_models()
 JUDGED_DAYS, WINDOW = 35, 147
 """Days that one run may judge, and days that it sees."""
 
@@ -158,7 +157,7 @@ def history(settings: Settings, folder: Path) -> Iterator[History]:
     source = settings.source.transactions
     warehouse = Warehouse(folder / "clv.duckdb", readable_folders(source, settings.base_dir))
     try:
-        night(warehouse, settings, MODELS, today=date(2024, 1, 1))
+        night(warehouse, settings, today=date(2024, 1, 1))
         made = History(warehouse.open("test"))
         made.prepare()
         yield made

@@ -9,7 +9,7 @@ from clv_pipeline.alerts.message import Alert, Problem, bounded
 from clv_pipeline.alerts.receivers import receivers, send_email, send_webhook
 from clv_pipeline.config.alerts import Alerts
 from clv_pipeline.errors import AlertError
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
 
 ALERT = Alert(
     run_id="1b9d",

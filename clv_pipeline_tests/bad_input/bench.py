@@ -16,7 +16,7 @@ from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.orchestration.assets.ingestion import source_file_frame
 from clv_pipeline.sources import load_records
 from clv_pipeline.warehouse.settings_table import settings_frame
-from clv_pipeline_tests.sql.harness import models
+from clv_pipeline_tests.helpers.sql_bench import models
 
 TODAY = date(2024, 6, 30)
 COLUMNS = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from clv_pipeline_tests.sources.shop_files import write_xlsx
+from clv_pipeline_tests.helpers.shop_files import write_xlsx
 
 Files = Mapping[str, bytes | Callable[[Path], None]]
 """Name: content, or what writes it."""

@@ -16,7 +16,7 @@ import polars as pl
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.bad_input.bench import clean, settings_for
-from clv_pipeline_tests.sources.shop_files import ExcelDate, write_xlsx
+from clv_pipeline_tests.helpers.shop_files import ExcelDate, write_xlsx
 
 TOKENS = [
     *('"', '""', ",", ";", "\t", "|", "\n", "\r", "\r\n", "\n\n", "\0", "\ufeff", "\u2028", "\x1a", "\\", "'", " "),

@@ -17,7 +17,7 @@ from clv_pipeline_tests.bad_input.case import (
     parquet,
     workbook,
 )
-from clv_pipeline_tests.sources.shop_files import ExcelDate
+from clv_pipeline_tests.helpers.shop_files import ExcelDate
 
 GOOD = {"customer": "g", "date": "2010-05-09", "amount": 2}
 GOOD_KEPT = "g 2010-05-09 2"

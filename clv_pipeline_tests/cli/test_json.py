@@ -20,7 +20,7 @@ from clv_pipeline.orchestration.runner import Outcome
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication.summary import Facts
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.publication.test_write import fill, put_out
+from clv_pipeline_tests.helpers.publications import fill, put_out
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 

@@ -9,17 +9,7 @@ import pytest
 from clv_pipeline.contracts.lineage import column_lineage
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.errors import ContractError
-
-CONTRACT = """
-description: A table.
-grain: id
-key: [id]
-columns:
-  - {{name: id, type: INTEGER, description: Id.}}
-  - {{name: {second}, type: INTEGER, description: Second.}}
-expectations:
-  - {{name: has_rows, type: expect_table_row_count_to_be_between, kwargs: {{min_value: 1}}, description: Rows.}}
-"""
+from clv_pipeline_tests.helpers.contract_files import CONTRACT, add
 
 
 @pytest.fixture
@@ -27,11 +17,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "layer").mkdir()
     (tmp_path / "layer" / "source.yml").write_text(CONTRACT.format(second="value"), encoding="utf-8")
     return tmp_path
-
-
-def add(folder: Path, name: str, sql: str, second: str = "doubled") -> None:
-    (folder / "layer" / f"{name}.yml").write_text(CONTRACT.format(second=second), encoding="utf-8")
-    (folder / "layer" / f"{name}.sql").write_text(sql, encoding="utf-8")
 
 
 def test_dependencies_and_columns_come_from_the_query(folder: Path) -> None:

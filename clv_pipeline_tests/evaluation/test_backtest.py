@@ -16,8 +16,8 @@ from clv_pipeline.forecasting.baselines import FittedBaseline, OwnRate
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.protocol import PIECES_DAYS, TrainingData
 from clv_pipeline.forecasting.registry import models_of
-from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 # One of every kind, and quick: what is tried here is the driver.
 TRIED = ["own_rate", "last_window", "same_window_last_year", "hiatus", "hybrid", "pareto_nbd"]

@@ -10,7 +10,7 @@ from clv_pipeline.evaluation.backtest import Skipped
 from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, LEADERBOARD_SCHEMA, add_review, leaderboard, say
 from clv_pipeline.evaluation.choice import Contender
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA
-from clv_pipeline_tests.evaluation.shops import (
+from clv_pipeline_tests.helpers.model_metrics import (
     AS_OF,
     BG,
     HYBRID,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline.evaluation.choice import PREFERENCE, Choice, Contender, Evidence, Pooled, choose, pool
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, evaluate
-from clv_pipeline_tests.evaluation.shops import (
+from clv_pipeline_tests.helpers.model_metrics import (
     AS_OF,
     BG,
     HYBRID,

@@ -28,9 +28,9 @@ from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import CUSTOMER_COLUMNS, PAST_DAYS, PIECES_DAYS, YEAR_AGO_DAYS, FitReport
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import fit_rows
-from clv_pipeline_tests.forecasting import examples
-from clv_pipeline_tests.forecasting.examples import CUTOFF
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers import forecast_examples
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 Formula = Callable[[pl.DataFrame], Floats]
 Found = dict[str, dict[str, Any]]
@@ -38,7 +38,7 @@ Found = dict[str, dict[str, Any]]
 
 def simulated(customers: int, seed: int = 1) -> pl.DataFrame:
     """Simulated customers without what came."""
-    return examples.simulated(customers, seed).drop("actual_purchases", "actual_spend")
+    return forecast_examples.simulated(customers, seed).drop("actual_purchases", "actual_spend")
 
 
 def came_of(customers: pl.DataFrame, spend: Floats, seed: int = 5) -> pl.DataFrame:
@@ -185,10 +185,10 @@ def test_the_direction_is_that_of_the_forecast(expected: str) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(examples.any_shop(), st.sampled_from(list(FACTS)), st.integers(0, 9))
+@given(forecast_examples.any_shop(), st.sampled_from(list(FACTS)), st.integers(0, 9))
 def test_who_swaps_a_fact_stays_a_possible_customer(any_shop: tuple[PurchaseDays, date], fact: str, seed: int) -> None:
     days, cutoff = any_shop
-    customers = examples.varied(days.customers(cutoff))
+    customers = forecast_examples.varied(days.customers(cutoff))
     swaps = swapped(customers, fact, FACTS[fact], np.random.default_rng(seed).permutation(customers.height))
     assert swaps.schema == customers.schema
     purchases, repeats, tenure = pl.col("frequency") + 1, pl.col("frequency"), pl.col("tenure_days")
@@ -232,7 +232,7 @@ def test_who_swaps_a_fact_stays_a_possible_customer(any_shop: tuple[PurchaseDays
 
 
 @settings(max_examples=20, deadline=None)
-@given(examples.any_shop(), st.sampled_from(list(FACTS)))
+@given(forecast_examples.any_shop(), st.sampled_from(list(FACTS)))
 def test_who_swaps_with_themselves_stays_as_they_are(any_shop: tuple[PurchaseDays, date], fact: str) -> None:
     days, cutoff = any_shop
     customers = days.customers(cutoff)
@@ -245,7 +245,7 @@ def test_who_swaps_with_themselves_stays_as_they_are(any_shop: tuple[PurchaseDay
 
 
 def test_a_longer_silence_empties_windows_and_a_shorter_one_fills_them_at_ones_own_pace() -> None:
-    weekly = examples.customers_frame([20, 0], [140, 0], [141, 100], [10.0, 0.0])
+    weekly = forecast_examples.customers_frame([20, 0], [140, 0], [141, 100], [10.0, 0.0])
     weekly = weekly.with_columns(
         **{
             f"purchases_{n}_days": pl.Series([count, int(n > 100)])
@@ -312,7 +312,7 @@ def test_a_customer_without_outcome_is_an_error() -> None:
 @pytest.fixture(scope="module")
 def shop() -> PurchaseDays:
     """A shop whose frequent customers, and whose big spenders, go on to be so; it knows what came."""
-    return examples.shop(1_000, 3)
+    return forecast_examples.shop(1_000, 3)
 
 
 @pytest.fixture(scope="module")

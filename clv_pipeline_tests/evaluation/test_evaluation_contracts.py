@@ -11,9 +11,9 @@ import pytest
 from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, add_review, leaderboard
 from clv_pipeline.evaluation.metrics import evaluate
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.evaluation.shops import AS_OF, HYBRID, OWN_RATE, PARETO, months_back, scored
-from clv_pipeline_tests.evaluation.test_served import CONTENDERS, CUTOFFS, shop, walk
-from clv_pipeline_tests.sql.harness import Bench
+from clv_pipeline_tests.helpers.model_metrics import AS_OF, HYBRID, OWN_RATE, PARETO, months_back, scored
+from clv_pipeline_tests.helpers.served_forecasts import CONTENDERS, CUTOFFS, shop, walk
+from clv_pipeline_tests.helpers.sql_bench import Bench
 
 
 @pytest.fixture(scope="module")

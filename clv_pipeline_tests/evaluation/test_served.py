@@ -1,67 +1,14 @@
-from collections.abc import Sequence
 from datetime import date
 
-import numpy as np
 import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.choice import Evidence, choose
 from clv_pipeline.evaluation.metrics import evaluate
 from clv_pipeline.evaluation.ranges import SpendRanges
-from clv_pipeline.evaluation.served import READ_SCHEMA, SERVED_SCHEMA, served_accuracy
-from clv_pipeline_tests.evaluation.shops import HYBRID, LAST_YEAR, OWN_RATE, PARETO, months_back
-
-CONTENDERS = (OWN_RATE, LAST_YEAR, PARETO, HYBRID)
-NOISE = {"hybrid": 0.4, "pareto_nbd": 0.2, "own_rate": 0.9, "same_window_last_year": 0.7}
-CUTOFFS = months_back(6, 30)
-HORIZONS = (30, 60)
-CUSTOMERS = 400
-
-
-def window(cutoff: date, horizon: int, model: str) -> pl.DataFrame:
-    """Customers whose rates are known, told with the model's noise."""
-    rng = np.random.default_rng([cutoff.toordinal(), horizon])
-    rate = rng.gamma(0.5, 1.0, CUSTOMERS) * horizon / 30.0
-    purchases = rng.poisson(rate).astype(float)
-    spent = purchases * rng.gamma(4.0, 5.0, CUSTOMERS)
-    guess = rate * np.random.default_rng([*model.encode(), horizon]).lognormal(0.0, NOISE[model], CUSTOMERS)
-    p = None if model in ("own_rate", "same_window_last_year") else pl.Series(-np.expm1(-guess))
-    return pl.DataFrame(
-        {
-            "cutoff": cutoff,
-            "horizon_days": horizon,
-            "model": model,
-            "customer_id": [f"c{i:04d}" for i in range(CUSTOMERS)],
-            "frequency": rng.poisson(3.0, CUSTOMERS),
-            "tenure_days": rng.integers(0, 800, CUSTOMERS),
-            "expected_purchases": guess,
-            "expected_spend": 20.0 * guess,
-            "p_purchase": p,
-            "p_alive": p,
-            "actual_purchases": purchases,
-            "actual_spend": spent,
-        }
-    ).cast(READ_SCHEMA)
-
-
-def shop(cutoffs: Sequence[date] = tuple(CUTOFFS)) -> pl.DataFrame:
-    return pl.concat([window(day, h, model) for day in cutoffs for h in HORIZONS for model in NOISE])
-
-
-SEGMENTS = pl.DataFrame(
-    [(f"c{i:04d}", day, "Loyal" if i % 4 else "Lost") for day in CUTOFFS for i in range(CUSTOMERS)],
-    schema={"customer_id": pl.String, "cutoff": pl.Date, "segment": pl.String},
-    orient="row",
-)
-
-
-def walk(frame: pl.DataFrame, asked: list[tuple[str, date]] | None = None) -> pl.DataFrame:
-    def backtest(model: str, cutoff: date) -> pl.DataFrame:
-        if asked is not None:
-            asked.append((model, cutoff))
-        return frame.filter(pl.col("model") == model, pl.col("cutoff") == cutoff)
-
-    return served_accuracy(backtest, evaluate(frame), CONTENDERS, SEGMENTS, 0.8)
+from clv_pipeline.evaluation.served import SERVED_SCHEMA, served_accuracy
+from clv_pipeline_tests.helpers.model_metrics import LAST_YEAR, OWN_RATE
+from clv_pipeline_tests.helpers.served_forecasts import CONTENDERS, CUSTOMERS, CUTOFFS, SEGMENTS, shop, walk
 
 
 @pytest.fixture(scope="module")

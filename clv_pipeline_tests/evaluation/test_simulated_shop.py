@@ -12,7 +12,7 @@ from clv_pipeline.forecasting.frames import floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.simulation import Story, simulate_shop
-from clv_pipeline_tests.simulation.histories import purchase_days
+from clv_pipeline_tests.helpers.histories import purchase_days
 
 HORIZON, LEVEL = 180, 0.8
 START = date(2022, 1, 1)

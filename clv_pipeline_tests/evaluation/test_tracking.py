@@ -11,7 +11,7 @@ import pytest
 from clv_pipeline.evaluation.tracking import TRACKING_SCHEMA, tracking
 from clv_pipeline.forecasting.cohorts import CohortTable
 from clv_pipeline.forecasting.ground import Ground
-from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, shop
 
 DAYS = shop(800, season=0.5)
 TABLE: CohortTable = Ground(DAYS.training(CUTOFF, most_windows=0)).cohorts

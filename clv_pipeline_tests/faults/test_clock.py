@@ -10,8 +10,8 @@ import pytest
 from clv_pipeline.errors import PublicationError
 from clv_pipeline.warehouse import Session, gate
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.publication.test_write import fill, put_out
-from clv_pipeline_tests.warehouse.test_gate import build
+from clv_pipeline_tests.helpers.gates import build
+from clv_pipeline_tests.helpers.publications import fill, put_out
 
 
 def test_a_failed_audit_is_not_hidden_by_an_earlier_one_that_bears_a_later_time(

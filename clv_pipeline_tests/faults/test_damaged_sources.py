@@ -15,7 +15,7 @@ import pytest
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import load_records
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.sources.shop_files import load, transactions, write_xlsx
+from clv_pipeline_tests.helpers.shop_files import load, transactions, write_xlsx
 
 HEADER = ("customer", "date", "amount")
 ROWS = [(f"C{number}", f"2011-02-{1 + number % 28:02}", number % 97 + 0.5) for number in range(3_000)]

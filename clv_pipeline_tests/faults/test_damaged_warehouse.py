@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,22 +9,9 @@ import pytest
 from clv_pipeline.errors import StorageError
 from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.faults.damage import flip_bytes
+from clv_pipeline_tests.faults.damage import flip_bytes, killed_writer
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.publication.test_write import fill, read
-
-WRITE_AND_DIE = """
-import duckdb, os, signal, sys
-connection = duckdb.connect(sys.argv[1])
-connection.execute("create table of_another_file as select 1 as id")
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def killed_writer(path: Path) -> Path:
-    """The log that a killed writer left beside a database file."""
-    subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(path)], check=False)
-    return path.with_name(f"{path.name}.wal")
+from clv_pipeline_tests.helpers.publications import fill, read
 
 
 @pytest.fixture

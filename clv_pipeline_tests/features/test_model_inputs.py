@@ -22,7 +22,7 @@ from clv_pipeline.forecasting.protocol import (
     window_columns,
 )
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.sql.harness import Bench, Row, purchase
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, purchase
 
 FIRST, AS_OF = date(2022, 1, 1), date(2023, 12, 31)
 CUTOFF = AS_OF - timedelta(days=60)

@@ -9,7 +9,7 @@ import pytest
 
 from clv_pipeline.features.optional_columns import EVENT_TYPES, OptionalColumns
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.sql.harness import Bench, Row
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
 EARLY, LATE = date(2023, 1, 31), date(2023, 6, 30)
 FRAME = pl.DataFrame(

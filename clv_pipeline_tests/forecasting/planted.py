@@ -14,7 +14,7 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.residual import Flags
 from clv_pipeline.forecasting.windows import Seen
-from clv_pipeline_tests.forecasting.examples import CUTOFF, shop, varied
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, shop, varied
 
 VIP, APP, AGE = "attribute:vip", "attribute:app", "attribute:age"
 BUSY = 5.0

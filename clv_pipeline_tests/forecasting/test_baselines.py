@@ -15,7 +15,7 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.look_ahead import present_values
 from clv_pipeline.forecasting.protocol import PIECES_DAYS, window_columns
 from clv_pipeline.forecasting.registry import MODELS
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop, training_data
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop, training_data
 
 HORIZONS = [30, 90, 180]
 CUSTOMERS = customers_frame([0, 4, 1], [0, 350, 10], [0, 400, 500], [0.0, 30.0, 8.0], horizons=HORIZONS)

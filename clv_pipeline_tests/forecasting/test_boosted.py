@@ -15,7 +15,6 @@ from clv_pipeline.forecasting.correction import LOG_LIMITS, LinearCorrection, Pi
 from clv_pipeline.forecasting.families import Hybrid, ParetoNbdPath
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, shop
 from clv_pipeline_tests.forecasting.planted import (
     AGE,
     VIP,
@@ -27,6 +26,7 @@ from clv_pipeline_tests.forecasting.planted import (
     rows,
     with_attributes,
 )
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, shop
 
 
 def learned(planted: PieceRows) -> BoostedCorrection:

@@ -17,7 +17,7 @@ from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.maximum_likelihood import maximize
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop, training_data
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop, training_data
 
 PUBLISHED = {"r": 0.2426, "alpha": 4.4136, "a": 0.7929, "b": 2.4259}
 LITTLE_DROPOUT = {"r": 0.6754, "alpha": 9.3477, "a": 0.1551, "b": 3.3955}

@@ -16,7 +16,7 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.season import EPOCH, Days, ordinal, season_basis
 from clv_pipeline.simulation.seeded import Buyers, SeededShop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 OPENED = date(2021, 1, 4)
 assert OPENED.weekday() == 0

@@ -23,7 +23,7 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.windows import Seen
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop, varied
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop, varied
 
 GROUND = Ground(shop(500).training(CUTOFF))
 SEEN = Seen.of(GROUND, GROUND.process(ParetoNbd()))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from clv_pipeline.forecasting.design_matrix import CLIP, DesignMatrix
 from clv_pipeline.forecasting.protocol import PIECE_OUTCOMES
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop, varied
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop, varied
 
 WINDOWS = varied(shop(200).completed_windows(CUTOFF, most=5))
 DESIGN = DesignMatrix.learn(WINDOWS)

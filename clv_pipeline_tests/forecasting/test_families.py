@@ -24,8 +24,8 @@ from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.simulation.seeded import Buyers, SeededShop
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 RATE = 0.1
 TEN_YEARS = 3_650

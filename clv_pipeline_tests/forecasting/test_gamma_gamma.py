@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.forecasting import gamma_gamma
-from clv_pipeline_tests.forecasting.examples import customers_frame
+from clv_pipeline_tests.helpers.forecast_examples import customers_frame
 
 
 def repeat_spend(frequency: list[int], monetary_value: list[float]) -> pl.DataFrame:

@@ -12,8 +12,8 @@ from clv_pipeline.forecasting.families import ParetoNbdPath
 from clv_pipeline.forecasting.ground import Ground, clocked, one_thread
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.season import ordinal
-from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 GROUND = Ground(shop(400, season=0.6).training(CUTOFF, most_windows=0))
 

@@ -16,7 +16,7 @@ from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.look_ahead import NODES_DAYS, Ahead, distinct, look_ahead, present_values
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.season import SEASON_VARIANCES, Clock, ordinal
-from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, any_customers, customers_frame, shop
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, any_customers, customers_frame, shop
 
 NOW = ordinal(CUTOFF)
 EVEN = np.ones(7)

@@ -18,7 +18,6 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.neural import MOST_ROUNDS, PATIENCE, HybridNeural, NeuralCorrection, Trainer, run
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.residual import Residual
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, shop
 from clv_pipeline_tests.forecasting.planted import (
     VIP,
     came,
@@ -29,6 +28,7 @@ from clv_pipeline_tests.forecasting.planted import (
     rows,
     with_attributes,
 )
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, shop
 
 WITHOUT_JAX = "jax, equinox and optax are the extra `neural`"
 
@@ -110,18 +110,27 @@ def test_numpy_computes_what_was_trained(left: Residual) -> None:
         assert trainer.losses([(teach, judge)])[rounds] == pytest.approx(each[judge].mean(), rel=1e-4)
 
 
-def test_shops_of_all_sizes_share_one_compilation(either: tuple[PieceRows, NeuralCorrection]) -> None:
+def test_shops_of_all_sizes_share_one_compilation(
+    either: tuple[PieceRows, NeuralCorrection], caplog: pytest.LogCaptureFixture
+) -> None:
+    import jax
+
     neural._programs.cache_clear()
     planted = either[0]
+    compiled = []
     for share in (1, 4):
         part = np.arange(len(planted.window)) % share == 0
         some = PieceRows(
             planted.customers.filter(pl.Series(part)),
             *(getattr(planted, name)[part] for name in ("window", "alive", "expected", "days", "came")),
         )
-        trainer = Trainer(Residual.of(PieceFeatures.learn(some), NoCorrection(), some))
-        trainer.train(np.arange(50), 1)
-    assert neural._programs(64).round._cache_size() == 1  # type: ignore[attr-defined]
+        caplog.clear()
+        with jax.log_compiles():
+            trainer = Trainer(Residual.of(PieceFeatures.learn(some), NoCorrection(), some))
+            trainer.train(np.arange(50), 1)
+        compiled.append([record.getMessage() for record in caplog.records])
+    assert compiled[0], "JAX tells what it compiles"
+    assert compiled[1] == []
 
 
 @given(customers=any_customers())

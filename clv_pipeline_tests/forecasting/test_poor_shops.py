@@ -17,8 +17,8 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import FitReport
 from clv_pipeline.simulation.seeded import SEEDED_SHOPS
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, any_shop, customers_frame, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, any_shop, customers_frame, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 FITTED = [family for family in FAMILIES if not family().obstacle]
 every_family = pytest.mark.parametrize("family", FITTED, ids=[family.name for family in FITTED])

@@ -24,7 +24,7 @@ from clv_pipeline.forecasting.protocol import (
     window_columns,
 )
 from clv_pipeline.forecasting.registry import MODELS
-from clv_pipeline_tests.forecasting.examples import CUTOFF, customers_frame, shop, training_data
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, customers_frame, shop, training_data
 
 HORIZONS = [30, 90, 180]
 CUSTOMERS = shop(400).customers(CUTOFF, HORIZONS)

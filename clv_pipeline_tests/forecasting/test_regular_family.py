@@ -10,7 +10,7 @@ import pytest
 from clv_pipeline.forecasting.families import RegularNbdPath
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.regular_nbd import RegularNbd
-from clv_pipeline_tests.forecasting.examples import CUTOFF, shop
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, shop
 
 
 @pytest.mark.parametrize(("regularity", "least", "most"), [(1, 1, 1), (6, 4, 8)])

@@ -24,7 +24,7 @@ from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 from clv_pipeline.forecasting.registry import MODELS
 from clv_pipeline.forecasting.serving import Scorer, fit_rows, fit_serving, serving_order
-from clv_pipeline_tests.forecasting.examples import CUTOFF, HISTORY_DAYS, shop
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, shop
 
 HORIZONS = [30, 90, 180]
 DAYS = shop(300)

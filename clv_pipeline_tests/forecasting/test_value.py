@@ -16,8 +16,8 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.value import ValueModel, shrunk_level
-from clv_pipeline_tests.forecasting.examples import CUTOFF, any_customers, customers_frame, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 CORRELATED = {
     "r": 1.0,

@@ -17,8 +17,8 @@ from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.protocol import PIECE_OUTCOMES, PIECES_DAYS
 from clv_pipeline.forecasting.windows import Seen, fit_value, window_levels
 from clv_pipeline.simulation.seeded import Buyers, SeededShop
-from clv_pipeline_tests.forecasting.examples import CUTOFF, shop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, shop
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 GROUND = Ground(shop(500).training(CUTOFF))
 PROCESS = GROUND.process(ParetoNbd())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 CUTOFF = date(1997, 9, 30)
 HOLDOUT_DAYS = 39 * 7

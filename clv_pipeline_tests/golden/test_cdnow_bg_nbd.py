@@ -14,7 +14,7 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.protocol import TrainingData
 from clv_pipeline_tests.golden import cdnow
-from clv_pipeline_tests.golden.holdout import holdout, metrics_of
+from clv_pipeline_tests.helpers.holdout import holdout, metrics_of
 
 PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
 

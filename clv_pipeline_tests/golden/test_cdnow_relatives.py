@@ -10,7 +10,7 @@ from clv_pipeline.forecasting.buy_till_you_die import PoissonWhileAlive, Process
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline_tests.golden import cdnow
-from clv_pipeline_tests.golden.holdout import holdout, metrics_of
+from clv_pipeline_tests.helpers.holdout import holdout, metrics_of
 
 
 @dataclass(frozen=True)

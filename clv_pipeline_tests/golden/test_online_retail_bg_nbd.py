@@ -10,8 +10,8 @@ from clv_pipeline.forecasting import gamma_gamma
 from clv_pipeline.forecasting.bg_nbd import BgNbd
 from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
 from clv_pipeline.forecasting.protocol import TrainingData
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
-from clv_pipeline_tests.golden.holdout import holdout
+from clv_pipeline_tests.helpers.holdout import holdout
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 FILE = Path(__file__).parents[3] / "shared" / "data" / "online_retail_II.csv.gz"
 CUTOFF, HORIZON = date(2011, 6, 9), 182

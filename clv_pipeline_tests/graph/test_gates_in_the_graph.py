@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -15,7 +14,8 @@ import pytest
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.orchestration.gated_step import KEPT
-from clv_pipeline_tests.graph.conftest import Shop
+from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.runs import failure, materialized, metadata
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +26,6 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
     result = shop.materialize()
     assert result.success, failure(result)
     return shop
-
-
-def failure(result: dg.ExecuteInProcessResult) -> str:
-    """What the user reads about the first failed step."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
-            return str(data.error)
-    return ""
-
-
-def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
-    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
-
-
-def metadata(shop: Shop, table: str) -> Mapping[str, dg.MetadataValue[Any]]:
-    """What the UI shows of a table's last materialization."""
-    event = shop.instance.get_latest_materialization_event(dg.AssetKey(table))
-    assert event is not None
-    assert event.asset_materialization is not None
-    return event.asset_materialization.metadata
 
 
 def published_bytes(shop: Shop) -> tuple[Path, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -15,16 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.pipeline import COLUMNS, STEPS, night, settings_for
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
-from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.errors import SourceError
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse import Admission, Session, Warehouse
+from clv_pipeline_tests.helpers.nights import NEWS, STEPS, night
 
-MODELS = load_models()
+COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 FIRST = date(2024, 3, 1)
 TODAY = date(2024, 6, 30)
 
@@ -62,9 +61,8 @@ class Nights:
         return self.warehouse.open("test")
 
     def settings(self, **source: Any) -> Settings:
-        base = settings_for("orders/*.csv", self.folder)
-        transactions = base.source.transactions.model_copy(update=source)
-        return base.model_copy(update={"source": base.source.model_copy(update={"transactions": transactions})})
+        transactions = {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}, **source}
+        return Settings.from_mapping({"source": {"transactions": transactions}}, config_file=self.folder / "clv.yaml")
 
     def write(self, name: str, *lines: str) -> Path:
         path = self.folder / "orders" / f"{name}.csv"
@@ -72,12 +70,17 @@ class Nights:
         return path
 
     def run(
-        self, warehouse: Warehouse | None = None, today: date = TODAY, refresh: Refresh | None = None, **source: Any
+        self,
+        warehouse: Warehouse | None = None,
+        today: date = TODAY,
+        refresh: Refresh = NEWS,
+        steps: Sequence[Sequence[str]] = STEPS,
+        **source: Any,
     ) -> dict[str, Admission]:
         warehouse = warehouse or self.warehouse
         warehouse.open("test").auditor.audit = no_audit  # type: ignore[method-assign,assignment]
         source = {"removed_files": "remove", **source}
-        return night(warehouse, self.settings(**source), MODELS, today=today, refresh=refresh or Refresh())
+        return night(warehouse, self.settings(**source), today=today, refresh=refresh, steps=steps)
 
     def tables(self, warehouse: Warehouse | None = None) -> dict[str, list[tuple[Any, ...]]]:
         session = (warehouse or self.warehouse).open("test")
@@ -295,8 +298,6 @@ def test_a_full_refresh_reads_and_builds_everything(shop: Nights) -> None:
 def test_changes_that_a_failed_night_left_unbuilt_are_built_by_the_next(shop: Nights) -> None:
     """The raw rows were promoted, then the night ended: the days that they touch are not forgotten."""
     shop.write("2024-03-26", line("eve", day=25))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.pipeline.STEPS", STEPS[: STEPS.index(("outlier_fence",))])
-        shop.run()
+    shop.run(steps=STEPS[: STEPS.index(("outlier_fence",))])
     shop.run()
     assert shop.tables() == shop.read_afresh()

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from clv_pipeline_tests.graph.conftest import COLUMNS, Shop
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
 
 TABLES = ("raw_customers", "customer_files", "customer_attributes", "raw_events", "event_files")
 

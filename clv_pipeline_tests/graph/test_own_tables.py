@@ -18,9 +18,9 @@ from clv_pipeline.orchestration.dictionary import data_dictionary
 from clv_pipeline.orchestration.gated_step import KEPT
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication.write import publish
-from clv_pipeline_tests.contracts.own_tables import TABLE, write_example
-from clv_pipeline_tests.graph.conftest import Shop
-from clv_pipeline_tests.graph.test_gates_in_the_graph import failure, metadata
+from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.own_tables import TABLE, write_example
+from clv_pipeline_tests.helpers.runs import failure, metadata
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import pytest
 
 from clv_pipeline import simulation
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.graph.conftest import COLUMNS, Shop
-from clv_pipeline_tests.sql.harness import Bench, sale
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
+from clv_pipeline_tests.helpers.sql_bench import Bench, sale
 
 AS_OF = date(2023, 3, 31)
 EARLIER = AS_OF - timedelta(days=60)

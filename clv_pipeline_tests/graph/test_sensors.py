@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent
-from dagster._core.test_utils import create_run_for_test
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
 from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
 from clv_pipeline.orchestration.sensors import alert_of, fail_dead_runs, sensors, tell_failures
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.alerts.receivers import Mailbox, Webhook, free_port
-from clv_pipeline_tests.graph.conftest import Shop
+from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
 
 HEADER = "customer_id,order_id,ordered_at,product_id,quantity,unit_price\n"
 
@@ -37,8 +36,12 @@ def settings_with(shop: Shop, monkeypatch: pytest.MonkeyPatch, url: str, mailbox
     return shop.settings(alerts={"webhook": "${CLV_ALERT_WEBHOOK}", "email": email})
 
 
+def new_run(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
+    return instance.add_run(dg.DagsterRun("nightly_refresh", run_id=str(uuid.uuid4()), tags=tags))
+
+
 def failed_run(instance: dg.DagsterInstance, **tags: str) -> str:
-    run = create_run_for_test(instance, job_name="nightly_refresh", tags=tags)
+    run = new_run(instance, **tags)
     instance.report_run_failed(run, "gone")
     return str(run.run_id)
 
@@ -185,8 +188,10 @@ def test_without_receivers_nobody_is_told(shop: Shop) -> None:
 @pytest.fixture
 def at_work(shop: Shop) -> tuple[dg.DagsterInstance, str]:
     """A run that says it has just started."""
-    run = create_run_for_test(shop.instance, job_name="nightly_refresh")
-    shop.instance.report_dagster_event(DagsterEvent("PIPELINE_START", "nightly_refresh"), run.run_id)
+    run = new_run(shop.instance)
+    shop.instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "nightly_refresh"), run.run_id
+    )
     return shop.instance, run.run_id
 
 

@@ -20,7 +20,7 @@ from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
 from clv_pipeline.orchestration.runner import Outcome, run_nightly
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse.gate import reasons_against_publishing
-from clv_pipeline_tests.graph.conftest import COLUMNS, Shop
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
 
 ROOT = Path(__file__).parents[2]
 STALENESS = "{assetNodes {assetKey {path} staleStatus}}"

@@ -9,8 +9,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from clv_pipeline_tests.graph.conftest import COLUMNS, Shop
-from clv_pipeline_tests.graph.test_gates_in_the_graph import failure, materialized
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
+from clv_pipeline_tests.helpers.runs import failure, materialized
 
 MONDAY = date(2024, 5, 20)
 """The last day of the history."""

@@ -18,7 +18,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ExplanationError, PublicationError
 from clv_pipeline.publication.explain import IN_RFM, Decomposition, explain
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.sql.harness import Bench, Row
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
 TODAY = date(2024, 6, 30)
 ANN = {

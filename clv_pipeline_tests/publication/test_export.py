@@ -24,7 +24,7 @@ from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.errors import ExportError, PublicationError
 from clv_pipeline.publication.export import DEFAULT_COLUMNS, export, guarded
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.sql.harness import Bench
+from clv_pipeline_tests.helpers.sql_bench import Bench
 
 TODAY = date(2024, 6, 30)
 CUSTOMERS = {

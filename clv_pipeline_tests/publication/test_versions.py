@@ -16,7 +16,7 @@ from clv_pipeline.cli.commands import main
 from clv_pipeline.errors import PublicationError
 from clv_pipeline.publication.versions import ROLLBACKS, current_version, kept_versions, point_back
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.publication.test_write import fill, put_out, read
+from clv_pipeline_tests.helpers.publications import fill, put_out, read
 
 
 @pytest.fixture(scope="module")

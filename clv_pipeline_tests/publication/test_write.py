@@ -11,47 +11,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from clv_pipeline.contracts import Contract
-from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.errors import PublicationError
-from clv_pipeline.publication.write import Publication, publish
+from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Session, admit
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
-from clv_pipeline_tests.warehouse.test_gate import contract
-
-PUBLICATION = load_models()["publication"].contract
-SPAN = contract("history_span").model_copy(
-    update={
-        "columns": [load_models()["history_span"].contract.columns[2]],
-        "key": ["as_of"],
-        "expectations": load_models()["publication"].contract.expectations,
-        "published": False,
-    }
-)
-
-
-def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
-    """A promoted table `things` of these ids, and the history span that a publication quotes."""
-    ids = ", ".join(f"({value})" for value in values)
-    things = contract("things")
-    for promised, query in (
-        (things, f"select * from (values {ids}) as t(id)"),
-        (SPAN, "select date '2020-01-31' as as_of"),
-    ):
-        stage = partial(Session.stage_query, contract=promised, query=query)
-        assert admit(session, [promised], stage, reads=[], run_id=run).admitted
-    return [things, PUBLICATION]
-
-
-def put_out(
-    session: Session, contracts: list[Contract], folder: Path, run: str, keep: int = 3, always: bool = True
-) -> Publication:
-    return publish(session, contracts, folder, run_id=run, config_hash="c0ffee", keep=keep, always=always)
-
-
-def read(folder: Path, query: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(folder / "current" / "clv.duckdb"), read_only=True) as client:
-        return client.execute(query).fetchall()
+from clv_pipeline_tests.helpers.gates import contract
+from clv_pipeline_tests.helpers.publications import fill, put_out, read
 
 
 def test_a_version_stays_served_until_a_table_changes(session: Session, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import prepare
-from clv_pipeline_tests.sources.shop_files import load, write
+from clv_pipeline_tests.helpers.shop_files import load, write
 
 CSV = "customer,date,amount\n1,2010-05-01,1\n"
 INJECTION = "x'); create table pwned as select 1; --"

@@ -19,8 +19,8 @@ from clv_pipeline.errors import ConfigError
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Session, admit
-from clv_pipeline_tests.publication.test_write import PUBLICATION, SPAN
-from clv_pipeline_tests.warehouse.test_gate import contract
+from clv_pipeline_tests.helpers.gates import contract
+from clv_pipeline_tests.helpers.publications import PUBLICATION, SPAN
 
 KEY = "0123456789abcdef" * 4
 ANN = "'; drop table people; --"

@@ -15,7 +15,7 @@ from clv_pipeline.database.connections import open_read_only, open_scratch
 from clv_pipeline.errors import SourceError
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.sources import list_files
-from clv_pipeline_tests.sources.shop_files import load, transactions, write
+from clv_pipeline_tests.helpers.shop_files import load, transactions, write
 
 CSV = "customer,date,amount\n1,2010-05-01,1\n"
 FORBIDDEN = [

@@ -14,8 +14,8 @@ from clv_pipeline.forecasting.bg_nbd import BgNbd
 from clv_pipeline.forecasting.families import BgNbdPath
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.simulation import Story, simulate_shop
-from clv_pipeline_tests.golden.holdout import holdout
-from clv_pipeline_tests.simulation.histories import purchase_days
+from clv_pipeline_tests.helpers.histories import purchase_days
+from clv_pipeline_tests.helpers.holdout import holdout
 
 CUSTOMERS, HORIZON = 6_000, 180
 STORY = Story()

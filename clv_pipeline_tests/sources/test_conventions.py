@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.errors import SourceError
-from clv_pipeline_tests.sources.shop_files import load, write
+from clv_pipeline_tests.helpers.shop_files import load, write
 
 
 def dates_of(tmp_path: Path, *values: str, **file_format: object) -> list[datetime | None]:

@@ -16,7 +16,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import load_records
 from clv_pipeline.sources.typed import target_columns
-from clv_pipeline_tests.sources.shop_files import PRICE_COLUMNS, load, transactions, write
+from clv_pipeline_tests.helpers.shop_files import PRICE_COLUMNS, load, transactions, write
 
 HEADER = "customer,date,amount\n"
 

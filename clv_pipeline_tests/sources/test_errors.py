@@ -10,7 +10,7 @@ import pytest
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import list_files, load_records
-from clv_pipeline_tests.sources.shop_files import load, transactions, write
+from clv_pipeline_tests.helpers.shop_files import load, transactions, write
 
 GOOD = "customer,date,amount\n1,2010-05-01,1\n"
 

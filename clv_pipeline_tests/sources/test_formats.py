@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.errors import SourceError
-from clv_pipeline_tests.sources.shop_files import (
+from clv_pipeline_tests.helpers.shop_files import (
     AMOUNT_COLUMNS,
     PRICE_COLUMNS,
     ExcelDate,

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
-from clv_pipeline_tests.sources.shop_files import write
+from clv_pipeline_tests.helpers.shop_files import write
 
 SHOP = (
     "Order Number;Client ID;Purchased At;SKU;Qty;Unit Price;Order Total;Channel\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sources.shop_files import load
+from clv_pipeline_tests.helpers.shop_files import load
 
 # Carriage returns are left out: inside a file of mixed line ends a quoted one becomes a line feed, as documented.
 LETTERS = st.one_of(

@@ -16,7 +16,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.config.source import CustomerSource, EventSource, TableSource
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import LoadedFile, create_table, load_records
-from clv_pipeline_tests.sources.shop_files import ExcelDate, write, write_xlsx
+from clv_pipeline_tests.helpers.shop_files import ExcelDate, write, write_xlsx
 
 EVENT_COLUMNS = {"customer_id": "user", "occurred_at": "time", "event": "type"}
 PEOPLE = "id,age,Home city\n1,41,Bern\n2,,Genf\n"

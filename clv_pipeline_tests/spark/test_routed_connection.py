@@ -15,7 +15,7 @@ import pytest
 
 from clv_pipeline.quality.audit import Auditor
 from clv_pipeline.spark.routed_connection import RoutedConnection
-from clv_pipeline_tests.quality.test_audit import CASES, contract
+from clv_pipeline_tests.helpers.expectations import CASES, contract
 
 
 class Elsewhere:

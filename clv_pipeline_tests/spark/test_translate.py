@@ -18,7 +18,7 @@ from sqlglot import exp
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.errors import ContractError
 from clv_pipeline.spark.translate import translate
-from clv_pipeline_tests.contracts.test_loader import CONTRACT, add
+from clv_pipeline_tests.helpers.contract_files import CONTRACT, add
 
 MODELS = load_models()
 

@@ -9,7 +9,7 @@ import pytest
 
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse import Session
-from clv_pipeline_tests.sql.harness import Bench
+from clv_pipeline_tests.helpers.sql_bench import Bench
 
 
 @pytest.fixture(scope="session")

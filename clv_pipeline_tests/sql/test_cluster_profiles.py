@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, picked
 
 # customer: (cluster, days since last, frequency, revenue)
 CUSTOMERS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 
 def driver(model: str, horizon_days: int, feature: str = "frequency", direction: str = "up") -> Row:

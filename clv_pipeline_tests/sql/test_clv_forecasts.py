@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
 AS_OF = date(2024, 6, 30)
 HORIZONS = (30, 90)

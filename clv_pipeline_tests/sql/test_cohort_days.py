@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases
 
 MONDAY = date(2023, 1, 2)
 CUTOFF = date(2023, 6, 30)

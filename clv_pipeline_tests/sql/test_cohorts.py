@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases
 
 JANUARY, FEBRUARY, MARCH = date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase
 
 DAY, LATER, FUTURE = date(2024, 1, 5), date(2024, 2, 5), date(2024, 3, 5)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase
 
 
 def record(line: int, customer: str | None, source_id: int = 1, /, **attributes: Any) -> Row:

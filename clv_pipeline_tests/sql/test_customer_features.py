@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.forecasting.protocol import PAST_DAYS, YEAR_AGO_DAYS
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases, window
 
 CUTOFF = date(2023, 6, 30)
 AFTER = date(2023, 7, 30)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 AS_OF = date(2024, 6, 30)
 # customer: (days since last, frequency, revenue, monetary value, spend of the last 365 days)

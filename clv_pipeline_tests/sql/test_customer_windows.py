@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases, window
 
 CUTOFF = date(2023, 6, 30)
 FUTURE = purchases(CUTOFF + timedelta(days=1), CUTOFF + timedelta(days=300))

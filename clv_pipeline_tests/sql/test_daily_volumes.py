@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, sale
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, sale
 
 
 def volumes(bench: Bench, *rows: Row, **cleaning: Any) -> list[Row]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clv_pipeline.contracts import Contract
 from clv_pipeline.features import snapshots
 from clv_pipeline.warehouse import Session, predecessors
-from clv_pipeline_tests.sql.harness import Bench, models
+from clv_pipeline_tests.helpers.sql_bench import Bench, models
 
 START = date(2024, 1, 1)
 

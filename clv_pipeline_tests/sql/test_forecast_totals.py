@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
 
 def total(horizon: int, **changes: Any) -> Row:

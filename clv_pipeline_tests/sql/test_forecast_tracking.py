@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase
 
 THEN = date(2024, 1, 31)
 TODAY = date(2024, 6, 30)

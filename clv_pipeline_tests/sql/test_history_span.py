@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, purchase
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, purchase
 
 FIRST, LAST = date(2023, 3, 1), date(2024, 2, 29)
 

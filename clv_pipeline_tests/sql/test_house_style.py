@@ -10,7 +10,7 @@ import pytest
 from sqlglot import exp
 
 from clv_pipeline.contracts.loader import MODELS_DIR, SqlModel
-from clv_pipeline_tests.sql.harness import Bench, models, sql_models
+from clv_pipeline_tests.helpers.sql_bench import Bench, models, sql_models
 
 every_sql_model = pytest.mark.parametrize("model", sql_models(), ids=lambda model: model.name)
 every_table = pytest.mark.parametrize("table", sorted(models()))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
 # Logarithms 0, 1, 2, 3, 4 (times ln 2): Q1 = 1, Q3 = 3, so the fence is 2 ** (3 + 3 × 2).
 POWERS_OF_TWO = ["1", "2", "4", "8", "16"]

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases, window
-from clv_pipeline_tests.sql.test_segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases, window
 
 AS_OF = date(2024, 3, 1)
 EARLIER = AS_OF - timedelta(days=30)

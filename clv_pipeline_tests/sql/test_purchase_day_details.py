@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 
 def line(day: int, product_id: str | None = "mug", country: str | None = None, **changes: Any) -> Row:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import TODAY, Bench, Row, picked, sale
+from clv_pipeline_tests.helpers.sql_bench import TODAY, Bench, Row, picked, sale
 
 TOMORROW = TODAY + timedelta(days=1)
 

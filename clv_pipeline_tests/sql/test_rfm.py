@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases
 
 AS_OF = date(2024, 3, 1)
 QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import FILES, Bench, Row, picked, sale
+from clv_pipeline_tests.helpers.sql_bench import FILES, Bench, Row, picked, sale
 
 BOTH_BALANCES = ["kept_and_rejected_equal_raw", "every_record_of_every_file_is_booked"]
 

@@ -11,7 +11,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked, purchase, purchases
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases
 
 WEDNESDAY = date(2024, 1, 31)
 COUNTS = ("customers", "new_customers", "returning_customers")

@@ -7,8 +7,8 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
-from clv_pipeline_tests.sql.test_segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 
 def profile(segment: str, customers: int, clv: Decimal | str) -> Row:

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 BEFORE, TODAY = date(2024, 5, 31), date(2024, 6, 30)
 

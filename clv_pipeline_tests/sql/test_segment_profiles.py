@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
-from clv_pipeline_tests.sql.test_segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 # customer: (segment, revenue, days since last, frequency, expected spend within 365 days)
 CUSTOMERS = {

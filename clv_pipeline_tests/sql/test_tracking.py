@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from clv_pipeline_tests.sql.harness import Bench, Row, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 AS_OF = date(2024, 6, 30)
 EARLIER, LATER = date(2024, 1, 31), date(2024, 3, 31)

@@ -11,7 +11,7 @@ import pytest
 from clv_pipeline.config.settings import Gates
 from clv_pipeline.orchestration.assets.cleaning import gate_rows
 from clv_pipeline.warehouse.settings_table import settings_frame
-from clv_pipeline_tests.sql.harness import Bench, Row, models, picked
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, models, picked
 
 NEWEST = date(2024, 5, 31)
 """A Friday."""
@@ -153,6 +153,16 @@ def test_a_day_without_rows_is_told_from_a_closed_one(bench: Bench) -> None:
     assert picked(closed, "verdict") == [("not judged: too few rows on such a day",)]
 
 
+@pytest.mark.parametrize(("closed_before", "alarm"), [(0, True), (1, True), (2, False), (3, False)])
+def test_a_weekday_that_was_closed_more_than_once_in_eight_weeks_may_be_closed_again(
+    bench: Bench, closed_before: int, alarm: bool
+) -> None:
+    tuesday = NEWEST - timedelta(days=3)
+    rows = gates(bench, {tuesday - timedelta(weeks=ago): NO_ROWS for ago in range(closed_before + 1)})
+    [found] = (row for row in rows if row["measure"] == "missing_days" and row["ordered_on"] == tuesday)
+    assert (found["verdict"], found["is_alarm"]) == (("too low", True) if alarm else ("as usual", False))
+
+
 def test_silence_is_an_alarm_when_it_is_longer_than_ever_and_than_configured(bench: Bench) -> None:
     def after(days: int, **settings: Any) -> list[tuple[Any, ...]]:
         return alarms(gates(bench, today=NEWEST + timedelta(days=1 + days), **settings))
@@ -168,6 +178,16 @@ def test_old_data_is_no_silence(bench: Bench) -> None:
     rows = gates(bench, today=date(2034, 1, 1))
     assert picked((row for row in rows if row["measure"] == "silence"), "verdict", "is_alarm") == [
         ("not judged: nothing here is recent", False)
+    ]
+
+
+@pytest.mark.parametrize(("silent_days", "verdict"), [(146, "too high"), (147, "not judged: nothing here is recent")])
+def test_a_shop_may_be_silent_as_long_as_a_run_looks_back_before_its_data_counts_as_old(
+    bench: Bench, silent_days: int, verdict: str
+) -> None:
+    rows = gates(bench, today=NEWEST + timedelta(days=1 + silent_days))
+    assert picked((row for row in rows if row["measure"] == "silence"), "observed", "verdict") == [
+        (silent_days, verdict)
     ]
 
 

@@ -9,43 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clv_pipeline.contracts import Column, Contract, Expectation
+from clv_pipeline.contracts import Column
 from clv_pipeline.errors import GateError, WarehouseBusyError
 from clv_pipeline.warehouse import Session, Warehouse, admit, unchanged
 from clv_pipeline.warehouse.gate import reasons_against_publishing
-
-
-def contract(table: str, severity: str = "error") -> Contract:
-    return Contract.model_validate(
-        {
-            "table": table,
-            "layer": "layer",
-            "description": f"The {table}, with a quote ' in it.",
-            "grain": "id",
-            "key": ["id"],
-            "published": True,
-            "columns": [Column(name="id", type="INTEGER", description="An id; it's positive.")],
-            "expectations": [
-                Expectation.model_validate(
-                    {
-                        "name": "id_is_positive",
-                        "type": "expect_column_values_to_be_between",
-                        "kwargs": {"column": "id", "min_value": 1},
-                        "severity": severity,
-                        "description": "Ids are positive.",
-                    }
-                )
-            ],
-        }
-    )
-
-
-def build(session: Session, value: int, *tables: str, run: str = "run", reads: tuple[str, ...] = ()) -> bool:
-    def stage(staging: Session) -> None:
-        for table in tables:
-            staging.stage_query(contract(table), f"select {value} as id")
-
-    return admit(session, [contract(t) for t in tables], stage, reads=reads, run_id=run).admitted
+from clv_pipeline_tests.helpers.gates import build, contract
 
 
 def live(session: Session, table: str) -> list[int]:
@@ -162,6 +130,14 @@ def test_a_table_older_than_its_source_is_not_published(session: Session) -> Non
     assert reasons_against_publishing(session, [contract("derived")], may_lag=["derived"]) == []
     assert build(session, 2, "derived", run="second", reads=("source",))
     assert reasons_against_publishing(session, [contract("derived")]) == []
+
+
+def test_a_table_that_reads_none_is_always_built(session: Session) -> None:
+    """What it depends on is outside of the warehouse, where nothing tells that it has not changed."""
+    assert build(session, 1, "source")
+    assert build(session, 1, "derived", reads=("source",))
+    assert unchanged(session, [contract("derived")], ["source"], recipe="") is not None
+    assert unchanged(session, [contract("source")], [], recipe="") is None
 
 
 def test_a_changed_contract_asks_for_a_new_audit(session: Session) -> None:

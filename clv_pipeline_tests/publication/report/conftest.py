@@ -9,9 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clv_pipeline_tests.graph.conftest import Shop, new_shop
-
-__all__ = ["new_shop"]
+from clv_pipeline_tests.helpers.graph_shop import Shop
 
 PRODUCT = "<script>alert('&\"')</script>"
 CUSTOMER = "<i>best</i> & customer"

@@ -24,7 +24,7 @@ from clv_pipeline.publication.report.formats import FORMATS
 from clv_pipeline.publication.report.page import render
 from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.publication.summary import publication_facts, publication_summary
-from clv_pipeline_tests.graph.conftest import erased
+from clv_pipeline_tests.helpers.graph_shop import erased
 from clv_pipeline_tests.publication.report.conftest import CUSTOMER, PRODUCT, Published
 
 LARGEST = 5_000_000

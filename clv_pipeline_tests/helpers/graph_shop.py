@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.orchestration.assets import all_assets
@@ -77,9 +76,3 @@ class Shop:
     def served(self) -> Path:
         """What BI tools read."""
         return self.folder / "home" / "published" / "current" / "clv.duckdb"
-
-
-@pytest.fixture(scope="session")
-def new_shop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
-    """Makes shops, each in a folder of its own."""
-    return lambda: Shop(tmp_path_factory.mktemp("shop"), dg.DagsterInstance.ephemeral())

@@ -1,4 +1,4 @@
-"""What the tests of this room share: write a source, load it, look at the rows; and a minimal XLSX writer."""
+"""Files of a shop and what is read from them: write a source, load it, look at the rows; and a minimal XLSX writer."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from clv_pipeline.forecasting.protocol import (
     window_columns,
 )
 from clv_pipeline.simulation.seeded import Buyers, SeededShop
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 CUTOFF = date(2024, 6, 30)
 HISTORY_DAYS, WATCHED_DAYS = 700, 1_100

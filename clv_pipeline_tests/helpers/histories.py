@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from clv_pipeline_tests.forecasting.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 
 def purchase_days(transactions: pl.DataFrame) -> PurchaseDays:
