@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from clv_pipeline.cli.commands import main
 from clv_pipeline.cli.json_documents import as_json, run_document
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.orchestration.runner import Outcome
@@ -24,6 +24,7 @@ from clv_pipeline_tests.helpers.publications import fill, put_out
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 
+CLV = "from clv_pipeline.cli import main; main(prog_name='clv')"
 ORDERS = "Customer,Order,Date,Product,Quantity,Price\nann,1,2024-01-05,mug,2,3.50\nbob,2,2024-01-06,cup,1,2.00\n"
 
 
@@ -52,10 +53,14 @@ def shop(shop_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 
 def clv(*words: str) -> Answer:
     """Runs the command with --json; all of its standard output has to be one document."""
-    done = CliRunner().invoke(main, [*words, "--json"])
+    done = ended(*words, "--json")
     document = json.loads(done.stdout)
     assert document["command"] == words[0]
-    return Answer(done.exit_code, document, done.stderr)
+    return Answer(done.returncode, document, done.stderr)
+
+
+def ended(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", CLV, *words], capture_output=True, text=True, check=False)
 
 
 def field_names(value: object) -> Iterator[str]:
@@ -100,8 +105,8 @@ def test_a_mistake_in_the_configuration_is_a_document_too(shop: Settings) -> Non
 
 def test_without_json_an_error_is_no_document(shop: Settings) -> None:
     (shop.base_dir / "clv.yaml").write_text("sauce: {}")
-    done = CliRunner().invoke(main, ["publish"])
-    assert (done.exit_code, done.stdout) == (1, "")
+    done = ended("publish")
+    assert (done.returncode, done.stdout) == (1, "")
     assert "sauce: unknown key" in done.stderr
 
 

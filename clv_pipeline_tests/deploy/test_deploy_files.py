@@ -48,8 +48,9 @@ def test_the_instance_asks_for_variables_that_every_service_and_pod_has() -> Non
     assert len(asked) == 5
     for service in OURS:
         assert asked <= set(SERVICES[service]["environment"])
-    # The chart itself hands the code server the password.
-    assert asked - {"DAGSTER_PG_PASSWORD"} == {variable["name"] for variable in CODE_SERVER["env"]}
+    # The chart itself hands the code server the password; the pipeline asks where runs of `clv run` are filed.
+    handed = {variable["name"] for variable in CODE_SERVER["env"]}
+    assert asked - {"DAGSTER_PG_PASSWORD"} == handed - {"CLV_CODE_LOCATION"}
     assert asked == {variable["name"] for variable in PREPARE["env"]}
 
 

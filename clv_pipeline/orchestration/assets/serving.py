@@ -24,8 +24,9 @@ def freshness(schedule: Schedule) -> dg.FreshnessPolicy | None:
 
     None where refreshes are so rare that two months show no pause.
     """
-    # The minute changes no pause by an hour, and every minute of two months would take seconds.
-    hourly = " ".join(["0", *schedule.cron.split()[1:]])
+    # The minute changes no pause by an hour, and every minute of two months would take seconds. `@daily` has none.
+    minute, *others = schedule.cron.split()
+    hourly = " ".join(["0", *others]) if others else minute
     written = "%Y-%m-%d %H:%M"
     first = datetime(2024, 1, 1)
     ticks = dg.TimeWindowPartitionsDefinition(start=first, fmt=written, cron_schedule=hourly)
