@@ -39,6 +39,8 @@ class Visitor:
     def __init__(self, page: Page, pictures: Path) -> None:
         self.page = page
         self.pictures = pictures
+        self.taken: list[Path] = []
+        """The pictures of this visit; others may lie beside them."""
 
     def open(self, path: str) -> None:
         """Go to a page of the site."""
@@ -76,6 +78,7 @@ class Visitor:
         # States and colours come a moment after the words.
         self.page.wait_for_timeout(3_000)
         self.page.screenshot(path=path)
+        self.taken.append(path)
         return path
 
     @contextmanager

@@ -179,6 +179,6 @@ def test_the_list_of_runs_shows_both(person: Visitor) -> None:
 
 
 def test_pictures_are_small_enough_for_the_repository(person: Visitor) -> None:
-    sizes = {path.name: path.stat().st_size for path in person.pictures.glob("*.png")}
+    sizes = {path.name: path.stat().st_size for path in person.taken}
     assert sizes
     assert {name: size for name, size in sizes.items() if size > LARGEST_PICTURE} == {}
