@@ -17,7 +17,7 @@ from clv_pipeline.definitions import build_defs
 from clv_pipeline.orchestration.dictionary import data_dictionary
 from clv_pipeline.orchestration.gated_step import KEPT
 from clv_pipeline.pipeline import Pipeline
-from clv_pipeline.publication.write import publish
+from clv_pipeline.publication.write import Publication, publish
 from clv_pipeline_tests.helpers.graph_shop import Shop
 from clv_pipeline_tests.helpers.own_tables import TABLE, write_example
 from clv_pipeline_tests.helpers.runs import failure, metadata
@@ -96,21 +96,24 @@ def test_it_is_in_the_dictionary(extended: Extended) -> None:
     assert "| segment | VARCHAR |  |  | Segment of today. | segments: segment |" in page
 
 
-def test_it_is_published_with_its_words(extended: Extended) -> None:
-    pipeline = Pipeline.of(extended.settings)
-    contracts = [pipeline.contract(table) for table in (TABLE, "rfm", "publication")]
+def published(pipeline: Pipeline, *tables: str, run_id: str) -> Publication:
+    """A publication of these tables alone."""
     try:
-        publication = publish(
+        return publish(
             pipeline.warehouse.open("a test"),
-            contracts,
-            extended.settings.published_dir,
-            run_id="one",
+            [pipeline.contract(table) for table in (*tables, "publication")],
+            pipeline.settings.published_dir,
+            run_id=run_id,
             config_hash="",
             keep=1,
             known=pipeline.models.keys(),
         )
     finally:
         pipeline.warehouse.close()
+
+
+def test_it_is_published_with_its_words(extended: Extended) -> None:
+    publication = published(Pipeline.of(extended.settings), TABLE, "rfm", run_id="one")
     with duckdb.connect(str(publication.database), read_only=True) as served:
         told = served.execute(f"select comment from duckdb_tables() where table_name = '{TABLE}'").fetchall()
         assert served.execute(f"select count(*) from {TABLE}").fetchall() == extended.rows(
@@ -155,21 +158,8 @@ def test_a_failed_check_keeps_it_out_names_its_contract_and_is_forgotten_with_th
     assert f"the contract ({extended.file('.yml')})" in failure(result)
     assert extended.rows(f"select * from {TABLE} order by all") == before
 
-    without = Pipeline.of(extended.shop.settings())
-    contracts = [without.contract(table) for table in ("rfm", "publication")]
-    try:
-        published = publish(
-            without.warehouse.open("a test"),
-            contracts,
-            extended.settings.published_dir,
-            run_id="two",
-            config_hash="",
-            keep=1,
-            known=without.models.keys(),
-        )
-    finally:
-        without.warehouse.close()
-    with duckdb.connect(str(published.database), read_only=True) as served:
+    without = published(Pipeline.of(extended.shop.settings()), "rfm", run_id="two")
+    with duckdb.connect(str(without.database), read_only=True) as served:
         [(checks,)] = served.execute("select checks from publication").fetchall()
-    assert set(published.tables) == {"rfm"}
+    assert set(without.tables) == {"rfm"}
     assert TABLE not in checks
