@@ -9,10 +9,17 @@ description: A table.
 grain: id
 key: [id]
 columns:
-  - {{name: id, type: INTEGER, description: Id.}}
-  - {{name: {second}, type: INTEGER, description: Second.}}
+  - name: id
+    type: INTEGER
+    description: Id.
+  - name: {second}
+    type: INTEGER
+    description: Second.
 expectations:
-  - {{name: has_rows, type: expect_table_row_count_to_be_between, kwargs: {{min_value: 1}}, description: Rows.}}
+  - name: has_rows
+    type: expect_table_row_count_to_be_between
+    kwargs: {{min_value: 1}}
+    description: Rows.
 """
 
 
