@@ -85,6 +85,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint dbt_like_sql
+	$(BIN)/yamllint --strict .
 	DAGSTER_HOME= DAGSTER_DISABLE_TELEMETRY=1 $(BIN)/dagster definitions validate --workspace workspace.yaml
 
 # docs/PERFORMANCE.md; 100 million lines take 15 GB of disk.
