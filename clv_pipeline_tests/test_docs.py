@@ -16,6 +16,7 @@ from clv_pipeline.cli.commands import main
 from clv_pipeline.cli.reference import DOCUMENT as COMMAND_LINE
 from clv_pipeline.cli.reference import as_markdown
 from clv_pipeline.contracts.contract import load_contract
+from clv_pipeline_tests.helpers.own_tables import write_clone_example
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -172,19 +173,15 @@ def test_the_runbook_explains_messages_that_the_code_says() -> None:
 
 
 def test_the_table_that_is_added_as_an_example_is_what_its_contract_says(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "how-to" / "add-a-table-to-the-clone.md").read_text(encoding="utf-8")
-    [sql], [promised] = (re.findall(rf"```{kind}\n(.*?)```", text, flags=re.DOTALL) for kind in ("sql", "yaml"))
-    path = tmp_path / "insights" / "weekday_sales.yml"
-    path.parent.mkdir()
-    path.write_text(promised, encoding="utf-8")
-    contract = load_contract(path)
+    query, promised = write_clone_example(tmp_path / "insights")
+    contract = load_contract(promised)
     with duckdb.connect() as shop:
         shop.execute("create table history_span as select date '2024-01-08' as as_of")
         shop.execute("create table customer_days (customer_id text, purchase_day date, revenue decimal(18, 4))")
         shop.execute(
             "insert into customer_days values ('a', '2024-01-01', 2), ('b', '2024-01-08', 3), ('b', '2024-01-09', 9)"
         )
-        table = shop.sql(sql)
+        table = shop.sql(query.read_text(encoding="utf-8"))
         assert table.columns == [column.name for column in contract.columns]
         assert [str(kind) for kind in table.types] == [column.type for column in contract.columns]
         assert table.fetchall() == [(1, 2, 5)]

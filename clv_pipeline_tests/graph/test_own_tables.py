@@ -19,7 +19,7 @@ from clv_pipeline.orchestration.gated_step import KEPT
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication.write import Publication, publish
 from clv_pipeline_tests.helpers.graph_shop import Shop
-from clv_pipeline_tests.helpers.own_tables import TABLE, write_example
+from clv_pipeline_tests.helpers.own_tables import CLONE_TABLE, TABLE, write_clone_example, write_example
 from clv_pipeline_tests.helpers.runs import failure, metadata
 
 
@@ -145,6 +145,23 @@ def test_a_query_that_duckdb_does_not_take_is_told_with_its_file(extended: Exten
         extended.file(".sql").write_text(query, encoding="utf-8")
     assert not result.success
     assert f"{extended.file('.sql')} cannot be run (Binder Error" in failure(result)
+
+
+def test_the_example_for_the_clone_passes_its_checks_which_see_lost_revenue(extended: Extended) -> None:
+    query, contract = write_clone_example(extended.file(".sql").parent)
+    try:
+        result = extended.build(CLONE_TABLE)
+        assert result.success, failure(result)
+        [(passed,)] = extended.rows(f"select checks from gate.audits where table_name = '{CLONE_TABLE}'")
+        assert all(check in passed for check in ("one_row_per_weekday", "all_revenue_is_there"))
+        text = query.read_text(encoding="utf-8")
+        query.write_text(text.replace("purchase_day <= span.as_of", "purchase_day < span.as_of"), encoding="utf-8")
+        lossy = extended.build(CLONE_TABLE)
+        assert not lossy.success
+        assert "all_revenue_is_there" in failure(lossy)
+    finally:
+        query.unlink()
+        contract.unlink()
 
 
 def test_a_failed_check_keeps_it_out_names_its_contract_and_is_forgotten_with_the_folder(extended: Extended) -> None:
