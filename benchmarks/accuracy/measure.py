@@ -163,6 +163,9 @@ def measure(shop: Shop, home: Path, *, with_peers: bool, pymc: Path | str, tell:
     """Run the whole graph of this shop in `home`, and ask everybody else about the same customers.
 
     `pymc`: the Python of the environment that has pymc-marketing, or why there is none.
+
+    Raises:
+        RunFailedError: the run published nothing.
     """
     storage = {"home": str(home), "keep_versions": 1}
     settings = Settings.from_mapping({**shop.configuration, "storage": storage})

@@ -73,7 +73,7 @@ def _size(node: yaml.Node, known: dict[int, int], around: frozenset[int]) -> int
     """How many values a node holds with all aliases expanded.
 
     An alias that contains itself, or stands for more than MOST_NODES values, is a `_mistake`.
-    """
+    """  # noqa: DOC501  (`_mistake` makes the error)
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in around:

@@ -20,7 +20,7 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
     Raises:
         duckdb.Error: an error of DuckDB that is not about storage, unchanged.
         OSError: an error of the operating system that is not about storage, unchanged.
-    """
+    """  # noqa: DOC501  (`failure` makes the error)
     try:
         yield
     except ClvError as error:

@@ -25,7 +25,11 @@ class RefreshOptions(dg.ConfigurableResource[None]):
         return cls(full_refresh=refresh.full, days=days)
 
     def asked(self) -> Refresh:
-        """The request in the form that steps take; an invalid range of days becomes a `dagster.Failure`."""
+        """The request in the form that steps take.
+
+        Passes on:
+            dagster.Failure: `days` is not a range of days.
+        """  # noqa: DOC501  (`failure` makes the error)
         try:
             return Refresh.of(self.full_refresh, self.days)
         except RequestError as error:

@@ -49,7 +49,7 @@ def translate(
     Raises:
         ContractError: the query is not a SELECT, has an unknown parameter or column, uses a function that is not proven
             on Spark, or holds something that a correction cannot translate.
-    """
+    """  # noqa: DOC501  (a ValueError becomes a ContractError)
     try:
         parsed = _bound(query, parameters)
         if unproven := functions_of(parsed, DIALECT) - PROVEN:
