@@ -30,6 +30,9 @@ def measure_sizes(
     """The command of a benchmark over several numbers of lines (`--rows`): its reports, in their order.
 
     Each size runs in a process of its own: the same command with `--csv` and `--out`, which ends here.
+
+    Raises:
+        SystemExit: the process measured one size, and has written its report.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rows", type=int, nargs="+", default=sizes)

@@ -23,7 +23,11 @@ MODEL_LAYERS = ("forecasting", "evaluation")
 
 
 def run(csv: Path, home: Path) -> dict[str, Any]:
-    """The report of one first run; `home` is left behind."""
+    """The report of one first run; `home` is left behind.
+
+    Raises:
+        SystemExit: the run failed.
+    """
     os.environ["CLV_HOME"] = str(home)
     import dagster as dg
 

@@ -141,7 +141,11 @@ def fitted_model(path: Path, watch: Stopwatch) -> tuple[FittedModel, int, int]:
 
 
 def fit(path: Path) -> dict[str, Any]:
-    """Fit on the customers of the training tables."""
+    """Fit on the customers of the training tables.
+
+    Raises:
+        SystemExit: the verdict of the fit is not ok.
+    """
     watch = Stopwatch()
     fitted, customers, distinct = fitted_model(path, watch)
     if fitted.report.verdict != "ok":
@@ -150,7 +154,11 @@ def fit(path: Path) -> dict[str, Any]:
 
 
 def score(path: Path, customers: int) -> dict[str, Any]:
-    """Score so many customers over all horizons, as the pipeline does."""
+    """Score this many customers over all horizons, as the pipeline does.
+
+    Raises:
+        SystemExit: rows are missing.
+    """
     fitted, _, _ = fitted_model(path, Stopwatch())
     past = pl.DataFrame(schema={**dict.fromkeys(PAST_COLUMNS, pl.Float64), "cutoff": pl.Date})
     scorer = Scorer(fitted, SpendRanges.learn(past, LEVEL), HORIZONS_DAYS, DISCOUNT_RATE, 1.0, {})

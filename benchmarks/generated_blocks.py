@@ -4,7 +4,11 @@ import re
 
 
 def replace_block(text: str, name: str, block: str) -> str:
-    """`text` with the generated block `name` replaced. ValueError when there is none."""
+    """`text` with the generated block `name` replaced.
+
+    Raises:
+        ValueError: the text has no such block.
+    """
     pattern = re.compile(rf"(<!-- {name} -->\n)(?:(?!<!-- end -->).*\n)*(<!-- end -->)")
     if not pattern.search(text):
         raise ValueError(f"the document has no block <!-- {name} --> … <!-- end -->")

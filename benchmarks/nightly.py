@@ -54,7 +54,11 @@ def main() -> None:
         warehouse = Warehouse(folder / "home" / "clv.duckdb", [folder])
 
         def measure(refresh: Refresh) -> tuple[float, float]:
-            """Seconds of the engine and of the audits."""
+            """Seconds of the engine and of the audits.
+
+            Raises:
+                SystemExit: a table was refused.
+            """
             started = time.perf_counter()
             admissions = night(warehouse, settings, models, today=date.today(), refresh=refresh).values()
             refused = [str(failure) for admission in admissions for failure in admission.failures]

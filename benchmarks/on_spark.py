@@ -37,7 +37,11 @@ MEASURES = {
 
 
 def run(csv: Path, home: Path) -> dict[str, Any]:
-    """Seconds of one first run, and the MEASURES of its tasks."""
+    """Seconds of one first run, and the MEASURES of its tasks.
+
+    Raises:
+        SystemExit: the run failed.
+    """
     from clv_pipeline.orchestration.runner import run_nightly
     from clv_pipeline.pipeline import Refresh
 

@@ -100,7 +100,11 @@ def settings_for(files: str, base_dir: Path, **more: Any) -> Settings:
 
 
 def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:
-    """The benchmark's report, and frequency, recency (days) and revenue per customer_id; `home` is left behind."""
+    """The benchmark's report, and frequency, recency (days) and revenue per customer_id; `home` is left behind.
+
+    Raises:
+        SystemExit: a table was refused.
+    """
     import great_expectations  # noqa: F401
 
     models = load_models()

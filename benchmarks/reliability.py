@@ -115,7 +115,11 @@ def _paths() -> Iterator[str]:
 
 
 def main() -> None:
-    """Run the fault and bad-input tests and write their counts into docs/explanation/reliability.md."""
+    """Run the fault and bad-input tests and write their counts into docs/explanation/reliability.md.
+
+    Raises:
+        SystemExit: a test failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         # An empty -m takes the slow ones too; only this older form of the report keeps what a test notes.

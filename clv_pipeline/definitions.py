@@ -1,4 +1,4 @@
-"""The whole graph on one screen. Loading it reads files of this repository and `clv.yaml`, and opens nothing."""
+"""The whole graph on one screen. Loading reads files of this repository and `clv.yaml`, and opens nothing."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ from clv_pipeline.pipeline import Pipeline
 
 
 def build_defs(settings: Settings) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of these settings: the one assembly, and the seam for tests."""
+    """Assets, checks, jobs, schedules and sensors of these settings: assembled only here; tests call it, too."""
     assets = all_assets(Pipeline.of(settings))
     return dg.Definitions(
         assets=assets,
@@ -28,6 +28,6 @@ def build_defs(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads. Runs start by loading it, before they write anything."""
+    """The definitions that `workspace.yaml` loads. A run loads them first, before it writes anything."""
     private_files()
     return build_defs(Settings.load())

@@ -1,4 +1,4 @@
-"""Every error that a user or an operator can do something about, and the words that they share.
+"""Every error that a user or an operator can fix, and the words that they share.
 
     ClvError
     ├── ConfigError
@@ -16,8 +16,8 @@
     ├── ForgetError
     └── AlertError
 
-Each says what is wrong and where, what it quotes, and what to do. Other exceptions are mistakes of the code, and end
-in a traceback.
+Each error says what is wrong and where, what it quotes, and what to do. Other exceptions are bugs, and end in a
+traceback.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from typing import ClassVar, Self
 
 
 class ClvError(Exception):
-    """The base of all of ours. `str` of it holds all three fields, for the terminal and the run's page.
+    """The base of all our errors. Its `str` holds all three fields, for the terminal and the run's page.
 
     Attributes:
         what: what is wrong and where. These words may leave the machine: they hold names of files, tables and
             settings, and nothing that a file or a credential holds.
-        quoted: what a file, a credential or another library says. It never leaves the machine.
+        quoted: text from a file, a credential or another library. It never leaves the machine.
         to_do: what to do about it, if `what` does not say it. It may leave the machine.
     """
 
@@ -48,7 +48,7 @@ class ClvError(Exception):
 
     @classmethod
     def together(cls, errors: Sequence[Self]) -> Self:
-        """One error for several, each told on a line of its own; the only one as it is."""
+        """One error for several, each on its own line; a single error is returned unchanged."""
         if len(errors) == 1:
             return errors[0]
         one = cls(
@@ -62,7 +62,7 @@ class ClvError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do, for a message that does not hold the whole text."""
+        """The remedy, for a message that does not hold the whole text."""
         return f"{self.to_do or 'do what the text says'}; {self.afterwards}"
 
     def __str__(self) -> str:
@@ -73,19 +73,19 @@ class ClvError(Exception):
 
 
 class ConfigError(ClvError):
-    """Says what is wrong with a configuration: the file, each key, what was expected and what was found."""
+    """A configuration is wrong; the text names the file, each key, and the expected and found values."""
 
 
 class RequestError(ClvError):
-    """What was asked of a command or a run is not possible; the text says what is."""
+    """A command or a run cannot do what was requested; the text says what is possible."""
 
 
 class ContractError(ClvError):
-    """A contract file that cannot be used; the text names the file and what to correct."""
+    """A contract file cannot be used; the text names the file and the correction."""
 
 
 class SourceError(ClvError):
-    """A source cannot be read: the text names the file, the cause and what to do about it."""
+    """A source cannot be read; the text names the file, the cause and the remedy."""
 
     afterwards = "`clv check` shows more; then run again"
 
@@ -95,11 +95,11 @@ class WarehouseBusyError(ClvError):
 
 
 class StorageError(ClvError):
-    """The warehouse cannot be read or written; the text says what to do. What is served is not concerned."""
+    """The warehouse cannot be read or written; the text says what to do. The published version is not affected."""
 
 
 class GateError(ClvError):
-    """A table must not be built now; the text says which input stands against it."""
+    """A table must not be built now; the text names the input that prevents it."""
 
 
 class ClusterError(ClvError):
@@ -107,15 +107,15 @@ class ClusterError(ClvError):
 
 
 class PublicationError(ClvError):
-    """A publication that must not or could not be made; what is served stays as it was."""
+    """A publication must not or could not be written; the published version stays as it was."""
 
 
 class ExplanationError(ClvError):
-    """A customer or a horizon that nothing is published about; the text says what there is instead."""
+    """Nothing is published about a customer or a horizon; the text says what is there instead."""
 
 
 class ExportError(ClvError):
-    """A list that cannot be made; the text says what there is instead, or what to do."""
+    """A list cannot be written; the text says what is there instead, or what to do."""
 
 
 class RegisterError(ClvError):
@@ -127,11 +127,11 @@ class ForgetError(ClvError):
 
 
 class AlertError(ClvError):
-    """A receiver did not take the message; the text says which and why, and holds no secret."""
+    """A receiver did not accept the message; the text says which and why, and holds no secret."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known name that is most like `name`, in any case of letters, or nothing."""
+    """`; did you mean 'x'?` for the known name most similar to `name`, ignoring case; otherwise empty."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""

@@ -1,7 +1,7 @@
 """The composition root, without Dagster: from settings to the warehouse, its models and contracts, and the recipe.
 
-Who works on the warehouse begins here: the graph, and commands that run without it. What a run may be asked for on top
-of what has changed stands here too.
+The graph starts here, and so do commands that work on the warehouse without it. `Refresh` describes what a run may
+build although nothing has changed.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _SQL = _PACKAGE.parent / "dbt_like_sql"
 
 @dataclass(frozen=True)
 class Refresh:
-    """What the operator asks for on top of what has changed."""
+    """What the operator requests in addition to changed data."""
 
     full: bool = False
     """Read every source file again and build every table whole."""
     days: tuple[date, date] | None = None
-    """Read again what holds transactions of these days, first and last, and build the days again."""
+    """Read transactions of these days again, first to last, and rebuild the days."""
 
     @classmethod
     def of(cls, full: bool, days: str | None) -> Self:
-        """From what was typed; `days` as 2011-02-01..2011-02-28, or one day.
+        """Parse the options; `days` as 2011-02-01..2011-02-28, or one day.
 
         Raises:
-            RequestError: that is not a range of days.
+            RequestError: `days` is not a range of days.
         """
         if not days:
             return cls(full)
@@ -59,7 +59,7 @@ class Refresh:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What every asset needs: the settings, the warehouse and the models. Building it opens nothing."""
+    """The settings, the warehouse and the models: what every asset needs. Creating it opens nothing."""
 
     settings: Settings
     warehouse: Warehouse
@@ -69,14 +69,14 @@ class Pipeline:
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings.
 
-        Raises:
+        Passes on:
             ContractError: a table cannot be built as its files say.
         """
         models = load_models(extension=settings.extensions.sql_folder)
         storage = settings.storage
         directories = [
             settings.published_dir,
-            # Also on DuckDB, which takes over what Spark kept from run to run.
+            # Also on DuckDB, which takes over history that Spark kept.
             settings.spark_tables_dir,
             *readable_folders(settings.source, settings.base_dir),
         ]
@@ -86,13 +86,13 @@ class Pipeline:
 
     @property
     def recipe(self) -> str:
-        """Identifies the code and settings that tables are built by."""
+        """Identifies the code and settings with which tables are built."""
         return recipe(self.settings)
 
     def recipe_of(self, table: str) -> str:
-        """Identifies what one table is built by: its own query and contract too, where SQL builds it.
+        """Identifies the recipe of one table: with its own query and contract, if SQL builds it.
 
-        So a changed query in a folder of one's own (`extensions.sql`) builds this table again, and not all.
+        A changed query in a user's own folder (`extensions.sql`) therefore rebuilds this table, and not all.
         """
         model = self.models[table]
         if not isinstance(model, SqlModel):
@@ -111,9 +111,9 @@ def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSessio
 
 
 def recipe(settings: Settings) -> str:
-    """What tables are made by, as one hash: the code of this package and of extensions, the libraries, the settings.
+    """The recipe of tables as one hash: the code of this package and of extensions, the libraries, the settings.
 
-    A table of the same recipe, from the same inputs, would come out the same: it is kept.
+    With the same recipe and the same inputs a table would not change: it is kept.
     """
     digest = hashlib.sha256(f"{_code_hash()} {settings.recipe_hash}".encode())
     if settings.extensions.models:
@@ -126,7 +126,7 @@ def recipe(settings: Settings) -> str:
 
 @cache
 def _code_hash() -> str:
-    """Of every Python, SQL and contract file, and of the versions of the libraries."""
+    """Hash of every Python, SQL and contract file, and of the versions of the libraries."""
     digest = hashlib.sha256()
     files = [*_PACKAGE.rglob("*.py"), *_SQL.rglob("*.sql"), *_SQL.rglob("*.yml")]
     for path in sorted(files):

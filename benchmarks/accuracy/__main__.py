@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import DOCUMENT, document, targets
-from benchmarks.accuracy.measure import Measured, RunFailedError, measure, version
+from benchmarks.accuracy.code_version import version
+from benchmarks.accuracy.measure import Measured, RunFailedError, measure
 from benchmarks.accuracy.peers import pymc_environment
 from benchmarks.accuracy.shops import REAL_SHOPS, Absent, names, shops_of
 from benchmarks.generated_blocks import replace_block

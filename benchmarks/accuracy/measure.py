@@ -7,7 +7,6 @@ definitions. What is found is kept as a file per shop, so that a document of all
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from benchmarks.accuracy.code_version import version
 from benchmarks.accuracy.history import Floats, History
 from benchmarks.accuracy.peers import Peer, peers_with
 from benchmarks.accuracy.rules import RULES, Forecast
@@ -163,6 +163,9 @@ def measure(shop: Shop, home: Path, *, with_peers: bool, pymc: Path | str, tell:
     """Run the whole graph of this shop in `home`, and ask everybody else about the same customers.
 
     `pymc`: the Python of the environment that has pymc-marketing, or why there is none.
+
+    Raises:
+        RunFailedError: the run published nothing.
     """
     storage = {"home": str(home), "keep_versions": 1}
     settings = Settings.from_mapping({**shop.configuration, "storage": storage})
@@ -259,16 +262,3 @@ def score(forecast: Forecast, purchases: Floats, spend: Floats) -> dict[str, flo
             found |= {f"{target} {metric}": value for metric, value in values.items()}
     kept = (" ".join(names) for names in METRICS)
     return {name: float(found[name]) for name in kept if name in found and np.isfinite(found[name])}
-
-
-def version() -> str:
-    """Which code makes forecasts and judges them: a hash of its files."""
-    digest = hashlib.sha256()
-    for folder in (
-        *("clv_pipeline/forecasting", "clv_pipeline/evaluation", "clv_pipeline/simulation"),
-        *(f"dbt_like_sql/{layer}" for layer in ("cleaning", "features", "forecasting", "evaluation")),
-    ):
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in (".py", ".sql"):
-                digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -1,5 +1,7 @@
-"""One message about one failed run. It leaves the house, so it is made of what may leave: never of what an error
-quotes."""
+"""One message about one failed run.
+
+It leaves the house, so it is made of what may leave: never of what an error quotes.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,11 @@ def receivers(alerts: Alerts) -> dict[str, Callable[[Alert], None]]:
 
 
 def send_webhook(url: str, alert: Alert) -> None:
-    """Posts the alert as JSON. Raises AlertError unless the answer has a status of 2xx."""
+    """Post the alert as JSON.
+
+    Raises:
+        AlertError: the answer has no status of 2xx, or there is none.
+    """
     import requests
 
     try:
@@ -44,7 +48,11 @@ def send_webhook(url: str, alert: Alert) -> None:
 
 
 def send_email(email: Email, alert: Alert) -> None:
-    """Sends the alert as plain text. Raises AlertError unless the server takes it for at least one address."""
+    """Send the alert as plain text.
+
+    Raises:
+        AlertError: the server does not take it for any address.
+    """
     message = EmailMessage()
     message["Subject"] = alert.subject
     message["From"] = email.sender

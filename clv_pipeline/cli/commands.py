@@ -1,6 +1,6 @@
 """The `clv` command. Each subcommand imports what it needs, so that `clv --help` is instant.
 
-Here belongs talking to the terminal and nothing else; what a command does is in the package that it is about.
+This module only talks to the terminal; the work of a command is in the package of its subject.
 """
 
 import errno
@@ -25,13 +25,13 @@ _OF_THE_DISK = {
     errno.ENOTDIR: _PATH,
     errno.EISDIR: _PATH,
 }
-"""What to do about errors of the operating system that a user can mend."""
+"""Remedies for errors of the operating system that a user can fix."""
 _JSON = "clv.json"
-"""Where a context keeps whether --json was given."""
+"""Key of a context under which it keeps whether --json was given."""
 
 
 class _Clv(click.Group):
-    """The one place where errors that a user can mend are printed: their text, status 1, no traceback."""
+    """The one place that prints errors that a user can fix: their text, status 1, no traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -39,7 +39,7 @@ class _Clv(click.Group):
         except ClvError as error:
             _tell(context, error)
         except OSError as error:
-            # What no room has told better: a file that a command itself reads or writes.
+            # Errors that no other room explains: a file that a command itself reads or writes.
             if error.errno not in _OF_THE_DISK:
                 raise
             where = f"{error.filename}: " if error.filename else ""
@@ -313,12 +313,16 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
 
 
 def _note(lines: list[str]) -> None:
-    """What is worth knowing before the work begins, on standard error."""
+    """Print notes before the work begins, on standard error."""
     for line in lines:
         click.echo(f"note: {line}", err=True)
 
 
 def _stop(message: str) -> NoReturn:
-    """Ends the command with a message on standard error and status 1, without a traceback."""
+    """End the command with a message on standard error and status 1, without a traceback.
+
+    Raises:
+        SystemExit: always.
+    """
     click.echo(message, err=True)
     raise SystemExit(1)

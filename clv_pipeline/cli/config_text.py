@@ -1,6 +1,6 @@
-"""A guessed mapping written as a commented `clv.yaml`, and a survey as lines to read.
+"""A guessed mapping as a commented `clv.yaml`, and a survey as lines to read.
 
-Here belongs wording only; what it says is found out in `inspect`.
+This module only words the results of `inspect`.
 """
 
 import json
@@ -13,19 +13,21 @@ from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
 
 PLACEHOLDER = "?"
-"""Stands for a column that could not be guessed; no check passes before it is replaced."""
+"""Replaces a column that could not be guessed; no check passes until the user fills it in."""
 
 
 def schema_line(folder: Path) -> str:
-    """The line that leads an editor from a `clv.yaml` in this folder to the schema in the installed package."""
+    """The line that points an editor from a `clv.yaml` in this folder to the schema in the installed package."""
     near = SCHEMA.relative_to(folder).as_posix() if SCHEMA.is_relative_to(folder) else ""
     # A path ends at a space; a URI has none.
     return f"# yaml-language-server: $schema={near if near and ' ' not in near else SCHEMA.as_uri()}"
 
 
 def config_text(paths: Sequence[str], guess: Guess, folder: Path) -> str:
-    """The text of a `clv.yaml` in `folder` that `Settings.load` accepts; what was not recognised is a placeholder and a
-    comment."""
+    """The text of a `clv.yaml` in `folder` that `Settings.load` accepts.
+
+    Columns that were not recognised are placeholders with a comment.
+    """
     quoted = [_quoted(path) for path in paths]
     path = quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
     lines = [
@@ -80,7 +82,7 @@ def config_text(paths: Sequence[str], guess: Guess, folder: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON strings are YAML strings; YAML takes no control characters, and spells those of JSON with eight digits.
+    # JSON strings are YAML strings; but YAML allows no control characters, and writes JSON's with eight digits.
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(text, ensure_ascii=False))
 
 
@@ -90,8 +92,7 @@ def _attribute_name(name: str) -> str:
 
 
 def survey_text(settings: Settings, survey: Survey) -> str:
-    """The survey in lines: files, span, the readable share of each mapped column, what cleaning will likely
-    refuse."""
+    """The survey in lines: files, span, readable share of each mapped column, rows that cleaning will likely reject."""
     source, cleaning = settings.source.transactions, settings.cleaning
     lines = [*_file_lines(survey.files), "", f"{survey.rows:,} rows, {survey.customers:,} customers"]
     if survey.first_day and survey.last_day:

@@ -1,6 +1,6 @@
 """What `--json` prints: one document per command, whose fields docs/reference/json.md describes.
 
-Here belongs how results become fields; what is printed beside a document goes to standard error.
+This module turns results into fields. Everything printed beside a document goes to standard error.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _FILE = ("source_file", "rows", "unreadable_rows", "bytes", "sha256", "format")
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """The document as text: days and times in ISO 8601, what is no number as null."""
+    """The document as text: days and times in ISO 8601, NaN and infinity as null."""
     from pydantic_core import to_json
 
     return to_json(document, indent=1, inf_nan_mode="null").decode()
 
 
 def error_document(command: str | None, error: ClvError) -> Fields:
-    """A command that could not do what it was asked."""
+    """The document of a command that failed."""
     return {
         "command": command,
         "status": "error",
@@ -40,7 +40,7 @@ def error_document(command: str | None, error: ClvError) -> Fields:
 
 
 def run_document(outcome: Outcome, facts: Facts | None) -> Fields:
-    """`clv run`; the facts of what it has published."""
+    """The document of `clv run`, with the facts of the publication."""
     return {
         "command": "run",
         "status": "ok" if outcome.success else "failed",
@@ -54,7 +54,7 @@ def run_document(outcome: Outcome, facts: Facts | None) -> Fields:
 
 
 def audit_document(audited: Mapping[str, Sequence[CheckResult]]) -> Fields:
-    """`clv audit`."""
+    """The document of `clv audit`."""
     results = [result for checks in audited.values() for result in checks]
     return {
         "command": "audit",
@@ -79,7 +79,7 @@ def audit_document(audited: Mapping[str, Sequence[CheckResult]]) -> Fields:
 
 
 def check_document(settings: Settings, notices: Sequence[str], survey: Survey) -> Fields:
-    """`clv check`."""
+    """The document of `clv check`."""
     further: dict[str, FurtherSurvey | None] = {"customers": survey.demographics, "events": survey.events}
     transactions = asdict(survey)
     del transactions["demographics"], transactions["events"]
@@ -94,7 +94,7 @@ def check_document(settings: Settings, notices: Sequence[str], survey: Survey) -
 
 
 def publish_document(versions: Sequence[ListedVersion]) -> Fields:
-    """`clv publish`."""
+    """The document of `clv publish`."""
     return {"command": "publish", "status": "ok", "versions": [asdict(version) for version in versions]}
 
 

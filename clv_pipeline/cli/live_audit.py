@@ -1,4 +1,4 @@
-"""Every live table held against its contract, table by table; nothing is built."""
+"""The audit of every live table against its contract, table by table; nothing is built."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clv_pipeline.quality import CheckResult
 def audit_live_tables(
     settings: Settings, *, wait_minutes: float = 0, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, list[CheckResult]]]:
-    """Audit every promoted table where it stands: its name and the results of its checks.
+    """Audit every live table in place: its name and the results of its checks.
 
-    `tell` is told what is waited for.
+    `tell` receives messages about waiting.
 
-    Raises:
+    Passes on:
         WarehouseBusyError: another process works on the warehouse, and still does after `wait_minutes`.
         StorageError: the warehouse or its disk cannot be used.
-        ClusterError: Spark cannot be used, or its folder of tables is another warehouse's.
+        ClusterError: Spark cannot be used, or its folder of tables belongs to another warehouse.
     """
     from clv_pipeline.pipeline import Pipeline
     from clv_pipeline.warehouse import storage_faults_told

@@ -1,4 +1,4 @@
-"""What is worth telling of `clv.yaml` before a command begins."""
+"""Notices about `clv.yaml` before a command begins."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from clv_pipeline.config.settings import Settings
 
 
 def notices(settings: Settings) -> list[str]:
-    """What to tell of `clv.yaml`: what is read as something else, and which defaults are not what they were.
+    """Notices about `clv.yaml`: keys that are read as something else, and defaults that have changed.
 
-    Of defaults it is told for as long as a version is kept that was published before they changed, so that whoever
-    comes from there is told in time, and whoever starts now is not.
+    Changed defaults are mentioned while a version is kept that was published before the change. Users who upgrade learn
+    of them in time, and new users are not bothered.
     """
     from clv_pipeline.config.earlier import NEW_SINCE, changed_defaults
     from clv_pipeline.publication.versions import kept_versions

@@ -1,4 +1,4 @@
-"""The reference of the `clv` command, written from what click knows of it.
+"""The reference of the `clv` command, generated from click.
 
 Run: python -m clv_pipeline.cli.reference (`make commands`) writes docs/reference/command-line.md
 """
@@ -55,7 +55,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "| option | meaning |"
     yield "|---|---|"
     for parameter in command.get_params(context):
-        # An argument is explained by the text of its command.
+        # The text of a command explains its arguments.
         if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context)) is not None:
             names, meaning = record
             yield f"| `{_cell(names)}` | {_cell(meaning)} |"

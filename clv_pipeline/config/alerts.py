@@ -1,4 +1,4 @@
-"""The `alerts:` block of `clv.yaml`: who is told when a run fails. Nothing configured, nobody is told.
+"""The `alerts:` block of `clv.yaml`: who is told when a run fails. Without it nobody is told.
 
 The webhook's address and the mail password are secrets: they are written as `${VARIABLE}` and never shown.
 """
@@ -30,9 +30,9 @@ class Email(Block):
     encryption: Literal["starttls", "tls", "none"] = "starttls"
     """`starttls` upgrades a plain connection (usually port 587), `tls` encrypts from the start (usually 465)."""
     username: str | None = None
-    """The name to log in by, with a password; neither where the server asks for none."""
+    """The name to log in with, together with a password; neither where the server needs none."""
     password: SecretStr | None = None
-    """The password to log in by: `${CLV_ALERT_EMAIL_PASSWORD}`, never the password itself."""
+    """The password to log in with: `${CLV_ALERT_EMAIL_PASSWORD}`, never the password itself."""
 
     @field_validator("to", mode="before", json_schema_input_type=str | list[str])
     @classmethod
@@ -61,12 +61,13 @@ class Alerts(Block):
     """Where the message about a failed run goes: to a webhook, by e-mail, to both, or nowhere."""
 
     webhook: SecretStr | None = None
-    """`${CLV_ALERT_WEBHOOK}`, never the address itself: an http(s) address that takes JSON with a `text`, as Slack's,
-    Mattermost's and Teams' do."""
+    """`${CLV_ALERT_WEBHOOK}`, never the address itself: an http(s) address that takes JSON with a `text` (Slack,
+    Mattermost, Teams).
+    """
     email: Email | None = None
     """The mail server and the people it writes to."""
     ui_url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://[^\s/]+[^\s]*$")
-    """Where the reader of a message opens the Dagster UI."""
+    """Address at which readers of a message open the Dagster UI."""
 
     @field_validator("webhook", mode="before")
     @classmethod

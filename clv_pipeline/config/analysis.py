@@ -1,4 +1,4 @@
-"""What is computed and how strictly it is judged: cleaning, forecast, gates, backtest, extensions, campaign.
+"""What is computed and how strictly data are judged: cleaning, forecast, gates, backtest, extensions, campaign.
 
 Here belong the blocks of `clv.yaml` that change what is in a table or whether it is let in. When and where the pipeline
 runs is in `operation.py`; where records come from in `source.py`.
@@ -14,14 +14,14 @@ from clv_pipeline.config.block import Block
 
 
 class Cleaning(Block):
-    """What is taken out between raw and cleaned transactions."""
+    """Rules for rows that are removed between raw and cleaned transactions."""
 
     deduplicate: bool = True
     """Keep one of several rows that are equal in every mapped column."""
     returns: Literal["drop", "net"] = "drop"
     """What happens to negative amounts: `drop` rejects them, `net` lets a return reduce the spend of its own day."""
     exclude_products: list[str] = Field(default=[])
-    """Products that are no sales, such as postage, vouchers and fees; their lines are rejected."""
+    """Products that are not sales, such as postage, vouchers and fees; their lines are rejected."""
     outliers: Literal["keep", "cap", "drop"] = "keep"
     """What happens to lines whose amount is above exp(Q3 + 3 × IQR) of the logarithm of all amounts: `cap` lowers them
     to that."""
@@ -37,7 +37,7 @@ class Forecast(Block):
     annual_discount_rate: float = Field(default=0.10, ge=0)
     """By how much money is worth less a year later; 0.10 is 10 %."""
     margin: float = Field(default=1.0, gt=0, le=1)
-    """The share of spend that is margin. At 1 all revenue is, which is too much for most shops."""
+    """The share of spend that is margin. 1 counts all revenue as margin, which is too much for most shops."""
     interval_level: float = Field(default=0.8, gt=0, lt=1)
     """The share of outcomes that a range should hold."""
 
@@ -93,13 +93,14 @@ class Gates(Block):
 
 
 class Backtest(Block):
-    """From which past days the models are tried out."""
+    """The past days from which models are backtested."""
 
     origins: int = Field(default=13, ge=1)
-    """Monthly days, 30 days apart, back from `forecast.as_of`; as many as the history carries. With 13 of them the
-    season ahead a year ago is always among what is tried."""
+    """Number of monthly cutoffs, 30 days apart, back from `forecast.as_of`; fewer where the history is shorter. With 13
+    the backtest always includes the same season a year ago.
+    """
     cutoffs: list[date] | None = Field(default=None, min_length=1)
-    """Further days to try the models out from, for every horizon."""
+    """Additional cutoffs for backtests, for every horizon."""
 
     @field_validator("cutoffs")
     @classmethod
@@ -110,12 +111,12 @@ class Backtest(Block):
 
 
 class Extensions(Block):
-    """What comes from outside of this package."""
+    """Models and tables from outside this package."""
 
     models: list[str] = Field(default=[])
-    """Modules that can be imported, or lie in the folder of `clv.yaml`: their models can be configured by name."""
+    """Modules that can be imported, or lie in the folder of `clv.yaml`; their models can be configured by name."""
     sql: str | None = Field(default=None, min_length=1)
-    """A folder of tables of one's own, `<layer>/<table>.sql` with `<table>.yml`; relative to `clv.yaml`."""
+    """A folder with additional tables, `<layer>/<table>.sql` with `<table>.yml`; relative to `clv.yaml`."""
 
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -131,7 +132,7 @@ class Extensions(Block):
 
     @property
     def folder(self) -> Path | None:
-        """Where modules are looked for that are not installed."""
+        """Folder in which modules are searched that are not installed."""
         return self._folder
 
     @property
@@ -141,7 +142,7 @@ class Extensions(Block):
 
 
 class Campaign(Block):
-    """A campaign to plan (`campaign_plan`): what it may cost, and what it is believed to do."""
+    """A campaign to plan (`campaign_plan`): its costs and its assumed effect."""
 
     budget: float = Field(ge=0.01, le=1e12)
     """The most that the campaign may cost, in the currency of the source."""

@@ -1,8 +1,7 @@
 """One YAML file on disk becomes one plain mapping, or an error that says what is wrong and where.
 
-Here belongs what is true of any configuration file, whatever it configures: `${VAR}` and `${VAR:-default}` taken
-from the environment, and mistakes told in the words of the file. How YAML is read is `strict_yaml`; what the keys
-mean belongs in `settings.py`.
+This module holds what is true of any configuration file: `${VAR}` and `${VAR:-default}` from the environment, and
+mistakes in the words of the file. How YAML is read is `strict_yaml`; what the keys mean belongs in `settings.py`.
 """
 
 import os
@@ -18,10 +17,12 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^
 
 
 def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = os.environ) -> Any:
-    """`value` with `${VAR}` and `${VAR:-default}` replaced in every string, at any depth.
+    """Replace `${VAR}` and `${VAR:-default}` in every string of `value`, at any depth.
 
-    As in a shell, `:-` also stands in for a variable that is set but empty. Raises one ConfigError that names
-    every key whose variable is neither set nor given a default.
+    As in a shell, `:-` also applies to a variable that is set but empty.
+
+    Raises:
+        ConfigError: names every key whose variable is neither set nor given a default.
     """
     problems: list[str] = []
 
@@ -53,11 +54,11 @@ def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = o
 
 
 def without_credentials(url: str) -> str:
-    """A database URL as errors and labels may show it: no user, no password, no query string, no fragment."""
+    """A database URL for errors and labels: no user, no password, no query string, no fragment."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    # A password may itself hold an unescaped @ or ?, so everything up to the last @ goes first.
+    # A password may hold an unescaped @ or ?, so everything up to the last @ goes first.
     rest = rest.rpartition("@")[2]
     return scheme + separator + re.split(r"[?#]", rest, maxsplit=1)[0]
 
@@ -67,9 +68,12 @@ SECRET_PARAMETER = re.compile(r"[?&][^=&]*(?:password|passwd|pwd|secret|token|ap
 
 
 def refuse_passwords_in_urls(value: Any, origin: str, key: str = "") -> None:
-    """Raises ConfigError where a database URL, at any depth of `value`, holds a password as text.
+    """Refuse passwords that stand as text in a database URL, at any depth of `value`.
 
-    `value` is as it stands in the file, before `expand_variables`: a password has to be a `${VAR}` without a default.
+    `value` is the content of the file before `expand_variables`: a password has to be a `${VAR}` without a default.
+
+    Raises:
+        ConfigError: a URL holds a password as text.
     """
     if isinstance(value, dict):
         for name, child in value.items():
@@ -88,7 +92,7 @@ def refuse_passwords_in_urls(value: Any, origin: str, key: str = "") -> None:
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
-    """One indented line per mistake: the full key, what was expected, what was found, the nearest key."""
+    """One indented line per mistake: the full key, the expected and the found value, the nearest key."""
     lines = []
     for mistake in error.errors(include_url=False):
         location = mistake["loc"]
@@ -111,10 +115,10 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         if isinstance(part, int):
-            # A place in a list, whose blocks were found with its name.
+            # An item of a list; the blocks of the list were found by its name.
             continue
         annotation = model.model_fields[part].annotation
-        # A block that may be absent is annotated as `Block | None`.
+        # An optional block is annotated as `Block | None`.
         blocks = [
             choice
             for choice in (annotation, *get_args(annotation))
@@ -127,7 +131,7 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
 
 
 def _shown(location: tuple[int | str, ...], value: Any) -> str:
-    """A found value as an error may show it: no secret, no database URL, and no block, because it could hold one."""
+    """A found value as an error may show it: no secret, no database URL, and no block, which could hold one."""
     if isinstance(value, dict | BaseModel) or {"url", "webhook", "password"} & set(location):
         return ""
     return repr(without_credentials(value) if isinstance(value, str) else value)

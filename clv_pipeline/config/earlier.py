@@ -1,7 +1,6 @@
-"""What a `clv.yaml` of an earlier version says, read as what it is called today; and which defaults have changed.
+"""Keys of a `clv.yaml` from an earlier version, read under their names of today; and defaults that have changed.
 
-Here belongs every key and name that was written once and is not any more. What may be written today is in
-`settings.py`.
+This module holds every key and name of earlier versions. Today's keys are in `settings.py`.
 """
 
 from __future__ import annotations
@@ -20,19 +19,20 @@ MODELS = {
     "boosted_hurdle": "hybrid_boosted",
     "neural": "hybrid_neural",
 }
-"""Models that are gone: the one that has learned what they could."""
+"""Removed models, with the model that replaces each."""
 
 LEAST_ORIGINS = 13
-"""What folds are read as at least: fewer monthly origins than the default would miss the season ahead."""
+"""Least number of origins that folds are read as: fewer monthly origins than the default would miss the season ahead.
+"""
 
 NEW_SINCE = "served_accuracy"
-"""A table that every version has published since the defaults below changed."""
+"""A table of every version since the defaults below changed."""
 
 
 def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The mapping of a configuration with today's names, and a notice of each that was replaced.
+    """The mapping of a configuration with today's names, and a notice for each replaced name.
 
-    What is wrong with it anyway is left to whoever validates it.
+    Other mistakes are left to the validation.
     """
     today, notices = dict(raw), []
     backtest = today.get("backtest")
@@ -61,7 +61,7 @@ def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def changed_defaults(settings: Settings) -> list[str]:
-    """A notice of every key that `clv.yaml` leaves to a default which is not what it was."""
+    """A notice for every key that `clv.yaml` leaves to a default that has changed."""
     notices = []
     if "models" not in settings.model_fields_set:
         notices.append(

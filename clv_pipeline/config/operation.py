@@ -1,6 +1,6 @@
-"""When and where the pipeline runs and for whom it publishes: schedule, storage, privacy.
+"""When and where the pipeline runs and what it publishes about persons: schedule, storage, privacy.
 
-Here belong the blocks of `clv.yaml` that change no number. Who is told of a failure is in `alerts.py`.
+These blocks of `clv.yaml` change no number. Receivers of failures are in `alerts.py`.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ from clv_pipeline.config.block import Block
 class Schedule(Block):
     """When the two jobs run, in one timezone.
 
-    Whether a cron expression is one is Dagster's to say; `orchestration/cron.py` asks it.
+    Dagster checks cron expressions (`orchestration/cron.py`).
     """
 
     cron: str = "0 2 * * *"
@@ -40,9 +40,9 @@ class Spark(Block):
     remote: str = "local[*]"
     """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
     tables: str | None = Field(default=None, min_length=1)
-    """A folder for the tables, which the pipeline and all workers see under the same name; by default in `home`."""
+    """A folder for the tables, with the same name for the pipeline and all workers; by default in `home`."""
     config: dict[str, str] = Field(default={})
-    """Settings of the Spark session, by Spark's own names."""
+    """Settings of the Spark session, under Spark's names."""
 
 
 class Storage(Block):
@@ -57,15 +57,15 @@ class Storage(Block):
     keep_versions: int = Field(default=5, ge=1)
     """How many publications are kept, the newest one included."""
     wait_minutes: float = Field(default=60, ge=0)
-    """How long a run of the Dagster daemon waits for another process that works on the warehouse, before it fails."""
+    """How long a run of the Dagster daemon waits while another process works on the warehouse, before it fails."""
     memory_gb: float | None = Field(default=None, gt=0)
-    """Memory that DuckDB may take, in 10⁹ bytes; the models come on top. By default four fifths of the machine's."""
+    """Memory that DuckDB may use, in 10⁹ bytes, without that of the models. By default four fifths of the machine's."""
     spill_gb: float | None = Field(default=None, gt=0)
-    """Disk that DuckDB may take for what does not fit into memory, in 10⁹ bytes. By default 90 % of what is free."""
+    """Disk that DuckDB may use for what does not fit into memory, in 10⁹ bytes. By default 90 % of the free space."""
     threads: int | None = Field(default=None, ge=1)
     """How many threads DuckDB uses. By default as many as there are cores, and at least four."""
     history_days: int = Field(default=30, ge=1)
-    """How long Dagster's records of a run are kept, in days. The run that built a table as it is stays longer."""
+    """How long Dagster keeps the records of a run, in days. The run that built a table's current rows stays longer."""
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
@@ -73,7 +73,7 @@ PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"
 
 
 class Privacy(Block):
-    """What publications say of persons."""
+    """What publications reveal about persons."""
 
     pseudonyms: bool = False
     """Publish HMAC-SHA256 of customer ids, under the key in CLV_PSEUDONYM_KEY, instead of the ids."""

@@ -1,8 +1,8 @@
-"""The reference of `clv.yaml` and the JSON schema that editors check it with, both made from the settings' own code.
+"""The reference of `clv.yaml` and the JSON schema that editors check it with, generated from their code.
 
 Run: python -m clv_pipeline.config.reference (`make configuration`) writes docs/reference/configuration.md and
-clv_pipeline/config/clv_schema.json. A key is described by the text below it in its block; pydantic could read that
-too, but on every import.
+clv_pipeline/config/clv_schema.json. The text below a key in its block describes it; pydantic could read it, too, but on
+every import.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Node = dict[str, Any]
 """A part of a JSON schema."""
 
 SCHEMA = Path(__file__).with_name("clv_schema.json")
-"""The schema as it is shipped; `clv init` writes where it is."""
+"""The schema as shipped; `clv init` writes its path."""
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 VARIABLE: Node = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
-"""What may stand for any value: `${NAME}` or `${NAME:-default}`."""
+"""Stands for any value: `${NAME}` or `${NAME:-default}`."""
 
 _LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
@@ -76,7 +76,7 @@ def json_schema() -> Node:
 
 
 def schema_text() -> str:
-    """The schema as it lies in its file."""
+    """The text of the schema file."""
     return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -95,7 +95,7 @@ def as_markdown() -> str:
 
 
 def attribute_docstrings(block: type[Block]) -> dict[str, str]:
-    """What stands below the fields of a block and of its bases, by field, each as one line."""
+    """The docstrings below the fields of a block and of its bases, by field, each as one line."""
     found: dict[str, str] = {}
     for base in reversed(block.__mro__):
         if not issubclass(base, Block) or base is Block:
@@ -118,7 +118,7 @@ def _blocks(block: type[Block]) -> Iterator[type[Block]]:
 
 def _sections(block: type[Block], prefix: str) -> Iterator[tuple[str, type[Block]]]:
     for name, field in block.model_fields.items():
-        # How files are written is told once: it is the same for all three sources.
+        # The format of files is described once: it is the same for all three sources.
         if (below := _block_of(field.annotation)) and not (name == "format" and prefix != "source.transactions."):
             key = f"{prefix}{field.alias or name}"
             yield key, below
@@ -138,7 +138,7 @@ def _describe(schema: Node, block: type[Block]) -> None:
 
 
 def _or_variable(node: Node) -> Node:
-    """The schema of a value, or of a variable that stands for it where the value is no plain text."""
+    """The schema of a value, or of a variable in its place where the value is not plain text."""
     said: Node = {key: node[key] for key in ("default", "description") if key in node}
     bare = {key: value for key, value in node.items() if key not in said}
     choices = [
@@ -151,7 +151,7 @@ def _or_variable(node: Node) -> Node:
 
 
 def _is_block_or_text(node: Node) -> bool:
-    """Whether a variable fits in anyway, as part of a text, or cannot, because one text cannot stand for it."""
+    """Whether a variable fits anyway: as part of a text, or never, because a text cannot replace a block."""
     is_text = node.get("type") == "string" and not {"enum", "pattern", "format"} & node.keys()
     return (
         is_text or "$ref" in node or node.get("type") in ("array", "object", "null") or node.get("format") == "password"
@@ -218,7 +218,7 @@ def _paragraph(text: str) -> str:
 
 
 def _linked(text: str) -> str:
-    """The text with the documents that it names as links from the reference."""
+    """The text with links from the reference to the documents that it names."""
     return re.sub(r"\bdocs/([\w/-]+\.md)", r"[\1](../\1)", text)
 
 

@@ -1,9 +1,9 @@
 """What the user may configure: `clv.yaml` and the environment become one validated, immutable `Settings`.
 
-Here belong the blocks together, how they are loaded, and what follows from them: paths and hashes. The keys of a
-block are in `source.py`, `analysis.py`, `operation.py`, `alerts.py`; what earlier versions called them in `earlier.py`.
-Reading YAML and telling mistakes belongs in `config_file.py`; whether a source really has the mapped columns
-in `sources/`; whether a model exists in `forecasting/`. Importing this is cheap: every process does it.
+This module assembles the blocks, loads them, and derives paths and hashes. The keys of a block are in `source.py`,
+`analysis.py`, `operation.py`, `alerts.py`; their earlier names in `earlier.py`. `config_file.py` reads YAML and reports
+mistakes; `sources/` checks that a source has the mapped columns, `forecasting/` that a model exists. The import is
+cheap, because every process does it.
 """
 
 import hashlib
@@ -47,11 +47,11 @@ __all__ = [
 ]
 
 EMBEDDED_DEFAULT = "embedded default (clv_pipeline/config/default_clv.yaml)"
-"""What errors call the packaged configuration."""
+"""Name of the packaged configuration in errors."""
 
 
 class Settings(Block):
-    """The whole configuration, validated. Get one from `Settings.load()`."""
+    """The whole configuration, validated. `Settings.load()` returns one."""
 
     source: Source
     """Where records come from."""
@@ -66,11 +66,11 @@ class Settings(Block):
         ],
         min_length=1,
     )
-    """The models that are tried out on past days, and of which one serves; see docs/explanation/models.md."""
+    """The models that are backtested; one of them serves. See docs/explanation/models.md."""
     extensions: Extensions = Field(default_factory=Extensions)
-    """What comes from outside of this package."""
+    """Models and tables from outside this package."""
     backtest: Backtest = Backtest()
-    """From which past days the models are tried out."""
+    """The past days from which models are backtested."""
     gates: Gates = Gates()
     """What happens when a new day is not like others; see docs/how-to/volume-checks.md."""
     campaign: Campaign | None = None
@@ -80,17 +80,17 @@ class Settings(Block):
     storage: Storage = Storage()
     """Where the pipeline keeps what it computes, and what computes it."""
     privacy: Privacy = Privacy()
-    """What publications say of persons."""
+    """What publications reveal about persons."""
     alerts: Alerts = Alerts()
     """Who is told when a run fails. Nobody by default."""
     owners: list[str] = Field(default=[])
-    """Who the tables belong to, as the Dagster UI shows it: email addresses, or `team:` and a name."""
+    """Owners of the tables in the Dagster UI: email addresses, or `team:` and a name."""
 
     _config_file: Path | None = PrivateAttr(default=None)
     _notices: list[str] = PrivateAttr(default=[])
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
-    # Never in a dump, a representation or a hash.
+    # Never part of a dump, a representation or a hash.
     _pseudonym_key: str | None = PrivateAttr(default=None)
 
     @field_validator("owners")
@@ -112,7 +112,8 @@ class Settings(Block):
     def load(cls, path: Path | None = None) -> Self:
         """The configuration at `path`, else at CLV_CONFIG, else ./clv.yaml, else the embedded default.
 
-        Raises ConfigError that lists everything that is wrong with the file.
+        Raises:
+            ConfigError: the file cannot be read or holds mistakes; the text lists all of them.
         """
         chosen = path or (Path(os.environ["CLV_CONFIG"]) if os.environ.get("CLV_CONFIG") else None)
         if chosen is None and Path("clv.yaml").is_file():
@@ -133,9 +134,12 @@ class Settings(Block):
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], config_file: Path | None = None) -> Self:
-        """Settings from an already parsed mapping; `config_file` is the file that it came from.
+        """Settings from a parsed mapping; `config_file` is the file that it came from.
 
-        Environment variables are expanded and CLV_HOME is honoured. Raises ConfigError.
+        Environment variables are expanded and CLV_HOME is used.
+
+        Raises:
+            ConfigError: the mapping holds mistakes, or pseudonyms have no usable key; the text lists all mistakes.
         """
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
@@ -162,17 +166,17 @@ class Settings(Block):
 
     @property
     def config_file(self) -> Path | None:
-        """The file that was read, absolute; None for the embedded default."""
+        """The file that was read, absolute path; None for the embedded default."""
         return self._config_file
 
     @property
     def notices(self) -> list[str]:
-        """What of the file was read as something else than it says, a line each; `clv run` and `clv check` tell it."""
+        """One line for each part of the file that is read as something else; `clv run` and `clv check` print them."""
         return self._notices
 
     @property
     def base_dir(self) -> Path:
-        """The folder that relative source paths start from: the configuration file's own."""
+        """The folder of the configuration file, from which relative source paths start."""
         return self._config_file.parent if self._config_file else self._started_in
 
     @property
@@ -202,12 +206,12 @@ class Settings(Block):
 
     @property
     def pseudonym_key(self) -> str | None:
-        """The key in CLV_PSEUDONYM_KEY, or None, whether or not publications are to be made with it."""
+        """The key in CLV_PSEUDONYM_KEY, or None; whether publications use it is a separate setting."""
         return self._pseudonym_key
 
     @property
     def config_hash(self) -> str:
-        """sha256 (hex) of what is configured, without where it is stored, who is told, and database credentials.
+        """sha256 (hex) of the configuration, without storage locations, receivers of alerts, and database credentials.
 
         Another key for pseudonyms is another configuration.
         """
@@ -217,11 +221,14 @@ class Settings(Block):
 
     @property
     def recipe_hash(self) -> str:
-        """sha256 (hex) of what tables depend on: not when they are built, where they are kept, what stops them, who
-        is told, whose they are, under what names customers are published, what campaign is planned
-        (`campaign_settings`), or what tables there are beside (`extensions.sql`)."""
+        """sha256 (hex) of the settings that tables depend on.
+
+        It leaves out when tables are built, where they are kept, what stops them, who is told, who owns them, under
+        what names customers are published, the planned campaign (`campaign_settings`), and additional tables
+        (`extensions.sql`).
+        """
         excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "owners")
-        # Tables stay where the engine that made them keeps them, so another engine makes its own.
+        # Tables stay where their engine keeps them, so another engine builds its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
         return self._hash_without({**dict.fromkeys(excluded, True), **partly})
 
@@ -237,7 +244,11 @@ class Settings(Block):
 
 
 def _refuse_written_secrets(raw: Mapping[str, Any], origin: str) -> None:
-    """Raises ConfigError for a secret that stands in the file itself; it belongs into the environment."""
+    """Refuse a secret that stands in the file itself; it belongs into the environment.
+
+    Raises:
+        ConfigError: names the key and the variable to use.
+    """
     for path, variable in SECRETS.items():
         value: Any = raw
         for key in path:

@@ -1,7 +1,7 @@
-"""What the user may say about where records come from: files or a query, the mapping, the format.
+"""The sources of records in `clv.yaml`: files or a query, the mapping, the format.
 
-Here belongs the `source:` block of `clv.yaml`, because the loader needs it without the rest of the settings.
-Opening any of it belongs in `sources/`.
+The `source:` block has its own module, because the loader needs it without the rest of the settings. `sources/` opens
+what it names.
 """
 
 import codecs
@@ -14,18 +14,18 @@ from clv_pipeline.config.block import Block
 from clv_pipeline.errors import did_you_mean
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
-"""Columns of the raw tables that the loader fills by itself; a mapping cannot."""
+"""Columns of the raw tables that the loader fills itself; a mapping cannot use them."""
 
 
 class FileFormat(Block):
-    """How the files are written. What is not stated is found out from each file."""
+    """How the files are written. Everything not stated is detected in each file."""
 
     delimiter: str | None = None
     """One character, or `tab`, or `whitespace` for columns aligned by runs of spaces."""
     encoding: str | None = None
     """Such as utf-8, latin-1, windows-1252 or utf-16."""
     decimal: Literal[".", ","] | None = None
-    """What stands before the fraction of a number."""
+    """The character before the fraction of a number."""
     thousands: Literal[".", ",", "'", " "] | None = None
     """What separates thousands."""
     date_formats: list[str] | None = Field(default=None, min_length=1)
@@ -46,7 +46,7 @@ class FileFormat(Block):
     @classmethod
     def _known_encoding(cls, value: str | None) -> str | None:
         try:
-            "".encode(value or "utf-8")  # refuses what is a codec but no encoding of text, such as rot13
+            "".encode(value or "utf-8")  # refuses codecs that do not encode text, such as rot13
             return codecs.lookup(value).name if value is not None else None
         except LookupError as error:
             raise ValueError("should be an encoding such as utf-8, latin-1, windows-1252 or utf-16") from error
@@ -67,51 +67,51 @@ class FileFormat(Block):
 
 
 class TableSource(Block):
-    """Where the records of one kind are, and which of their columns mean what.
+    """Where the records of one kind are, and the meaning of their columns.
 
-    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps ours to theirs. What the
-    records are is said by the subclasses.
+    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps our names to the source's.
+    Subclasses define the kind of records.
     """
 
     path: list[str] = Field(default=[])
     """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list. Either this, or `url`
     with `query`."""
     url: str | None = Field(default=None, repr=False)
-    """A database in place of files, such as `sqlite:///shop.db`; a password is written as `${VARIABLE}`."""
+    """A database in place of files, such as `sqlite:///shop.db`; write a password as `${VARIABLE}`."""
     query: str | None = None
-    """The SELECT that the database is asked."""
+    """The SELECT to run in the database."""
     columns: dict[str, str]
-    """The mapping: our names of columns, and what they are called in the source."""
+    """The mapping: our names of columns to the names in the source."""
     format: FileFormat = FileFormat()
-    """How the files are written, where that is not found out."""
+    """How the files are written, where detection is wrong."""
     removed_files: Literal["keep", "remove"] = "keep"
-    """What happens to the rows of a file that is no longer there: they stay, or go too."""
+    """What happens to rows of a file that is no longer there: they stay, or they are removed, too."""
     lookback_days: int | None = Field(default=None, ge=0)
     """For a query: how many days before the newest known record are read again. By default everything is read."""
 
     key: ClassVar[str]
-    """Where it stands in `clv.yaml`; errors say so."""
+    """Place in `clv.yaml`, for errors."""
     known: ClassVar[tuple[str, ...]]
     """Our columns, in the order of the raw table."""
     required: ClassVar[tuple[str, ...]]
     numbers: ClassVar[tuple[str, ...]] = ()
     money: ClassVar[tuple[str, ...]] = ()
-    """Those of the numbers that may be written with a currency."""
+    """Our number columns that may be written with a currency."""
     time: ClassVar[str | None] = None
-    """The one of our columns that holds dates."""
+    """Our column that holds dates."""
     takes_attributes: ClassVar[bool] = True
-    """Whether a mapped column that is none of ours becomes an attribute of the record."""
+    """Whether a mapped column that is not one of ours becomes an attribute of the record."""
     needed: ClassVar[str]
     """What a mapping has to name, in words."""
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The mapped columns that are none of ours, ours: theirs."""
+        """The mapped columns that are not ours, ours to theirs."""
         return {ours: theirs for ours, theirs in self.columns.items() if ours not in self.known}
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
-        """Those of our columns without which a mapping does not suffice."""
+        """The columns that a mapping lacks."""
         return [name for name in cls.required if name not in columns]
 
     @model_validator(mode="before")
@@ -131,7 +131,7 @@ class TableSource(Block):
     @field_validator("url")
     @classmethod
     def _has_a_scheme(cls, value: str | None) -> str | None:
-        # What comes before :// is all that labels and errors may show besides the host: without it, it may be a secret.
+        # Labels and errors may show only the part before :// and the host: without ://, the text may be a secret.
         if value is not None and "://" not in value:
             raise ValueError("should be a database URL such as postgresql://host/shop")
         return value
@@ -166,7 +166,7 @@ class TableSource(Block):
 
 
 class TransactionSource(TableSource):
-    """Transaction lines. A mapped column that is none of ours becomes an attribute of the transaction."""
+    """Transaction lines. A mapped column that is not one of ours becomes an attribute of the transaction."""
 
     key = "source.transactions"
     known = (
@@ -187,15 +187,14 @@ class TransactionSource(TableSource):
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
-        """Those of our columns without which a mapping does not suffice: money too, in one of two ways."""
+        """The columns that a mapping lacks: money can be mapped in one of two ways."""
         given = set(columns)
         money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
         return [*super().missing_from(given), *money]
 
 
 class CustomerSource(TableSource):
-    """Demographics, one record per customer. A mapped column that is none of ours becomes an attribute of the
-    customer; where only customer_id is mapped, every other column does."""
+    """Demographics per customer. Mapped columns of other names become attributes; with customer_id alone, all do."""
 
     key = "source.customers"
     known = ("customer_id",)

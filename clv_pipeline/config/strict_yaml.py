@@ -1,6 +1,6 @@
-"""YAML that hides nothing: a key written twice, a name that stands for too much or for itself are errors with a line.
+"""Strict YAML: repeated keys, recursive aliases and aliases that expand to too much are errors with a line number.
 
-`clv.yaml` and the contracts are read by it. Plain values only, as of YAML's safe loader.
+It reads `clv.yaml` and the contracts. Values are plain, as with YAML's safe loader.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """The mapping that `text` holds; an empty text is an empty mapping.
+    """The mapping in `text`; an empty text is an empty mapping.
 
-    `origin` is what errors call the file. Raises ConfigError with line and column for a syntax error, a key written
-    twice, or aliases that stand for themselves or for more than MOST_NODES values; and for a text whose top level is
-    not a mapping.
+    `origin` is the name of the file in errors.
+
+    Raises:
+        ConfigError: a syntax error, a key written twice, an alias that contains itself or expands to more than
+            MOST_NODES values (each with line and column), or a text whose top level is not a mapping.
     """
     try:
         # _StrictLoader is a SafeLoader: it builds plain values only.
@@ -68,7 +70,10 @@ def _mistake(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
 
 
 def _size(node: yaml.Node, known: dict[int, int], around: frozenset[int]) -> int:
-    """How many values a node holds with all aliases spelled out."""
+    """How many values a node holds with all aliases expanded.
+
+    An alias that contains itself, or stands for more than MOST_NODES values, is a `_mistake`.
+    """  # noqa: DOC501  (`_mistake` makes the error)
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in around:

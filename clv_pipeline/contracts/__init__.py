@@ -1,8 +1,8 @@
 """What every table promises: description, grain, columns and expectations, loaded from `<table>.yml`.
 
 A contract feeds four readers: the Great Expectations suite, the Dagster column schema, the DuckDB
-comments and the data dictionary. Nothing here talks to an engine; holding a table against its contract
-is the work of `clv_pipeline.quality`.
+comments and the data dictionary. Nothing here talks to an engine; `clv_pipeline.quality` checks tables against their
+contracts.
 """
 
 from clv_pipeline.contracts.contract import Column, Contract, Expectation, load_contract

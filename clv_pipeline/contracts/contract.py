@@ -32,7 +32,7 @@ UNITS = {
     "label": "a number that names something; not to be added or averaged",
     "mixed": "depends on the row",
 }
-"""What the numbers of a column are in."""
+"""Units of number columns."""
 
 
 class _Strict(BaseModel):
@@ -66,8 +66,8 @@ class Column(_Strict):
 class Expectation(_Strict):
     """One Great Expectations expectation, in its own vocabulary, under a name of ours.
 
-    Where a count says too little of what went wrong, `shows` says more: a query on `{batch}` that is run when the
-    expectation failed and returns one text, which everybody may read (no customer in it).
+    `shows` adds detail where a count is not enough: a query on `{batch}` that runs when the expectation failed and
+    returns one text, which everybody may read (no customer in it).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -85,15 +85,15 @@ class Expectation(_Strict):
 
 
 class Contract(_Strict):
-    """What one table promises to its readers.
+    """The promise of one table to its readers.
 
-    `key` identifies a row; exports are ordered by it. `published` tables are the ones BI tools read. A `view`
-    is audited like a table and costs nothing to store; it suits a selection of an audited table.
+    `key` identifies a row and orders exports. BI tools read the `published` tables. A `view` is audited like a table
+    and costs no storage; it suits a selection of an audited table.
 
-    A table with a `day_column` is made day by day: the rows of a day depend on the rows of that day only, in
+    A table with a `day_column` is built day by day: the rows of a day depend on the rows of that day only, in
     every table it reads that has a `day_column` too. When some days change, only those are built again.
 
-    A table `waits_for` others that it does not read, but whose failed audit must hold it back.
+    A table `waits_for` others that it does not read, if their failed audit must hold it back.
     """
 
     table: str
@@ -124,7 +124,7 @@ class Contract(_Strict):
 
     @property
     def hash(self) -> str:
-        """Changes when anything changes that the table is held against."""
+        """A hash of everything that an audit checks the table against."""
         promised = self.model_dump_json(
             include={"table", "key", "columns", "expectations"},
             exclude={"expectations": {"__all__": {"shows"}}},

@@ -1,7 +1,7 @@
-"""The data dictionary: what every table holds, said once in the contracts and shown wherever people look.
+"""The data dictionary: the content of every table, written once in the contracts and shown in several places.
 
-`dictionary_entries` gathers the content. `as_markdown` makes docs/reference/data-dictionary.md of it; other pages
-render the same entries their own way. Nothing here is worded about a single table: that belongs in its contract.
+`dictionary_entries` gathers the content. `as_markdown` turns it into docs/reference/data-dictionary.md; other pages
+render the same entries in their own way. Words about a single table belong in its contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ IF_A_CHECK_FAILS = {
     "error": "the last good table stays, nothing is built from it or published",
     "warning": "it is shown, and nothing is held back",
 }
-"""What a severity means to somebody who reads the tables."""
+"""The meaning of a severity for readers of the tables."""
 
 _INTRODUCTION = """\
 # Data dictionary
@@ -61,8 +61,8 @@ def dictionary_entries(models: Mapping[str, TableModel], reads: Mapping[str, Seq
         models: the tables.
         reads: the tables that each is built from.
 
-    Raises:
-        KeyError: a table of which it is not said what it reads.
+    Passes on:
+        KeyError: `reads` lacks a table.
     """
     return [
         DictionaryEntry(
@@ -129,5 +129,5 @@ def _rows(rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it stands."""
+    """Text escaped for Markdown."""
     return re.sub(r"([\\`*~|<])", r"\\\1", text)

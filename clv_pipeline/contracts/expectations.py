@@ -1,7 +1,7 @@
-"""Which expectations a contract may state, with which arguments: checked when the graph loads, without the library.
+"""The expectations that a contract may use, with their arguments: checked when the graph loads, without the library.
 
-`expectation_types.json` holds what Great Expectations knows, as written by this module when it is run:
-python -m clv_pipeline.contracts.expectations. A test holds it to the installed version.
+`expectation_types.json` lists the expectations of Great Expectations. Running this module writes it: python -m
+clv_pipeline.contracts.expectations. A test compares it with the installed version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clv_pipeline.errors import did_you_mean
 
 FILE = Path(__file__).with_name("expectation_types.json")
 
-# Of all expectations, and ours to set: severity and description stand beside `kwargs` in a contract.
+# Arguments of all expectations that we set ourselves: severity and description stand beside `kwargs` in a contract.
 _COMMON = frozenset(
     {
         *("id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content"),
@@ -27,13 +27,13 @@ _COMMON = frozenset(
 
 @cache
 def known() -> Mapping[str, Mapping[str, bool]]:
-    """By the name of an expectation its arguments, and whether each must be given."""
+    """The arguments of each expectation by name, and whether they are required."""
     found: Mapping[str, Mapping[str, bool]] = json.loads(FILE.read_text(encoding="utf-8"))
     return found
 
 
 def mistakes(type_: str, kwargs: Mapping[str, Any]) -> list[str]:
-    """What is wrong with an expectation as it is stated; nothing where it can be run."""
+    """Mistakes in an expectation as stated; none if it can run."""
     arguments = known().get(type_)
     if arguments is None:
         return [f"no expectation {type_!r}{did_you_mean(type_, known())}"]
@@ -46,13 +46,13 @@ def mistakes(type_: str, kwargs: Mapping[str, Any]) -> list[str]:
 
 
 def installed() -> dict[str, dict[str, bool]]:
-    """The same as `known`, asked of the installed library."""
+    """The same as `known`, from the installed library."""
     import great_expectations  # noqa: F401  (registers its expectations)
     from great_expectations.expectations import registry
 
     names = sorted(registry.list_registered_expectation_implementations())
     kinds = {name: registry.get_expectation_impl(name) for name in names}
-    # Our own are registered too once an audit has run.
+    # Ours are registered, too, once an audit has run.
     theirs = {name: kind for name, kind in kinds.items() if kind.__module__.startswith("great_expectations.")}
     fields: dict[str, Any] = {name: kind.__fields__ for name, kind in theirs.items()}
     return {

@@ -1,6 +1,7 @@
-"""Finding the models: one contract per table, and beside it the SQL that builds it, where SQL does.
+"""Loading the models: one contract per table, and beside it the SQL for tables that SQL builds.
 
-Those of this repository lie in `dbt_like_sql/`; a folder of one's own (`extensions.sql`) adds tables that SQL builds.
+The models of this repository are in `dbt_like_sql/`; a user's own folder (`extensions.sql`) adds tables that SQL
+builds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from clv_pipeline.errors import ContractError, did_you_mean
 MODELS_DIR = Path(__file__).parents[2] / "dbt_like_sql"
 DIALECT = "duckdb"
 NO_TABLES = frozenset({"published_marts"})
-"""Names that stand for something else in the graph."""
+"""Names with another meaning in the graph."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class TableModel:
 
     contract: Contract
     file: Path
-    """The contract's; SQL lies beside it under the same name."""
+    """The contract's file; SQL lies beside it under the same name."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Where it is defined: the contract, and before it the query where there is one."""
+        """The files that define it: the query, if there is one, and the contract."""
         return (self.file,)
 
     @property
     def name(self) -> str:
-        """The table's, the asset's and the file's name."""
+        """The name of the table, the asset and the file."""
         return self.contract.table
 
 
@@ -57,7 +58,7 @@ class SqlModel(TableModel):
 
     @property
     def sql_file(self) -> Path:
-        """Where the SELECT stands."""
+        """The file of the SELECT."""
         return self.file.with_suffix(".sql")
 
     @cached_property
@@ -77,7 +78,7 @@ class SqlModel(TableModel):
 
     @cached_property
     def dependencies(self) -> list[str]:
-        """Names of the tables it reads, sorted; what is read in another way than by its name, as it is written."""
+        """Names of the tables that it reads, sorted; sources that are not plain names appear as they are written."""
         read = {table.name or table.sql(dialect=DIALECT) for table in self.parsed.find_all(exp.Table)}
         return sorted(read - self.ctes.keys())
 
@@ -87,7 +88,7 @@ class SqlModel(TableModel):
         return {cte.alias: cte.this for cte in self.parsed.find_all(exp.CTE)}
 
     def reading(self, instead: Mapping[str, str]) -> str:
-        """The same query with other tables in the place of some that it reads (theirs: instead)."""
+        """The same query with some of its tables replaced (original name to replacement)."""
 
         def other(node: exp.Expression) -> exp.Expression:
             if isinstance(node, exp.Table) and node.name in instead:
@@ -124,12 +125,12 @@ def load_models(folder: Path = MODELS_DIR, *, extension: Path | None = None) -> 
 
     Args:
         folder: `<layer>/<table>.yml`, and `<table>.sql` where SQL builds the table.
-        extension: a further folder of the same kind, in the same layers, all of its tables built by SQL.
+        extension: another folder of the same kind, with the same layers; SQL builds all of its tables.
 
     Raises:
         ContractError: names the files: a contract is wrong, SQL stands without one, a table is named twice, a query
-            reads an unknown table or itself, its columns are not the declared ones, or the further folder is not
-            what it should be.
+            reads an unknown table or itself, its columns are not the declared ones, or the other folder has the wrong
+            structure.
     """
     models = _read(folder)
     if not models:
@@ -169,7 +170,11 @@ def _read(folder: Path) -> dict[str, TableModel]:
 
 
 def _refuse_misplaced(folder: Path, layers: list[str]) -> None:
-    """Raise ContractError for what lies in a folder of one's own and would not become a table."""
+    """Refuse files in a user's own folder that would not become a table.
+
+    Raises:
+        ContractError: names every file that is misplaced, misnamed or incomplete.
+    """
     if not folder.is_dir():
         raise ContractError(
             f"extensions.sql: {folder} is no folder; it should hold <layer>/<table>.sql and <table>.yml"
@@ -203,7 +208,7 @@ def _mistakes(path: Path, folder: Path, layers: list[str]) -> Iterator[str]:
 
 
 def _hold_against_contract(model: SqlModel, models: Mapping[str, TableModel]) -> None:
-    # Which of the two is read could not be told, and a table that is read unseen would feed in spite of a failed audit.
+    # The query would be ambiguous, and a table that is read unseen would be used in spite of a failed audit.
     if hidden := sorted(name for name in model.ctes if name.lower() in models):
         raise ContractError(f"{model.sql_file}: {', '.join(hidden)} is a table; give the CTE another name")
     if unknown := [name for name in model.dependencies if name not in models]:
@@ -217,7 +222,7 @@ def _hold_against_contract(model: SqlModel, models: Mapping[str, TableModel]) ->
 
 
 def _unknown(names: list[str], models: Mapping[str, TableModel]) -> str:
-    """Say of tables that none has such a name, and which one is much like it."""
+    """An error text about unknown tables, with the most similar known name of each."""
     return "; ".join(f"{name}: no contract of that name{did_you_mean(name, models)}" for name in names)
 
 

@@ -1,6 +1,6 @@
-"""Rolling-origin backtests: the windows, and the driver that fits and forecasts as of their cutoffs.
+"""Rolling-origin backtests: the windows, and the loop that fits and forecasts as of their cutoffs.
 
-Split by date, never by random customers: a model sees days up to the cutoff, and is judged on (cutoff, cutoff
+The split is by date, never by random customers: a model sees days up to the cutoff, and its holdout is (cutoff, cutoff
 + h].
 """
 
@@ -51,12 +51,12 @@ MINIMUM_HISTORY_DAYS = 28
 STEP_DAYS = 30
 """Days between the cutoffs of a plan."""
 MAXIMUM_CUTOFFS = 30
-"""Cutoffs that a plan goes back at most, unless its backtests need more."""
+"""Most cutoffs of a plan, unless its backtests need more."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A model that could not be backtested on a window, and why."""
+    """A model that could not be backtested on a window, with the reason."""
 
     model: str
     cutoff: date
@@ -83,19 +83,22 @@ def plan_windows(
 ) -> pl.DataFrame:
     """Plan the windows to score, to backtest and to train on, by horizon, latest first (WINDOWS_SCHEMA).
 
-    Every distinct cutoff costs a description of customers, so all horizons share the cutoffs: they are STEP_DAYS
-    apart, back from `as_of`.
+    All horizons share the cutoffs, because every distinct cutoff costs a description of all customers. Cutoffs are
+    STEP_DAYS apart, back from `as_of`.
 
-    To score: from `as_of`, each of `horizons_days`, which is what `is_served` says; not complete. To backtest: the same
-    horizons wherever they are complete, from the latest `origins` cutoffs, from the latest one at which each horizon
-    is over, and from the days of `backtest_cutoffs`. To train: each of PIECES_DAYS wherever it is complete, from the
-    cutoffs of the backtests and those behind them, MAXIMUM_CUTOFFS in all; these are `is_sampled` unless they are
-    backtested too: a sample of customers will do. Where a piece could be learned as of a backtest or `as_of`, but no
-    cutoff has it that ends at most STEP_DAYS earlier, the cutoff is added from which it ends there.
+    - To score: from `as_of`, each of `horizons_days` (`is_served`); these windows are not complete.
+    - To backtest: the same horizons wherever they are complete, from the latest `origins` cutoffs, from the latest
+      cutoff at which each horizon is over, and from the days of `backtest_cutoffs`.
+    - To train: each of PIECES_DAYS wherever it is complete, from the cutoffs of the backtests and earlier ones,
+      MAXIMUM_CUTOFFS in all. Those that are not backtested are `is_sampled`: a sample of customers is enough. Where a
+      piece could be learned as of a backtest or `as_of`, but no cutoff has it end at most STEP_DAYS earlier, a cutoff
+      is added from which it ends there.
 
     A past window is left out when the days of history up to and including its cutoff are fewer than max(28, h / 4).
-    ValueError for a horizon or a number of origins below 1, a repeated horizon, `as_of` before `first_day`, or a
-    backtest cutoff that does not lie before `as_of`.
+
+    Raises:
+        ValueError: a horizon or the number of origins is below 1, a horizon is repeated, `as_of` lies before
+            `first_day`, or a backtest cutoff does not lie before `as_of`.
     """
     if as_of < first_day:
         raise ValueError(f"as_of {as_of} lies before the first day of history {first_day}")
@@ -108,7 +111,7 @@ def plan_windows(
     history_days = (as_of - first_day).days + 1
 
     def is_usable(age: int, horizon: int) -> bool:
-        """Whether the window from so many days before `as_of` is over and has enough history before it."""
+        """Whether the window that starts this many days before `as_of` is over and has enough history before it."""
         return age >= horizon and history_days - age >= max(MINIMUM_HISTORY_DAYS, horizon / 4)
 
     tried = {
@@ -117,7 +120,7 @@ def plan_windows(
         *((as_of - cutoff).days for cutoff in backtest_cutoffs),
     }
     ages = {*tried, *(step * STEP_DAYS for step in range(MAXIMUM_CUTOFFS))}
-    # Oldest first: what is added for one serves the next.
+    # Oldest first: a cutoff added for one serves the next.
     for age, piece in product(sorted({0, *tried}, reverse=True), PIECES_DAYS):
         over = age + piece
         if is_usable(over, piece) and not any(
@@ -154,15 +157,18 @@ def backtest(
     outcomes_for: Callable[[date, int], pl.DataFrame],
     explained: Collection[tuple[date, int]] = (),
 ) -> Backtest:
-    """Fit every model once per cutoff of the backtest windows and read its paths at every horizon of that cutoff.
+    """Fit every model once per cutoff of the backtest windows, and read its paths at every horizon of that cutoff.
 
-    `windows` are those of `plan_windows`; only rows with `is_backtest` are run. The three callables hand over
-    frames when they are needed, so a caller reads from a database cutoff by cutoff: `training_for(cutoff)` and
-    `customers_for(cutoff, horizons)` once per cutoff, `outcomes_for(cutoff, horizon_days)` once per window. A caller
-    who wants smaller results passes the windows of one cutoff at a time. What models share as of a cutoff is learned
-    once (`Ground`). ValueError when a customer has no outcome row (no purchase is an outcome of 0, not a missing row).
-    A model that cannot forecast a window is skipped with a reason. `explained`: windows, by cutoff and horizon, on
-    which the drivers of every family are measured too, of baselines only where there is no family.
+    `windows` are those of `plan_windows`; only rows with `is_backtest` are run. The three callables return frames on
+    demand, so that a caller reads from a database cutoff by cutoff: `training_for(cutoff)` and `customers_for(cutoff,
+    horizons)` are called once per cutoff, `outcomes_for(cutoff, horizon_days)` once per window. A caller who wants
+    smaller results passes the windows of one cutoff at a time. Parts that models share as of a cutoff are learned once
+    (`Ground`). A model that cannot forecast a window is skipped with a reason. `explained`: windows, by cutoff and
+    horizon, for which the drivers of every family are measured, too; drivers of baselines only where there is no
+    family.
+
+    Raises:
+        ValueError: a customer has no outcome row. No purchase is an outcome of 0, not a missing row.
     """
     families = [model.name for model in models if not model.is_baseline] or [model.name for model in models]
     drivers = [pl.DataFrame(schema=DRIVERS_SCHEMA)]

@@ -1,7 +1,7 @@
-"""The review in tables: a leaderboard that says who serves and why, and the history of who was chosen.
+"""The review in tables: a leaderboard with the champion and the reasons for it, and the history of champions.
 
-Who serves is decided in `choice`. Every sentence is made here, by `say`, from a code and the fields beside it, so that
-it can be said in another language or in other words.
+`choice` decides which model serves. `say` makes every sentence from a code and the fields beside it, so that other
+languages and other words are possible.
 """
 
 from __future__ import annotations
@@ -81,12 +81,15 @@ def leaderboard(
     as_of: date,
     skipped: Sequence[Skipped] = (),
 ) -> pl.DataFrame:
-    """All models per horizon with who serves as of a day and why, in LEADERBOARD_SCHEMA, best first.
+    """All models per horizon with the champion as of a day and the reasons, in LEADERBOARD_SCHEMA, best first.
 
-    `metrics`: those of `evaluate`, of all horizons that were tried, served or not: the choice rests on all of them;
-    `contenders`: the configured models, in their order; `skipped`: what the backtest could not evaluate. Champion,
-    rank and log ratio are the same on every horizon; metrics are means over the horizon's cutoffs. Windows that were
-    not over by `as_of` are left out. ValueError without contenders.
+    `metrics`: the result of `evaluate` for all horizons of the backtest, served or not: the choice rests on all of
+    them; `contenders`: the configured models, in their order; `skipped`: what the backtest could not evaluate.
+    Champion, rank and log ratio are the same on every horizon; metrics are means over the horizon's cutoffs. Windows
+    that were not over by `as_of` are left out.
+
+    Passes on:
+        ValueError: there are no contenders.
     """
     require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
     over = metrics.filter(pl.col("cutoff") + pl.duration(days=pl.col("horizon_days")) <= as_of)
@@ -129,11 +132,11 @@ def leaderboard(
 
 
 def add_review(history: pl.DataFrame, board: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """The history of champions (HISTORY_SCHEMA) with the decisions of a review in the place of any of the same day.
+    """The history of champions (HISTORY_SCHEMA) with the decisions of a review, which replace those of the same day.
 
-    One row per review, horizon and role: `spend` (and all that goes with it) with its score, `purchase`
-    (p_purchase) with its Brier score; one model serves both. `previous_model` served the role before. Reviews that
-    were kept without code and facts have none.
+    One row per review, horizon and role: `spend` (and everything that goes with it) with its score, `purchase`
+    (p_purchase) with its Brier score; one model serves both. `previous_model` served the role before. Earlier reviews
+    without code and facts keep none.
     """
     known = history.with_columns(
         pl.lit(None, pl.String).alias(column) for column in ("why_code", "why_facts") if column not in history.columns
@@ -155,7 +158,7 @@ def add_review(history: pl.DataFrame, board: pl.DataFrame, as_of: date) -> pl.Da
 def say(code: str, facts: Mapping[str, Any]) -> str:
     """The sentence of `why` from `why_code` and the fields of `why_facts`.
 
-    Fields: champion, preferred, other (a model it is held against), difference (how much higher its losses are than
+    Fields: champion, preferred, other (a model it is compared with), difference (how much higher its losses are than
     the other's, -0.1: 10 % lower) with its standard_error, past_dates, skill with skill_error, better_rule (a simple
     rule that did better, with rule_difference, rule_error and rule_dates), is_rule, reasons.
     """
@@ -207,7 +210,7 @@ def say(code: str, facts: Mapping[str, Any]) -> str:
 def _why(
     choice: Choice, model: str, reasons: Collection[str], *, is_rule: bool, was_tried: bool
 ) -> tuple[str, dict[str, Any]]:
-    """Code and fields of a row. What is wrong with a champion comes before why it was chosen."""
+    """Code and fields of a row. Problems of a champion come before the reasons for its choice."""
     facts: dict[str, Any] = {"champion": choice.champion, "preferred": choice.preferred, "is_rule": is_rule}
     if model != choice.champion:
         ratio = choice.to_champion.get(model)
@@ -274,7 +277,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _means(of_horizon: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Per model the means of its metrics over cutoffs, and their number."""
+    """Means of the metrics over cutoffs for each model, with the number of cutoffs."""
     pairs = of_horizon.join(
         pl.DataFrame(list(_METRICS.items()), schema=["metric", "target"], orient="row"), on=["metric", "target"]
     )
@@ -290,7 +293,7 @@ def _means(of_horizon: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _scores(of_horizon: pl.DataFrame) -> dict[str, dict[date, float]]:
-    """Per model its score at every cutoff where it is defined."""
+    """The score of each model at every cutoff where it is defined."""
     rows = of_horizon.filter(pl.col("target") == "spend", pl.col("metric") == "score").drop_nulls("value")
     found: dict[str, dict[date, float]] = {}
     for model, cutoff, value in rows.sort("cutoff").select("model", "cutoff", "value").iter_rows():
@@ -299,7 +302,7 @@ def _scores(of_horizon: pl.DataFrame) -> dict[str, dict[date, float]]:
 
 
 def _best(scores: Mapping[str, Mapping[date, float]], models: Sequence[str]) -> str | None:
-    """The model with the lowest mean score; those scored on more cutoffs first, as an easy one alone must not win."""
+    """The model with the lowest mean score. Models scored on more cutoffs come first: one easy cutoff must not win."""
     scored = [model for model in models if model in scores]
     return min(scored, key=lambda m: (-len(scores[m]), sum(scores[m].values()) / len(scores[m])), default=None)
 
@@ -307,9 +310,10 @@ def _best(scores: Mapping[str, Mapping[date, float]], models: Sequence[str]) -> 
 def _difference(
     scores: Mapping[str, Mapping[date, float]], model: str, rule: str | None, horizon_days: int
 ) -> dict[str, float | None]:
-    """How a model's score differs from that of the horizon's best rule, with a 95 % interval.
+    """The difference between a model's score and that of the horizon's best rule, with a 95 % interval.
 
-    The interval is from the spread over cutoffs, and knows how far their windows overlap (`choice.pool`).
+    The interval comes from the spread over cutoffs, and takes the overlap of their windows into account
+    (`choice.pool`).
     """
     from scipy.special import stdtrit
 

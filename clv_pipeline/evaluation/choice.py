@@ -1,7 +1,7 @@
-"""Which family serves a shop: one for all horizons and targets, by losses that are proper for means, on past dates.
+"""The choice of the family that serves a shop: one for all horizons and targets, by proper losses on past dates.
 
-A pure function of evidence that was complete by a day, so that the choice of any past day can be made again. Nothing
-is remembered from review to review: who served before has no vote, and what steadies the choice is the preference.
+It is a pure function of the evidence that was complete by a day, so that the choice of any past day can be repeated.
+Reviews have no memory: an earlier champion has no advantage. The preference keeps the choice steady.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ PREFERENCE = (
     "regular_nbd",
     "hybrid_neural",
 )
-"""Families in the order in which they are preferred while a shop's own evidence is thin, learned on many shops:
-docs/ACCURACY.md names them. Families of one's own come behind these, as configured."""
+"""Families in order of preference while a shop's own evidence is thin, learned on the shops of docs/ACCURACY.md.
+
+Models of extensions come after these, as configured.
+"""
 
 MINIMUM_CUTOFFS = 3
-"""Past dates without which nobody replaces the preferred family, and no simple rule counts as better."""
+"""Fewest past dates on which a family can replace the preferred one, or a simple rule can count as better."""
 
 _RULES = ("same_window_last_year", "own_rate")
-"""The simple rules that forecasts are held against while there is no evidence which rule does best."""
+"""The simple rules for comparison while there is no evidence which rule does best."""
 
 Code = Literal[
     "only_family",
@@ -49,20 +51,20 @@ Code = Literal[
 
 @dataclass(frozen=True)
 class Contender:
-    """A configured model, and whether it is a simple rule: a yardstick."""
+    """A configured model; `is_baseline` marks a simple rule, which is there for comparison."""
 
     name: str
     is_baseline: bool
 
     @classmethod
     def of(cls, model: Model) -> Contender:
-        """What a choice must know of a model."""
+        """The properties of a model that a choice needs."""
         return cls(model.name, model.is_baseline)
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """A mean over past dates, each the mean over its horizons, with its standard error: null below two dates."""
+    """A mean over past dates (each date the mean over its horizons) with its standard error: null below two dates."""
 
     value: float
     error: float | None
@@ -70,15 +72,15 @@ class Pooled:
 
     @property
     def is_gain(self) -> bool:
-        """A log ratio of losses that is lower than 0 by more than its standard error, over enough dates."""
+        """Whether a log ratio of losses is below 0 by more than its standard error, over enough dates."""
         return self.error is not None and self.cutoffs >= MINIMUM_CUTOFFS and self.value < -self.error
 
 
 def pool(scores: Floats, cutoffs: NDArray[np.datetime64], horizons: NDArray[np.int64]) -> Pooled | None:
-    """Pool one score per window, NaN where it is not known; None when none is.
+    """Pool one score per window, NaN where unknown; None when all are.
 
-    The standard error is the deviation between cutoffs over the root of their number, less as far as they overlap:
-    n windows of h days that begin every s days count as n s / h, or as n where they lie apart.
+    The standard error is the deviation between cutoffs over the root of their effective number: n overlapping windows
+    of h days that begin every s days count as n s / h, windows without overlap as n.
     """
     known = np.isfinite(scores)
     if not known.any():
@@ -95,7 +97,7 @@ def pool(scores: Floats, cutoffs: NDArray[np.datetime64], horizons: NDArray[np.i
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of every backtest window (a cutoff and a horizon): the losses and skills of all models, NaN where not scored.
+    """The losses and skills of all models on every backtest window (a cutoff and a horizon), NaN where not scored.
 
     A loss is 1/2 log(Tweedie deviance of spend) + 1/2 log(Poisson deviance of purchases): differences are log ratios,
     free of the shop's money and size.
@@ -108,7 +110,7 @@ class Evidence:
 
     @classmethod
     def of(cls, metrics: pl.DataFrame) -> Evidence:
-        """From the metrics of `evaluate`."""
+        """Evidence from the metrics of `evaluate`."""
 
         def metric(target: str, name: str) -> pl.Expr:
             return pl.col("value").filter(pl.col("target") == target, pl.col("metric") == name).first()
@@ -116,7 +118,7 @@ class Evidence:
         tweedie, poisson = metric("spend", "tweedie_deviance"), metric("purchases", "poisson_deviance")
         window = ("cutoff", "horizon_days")
         scored = metrics.group_by(*window, "model").agg(
-            # A deviance of 0 is a forecast that knew the outcome, which no ratio can tell.
+            # A deviance of 0 means that the forecast knew the outcome: no ratio exists.
             pl.when(tweedie > 0.0, poisson > 0.0).then(0.5 * (tweedie.log() + poisson.log())).alias("loss"),
             metric("spend", "tweedie_skill").alias("skill"),
         )
@@ -136,7 +138,7 @@ class Evidence:
         )
 
     def ratio(self, model: str, other: str, as_of: date) -> Pooled | None:
-        """The log ratio of the losses of `model` and `other`, of windows on which both were scored."""
+        """The log ratio of the losses of `model` and `other`, on windows where both were scored."""
         if model not in self.losses or other not in self.losses:
             return None
         return self._pooled(self.losses[model] - self.losses[other], as_of)
@@ -146,19 +148,19 @@ class Evidence:
         return self._pooled(self.skills[model], as_of) if model in self.skills else None
 
     def _pooled(self, scores: Floats, as_of: date) -> Pooled | None:
-        """Over the windows that were over by `as_of`."""
+        """Pool over the windows that were over by `as_of`."""
         over = self.cutoffs + self.horizons <= np.datetime64(as_of, "D")
         return pool(scores[over], self.cutoffs[over], self.horizons[over])
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Who serves, and what it rests on.
+    """The champion and the evidence for it.
 
     `preferred`: the family that serves without evidence; where only rules are configured, the one they are compared
-    with. `ratios`: log ratios of losses against it. `to_champion`: the same against the champion. `skill`: the
-    champion's. `order`: who may serve, best first, for when the champion cannot forecast. `rules`: the simple rules,
-    best first. Models that were not scored beside the other have no ratio.
+    with. `ratios`: log ratios of losses against `preferred`. `to_champion`: log ratios against the champion. `skill`:
+    the champion's. `order`: the models that may serve, best first, for days when the champion cannot forecast. `rules`:
+    the simple rules, best first. Models without a common scored window have no ratio.
     """
 
     champion: str
@@ -172,25 +174,31 @@ class Choice:
 
     @property
     def better_rule(self) -> str | None:
-        """The best simple rule that did better than the champion, a family, by more than chance."""
+        """The best simple rule that beat the champion, a family, by more than chance."""
         if self.champion in self.rules:
             return None
         return next((rule for rule in self.rules if rule in self.to_champion and self.to_champion[rule].is_gain), None)
 
     @property
     def has_no_skill(self) -> bool:
-        """The champion, as far as tried, was no better than the mean told of everybody, beyond its standard error."""
+        """Whether the champion did not beat a forecast of the mean for everybody by more than its standard error.
+
+        False where it was not tried.
+        """
         return self.skill is not None and self.skill.value <= (self.skill.error or 0.0)
 
 
 def choose(evidence: Evidence, contenders: Sequence[Contender], as_of: date) -> Choice:
-    """Choose who serves all horizons and targets from `as_of` on, from windows that were over by then.
+    """Choose the model that serves all horizons and targets from `as_of` on, from windows that were over by then.
 
     `contenders`: the configured models, in their order. Among families the preferred one, the first of `PREFERENCE`
-    that is configured, serves unless another did better than it on at least `MINIMUM_CUTOFFS` past dates by more than
-    one standard error (Breiman et al. 1984); of several, the one with the lowest losses. Simple rules are compared,
-    and serve only when no family is configured: the best of them, without evidence the first. So no rule, however
-    lucky, changes which family serves. ValueError without contenders.
+    that is configured, serves unless another one beat it on at least `MINIMUM_CUTOFFS` past dates by more than one
+    standard error (Breiman et al. 1984); among several, the one with the lowest losses. Simple rules are compared, and
+    serve only when no family is configured: the best of them, or the first without evidence. A lucky rule therefore
+    never changes which family serves.
+
+    Raises:
+        ValueError: there are no contenders.
     """
     names = [contender.name for contender in contenders]
     if not names:
@@ -207,7 +215,7 @@ def choose(evidence: Evidence, contenders: Sequence[Contender], as_of: date) -> 
     ratios = _ratios(evidence, names, preferred, as_of)
 
     def by_ratio(candidates: Sequence[str]) -> list[str]:
-        """Best first: those compared on few dates behind the others, and those on none behind these, as they come."""
+        """Best first: models compared on few dates come after the others, models compared on none last."""
         return sorted(
             candidates,
             key=lambda name: (

@@ -1,4 +1,4 @@
-"""Drift between two runs: the population stability index of what customers are like and of what is forecast of them."""
+"""Drift between two runs: the population stability index of customers and of their forecasts."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,10 +10,12 @@ from clv_pipeline.forecasting.frames import Floats, floats
 
 BINS = 10
 NOTED, DRIFTED = 0.1, 0.25
-"""From here on a shift is `noted`, and a measure has `drifted` (Siddiqi 2006)."""
+"""A shift is `noted`, and a measure has `drifted`, from these values on (Siddiqi 2006)."""
 
 CUSTOMERS_PER_BIN = 50
-"""Fewer customers have fewer bins: by chance alone, the index of two samples of n customers is 2 (bins - 1) / n."""
+"""Customers per bin at least, so that fewer customers have fewer bins: by chance alone, the index of two samples of n
+customers is 2 (bins - 1) / n.
+"""
 
 DRIFT_SCHEMA = pl.Schema(
     {
@@ -30,18 +32,21 @@ DRIFT_SCHEMA = pl.Schema(
 
 
 def population_stability_index(reference: Floats, current: Floats) -> float:
-    """Σ (a - e) ln(a / e) over bins, e and a the shares of reference and current values in them.
+    """Σ (a - e) ln(a / e) over bins, where e and a are the shares of reference and current values in them.
 
-    Siddiqi 2006, "Credit Risk Scorecards", ch. 9; it is the symmetric divergence of Jeffreys. 0 for equal shares,
-    never negative. Bins are cut at the quantiles of the reference, at most BINS and CUSTOMERS_PER_BIN values in each,
-    with one more for what lies below all of it; each counts half a value more than it holds, so that an empty one
-    has a logarithm. ValueError when either side is empty.
+    Siddiqi 2006, "Credit Risk Scorecards", ch. 9; it is Jeffreys' symmetric divergence. 0 for equal shares, never
+    negative. There are at most BINS bins, cut at the quantiles of the reference, with about CUSTOMERS_PER_BIN values or
+    more in each; one more bin holds values below the whole reference. Each bin counts half a value more than it holds,
+    so that an empty one has a logarithm.
+
+    Raises:
+        ValueError: either side is empty.
     """
     if len(reference) == 0 or len(current) == 0:
         raise ValueError("the index compares two populations; one of them is empty")
     bins = int(np.clip(len(reference) // CUSTOMERS_PER_BIN, 1, BINS))
     cuts = np.quantile(reference, np.linspace(0.0, 1.0, bins + 1)[1:-1], method="inverted_cdf")
-    # A bin ends with its cut, so that many equal values share one.
+    # A bin includes its upper cut, so that equal values share a bin.
     ends = np.unique([np.nextafter(reference.min(), -np.inf), *cuts])
 
     def shares(values: Floats) -> Floats:
@@ -55,9 +60,9 @@ def population_stability_index(reference: Floats, current: Floats) -> float:
 def drift(before: pl.DataFrame, now: pl.DataFrame, measures: Sequence[str], horizon_days: int | None) -> pl.DataFrame:
     """The index of every measure between two snapshots, in DRIFT_SCHEMA.
 
-    `before` and `now`: as_of and customers (one each: the day, and how many there are), and the measures of them, or of
-    a sample; nulls are left out. `horizon_days`: of the forecast that the measures belong to, or None. Without
-    customers on either side there are no rows.
+    `before` and `now`: as_of and customers (one value each: the day, and the number of customers), and the measures of
+    all customers or of a sample; nulls are left out. `horizon_days`: the horizon of the forecast that is measured, or
+    None. Without customers on either side there are no rows.
     """
     rows: list[tuple[object, ...]] = []
     for measure in measures:
@@ -72,5 +77,5 @@ def drift(before: pl.DataFrame, now: pl.DataFrame, measures: Sequence[str], hori
 
 
 def level_of(index: float) -> str:
-    """`stable`, `noted` or `drifted`."""
+    """The level of an index: `stable`, `noted` or `drifted`."""
     return "drifted" if index > DRIFTED else "noted" if index > NOTED else "stable"

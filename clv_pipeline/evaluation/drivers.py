@@ -1,10 +1,10 @@
-"""What moves the forecasts: permutation importance of facts about customers, with the direction they push.
+"""The drivers of forecasts: permutation importance of facts about customers, with their direction.
 
 Breiman 2001 (Machine Learning 45, sec. 10), model-agnostic as in Fisher, Rudin & Dominici 2019 (JMLR 20, 177): on a
-window that the fit has never seen, customers swap one fact with each other (`facts`); what the loss gains is what the
-forecasts owe to it. The loss is the one that chose the champion (`choice`): it is lowest for the true mean, and errors
-of medians would call facts harmful that a forecast of means rests on. Facts that say much the same share their
-importance, so a small one may only mean that another stands in. Beside it the coefficients that fits report.
+holdout window, customers swap one fact with each other (`facts`); the increase of the loss is the importance of the
+fact. The loss is the one that chose the champion (`choice`): it is lowest for the true mean. Losses of medians would
+call facts harmful that a forecast of means needs. Similar facts share their importance, so a small one may only mean
+that another fact stands in. The coefficients that fits report are here, too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, PIECES_DAYS, Fitt
 
 REPEATS = 3
 CUSTOMERS = 6_000
-"""Customers of the holdout window that the importance is measured on at most: more of them say more than more swaps."""
+"""Most customers of the holdout window that the importance is measured on; more customers help more than more swaps."""
 
 AGREEMENT = 1 / 3
-"""Forecasts move `up` with a fact when two thirds of the money that swaps move goes its way: 2/3 - 1/3."""
+"""Forecasts move `up` with a fact when two thirds of the money moved by swaps agree with its direction: 2/3 - 1/3."""
 
 _SEED = 20_240_901
 
@@ -60,7 +60,7 @@ _VALUE_FEATURES = {
     "last": "last_spend_over_own_mean",
     "lines_per_order": "lines_per_order",
 }
-"""What coefficients of the value of a purchase are called in a report, and in the table."""
+"""Names of the coefficients of the value of a purchase: in a report, and in the table."""
 
 
 def permutation_importance(
@@ -69,13 +69,13 @@ def permutation_importance(
     """Importance and direction of every fact at every horizon of `outcomes`, in DRIVERS_SCHEMA.
 
     `customers`: a customers frame of one cutoff; `outcomes`: by horizon (days) customer_id, actual_purchases and
-    actual_spend of at least these. Of more than CUSTOMERS a seeded sample is taken; facts that are known of nobody are
-    left out. Importance is the mean, over REPEATS seeded permutations, of the gain in loss: half the log of the Tweedie
-    deviance of spend and half the log of the Poisson deviance of purchases; null where nothing came. Of either, the
-    customer of whom the forecast was farthest off is left out: one absurd order must not say what forecasts rest on.
+    actual_spend of at least these. Above CUSTOMERS a seeded sample is taken; facts known of nobody are left out.
+    Importance is the mean increase of the loss over REPEATS seeded permutations: half the log of the Tweedie deviance
+    of spend and half the log of the Poisson deviance of purchases; null where all outcomes are 0. Both deviances leave
+    out the customer with the largest error: one absurd order must not decide what forecasts depend on.
 
     The direction compares each customer's expected spend with that after a swap. `up`: at least two thirds of the money
-    that swaps move goes up where the fact's value goes up, and down where it goes down; `down`: the opposite; `mixed`:
+    moved by swaps goes up where the fact's value goes up, and down where it goes down; `down`: the opposite; `mixed`:
     neither, or categories, which have no order; `none`: no forecast moves.
     """
     frame, horizons = _sample(customers), list(outcomes)
@@ -112,7 +112,7 @@ def permutation_importance(
 
 
 def _sample(customers: pl.DataFrame) -> pl.DataFrame:
-    """At most CUSTOMERS, by customer, whatever the order of the rows."""
+    """At most CUSTOMERS rows, ordered by customer, independent of the order of the input."""
     ordered = customers.sort("customer_id")
     if ordered.height <= CUSTOMERS:
         return ordered
@@ -121,7 +121,11 @@ def _sample(customers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, horizon_days: int) -> tuple[Outcome, Outcome]:
-    """Spend and purchases that came."""
+    """Actual spend and purchases of these customers.
+
+    Raises:
+        ValueError: a customer has no outcome.
+    """
     known = customers.select("customer_id").join(
         outcomes.select("customer_id", *OUTCOME_COLUMNS),
         on="customer_id",
@@ -135,7 +139,11 @@ def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, horizon_days: 
 
 
 def _forecast(fitted: FittedModel, customers: pl.DataFrame, horizons_days: Sequence[int]) -> Floats:
-    """Expected spend and expected purchases, shape (2, customers, horizons)."""
+    """Expected spend and expected purchases, shape (2, customers, horizons).
+
+    Raises:
+        ValueError: the fit leaves out spend or purchases.
+    """
     paths = fitted.forecast(customers, horizons_days)
     if paths.spend is None or paths.purchases is None:
         raise ValueError(f"{paths.model} says nothing of spend or of purchases: there is nothing to explain")
@@ -152,7 +160,7 @@ def _losses(forecast: Floats, came: Sequence[tuple[Outcome, Outcome]]) -> Floats
 
 
 def _loss(losses: Floats, is_kept: NDArray[np.bool_]) -> Floats:
-    """Of each horizon, as the choice of the champion takes it: half the sum of the logs of both means; NaN at 0."""
+    """The loss of each horizon, as in the choice of the champion: half the sum of the logs of both means; NaN at 0."""
     sums, numbers = np.where(is_kept, losses, 0.0).sum(axis=1), is_kept.sum(axis=1)
     means = np.divide(sums, numbers, out=np.full_like(sums, np.nan), where=(numbers > 0) & (sums > 0.0))
     return np.asarray(0.5 * np.log(means).sum(axis=0), dtype=np.float64)
@@ -167,8 +175,8 @@ def _direction(change: Floats, rises: Floats) -> str:
 def linear_coefficients(fits: pl.DataFrame) -> pl.DataFrame:
     """The coefficients that the latest fits report, in COEFFICIENTS_SCHEMA.
 
-    `fits`: model, as_of, parameters (the report's, as JSON). `purchases`: the individual correction of each piece of
-    the horizon. `spend`: the value of a purchase, which is the same in all pieces.
+    `fits`: model, as_of, parameters (those of the report, as JSON). `purchases`: the individual correction of each
+    piece of the horizon. `spend`: the value of a purchase, which is the same in all pieces.
     """
     latest = fits.filter(pl.col("as_of") == pl.col("as_of").max()).sort("model")
     rows = [
@@ -181,7 +189,7 @@ def linear_coefficients(fits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _linear_parts(parameters: Mapping[str, Any]) -> Iterator[tuple[int, str, Mapping[str, float]]]:
-    """Horizon, target and coefficients, of reports that have them; models of one's own report what they like."""
+    """Horizon, target and coefficients of reports that have them; reports of models from extensions may differ."""
     correction, worth = parameters.get("correction"), parameters.get("value")
     pieces = correction.get("coefficients") if isinstance(correction, dict) else None
     for days in PIECES_DAYS:

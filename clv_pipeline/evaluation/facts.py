@@ -1,8 +1,8 @@
-"""Facts about customers, and customers who swap one of them with each other and stay possible customers.
+"""Facts about customers, and swaps of one fact between customers that leave them possible customers.
 
 A customer is a history up to the last purchase, a silence since then, and money per purchase. A swap replaces one of
-these; what says the same in other words follows: dates, counts and money of past windows. So a forecast is asked only
-about customers that a shop could have, never about one who has been silent for 200 days and bought in the last 30.
+these; everything derived from it follows: dates, counts and money of past windows. Forecasts are therefore made only
+for customers that a shop could have, never for one who has been silent for 200 days and bought in the last 30.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "product_breadth": ("products",),
     "country": ("country",),
 }
-"""The columns that state a fact. What customers get with it:
+"""The columns that state a fact. What a swap changes:
 
-`days_since_last`: another silence. All that they did moves with it, and so does what fell in which past window.
-`frequency`: another's purchases up to the last one, at their own silence and their own money per purchase.
-`spend_per_purchase`: all their money, multiplied to another's mean per purchase.
-`recent_activity`, `same_window_last_year`: other counts of purchases in past windows, as far as frequency, first and
-last purchase allow, and the money that goes with them.
-The others, attributes and events: another's value, but not more products than lines.
+`days_since_last`: the silence. All purchases move with it, and so do the contents of past windows.
+`frequency`: the purchases up to the last one; silence and money per purchase stay.
+`spend_per_purchase`: all money, scaled to the other customer's mean per purchase.
+`recent_activity`, `same_window_last_year`: counts of purchases in past windows, as far as frequency, first and last
+purchase allow, and the money of these windows.
+Others, attributes and events: their value; products never outnumber lines.
 """
 
 _YEAR = 365
 _DAYS_AGO = np.array(sorted({*PAST_DAYS, *(_YEAR - days for days in YEAR_AGO_DAYS)}))
 _IS_RECENT = np.isin(_DAYS_AGO, PAST_DAYS)
-"""All past windows are differences of one curve: purchases within the last so many days."""
+"""All past windows are differences of one curve: purchases within the last n days."""
 
 _WINDOWS = ("recent_activity", "same_window_last_year")
 _HISTORY = (
@@ -58,13 +58,13 @@ _OF_RULES = {
     "recent_activity": ("purchases_last_window:", "spend_last_window:"),
     "same_window_last_year": ("purchases_same_window_last_year:", "spend_same_window_last_year:"),
 }
-"""How the names of windows of a horizon's length begin. Only rules read them; they state facts where they are there."""
+"""Prefixes of columns for windows of a horizon's length. Only rules read them; they state facts where they exist."""
 
 _SMALLEST = 0.01
 
 
 def facts_of(customers: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    """The facts of a customers frame with their columns, optional ones too; without those that are known of nobody."""
+    """The facts of a customers frame with their columns, optional ones included, without facts known of nobody."""
     facts = dict(FACTS)
     for fact, beginnings in _OF_RULES.items():
         facts[fact] += tuple(column for column in customers.columns if column.startswith(beginnings))
@@ -80,7 +80,7 @@ def facts_of(customers: pl.DataFrame) -> dict[str, tuple[str, ...]]:
 
 
 def amounts(customers: pl.DataFrame, fact: str, columns: Sequence[str]) -> Floats:
-    """How much of a fact each customer has, for direction: NaN where unknown, and of categories."""
+    """The amount of a fact for each customer, for its direction: NaN where unknown, and for categories."""
     if fact == "spend_per_purchase":
         return _spend_per_purchase(customers)
     if fact in _WINDOWS:
@@ -93,7 +93,7 @@ def amounts(customers: pl.DataFrame, fact: str, columns: Sequence[str]) -> Float
 
 
 def swapped(customers: pl.DataFrame, fact: str, columns: Sequence[str], order: Integers) -> pl.DataFrame:
-    """Every customer with the fact of the one whose row `order` names, and what follows from it."""
+    """Every customer with the fact of the customer whose row `order` names, and everything derived from it."""
     donors = customers[order]
     extra = [column for column in columns if column not in FACTS.get(fact, columns)]
     if fact == "days_since_last":
@@ -106,7 +106,7 @@ def swapped(customers: pl.DataFrame, fact: str, columns: Sequence[str], order: I
     if fact in _WINDOWS:
         own, other = _counts(customers), _counts(donors)
         is_moved = _IS_RECENT if fact == "recent_activity" else ~_IS_RECENT
-        # What was bought in a window a year ago is taken over, not what was bought since.
+        # A window a year ago takes over its own purchases, not those since then.
         other[:, ~_IS_RECENT] += own[:, -1:] - other[:, -1:]
         moved = _with_counts(customers, np.where(is_moved, other, own))
         return moved.with_columns(donors.select(extra))
@@ -118,9 +118,9 @@ def _spend_per_purchase(customers: pl.DataFrame) -> Floats:
 
 
 def _at_level(customers: pl.DataFrame, level: Floats, money: Sequence[str] = _MONEY) -> pl.DataFrame:
-    """The same purchases, all their money multiplied so that it is `level` per purchase.
+    """The same purchases with all money scaled to `level` per purchase.
 
-    Money that returns have used up cannot be multiplied to any, and stays.
+    Money that returns have used up cannot be scaled, and stays.
     """
     own = _spend_per_purchase(customers)
     ratio = np.divide(np.maximum(level, _SMALLEST), own, out=np.ones_like(own), where=own > 0.0)
@@ -134,10 +134,10 @@ def _at_level(customers: pl.DataFrame, level: Floats, money: Sequence[str] = _MO
 
 
 def _at_silence(customers: pl.DataFrame, silence: Floats) -> pl.DataFrame:
-    """The same purchases, the last one so many days before the cutoff."""
+    """The same purchases with the last one this many days before the cutoff."""
     recency, last = floats(customers, "recency_days")[:, None], floats(customers, "days_since_last")[:, None]
     number = floats(customers, "frequency")[:, None] + 1.0
-    # Purchases by days before the last one: what windows say of them, even in between.
+    # Purchases by days before the last one, from the windows; interpolated between them.
     since_last = np.clip(_DAYS_AGO - last, 0.0, recency)
     at = np.hstack([since_last, recency])
     by_then = np.hstack([np.clip(_counts(customers), 1.0, number), number])
@@ -151,9 +151,9 @@ def _at_silence(customers: pl.DataFrame, silence: Floats) -> pl.DataFrame:
 
 
 def _with_counts(customers: pl.DataFrame, counts: Floats, before: pl.DataFrame | None = None) -> pl.DataFrame:
-    """The customers with these purchases in past windows, or the nearest ones that their other facts allow.
+    """The customers with these purchases in past windows, or with the nearest ones that their other facts allow.
 
-    Windows take the money along that it went with `before`: the same frame, at another silence perhaps.
+    Windows keep the money per purchase of `before`: the same frame, perhaps at another silence.
     """
     before = customers if before is None else before
     first, last = floats(customers, "tenure_days")[:, None], floats(customers, "days_since_last")[:, None]
@@ -177,13 +177,13 @@ def _with_counts(customers: pl.DataFrame, counts: Floats, before: pl.DataFrame |
 
 
 def _limited(customers: pl.DataFrame) -> pl.DataFrame:
-    """No customer with more products than lines."""
+    """Limit products to the number of lines."""
     lines = (pl.col("lines_per_order") * pl.col("orders")).round().clip(lower_bound=1.0)
     return customers.with_columns(pl.col("products").clip(upper_bound=lines.cast(customers.schema["products"])))
 
 
 def _money(customers: pl.DataFrame, counts: Floats) -> Floats:
-    """What a customer's latest so many purchases brought, even between those that windows and totals tell of."""
+    """Money of a customer's latest purchases, this many of them, interpolated between windows and totals."""
     revenue, last = floats(customers, "revenue"), floats(customers, "last_spend")
     number = np.column_stack([*(floats(customers, f"purchases_{days}_days") for days in PAST_DAYS)])
     spend = np.column_stack([*(floats(customers, f"spend_{days}_days") for days in PAST_DAYS)])
@@ -207,7 +207,7 @@ def _counts(customers: pl.DataFrame) -> Floats:
 
 
 def _along(at: Floats, values: Floats, first: Floats | float, wanted: Floats, begin: float = 0.0) -> Floats:
-    """Each row's line through its ascending points, from `first` at `begin` on, at the wanted places; steps jump."""
+    """Evaluate each row's line through its ascending points, from `first` at `begin` on, at `wanted`; steps jump."""
     left = np.hstack([np.full_like(at[:, :1], begin), at[:, :-1]])
     rises = np.diff(np.hstack([np.broadcast_to(first, at[:, :1].shape), values]), axis=1)
     lengths = np.maximum(at - left, 1e-9)

@@ -1,7 +1,7 @@
 """From backtest forecasts to tables of accuracy: metrics, their bootstrap, calibration by decile.
 
-Definitions are in `scores`; here is what is scored, per cutoff, horizon and model, and how the bootstrap draws.
-What follows from the scores is said in `choice` and `champion`, of what would have been served in `served`.
+`scores` defines the metrics. This module scores each cutoff, horizon and model, and draws the bootstrap. `choice` and
+`champion` draw the consequences; `served` scores what would have been served.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, require_columns
 
 GROUP = ("cutoff", "horizon_days", "model")
 TARGETS: Mapping[str, str] = {"spend": "expected_spend", "purchases": "expected_purchases", "purchase": "p_purchase"}
-"""What is forecast, and the column that forecasts it."""
+"""The targets, each with the column that forecasts it."""
 INTERVAL_LEVEL = 0.95
 SEED = 20_240_901
 
@@ -50,7 +50,7 @@ CALIBRATION_SCHEMA = pl.Schema(
     }
 )
 
-# Weights (replicates × customers) that are scored at a time: their arrays stay in the cache, which halves the time.
+# Weights (replicates × customers) scored at a time: their arrays stay in the cache, which halves the time.
 _CHUNK = 50_000
 
 
@@ -64,7 +64,7 @@ class Estimate:
 
     @property
     def size(self) -> Estimate:
-        """The same of the metric's absolute value."""
+        """The estimate of the metric's absolute value."""
         if self.value is None or self.lower is None or self.upper is None:
             return Estimate(None if self.value is None else abs(self.value), None, None)
         near, far = sorted((abs(self.lower), abs(self.upper)))
@@ -75,16 +75,19 @@ def evaluate(forecasts: pl.DataFrame) -> pl.DataFrame:
     """Score forecasts: one row per cutoff, horizon, model, target and metric, in METRICS_SCHEMA.
 
     `forecasts`: cutoff, horizon_days, model, customer_id, expected_purchases, expected_spend, p_purchase,
-    actual_purchases, actual_spend. Targets are spend, purchases and purchase (did they buy at all); one that a
+    actual_purchases, actual_spend. Targets are spend, purchases and purchase (did they buy at all); a target that a
     model does not forecast (all null) is left out. An undefined metric (e.g. AUC when everybody bought) is null.
-    `lower` and `upper` are null: how sure a metric is, is asked of what is served (`bootstrap`). The result does
-    not depend on the order of rows. ValueError when a customer is repeated or a forecast is not finite.
+    `lower` and `upper` are null: only served forecasts get intervals (`bootstrap`). The result does not depend on the
+    order of rows.
+
+    Passes on:
+        ValueError: a customer is repeated, or a forecast is not finite.
     """
     rows: list[tuple[object, ...]] = []
     outcomes: _Outcomes | None = None
     for key, group in _windows(forecasts):
         found = _Outcomes.of(group)
-        # Models are scored on the same customers: what came is then sorted once for all of them.
+        # Models are scored on the same customers: the outcomes are sorted once for all models.
         outcomes = outcomes if outcomes is not None and found.equals(outcomes) else found
         for target, forecast in _forecasts(group):
             values = SCORERS[target](forecast, outcomes.of_target(target)).values()
@@ -97,10 +100,10 @@ def evaluate(forecasts: pl.DataFrame) -> pl.DataFrame:
 def bootstrap(
     window: pl.DataFrame, *, replicates: int = 100, customers: int = 5_000, seed: int = SEED
 ) -> dict[str, dict[str, Estimate]]:
-    """The metrics that are quoted of one window, by target, with 95 % percentile intervals over customers.
+    """The quoted metrics of one window, by target, with 95 % percentile intervals over customers.
 
-    `window`: forecasts of one cutoff, horizon and model as in `evaluate`. Draws are seeded. Above `customers` they
-    are from a seeded sample, m of the n customers, and the interval shrinks by sqrt(m / n) around the value.
+    `window`: forecasts of one cutoff, horizon and model as in `evaluate`. Draws are seeded. With more than `customers`
+    customers they use a seeded sample, m of the n customers, and the interval shrinks by sqrt(m / n) around the value.
     """
     [(_, ordered)] = _windows(window)
     outcomes, n = _Outcomes.of(ordered), ordered.height
@@ -124,7 +127,7 @@ def bootstrap(
 
 
 def calibration(forecasts: pl.DataFrame) -> pl.DataFrame:
-    """Mean spend forecast and spent per decile of the forecast (10 highest), in CALIBRATION_SCHEMA.
+    """Mean forecast and actual spend per decile of the forecast (10 highest), in CALIBRATION_SCHEMA.
 
     Customers with equal forecasts are spread evenly over the deciles that they touch, as in `decile_mape`.
     """
@@ -141,14 +144,14 @@ def calibration(forecasts: pl.DataFrame) -> pl.DataFrame:
 
 
 class _Outcomes:
-    """What came of the customers of a window, by target."""
+    """Outcomes of the customers of a window, by target."""
 
     def __init__(self, spend: Floats, purchases: Floats) -> None:
         self.spend, self.purchases = Outcome(spend), Outcome(purchases)
 
     @classmethod
     def of(cls, group: pl.DataFrame) -> _Outcomes:
-        """Those of a frame with actual_spend and actual_purchases."""
+        """Outcomes from a frame with actual_spend and actual_purchases."""
         return cls(floats(group, "actual_spend"), floats(group, "actual_purchases"))
 
     @cached_property
@@ -163,16 +166,19 @@ class _Outcomes:
         return self.purchases if target == "purchases" else self.purchase
 
     def equals(self, other: _Outcomes) -> bool:
-        """Whether the same came, customer by customer."""
+        """Whether both hold the same outcomes, customer by customer."""
         return np.array_equal(self.spend.values, other.spend.values) and np.array_equal(
             self.purchases.values, other.purchases.values
         )
 
 
 def _windows(forecasts: pl.DataFrame) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    """The key and the rows of every cutoff, horizon and model; these by customer.
+    """The key and the rows of every cutoff, horizon and model; rows ordered by customer.
 
-    So the sums, and with them the last digits, do not depend on the order of rows.
+    Sums, to the last digit, therefore do not depend on the order of rows.
+
+    Raises:
+        ValueError: a customer is repeated within a window.
     """
     columns = [*GROUP, "customer_id", *TARGETS.values(), *OUTCOME_COLUMNS]
     require_columns(forecasts, columns, "forecasts")
@@ -189,9 +195,9 @@ def _windows(forecasts: pl.DataFrame) -> Iterator[tuple[tuple[Any, ...], pl.Data
 
 
 def _starts(forecasts: pl.DataFrame) -> list[int] | None:
-    """Where windows begin; None unless each stands together, its customers in order and none twice.
+    """First row of each window; None unless windows are contiguous, with customers in order and none repeated.
 
-    To look is cheaper than to sort what a database has sorted already.
+    Checking is cheaper than sorting again what a database has sorted.
     """
     within = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in GROUP).fill_null(value=False)
     rises = pl.col("customer_id") > pl.col("customer_id").shift()
@@ -202,7 +208,11 @@ def _starts(forecasts: pl.DataFrame) -> list[int] | None:
 
 
 def _forecasts(group: pl.DataFrame) -> Iterator[tuple[str, Floats]]:
-    """Each target that the group's model forecasts, and its forecasts."""
+    """The targets that the group's model forecasts, with the forecasts.
+
+    Raises:
+        ValueError: a forecast is not finite.
+    """
     for target, column in TARGETS.items():
         if group[column].null_count() == group.height:
             continue
@@ -214,7 +224,7 @@ def _forecasts(group: pl.DataFrame) -> Iterator[tuple[str, Floats]]:
 
 @lru_cache(maxsize=1)
 def _draws(customers: int, replicates: int, seed: int) -> np.typing.NDArray[np.uint16]:
-    """How often each replicate drew each customer; kept, because the windows of a large shop draw from equally many."""
+    """How often each replicate drew each customer; cached, because windows of a shop often have equally many."""
     rng = np.random.default_rng([seed, customers])
     counts = [np.bincount(rng.integers(0, customers, customers), minlength=customers) for _ in range(replicates)]
     return np.array(counts, dtype=np.uint16).reshape(replicates, customers)
@@ -225,7 +235,7 @@ def _known(value: float) -> float | None:
 
 
 def _estimate(value: float, deviations: Floats) -> Estimate:
-    """The percentile interval of bootstrap replicates around the value, undefined ones left out."""
+    """The percentile interval of bootstrap replicates around the value, without undefined ones."""
     found = deviations[np.isfinite(deviations)]
     if not np.isfinite(value) or len(found) == 0:
         return Estimate(_known(value), None, None)

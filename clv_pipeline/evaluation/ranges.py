@@ -1,18 +1,19 @@
-"""Ranges of spend, of each customer and of all together, learned from how past forecasts of the model came out.
+"""Ranges of spend, for each customer and for the total, learned from past forecasts of the model and their outcomes.
 
 A customer's spend is 0 with probability 1 - P, else lognormal (the shape of Wang, Liu & Miao 2019, arXiv 1912.07753).
-Location and variance of the body are learned on the buyers of all horizons at once, from a stated prior, so that a
-horizon of which no window is over has a body too. What the shape gets wrong is set right within classes of P and per
-horizon (Mondrian conformal prediction: Vovk, Gammerman & Shafer 2005, ch. 4.5): in the scale of probabilities, where
-customers are alike. A range begins at 0 while nothing may come, has two ends where a purchase is all but sure, and
-always holds the mean that is served; so of the quiet, from whom most likely nothing comes, it holds more than stated.
+Location and variance of the body are learned on the buyers of all horizons at once, with a stated prior, so that a
+horizon without a complete window has a body, too. Errors of the shape are corrected within classes of P and per horizon
+(Mondrian conformal prediction: Vovk, Gammerman & Shafer 2005, ch. 4.5), on the scale of probabilities, where customers
+are comparable. A range begins at 0 while the customer may not buy, has two ends where a purchase is almost certain, and
+always holds the served mean; for quiet customers, who most likely do not buy, coverage is therefore above the stated
+level.
 
-Past windows know less than their rows say: they overlap, and all customers of a window share its season. So a window
-of many customers counts little more than one of some dozens, windows longer than a month by what a month adds, and
-the share that is left out is smaller the fewer windows were seen.
+Past windows carry less information than their rows suggest: they overlap, and all customers of a window share its
+season. A window of many customers therefore counts little more than one of some dozens, a window longer than a month
+counts by what a month adds, and the excluded share is smaller the fewer windows there are.
 
-The constants were chosen on monthly walks through CDNOW, Online Retail II and simulated shops, where they matter little
-within a factor of two; `served_accuracy` says of the shop at hand how often its ranges held, class by class.
+The constants were chosen on monthly walks through CDNOW, Online Retail II and simulated shops; a factor of two matters
+little there. `served_accuracy` reports the coverage of a shop's own ranges, class by class.
 """
 
 from __future__ import annotations
@@ -31,44 +32,46 @@ from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.protocol import require_columns
 
 FORECAST_COLUMNS = ("horizon_days", "frequency", "expected_purchases", "expected_spend", "p_purchase")
-"""What the range of a customer is made from."""
+"""Columns from which a customer's range is made."""
 
 PAST_COLUMNS = (*FORECAST_COLUMNS, "cutoff", "actual_spend")
-"""What ranges are learned from: forecasts of one model with what came of them."""
+"""Columns from which ranges are learned: forecasts of one model with their outcomes."""
 
 CLASS_EDGES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-"""Between the classes of P(buy) within which ranges hold what they state."""
+"""Edges of the classes of P(buy) within which ranges are calibrated."""
 
 WINDOW_CUSTOMERS = 50.0
-"""A window counts like this many customers at most, like half of them where it has so many: all share its season."""
+"""The most that a window counts, in customers; a window with this many counts half of it. All share its season."""
 
 WINDOW_SAMPLE = 5_000
-"""Customers of a window that are looked at, about; more say hardly more, since all share its season."""
+"""Approximate sample of customers per window; more help little, because all share its season."""
 
 PRIOR_CUSTOMERS = 30.0
-"""Customers who move a class half of the way from what is known without them to what they say."""
+"""Customers who move a class half of the way from the prior to its own data."""
 
 SPARED = 0.2
-"""By this share of itself the part that is left out is smaller without a window that is over, by half of it with one:
-80 % ranges are made for 84 % then."""
+"""Reduction of the excluded share: by this fraction without a complete window, by half of it with one.
+
+80 % ranges are then made for 84 %.
+"""
 
 MONTH_DAYS = 30.0
-"""Days from one window of a backtest to the next: what a longer one adds to the one before."""
+"""Days between the windows of a backtest: what a longer window adds to the one before."""
 
 Integers = NDArray[np.int64]
 
 _PRIOR_LOG_VARIANCE = np.array([0.3, -1.2, 0.5, 0.0])
-"""Of 1, P / M, 1 / (1 + purchase days) and log M: a little wider than in most shops."""
+"""Coefficients of 1, P / M, 1 / (1 + purchase days) and log M: a little wider than in most shops."""
 _PRIOR_LOCATION_DEVIATION = np.array([0.3, 0.5, 0.5, 0.1])
 _PRIOR_LOG_VARIANCE_DEVIATION = np.array([0.5, 0.5, 0.5, 0.1])
 _SCALES = (0.05, 3.0)
 _LOCATIONS = 4.0
 _LOG_PURCHASES = (-6.0, 4.0)
 _FAR = 3.0
-"""Deviations from which on a buyer is as far off as it gets: one absurd order moves nobody else's range."""
+"""Most deviations that a buyer counts as being off: one absurd order moves nobody else's range."""
 _STEPS, _SETTLED = 30, 1e-4
 _SURE = 1e-4
-"""No forecast of a probability is surer than this."""
+"""Least distance of a forecast probability from 0 and 1."""
 _BODY_SHARES = (1e-6, 0.9995)
 _TINY = np.finfo(np.float64).tiny
 _LARGEST_LOG = 709.0
@@ -91,13 +94,13 @@ TOTALS_SCHEMA = pl.Schema(
     }
 )
 PAST_TOTALS_COLUMNS = ("cutoff", "horizon_days", "expected_spend", "actual_spend")
-"""Of past totals; `variance` may be beside them, the sum of the customers' variances over the squared total."""
+"""Columns of past totals; `variance` may be beside them: the sum of the customers' variances over the squared total."""
 
 TOTAL_ERROR = 0.25
-"""Standard deviation of a total's log error before any was seen, worth as much as one past total."""
+"""Standard deviation of a total's log error before any past total, with the weight of one past total."""
 
 LEAST_TOTAL_ERROR = 0.05
-"""No total is known better than this (one standard deviation)."""
+"""Least standard deviation of a total's log error."""
 
 _LARGEST_ERROR = 3.0
 _LISTED_ERRORS = 4
@@ -109,13 +112,13 @@ def _require_level(level: float) -> None:
 
 
 def _window_share(horizon_days: Floats) -> Floats:
-    """What one of many overlapping windows adds, as share of a window by itself."""
+    """Information that one of many overlapping windows adds, as a share of a separate window."""
     return np.minimum(1.0, MONTH_DAYS / np.maximum(horizon_days, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class _Customers:
-    """Customers as their distributions see them: what the body depends on, log(S / P), P, S."""
+    """Customers as their distributions need them: the features of the body, log(S / P), P, S."""
 
     features: Floats
     log_mean: Floats
@@ -124,7 +127,7 @@ class _Customers:
 
     @classmethod
     def of(cls, forecasts: pl.DataFrame) -> _Customers:
-        """Read FORECAST_COLUMNS. What a rule does not say follows from what it says, as if purchases were Poisson."""
+        """Read FORECAST_COLUMNS. Numbers that a rule lacks follow from the others, as if purchases were Poisson."""
         spend, p, purchases = (
             floats(forecasts, name) for name in ("expected_spend", "p_purchase", "expected_purchases")
         )
@@ -146,7 +149,7 @@ class _Customers:
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """The lognormal body: log spend of a buyer, given what the customer's forecast is like."""
+    """The lognormal body: log spend of a buyer, given features of the customer's forecast."""
 
     location: Floats
     log_variance: Floats
@@ -155,13 +158,13 @@ class _Body:
     def learn(cls, buyers: _Customers, spent: Floats, weights: Floats) -> _Body:
         """Learn from customers who bought: penalised weighted least squares of the logs and of their squares, in turns.
 
-        Without any it is the prior, whose mean is the forecast.
+        Without such customers it is the prior, whose mean is the forecast.
         """
         x, log_ratio = buyers.features, np.log(spent) - buyers.log_mean + 0.5 * _prior_variance(buyers.features)
         location, log_variance = np.zeros(x.shape[1]), _PRIOR_LOG_VARIANCE.copy()
         to_location = np.diag(_PRIOR_LOCATION_DEVIATION**-2.0)
         to_log_variance = np.diag(_PRIOR_LOG_VARIANCE_DEVIATION**-2.0)
-        # Half the weighted squares of the features: the information on a log variance.
+        # Half the weighted squares of the features: the information about a log variance.
         information = 0.5 * (x.T * weights) @ x + to_log_variance
         for _ in range(_STEPS):
             scale = np.exp(0.5 * np.clip(x @ log_variance, *(2.0 * np.log(_SCALES))))
@@ -181,7 +184,7 @@ class _Body:
         return cls(location, log_variance)
 
     def of(self, customers: _Customers) -> tuple[Floats, Floats]:
-        """Location and scale of the log spend of each, should they buy."""
+        """Location and scale of each customer's log spend, given a purchase."""
         x = customers.features
         shift = np.clip(x @ self.location, -_LOCATIONS, _LOCATIONS)
         scale = np.clip(np.exp(0.5 * (x @ self.log_variance)), *_SCALES)
@@ -194,7 +197,7 @@ def _prior_variance(features: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class SpendRanges:
-    """What the ranges of customers are made from; it travels to where customers are scored.
+    """The learned ranges of customers; the object can be sent to where customers are scored.
 
     `lower_shares` and `upper_shares` are the probabilities at which ranges end, by horizon and class of P(buy): one row
     for each of `horizons` and one for all others. A lower share of 0 is an end at 0.
@@ -209,22 +212,24 @@ class SpendRanges:
 
     @classmethod
     def learn(cls, past: pl.DataFrame, level: float) -> SpendRanges:
-        """Learn from past forecasts of one model with what came (PAST_COLUMNS), over by the day of the forecast.
+        """Learn from one model's past forecasts and their outcomes (PAST_COLUMNS), known by the day of the forecast.
 
-        Rows without an outcome are left out; there may be none at all. Of large windows some WINDOW_SAMPLE rows are
-        used. The order of rows matters to rounding only.
-        ValueError unless 0 < level < 1.
+        Rows without an outcome are left out; there may be no rows at all. Large windows are sampled down to about
+        WINDOW_SAMPLE rows. The order of rows affects only rounding.
+
+        Passes on:
+            ValueError: `level` is not between 0 and 1.
         """
         _require_level(level)
         require_columns(past, PAST_COLUMNS, "past forecasts")
         past = _thinned(past.select(PAST_COLUMNS).drop_nulls("actual_spend"))
         customers, spent = _Customers.of(past), floats(past, "actual_spend")
         windows = _Windows.of(past)
-        # Who was expected to bring nothing has no relative error.
+        # A customer with an expectation of 0 has no relative error.
         buyers = np.flatnonzero((spent > 0.0) & (customers.spend > 0.0))
         body = _Body.learn(_rows(customers, buyers), spent[buyers], windows.weights(buyers))
         tail = 0.5 * (1.0 - level)
-        # A class is sure enough for two ends, or it is not.
+        # A class is certain enough for two ends, or it is not.
         edges = np.unique(np.round([*CLASS_EDGES, 1.0 - tail], 9))
         lower, upper = _shares(body, customers, spent, windows, edges, level)
         return cls(level, windows.horizons, edges, lower, upper, body)
@@ -244,22 +249,24 @@ class SpendRanges:
     def of_paths(self, forecasts: pl.DataFrame, horizons: int) -> tuple[Floats, Floats]:
         """Lower and upper ends that do not fall with the horizon (`running_bounds`).
 
-        `forecasts`: as of `bounds`, so many ascending horizons of each customer one behind the other.
+        `forecasts`: as for `bounds`, with this many ascending horizons per customer, consecutive.
         """
         lower, upper = (ends.reshape(-1, horizons) for ends in self.bounds(forecasts))
         lower, upper = running_bounds(lower, upper)
         return lower.ravel(), upper.ravel()
 
     def variances(self, forecasts: pl.DataFrame) -> Floats:
-        """Variance of what each customer spends, around the expected spend; of a total, customers being independent,
-        the sum of them over the squared total is what `TotalRange` calls variance."""
+        """Variance of each customer's spend around the expected spend.
+
+        `TotalRange` calls their sum over the squared total `variance`, because customers are independent.
+        """
         customers = _Customers.of(forecasts)
         _, scale = self.body.of(customers)
         ratio = np.exp(np.minimum(np.square(scale), _LARGEST_SQUARED_LOG)) / customers.p
         return np.square(np.minimum(customers.spend, 1e150)) * np.maximum(ratio - 1.0, 0.0)
 
     def _row(self, forecasts: pl.DataFrame) -> Integers:
-        """Where the shares of each forecast's horizon stand; the last row is that of unknown ones."""
+        """The row of shares for each forecast's horizon; the last row is for unknown horizons."""
         horizon_days = forecasts["horizon_days"].cast(pl.Int64).to_numpy()
         known = np.array(self.horizons, dtype=np.int64)
         place = np.searchsorted(known, horizon_days)
@@ -268,7 +275,7 @@ class SpendRanges:
 
 
 def _thinned(past: pl.DataFrame) -> pl.DataFrame:
-    """Of each window every so manieth customer in the order of P(buy), so that all classes keep their shares."""
+    """Every n-th customer of each window in the order of P(buy), so that all classes keep their shares."""
     window = ("cutoff", "horizon_days")
     ordered = past.sort(*window, "p_purchase", "expected_spend", "actual_spend")
     every = (pl.len().over(window) / WINDOW_SAMPLE).ceil().cast(pl.Int64)
@@ -278,25 +285,25 @@ def _thinned(past: pl.DataFrame) -> pl.DataFrame:
 def running_bounds(lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
     """Bounds of customers (rows) over their horizons (columns, ascending) that do not fall from one to the next.
 
-    What was spent up to a day only grows, and so do its quantiles. They hold the mean as before, because it grows too.
+    Spend up to a day only grows, and so do its quantiles. The bounds still hold the mean, because it grows, too.
     """
     return np.maximum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """Which rows of the past are of one window (cutoff and horizon), and how much a window counts."""
+    """The window (cutoff and horizon) of each past row, and the weight of each window."""
 
     horizons: tuple[int, ...]
     counted: Floats
-    """Per horizon its windows, less what they share with one another."""
+    """Number of windows per horizon, less their overlap."""
     horizon_of_row: Integers
     window_of_row: Integers
     share_of_row: Floats
 
     @classmethod
     def of(cls, past: pl.DataFrame) -> _Windows:
-        """From rows in any order."""
+        """Windows from rows in any order."""
         days = past["horizon_days"].cast(pl.Int64)
         horizons = days.unique().sort().to_numpy()
         horizon_of_row = np.searchsorted(horizons, days.to_numpy())
@@ -308,7 +315,7 @@ class _Windows:
         return cls(tuple(horizons.tolist()), counted, horizon_of_row, window_of_row, share[horizon_of_row])
 
     def weights(self, rows: Integers) -> Floats:
-        """How much each of these rows counts, in customers that are windows of their own."""
+        """The weight of each of these rows, in customers of independent windows."""
         windows = self.window_of_row[rows]
         of_window = np.bincount(windows)[windows]
         return self.share_of_row[rows] * WINDOW_CUSTOMERS / (of_window + WINDOW_CUSTOMERS)
@@ -323,7 +330,8 @@ def _shares(
 ) -> tuple[Floats, Floats]:
     """The probabilities at which ranges end, (horizons + 1) × classes: lower and upper ones.
 
-    What is stated, moved to what held the stated share of a class: over all horizons first, of each horizon from there.
+    The stated probabilities move to those that covered the stated share of a class: first over all horizons, then for
+    each horizon from there.
     """
     from scipy.special import ndtr
 
@@ -357,10 +365,10 @@ def _shares(
 
 
 def _held(below: Floats, bought: NDArray[np.bool_], p: Floats, weights: Floats, share: float) -> float:
-    """The probability up to which the stated share of customers came to lie.
+    """The probability below which the outcomes of the stated share of customers lay.
 
-    `below`: of those who bought, the probability of spending no more than they did. Those who did not lie anywhere
-    below 1 - p, evenly; so a class that is just as was said has the stated share, whatever P.
+    `below`: for buyers, the probability of spending no more than they did. Customers who did not buy lie anywhere below
+    1 - p, evenly; a class that matches its distribution therefore gets the stated share, for any P.
     """
     target, silent = share * weights.sum(), weights[~bought].sum()
     if target <= 0.0:
@@ -373,7 +381,7 @@ def _held(below: Floats, bought: NDArray[np.bool_], p: Floats, weights: Floats, 
 
 
 def _quantile(p: Floats, location: Floats, scale: Floats, share: Floats) -> Floats:
-    """Spend below which the distribution has the share; 0 where it is that of spending nothing."""
+    """The quantile of spend at this share; 0 where the share is within the probability of no purchase."""
     from scipy.special import ndtri
 
     within_body = (share - (1.0 - p)) / p
@@ -383,10 +391,10 @@ def _quantile(p: Floats, location: Floats, scale: Floats, share: Floats) -> Floa
 
 @dataclass(frozen=True)
 class TotalRange:
-    """The range of what all customers spend together: factors on the expected total, and what they rest on.
+    """The range of the total spend of all customers: factors on the expected total, and the evidence for them.
 
-    `code` is one of past_totals, one_past_total, other_horizon and no_past_total; `facts` are the fields that the
-    sentence `notes` is made of.
+    `code` is one of past_totals, one_past_total, other_horizon and no_past_total; `facts` are the fields of the
+    sentence `notes`.
     """
 
     lower_factor: float
@@ -400,17 +408,20 @@ class TotalRange:
     def learn(
         cls, past_totals: pl.DataFrame, horizon_days: int, level: float, variance: float | None = None
     ) -> TotalRange:
-        """Learn from past totals of one model (PAST_TOTALS_COLUMNS) that were over by the day of the forecast.
+        """Learn from past totals of one model (PAST_TOTALS_COLUMNS) that were complete by the day of the forecast.
 
-        Log errors lie around 0: a bias of the past is an error like any other, because seasons change its sign. Their
+        Log errors are taken around 0: a past bias is an error like any other, because seasons change its sign. Their
         variance is the mean square, together with TOTAL_ERROR as one more observation (a scaled inverse χ² prior), so
-        that one lucky total promises nothing. It is never below LEAST_TOTAL_ERROR and what the customers' own scatter
-        makes: `variance`, or what it was in the past. The range is exp(± t × deviation), Student's t with as many
-        degrees of freedom as there are windows side by side, and one.
+        that one lucky total promises nothing. It is never below LEAST_TOTAL_ERROR, nor below the customers' own
+        scatter: `variance`, or its past values. The range is exp(± t × deviation), with Student's t; the degrees of
+        freedom are the number of separate windows plus one.
 
-        Without a past total over this horizon those over the nearest shorter one (else longer) stand in for it,
-        errors growing with the square root of time; without any, the prior alone: at 80 % a factor of 2.2 either way.
-        ValueError unless 0 < level < 1.
+        Without a past total over this horizon, those over the nearest shorter one (else longer) replace it, with errors
+        that grow with the square root of time. Without any past total the prior is used alone: at 80 % a factor of 2.2
+        either way.
+
+        Passes on:
+            ValueError: `level` is not between 0 and 1.
         """
         from scipy.stats import t
 
@@ -441,7 +452,7 @@ class TotalRange:
 
 
 def _of_nearest_horizon(past_totals: pl.DataFrame, horizon_days: int) -> tuple[int, pl.DataFrame]:
-    """The past totals over this horizon, or the longest shorter one, or the shortest longer one that has any."""
+    """The past totals over this horizon, or the longest shorter one, or the shortest longer one with totals."""
     usable = past_totals.filter(pl.col("expected_spend") > 0.0, pl.col("actual_spend").is_not_null())
     known: list[int] = usable["horizon_days"].unique().sort().to_list()
     shorter, longer = ([h for h in known if h <= horizon_days], [h for h in known if h > horizon_days])
@@ -450,7 +461,7 @@ def _of_nearest_horizon(past_totals: pl.DataFrame, horizon_days: int) -> tuple[i
 
 
 def _scatter(past: pl.DataFrame, variance: float | None) -> float:
-    """Variance of the log of a total that the customers' own, independent deviations make."""
+    """Variance of the log total due to the customers' own, independent deviations."""
     if variance is None and "variance" in past.columns:
         known = floats(past, "variance")
         variance = float(np.mean(known[np.isfinite(known)])) if np.isfinite(known).any() else None
@@ -458,7 +469,7 @@ def _scatter(past: pl.DataFrame, variance: float | None) -> float:
 
 
 def _told(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """The code and the sentences that say what the range of a total rests on."""
+    """The code and the sentences for the evidence behind the range of a total."""
     errors, days = facts["errors"], facts["learned_from_days"]
     factor = f"the range is from 1/{facts['factor']:.2f} to {facts['factor']:.2f} times what is expected"
     if not errors:
@@ -480,11 +491,11 @@ def _told(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: float) -> pl.DataFrame:
-    """What all customers together are expected to spend per horizon, with a range; in TOTALS_SCHEMA.
+    """The expected total spend of all customers per horizon, with a range; in TOTALS_SCHEMA.
 
     `served`: one row per horizon: horizon_days, as_of, model, expected_purchases, expected_spend (sums over all
-    customers) and, where it is known, variance; `past_totals`: those of the model, see `TotalRange.learn`. Neither end
-    of a range falls from one horizon to the next, and a range holds the expected total.
+    customers) and, where it is known, variance; `past_totals`: the model's past totals, see `TotalRange.learn`. Neither
+    end of a range falls from one horizon to the next, and every range holds the expected total.
     """
     require_columns(served, ["horizon_days", "as_of", "model", "expected_purchases", "expected_spend"], "served totals")
     served = served.sort("horizon_days")

@@ -1,7 +1,7 @@
-"""The definitions of all metrics, over weighted customers, so that one definition serves value and bootstrap.
+"""Definitions of all metrics, over weighted customers, so that one definition serves both value and bootstrap.
 
 A scorer sorts its forecasts once; called with weights (replicates × customers, e.g. how often each bootstrap replicate
-drew each customer) it returns the metrics that are quoted, one number per replicate; `values` are all metrics of all
+drew each customer) it returns the quoted metrics, one number per replicate; `values` are all metrics over all
 customers. Ties are exact: customers with equal forecasts share their outcomes evenly, whatever the row order. An
 undefined metric is NaN.
 """
@@ -23,15 +23,17 @@ Metrics = Mapping[str, Floats]
 DECILES = 10
 
 FLOOR = 0.01
-"""Deviances take forecasts to be at least this share of the mean outcome: a rule that says 0 of someone who then buys
-would be infinitely wrong."""
+"""Least forecast in a deviance, as a share of the mean outcome.
+
+A rule that forecasts 0 for someone who then buys would otherwise be infinitely wrong.
+"""
 
 
 class Scorer(Protocol):
-    """The metrics of a forecast: over weighted customers those that are quoted, of all customers all."""
+    """The metrics of a forecast: the quoted ones over weighted customers, all of them over all customers."""
 
     def __call__(self, weights: Floats) -> Metrics:
-        """From weights (replicates × customers) to one number per quoted metric and replicate."""
+        """Compute the quoted metrics from weights (replicates × customers), one number per replicate."""
         ...
 
     def values(self) -> Mapping[str, float]:
@@ -40,7 +42,7 @@ class Scorer(Protocol):
 
 
 def _sums(weights: Floats, rows: Floats) -> Floats:
-    """Weighted sums of each row of numbers of customers; not by BLAS, whose threads cost more than they bring here."""
+    """Weighted sums of each row of numbers of customers; not by BLAS, whose threads cost more than they save here."""
     return np.asarray(np.einsum("rn,kn->kr", weights, rows), dtype=np.float64)
 
 
@@ -78,7 +80,7 @@ class Order:
         return ranks
 
     def ordered(self, weights: Floats) -> Floats:
-        """Weights in this order."""
+        """Weights in the sorted order."""
         return np.take(weights, self.rows, axis=1)
 
     def cumulative(self, ordered: Floats) -> Floats:
@@ -96,7 +98,7 @@ class Order:
 
 @dataclass(frozen=True)
 class GainsCurve:
-    """Customers, amount forecast and actual, cumulated from the highest forecast down; linear in ties.
+    """Cumulative customers, forecast and actual amount, from the highest forecast down; linear within ties.
 
     Each is replicates × (groups of equal forecasts + 1) and begins with 0.
     """
@@ -112,20 +114,19 @@ class GainsCurve:
         return _ratio(area, self.customers[:, -1] * self.actual[:, -1]) - 0.5
 
     def share_in_top(self, share: float) -> Floats:
-        """Share of everything actual that the given share of customers, highest forecasts first, account for."""
+        """Share of the actual amount that the given share of customers, highest forecasts first, account for."""
         return _ratio(self._at(share * self.customers[:, -1:], self.actual)[:, 0], self.actual[:, -1])
 
     def deciles(self) -> tuple[Floats, Floats, Floats]:
-        """Customers, amount forecast and amount actual of each tenth of the customers, highest forecasts first.
+        """Customers, forecast amount and actual amount of each tenth of the customers, highest forecasts first.
 
-        Replicates × 10. Sizes are whole numbers that differ by at most one; with fewer than ten customers some
-        are 0.
+        Replicates × 10. Sizes are whole numbers that differ by at most one; with fewer than ten customers some are 0.
         """
         cuts = np.round(np.linspace(0.0, self.customers[:, -1], DECILES + 1, axis=1))
         return np.diff(cuts), np.diff(self._at(cuts, self.forecast)), np.diff(self._at(cuts, self.actual))
 
     def decile_mape(self) -> Floats:
-        """Mean over deciles of |forecast - actual| / actual (Wang, Liu & Miao 2019); NaN when nobody spent.
+        """Mean over deciles of |forecast - actual| / actual (Wang, Liu & Miao 2019); NaN when nobody spent anything.
 
         Deciles in which nobody spent anything have no relative error and are left out.
         """
@@ -141,22 +142,23 @@ class GainsCurve:
         return _ratio(np.abs(forecast - actual).sum(axis=1), self.customers[:, -1])
 
     def _at(self, customers: Floats, heights: Floats) -> Floats:
-        """Heights of a curve where it has passed so many customers, replicate by replicate."""
+        """Heights of a curve at this many customers, replicate by replicate."""
         return np.array([np.interp(*points) for points in zip(customers, self.customers, heights, strict=True)])
 
 
 @dataclass(frozen=True)
 class Deviance:
-    """A loss that is lowest in the mean for the true mean: twice the Bregman divergence of a convex potential.
+    """A loss whose mean is lowest for the true mean: twice the Bregman divergence of a convex potential.
 
-    So it is with unit deviances (Jørgensen 1997), and with no other losses (Gneiting 2011, J. Am. Stat. Assoc. 106).
+    Unit deviances are such losses (Jørgensen 1997); no other losses have the property (Gneiting 2011, J. Am. Stat.
+    Assoc. 106).
     """
 
     potential: Callable[[Floats], Floats]
     slope: Callable[[Floats], Floats]
 
     def losses(self, forecast: Floats, outcome: Outcome) -> Floats:
-        """One loss per customer; forecasts are raised to `FLOOR` times the mean outcome; NaN when nothing came."""
+        """One loss per customer; forecasts are at least `FLOOR` times the mean outcome; NaN when all outcomes are 0."""
         if outcome.mean == 0.0:
             return np.full(len(forecast), np.nan)
         forecast = np.maximum(forecast, FLOOR * outcome.mean)
@@ -164,18 +166,18 @@ class Deviance:
         return np.maximum(2.0 * (gap - self.slope(forecast) * (outcome.values - forecast)), 0.0)
 
     def skill(self, loss: Floats, potential: Floats, mean: Floats) -> Floats:
-        """1 - mean loss / mean loss of the mean outcome told of everybody; NaN where all outcomes are the same.
+        """1 - mean loss / mean loss of forecasting the mean outcome for everybody; NaN where all outcomes are the same.
 
         `potential` and `mean`: the means over customers of the outcomes' potentials and of the outcomes.
         """
         of_mean = self.potential(mean)
         constant = 2.0 * (potential - of_mean)
-        # What is left within rounding of the two terms is no scatter.
+        # A difference within rounding of the two terms is not scatter.
         return 1.0 - _ratio(loss, np.where(constant > 1e-12 * np.abs(of_mean), constant, 0.0))
 
 
 TWEEDIE = Deviance(lambda y: -4.0 * np.sqrt(y), lambda mean: -2.0 / np.sqrt(mean))
-"""Tweedie deviance of power 1.5, between counts and Gamma amounts: for money that is mostly 0 and has a long tail."""
+"""Tweedie deviance of power 1.5, between counts and Gamma amounts: for money with many zeros and a long tail."""
 
 POISSON = Deviance(lambda y: y * np.log(np.maximum(y, np.finfo(np.float64).tiny)), lambda mean: 1.0 + np.log(mean))
 """Poisson deviance, for counts."""
@@ -184,7 +186,7 @@ _SQUARED = Deviance(lambda y: 0.5 * y * y, lambda mean: mean)
 
 
 class Outcome:
-    """What came of the customers of a window, sorted once for all forecasts of it."""
+    """Outcomes of the customers of a window, sorted once for all forecasts."""
 
     def __init__(self, values: Floats) -> None:
         self.values = values
@@ -192,7 +194,7 @@ class Outcome:
 
     @cached_property
     def order(self) -> Order:
-        """The order of a forecast that knew it."""
+        """The order of a perfect forecast."""
         return Order.descending(self.values)
 
     @cached_property
@@ -201,14 +203,14 @@ class Outcome:
         return self.values[self.order.rows]
 
     def gini(self, weights: Floats) -> Floats:
-        """The Gini of a forecast that knew it."""
+        """The Gini of a perfect forecast."""
         ordered = self.order.ordered(weights)
         money = self.order.cumulative(ordered * self.descending)
         return GainsCurve(self.order.cumulative(ordered), money, money).gini()
 
 
 def curve(order: Order, forecast: Floats, actual: Floats, weights: Floats) -> GainsCurve:
-    """The gains curve in an order of forecasts."""
+    """The gains curve for an order of forecasts."""
     ordered, rows = order.ordered(weights), order.rows
     return GainsCurve(
         order.cumulative(ordered),
@@ -218,7 +220,7 @@ def curve(order: Order, forecast: Floats, actual: Floats, weights: Floats) -> Ga
 
 
 class _Amounts:
-    """What errors of spend and of purchases have in common."""
+    """Common parts of the errors of spend and of purchases."""
 
     def __init__(self, forecast: Floats, outcome: Outcome, deviance: Deviance) -> None:
         error = forecast - outcome.values
@@ -238,7 +240,7 @@ class _Amounts:
 
     @cached_property
     def order(self) -> Order:
-        """Customers by forecast."""
+        """The customers ordered by forecast."""
         return Order.descending(self._forecast)
 
     @property
@@ -265,7 +267,7 @@ class _Amounts:
 
 
 class SpendScorer(_Amounts):
-    """Metrics of an expected amount of money against the actual one."""
+    """Metrics of expected against actual money."""
 
     def __init__(self, forecast: Floats, outcome: Outcome) -> None:
         super().__init__(forecast, outcome, TWEEDIE)
@@ -281,8 +283,8 @@ class SpendScorer(_Amounts):
     def values(self) -> Mapping[str, float]:
         """All metrics, with median error, r2, what the best tenths hold, and `score`.
 
-        score = normalized MAE + (1 - normalized Gini) + |bias|, lower is better: how far off per customer, how well
-        ordered, how far off in sum. It is told, and decides nothing: it can be lowered by a wrong mean.
+        score = normalized MAE + (1 - normalized Gini) + |bias|, lower is better: error per customer, ranking, error of
+        the total. It is reported and decides nothing, because a wrong mean can lower it.
         """
         gains = self.curve(self._everybody)
         found = self._values(self._quoted(self._everybody, gains), "tweedie_deviance")
@@ -308,7 +310,7 @@ class SpendScorer(_Amounts):
 
 
 class PurchasesScorer(_Amounts):
-    """Metrics of an expected number of purchases against the actual one."""
+    """Metrics of an expected against the actual number of purchases."""
 
     def __init__(self, forecast: Floats, outcome: Outcome) -> None:
         super().__init__(forecast, outcome, POISSON)
@@ -318,12 +320,12 @@ class PurchasesScorer(_Amounts):
         return self._common(weights, "poisson_skill")
 
     def values(self) -> Mapping[str, float]:
-        """All metrics, with the correlation of ranks."""
+        """All metrics, with the rank correlation."""
         return self._values(self(self._everybody), "poisson_deviance")
 
 
 class PurchaseScorer:
-    """Metrics of a probability against whether it happened (1.0 or 0.0)."""
+    """Metrics of a probability against the outcome (1.0 or 0.0)."""
 
     def __init__(self, probability: Floats, outcome: Outcome) -> None:
         self._probability, self._happened = probability, outcome.values

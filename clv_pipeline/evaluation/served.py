@@ -1,7 +1,7 @@
-"""Accuracy as served: at every past origin the whole decision with what was known then, held against what came.
+"""Accuracy as served: the whole decision at every past origin, with the knowledge of that day, against the outcome.
 
-Who is champion, what it forecast, which ranges were learned: all from windows that were over by the origin. This is
-what is quoted of a shop: other tables say how good models were, this one what would have been told of its customers.
+The champion, its forecasts and its ranges all come from windows that were complete by the origin. These figures are
+quoted for a shop: other tables show how good the models were, this one shows what the shop would have been told.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ READ_SCHEMA = pl.Schema(
         *dict.fromkeys((*TARGETS.values(), "p_alive", *OUTCOME_COLUMNS), pl.Float64).items(),
     ]
 )
-"""What is read of backtest_forecasts."""
+"""Columns read from backtest_forecasts."""
 
 ReadBacktest = Callable[[str, date], pl.DataFrame]
 """From a model and a cutoff to its backtest there: the columns of READ_SCHEMA, all horizons."""
 
 BEST_SHARE = 0.01
-"""The best customers that are looked at by themselves."""
+"""Share of best customers that are a group of their own."""
 
 _RULE_METRICS = ("bias", "mae", "tweedie_skill", "normalized_gini")
 _AGES = ("0-30 days", "31-90 days", "91-365 days", "over 365 days")
@@ -77,10 +77,10 @@ _SUMMED = (
     "width",
     "interval_score",
 )
-"""What metrics of groups are made of."""
+"""Sums from which metrics of groups are computed."""
 
 Found = Mapping[tuple[str, str], Estimate]
-"""By target and metric, what it is."""
+"""Estimates by target and metric."""
 
 
 def served_accuracy(
@@ -90,18 +90,18 @@ def served_accuracy(
     segments: pl.DataFrame,
     level: float,
 ) -> pl.DataFrame:
-    """What would have been served at every cutoff of the backtest, against what came, in SERVED_SCHEMA.
+    """What would have been served at every cutoff of the backtest, against the outcome, in SERVED_SCHEMA.
 
-    `backtest` hands over the forecasts of one model at one cutoff, so that a caller reads from a database piece by
-    piece; where one model serves throughout, it is asked once per cutoff. `metrics`: those of `evaluate`, of all
-    models; `contenders`: the configured models, in their order; `segments`: customer_id, cutoff, segment; `level`: the
-    share of customers whose spend a range is to hold.
+    `backtest` returns the forecasts of one model at one cutoff, so that a caller reads from a database piece by piece;
+    where one model serves throughout, it is called once per cutoff. `metrics`: the result of `evaluate` for all models;
+    `contenders`: the configured models, in their order; `segments`: customer_id, cutoff, segment; `level`: the share of
+    customers whose spend should fall into their range.
 
-    At a cutoff the model is the one that `choose` names from windows that were over by then, or the next in its order
-    where that one had no forecast; ranges are learned from the model's windows that were over by then. Groups: all
-    customers; tenths by expected spend (1 highest, equal forecasts shared evenly) and the best 1 %; segments; ages;
-    classes of P(buy). Metrics that are quoted of all customers come with 95 % intervals over customers. `best_rule_…`:
-    the simple rule that had done best by then, or without evidence the first configured of two; `model` names it.
+    At a cutoff the model is the one that `choose` names from windows that were complete by then, or the next in its
+    order if that one had no forecast; ranges are learned from the model's windows that were complete by then. Groups:
+    all customers; tenths by expected spend (1 highest, equal forecasts shared evenly) and the best 1 %; segments; ages;
+    classes of P(buy). Metrics quoted for all customers have 95 % intervals over customers. `best_rule_…`: the simple
+    rule that was best by then, or without evidence the first configured of two; `model` names it.
     """
     require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
     require_columns(segments, ["customer_id", "cutoff", "segment"], "segments")
@@ -133,7 +133,7 @@ def served_accuracy(
 
 
 class _Reader:
-    """Reads the backtest of one model after the other; keeps what ranges are learned from while the model serves."""
+    """Reads the backtests of one model after the other; keeps the training data of ranges while the model serves."""
 
     def __init__(self, backtest: ReadBacktest) -> None:
         self._backtest = backtest
@@ -151,7 +151,7 @@ class _Reader:
         return found
 
     def past(self, model: str, cutoff: date, earlier: Sequence[date]) -> pl.DataFrame:
-        """What a run at a cutoff learns ranges from: the windows of earlier cutoffs that were over by then."""
+        """The training data of ranges at a cutoff: windows of earlier cutoffs that were complete by then."""
         for day in earlier:
             if model != self._model or day not in self._kept:
                 self.at(model, day)
@@ -171,7 +171,7 @@ class _Window:
     total_upper: float
 
     def groups(self) -> Iterator[tuple[str, str, int, Found]]:
-        """Kind and name of every group, its customers, and what is found of them."""
+        """Kind and name of every group, its customers, and its metrics."""
         summed = self._summed()
         everybody = {
             **_readings(summed.sum(axis=1)),
@@ -189,7 +189,7 @@ class _Window:
                     yield kind, name, round(sums[0]), _readings(sums)
 
     def _summed(self) -> Floats:
-        """What is summed over the customers of a group: _SUMMED, one row each; NaN for what is not known."""
+        """Sums over the customers of a group: _SUMMED, one row each; NaN where unknown."""
         spend, spent, purchases, came, p, alive = (floats(self.forecasts, column) for column in _COLUMNS)
         bought = (came > 0.0).astype(np.float64)
         lower, upper = floats(self.forecasts, "spend_lower"), floats(self.forecasts, "spend_upper")
@@ -214,7 +214,7 @@ class _Window:
         return np.stack([rows[name] for name in _SUMMED])
 
     def _quoted(self) -> Found:
-        """The metrics that are quoted of all customers, with their intervals; of biases also the size."""
+        """The quoted metrics of all customers, with their intervals; for biases also the absolute value."""
         found: dict[tuple[str, str], Estimate] = {}
         for target, metrics in bootstrap(self.forecasts).items():
             found |= {(target, metric): estimate for metric, estimate in metrics.items()}
@@ -223,12 +223,12 @@ class _Window:
         return found
 
     def _covers(self) -> Estimate:
-        """1 when the range of the total held what came, else 0."""
+        """1 when the range of the total held the actual total, else 0."""
         held = self.total_lower <= float(floats(self.forecasts, "actual_spend").sum()) <= self.total_upper
         return Estimate(float(held), None, None)
 
     def _labels(self) -> Iterator[tuple[str, Sequence[str], Integers]]:
-        """Each kind of group by which customers are labelled: the names, and the place of each customer's."""
+        """The kinds of groups with labelled customers: the names, and the place of each customer's name."""
         segments = self.forecasts["segment"]
         if segments.null_count() == 0:
             names = segments.unique().sort()
@@ -269,7 +269,7 @@ def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Itera
 
 
 def _readings(sums: Floats) -> Found:
-    """Metrics of a group from the sums of its customers, as in _SUMMED."""
+    """Metrics of a group from the sums over its customers, as in _SUMMED."""
     of = dict(zip(_SUMMED, sums.tolist(), strict=True))
 
     def ratio(amount: float, to: str = "customers") -> Estimate:
@@ -302,7 +302,7 @@ def _readings(sums: Floats) -> Found:
 
 
 def _tenths(summed: Floats, best_first: Order) -> Iterator[tuple[str, Floats]]:
-    """Sums over each tenth of the customers and over the best of them; equal forecasts share theirs evenly."""
+    """Sums over each tenth of the customers and over the best of them; equal forecasts share their sums evenly."""
     ordered, sizes = summed[:, best_first.rows], best_first.group_sizes
     means = np.add.reduceat(ordered, best_first.group_ends - sizes + 1, axis=1) / sizes
     shared = np.repeat(means, sizes, axis=1)
@@ -315,7 +315,7 @@ def _tenths(summed: Floats, best_first: Order) -> Iterator[tuple[str, Floats]]:
 
 
 def _of_rules(of_spend: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float | None]]:
-    """What is told of simple rules, by cutoff, horizon and rule: some metrics of spend, of bias the size."""
+    """Quoted metrics of simple rules, by cutoff, horizon and rule: metrics of spend; for bias the absolute value."""
     known = of_spend.filter(pl.col("model").is_in(rules), pl.col("metric").is_in(_RULE_METRICS)).with_columns(
         pl.when(metric="bias").then(pl.col("value").abs()).otherwise("value").alias("value"),
         pl.col("metric").replace("bias", "absolute_bias"),
@@ -327,7 +327,7 @@ def _of_rules(of_spend: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, .
 
 
 def _with_segments(forecasts: pl.DataFrame, segments: pl.DataFrame) -> pl.DataFrame:
-    """Forecasts of one cutoff with the customers' segments; null for customers who have none there."""
+    """Forecasts of one cutoff with the customers' segments; null for customers without one at that cutoff."""
     known = segments.select("customer_id", "segment")
     return forecasts.join(known, on="customer_id", how="left", maintain_order="left", validate="m:1")
 

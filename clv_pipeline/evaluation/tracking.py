@@ -1,4 +1,4 @@
-"""Repeat purchases week by week, as they came and as they were expected: where a forecast fits a shop, where not."""
+"""Repeat purchases week by week, actual and expected: where a forecast fits a shop, and where it does not."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TRACKING_SCHEMA = pl.Schema(
 
 
 def tracking(table: CohortTable, days: int) -> pl.DataFrame:
-    """The weeks of the cohort table and those of (cutoff, cutoff + days], of which nothing came yet (TRACKING_SCHEMA).
+    """The weeks of the cohort table and those of (cutoff, cutoff + days], which have no outcome yet (TRACKING_SCHEMA).
 
-    Whole weeks only, so that all are alike.
+    Only whole weeks, so that all are comparable.
     """
     ahead = days // 7
     expected = table.by_week(7 * ahead) * np.exp(table.recent)

@@ -1,1 +1,1 @@
-"""From feature tables to the frames that models are taught by and asked about."""
+"""From feature tables to the frames on which models are trained and with which they forecast."""

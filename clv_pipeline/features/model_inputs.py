@@ -1,8 +1,8 @@
-"""What models are trained on and asked about, read from the feature tables.
+"""Training data and customers frames of the models, read from the feature tables.
 
-Frames are bounded, except for `customer_counts` (as many rows as there are different histories), `cohort_days` (weeks
-by days of history) and a customers frame that is asked for whole. Samples are drawn by the md5 of customer ids: the
-same on every run and engine, and independent of everything that is forecast.
+Frames are bounded, except for `customer_counts` (one row per distinct history), `cohort_days` (weeks by days of
+history) and a complete customers frame. Samples are drawn by the md5 of customer ids: they are the same on every run
+and engine, and independent of the forecasts.
 """
 
 # Only names that this module wrote itself enter the SQL; values are parameters.
@@ -33,19 +33,19 @@ TABLES = (
     "customer_attributes",
     "customer_events",
 )
-"""What the frames of this module are read from: every step that asks for one depends on all of them."""
+"""Source tables of the frames; every step that needs one of the frames depends on all of them."""
 
 SPEND_SAMPLE = 100_000
-"""Repeat buyers that the spend model is fitted on at most."""
+"""Most repeat buyers that the spend model is fitted on."""
 
 WINDOW_CUTOFFS = 13
-"""Earlier cutoffs that models learn what came from at most, the latest ones: a year of them, and the one before."""
+"""Most earlier cutoffs whose outcomes models learn from, the latest ones: a year, and the one before."""
 
 WINDOW_ROWS = 30_000
-"""Customers that models learn what came from at most, at all these cutoffs together."""
+"""Most customers whose outcomes models learn from, over all these cutoffs."""
 
 CURRENT_SAMPLE = 50_000
-"""Customers of the cutoff itself that totals are set right on at most."""
+"""Most customers of the cutoff itself that totals are scaled on."""
 
 _CUSTOMERS = """
 select
@@ -58,14 +58,14 @@ select
     cast(f.last_spend as double) as last_spend, cast(f.largest_spend as double) as largest_spend,
     f.log_spend, f.squared_log_spend, f.mean_gap_days, f.gap_deviation_days, f.lines_per_order, f.products,
     f.first_purchase_date, f.country"""
-"""The columns of a customers frame, of customer_features as f; the optional ones are added to it."""
+"""The columns of a customers frame from customer_features as f; optional columns are added."""
 
 
 def customers(session: Session, cutoff: date, *, horizons: Sequence[int] = (), most: int | None = None) -> pl.DataFrame:
-    """The customers frame as of `cutoff`, ordered by customer; of more than `most`, those with the smallest md5.
+    """The customers frame as of `cutoff`, ordered by customer; above `most` rows, those with the smallest md5.
 
-    With `horizons` also their past windows (`window_columns`), of those horizons that `forecast_windows` scores or
-    evaluates from this cutoff; of others they are null.
+    With `horizons` the frame also has the past windows (`window_columns`) of those horizons that `forecast_windows`
+    scores or evaluates from this cutoff; the windows of other horizons are null.
     """
     return _described(session, OptionalColumns.known(session, cutoff), cutoff, horizons, most)
 
@@ -73,13 +73,13 @@ def customers(session: Session, cutoff: date, *, horizons: Sequence[int] = (), m
 def customers_query(cutoff: date, columns: OptionalColumns, horizons: Sequence[int] = ()) -> tuple[str, list[Any]]:
     """A query for all customers as of `cutoff` with its parameters: a customers frame once `columns` are named.
 
-    No model needs `horizons`; the rules that repeat a past window do, where they alone are configured.
+    No model needs `horizons`. Only the rules that repeat a past window do, where they alone are configured.
     """
     return _asked(columns, cutoff, horizons, None)
 
 
 def outcomes(session: Session, cutoff: date, horizon_days: int, *, most: int | None = None) -> pl.DataFrame:
-    """What came in one completed window, of the customers that `customers` gives: actual_purchases, actual_spend."""
+    """The outcomes of one completed window for the customers of `customers`: actual_purchases, actual_spend."""
     window = "customer_outcomes where cutoff = ? and horizon_days = ?"
     drawn, semi_join, draw = _drawn(window, [cutoff, horizon_days], most)
     return session.read(
@@ -90,7 +90,7 @@ def outcomes(session: Session, cutoff: date, horizon_days: int, *, most: int | N
 
 
 def training_data(session: Session, cutoff: date) -> TrainingData:
-    """Everything that a model may learn as of `cutoff`."""
+    """The training data as of `cutoff`."""
     from clv_pipeline.forecasting.protocol import TrainingData
 
     columns = OptionalColumns.known(session, cutoff)
@@ -126,9 +126,9 @@ def training_data(session: Session, cutoff: date) -> TrainingData:
 
 
 def _completed_windows(session: Session, columns: OptionalColumns, cutoff: date) -> pl.DataFrame:
-    """Customers as of earlier cutoffs with what came of each piece that was over by `cutoff`.
+    """Customers as of earlier cutoffs, with the outcome of each piece that was complete by `cutoff`.
 
-    From the latest cutoffs as many customers each, those with the smallest md5, as WINDOW_ROWS allows in all.
+    The latest cutoffs contribute equally many customers each, those with the smallest md5, WINDOW_ROWS in all.
     """
     from clv_pipeline.forecasting.protocol import PIECES_DAYS
 
@@ -165,7 +165,7 @@ def _described(
 
 
 def _asked(columns: OptionalColumns, cutoff: date, horizons: Sequence[int], most: int | None) -> tuple[str, list[Any]]:
-    """A query for the customers as of `cutoff`, the optional columns still numbered, with its parameters."""
+    """A query for the customers as of `cutoff` with its parameters; optional columns are still numbered."""
     drawn, semi_join, parameters = _drawn("customer_features where cutoff = ?", [cutoff], most)
     selected, joined = "", ""
     if horizons:
@@ -182,7 +182,7 @@ def _asked(columns: OptionalColumns, cutoff: date, horizons: Sequence[int], most
 
 
 def _window_aggregates(horizons: Sequence[int]) -> dict[str, str]:
-    """By quoted name of a column that describes a past window: what it is of a customer's rows of customer_windows."""
+    """The aggregate of a customer's rows of customer_windows, by quoted name of the column for a past window."""
     from clv_pipeline.forecasting.protocol import window_columns
 
     def aggregate(column: str, horizon: int) -> str:
@@ -197,7 +197,7 @@ def _window_aggregates(horizons: Sequence[int]) -> dict[str, str]:
 
 
 def _drawn(window: str, keys: Sequence[Any], most: int | None) -> tuple[str, str, list[Any]]:
-    """How `most` customers of a window are kept: a CTE with its parameters, and the join with it."""
+    """The sample of `most` customers of a window: a CTE with its parameters, and the join with it."""
     if most is None:
         return "", "", []
     drawn = f"with drawn as (select customer_id from {window} order by md5(customer_id), customer_id limit ?)"

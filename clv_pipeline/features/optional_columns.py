@@ -1,7 +1,7 @@
-"""Demographics and engagement as columns of a customers frame: as many as the optional sources give.
+"""Demographics and engagement as columns of a customers frame, as the optional sources provide them.
 
-Which columns there are depends on what was known as of one day only, so that training windows and forecasts of
-one fit have the same, and no later event can add or rename one.
+The set of columns depends only on the data of one day, so that training windows and forecasts of one fit have the same
+columns, and no later event can add or rename one.
 """
 
 # Only names that this module wrote itself, and texts that it quotes, enter the SQL; other values are parameters.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 EVENT_TYPES = 20
-"""Types of events that get columns of their own, the most frequent ones; the rest are counted together."""
+"""Types of events with their own columns, the most frequent ones; all others are counted together."""
 
 OTHER = "other"
-"""What the rest is called."""
+"""Name of the other events."""
 
 _VALUES = {
     "count_30_days": "sum(events_30_days)",
@@ -37,24 +37,24 @@ _VALUES = {
 class OptionalColumns:
     """The columns that are known as of the cutoff of a fit.
 
-    In SQL they are numbered, because names of attributes and events may differ in nothing but capitals, which SQL
-    does not tell apart. `names` say what each is called in a frame: `attribute:<name>` (Float64, or String for a
-    category; null where unknown), and per type of event `event:<type>:count_30_days`, `:count_90_days`, `:days_since`
-    (Float64). A count is 0 for a customer without such an event and null at cutoffs by which nobody had one: it was not
-    recorded yet. There are none where the sources are not configured.
+    SQL uses numbered columns, because names of attributes and events may differ only in upper and lower case, which SQL
+    does not distinguish. `names` are their names in a frame: `attribute:<name>` (Float64, or String for a category;
+    null where unknown), and per type of event `event:<type>:count_30_days`, `:count_90_days`, `:days_since` (Float64).
+    A count is 0 for a customer without such an event, and null at cutoffs before anybody's first one: it was not
+    recorded yet. There are no columns where the sources are not configured.
     """
 
     attributes: Mapping[str, str]
-    """By numbered column: the aggregate of a customer's rows of `customer_attributes`."""
+    """The aggregate of a customer's rows of `customer_attributes`, by numbered column."""
     events: Mapping[str, str]
-    """By numbered column: the aggregate of a customer's rows of `customer_events` as of one cutoff."""
+    """The aggregate of a customer's rows of `customer_events` as of one cutoff, by numbered column."""
     recorded: Mapping[str, str]
-    """By numbered column that is a count: the cutoffs by which somebody had such an event, as SQL."""
+    """The cutoffs by which somebody had such an event, as SQL, by numbered count column."""
     names: Mapping[str, str]
 
     @classmethod
     def known(cls, session: Session, as_of: date) -> OptionalColumns:
-        """The columns as of `as_of`, the cutoff of a fit: no cutoff of a frame may be later."""
+        """The columns as of `as_of`, the cutoff of a fit; no cutoff of a frame may be later."""
         from clv_pipeline.forecasting.protocol import ATTRIBUTE_PREFIX, EVENT_PREFIX
 
         attributes: dict[str, str] = {}
@@ -97,7 +97,7 @@ class OptionalColumns:
         """SQL for the rows of `query` (customer_id, cutoff and more) with the numbered columns."""
         if not self.names:
             return query
-        # A count that is missing is none; how long ago nothing was, nobody can say.
+        # Missing counts are 0; `days_since` stays NULL when the customer had no such event.
         counts = {
             column: f"case when described.cutoff in ({cutoffs}) then coalesce(events.{column}, 0.0) end as {column}"
             for column, cutoffs in self.recorded.items()
@@ -114,7 +114,7 @@ class OptionalColumns:
         )
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """A frame with the numbered columns under their names."""
+        """A frame with the numbered columns renamed to their names."""
         return frame.rename(self.names)
 
 

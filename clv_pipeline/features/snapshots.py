@@ -1,4 +1,4 @@
-"""Customers and forecasts of the run before beside today's, and how far they shifted."""
+"""Customers and forecasts of the previous run beside today's, and the shift between them."""
 
 # Only names of columns and tables, and a horizon, are spliced into SQL; values are parameters.
 # ruff: noqa: S608
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from clv_pipeline.warehouse import Session
 
 DRIFT_CUSTOMERS = 100_000
-"""Customers of a snapshot that shifts are measured on at most; with so many, chance alone makes an index of 0.0002."""
+"""Most customers of a snapshot that shifts are measured on; with this many, chance alone makes an index of 0.0002."""
 
 _MEASURES = ("days_since_last", "frequency", "monetary_value", "revenue")
 _SCORES = ("expected_spend", "p_purchase")
 
 
 def drift_since_last_run(session: Session) -> pl.DataFrame:
-    """The stability index of every measure and score between the run before and today's, as rows of `drift`."""
+    """The stability index of every measure and score between the previous run and today's, as rows of `drift`."""
     import polars as pl
 
     from clv_pipeline.evaluation.drift import DRIFT_SCHEMA, drift
 
     def snapshots(table: str, columns: tuple[str, ...], condition: str = "true") -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The columns as of the run before (empty without one) and as of today."""
+        """The columns as of the previous run (empty without one) and as of today."""
         numbers = ", ".join(f"cast({column} as double) as {column}" for column in columns)
         today = "(select as_of from history_span)"
         before = f"(select max(as_of) from {table} where as_of < {today} and {condition})"

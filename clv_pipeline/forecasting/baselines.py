@@ -1,4 +1,4 @@
-"""Forecasts without a model: what customers did goes on. The yardsticks that families are held against.
+"""Forecasts without a model: customers go on as before. Families are compared with these baselines.
 
 Simple rules are hard to beat (Wübben & Wangenheim 2008, J. of Marketing 72, "Instant customer base analysis"). They are
 evaluated everywhere, and serve only where nothing else is configured. None of them says who is still a customer.
@@ -30,18 +30,18 @@ from clv_pipeline.forecasting.protocol import (
 )
 
 DAYS_BACK = 365
-"""The same window last year begins so many days before the cutoff, as in the customers frame."""
+"""Start of the same window last year, in days before the cutoff; the customers frame uses the same."""
 
 _HIATUS_CANDIDATES = 100
 _FEWEST_ROWS = 100
 
 
 class Rule(Protocol):
-    """A rule as of one cutoff: what it says of a horizon, and why it cannot say it."""
+    """A rule as of one cutoff: its forecast for a horizon, or the reason why it has none."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a reader wants to know of it."""
+        """Values of the rule that are worth reporting."""
         ...
 
     def obstacle(self, horizon_days: int) -> str | None:
@@ -69,7 +69,7 @@ class FittedBaseline:
     report: FitReport
 
     def can_forecast(self, horizon_days: int) -> bool:
-        """Whether there is history enough for the rule."""
+        """Whether there is enough history for the rule."""
         return self.rule.obstacle(horizon_days) is None
 
     def forecast(
@@ -80,7 +80,11 @@ class FittedBaseline:
         *,
         with_outlook: bool = False,
     ) -> Paths:
-        """Apply the rule at each day; between the days that are asked for, money flows evenly. It has no outlook."""
+        """Apply the rule at each day; between the requested days, money flows evenly. A rule has no outlook.
+
+        Raises:
+            ValueError: the rule cannot forecast one of the days; the text names the model and the reason.
+        """
         require_columns(customers, CUSTOMER_COLUMNS, "customers")
         for day in days:
             if obstacle := self.rule.obstacle(day):
@@ -111,7 +115,7 @@ class FittedBaseline:
 
 
 class Baseline(ABC):
-    """A model that is a rule; subclasses say which, as of a cutoff."""
+    """A model that is a rule; a subclass defines the rule as of a cutoff."""
 
     name: ClassVar[str]
     is_baseline: ClassVar[bool] = True
@@ -121,7 +125,7 @@ class Baseline(ABC):
         """The rule as of the cutoff."""
 
     def fit(self, ground: Ground) -> FittedBaseline:
-        """Note what the rule needs."""
+        """Prepare the rule and report what it cannot forecast."""
         training = ground.training
         rule = self.rule(training)
         obstacles = {day: reason for day in PIECES_DAYS if (reason := rule.obstacle(day))}
@@ -134,7 +138,7 @@ class Baseline(ABC):
 
 @dataclass(frozen=True)
 class _History(ABC):
-    """What rules know of a shop: the days of its history. P(buy) follows from purchases as in a Poisson process."""
+    """Base of rules: the length of a shop's history. P(buy) follows from purchases as in a Poisson process."""
 
     days: int
 
@@ -154,7 +158,7 @@ class _History(ABC):
 
 
 class OwnRate(Baseline):
-    """The customer's own repeat rate goes on, at their mean spend per purchase day; no tenure, no rate."""
+    """The customer's own repeat rate goes on, at their mean spend per purchase day. Without tenure the rate is 0."""
 
     name = "own_rate"
 
@@ -220,16 +224,17 @@ class _PastWindow(_History):
 
 
 class HiatusRule(Baseline):
-    """Who has been idle for longer than c days is gone; the others do as the others did.
+    """Customers idle for longer than c days are gone; active ones buy like active ones before.
 
-    c is the cut whose two shares of buyers have the best Brier score in completed windows. The share of rightly
-    classified customers, as in the paper, would choose "everybody is inactive" wherever fewer than half come back.
+    c is the cut whose two shares of buyers have the best Brier score in completed windows. The paper maximises the
+    share of correctly classified customers, which would choose "everybody is inactive" wherever fewer than half come
+    back.
     """
 
     name = "hiatus"
 
     def rule(self, training: TrainingData) -> Rule:
-        """Choose c on the longest piece that windows have completed, and read both sides' means of each piece."""
+        """Choose c on the longest piece that windows have completed; compute the means of both sides for each piece."""
         windows = training.completed_windows
         over = [
             days
@@ -252,7 +257,7 @@ class HiatusRule(Baseline):
 
 @dataclass(frozen=True)
 class Hiatus:
-    """The cut c in days, and by piece the means of the active and of the others."""
+    """The cut c in days, and for each piece the means of active and of idle customers."""
 
     days: float
     sides: Mapping[int, Mapping[str, tuple[float, float]]]
@@ -264,7 +269,7 @@ class Hiatus:
         return {"hiatus_days": self.days, "means": means}
 
     def obstacle(self, horizon_days: int) -> str | None:
-        """Completed windows must be as long; between their pieces means are interpolated."""
+        """Some completed windows must be at least as long. Means are interpolated between pieces."""
         if self.sides and horizon_days <= max(self.sides):
             return None
         return "Cannot forecast longer than windows that are over."
@@ -289,7 +294,7 @@ class Hiatus:
 
 
 def _best_cut(idle: Floats, buyers: NDArray[np.bool_]) -> float:
-    """Of the percentiles of idle time, the cut with the best Brier score; of equally good ones the shortest."""
+    """The percentile of idle time with the best Brier score; the shortest one when scores are equal."""
     candidates = np.unique(np.quantile(idle, np.linspace(0.0, 1.0, _HIATUS_CANDIDATES + 1), method="lower"))
     brier = [
         float(np.mean((np.where(idle <= days, *_shrunk_means(buyers, idle <= days)) - buyers) ** 2))
@@ -299,7 +304,7 @@ def _best_cut(idle: Floats, buyers: NDArray[np.bool_]) -> float:
 
 
 def _shrunk_means(values: Any, active: NDArray[np.bool_]) -> tuple[float, float]:
-    """Means of the active and of the others, shrunk by one customer of the whole: never 0 or 1 of buyers."""
+    """Means of active and of idle customers, each shrunk by one average customer: no share is exactly 0 or 1."""
     whole = (float(np.sum(values)) + 0.5 * float(np.any(values))) / (len(values) + 1.0)
     first, second = ((float(np.sum(values[side])) + whole) / (float(side.sum()) + 1.0) for side in (active, ~active))
     return first, second

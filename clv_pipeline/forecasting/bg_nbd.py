@@ -16,7 +16,7 @@ from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 # Nodes of the trapezoid rule: relative error below 1e-8, and 1e-6 in the most extreme corners (tested).
 _NODES = 120
 _ROWS_AT_ONCE = 4096
-# exp(-38) is 3e-17: what is left out of an integral beyond such a tail is below rounding.
+# exp(-38) is 3e-17: the tail of an integral beyond it is below rounding.
 _TAIL = 38.0
 
 

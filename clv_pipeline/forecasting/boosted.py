@@ -1,6 +1,7 @@
-"""Boosted trees behind the linear correction: what of single customers is no straight line.
+"""Boosted trees behind the linear correction: differences between customers that are not linear.
 
-Few leaves, a strong penalty, and no more trees than foretell customers better who taught them nothing: often none.
+Few leaves and a strong penalty. Trees are added only while they improve forecasts of held-out customers: often none
+are.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ TREES: dict[str, Any] = {
 }
 MOST_TREES = 40
 PATIENCE = 8
-"""Trees without a better loss of judging customers before growing stops."""
+"""Trees without an improvement on the validation customers before growing stops."""
 
 
 class BoostedCorrection(ResidualCorrection):
-    """The linear correction and trees."""
+    """The linear correction with boosted trees on top."""
 
     @classmethod
     def learn(cls, linear: LinearCorrection, rows: PieceRows) -> Correction:
-        """Poisson boosting with the linear correction as offset; that alone where there is too little to learn from."""
+        """Boost with Poisson loss and the linear correction as offset; with too little data, only the correction."""
         residual = Residual.of(linear.features, linear, rows)
         if residual.came.sum() < MINIMUM_PURCHASES:
             return linear
@@ -50,13 +51,13 @@ class BoostedCorrection(ResidualCorrection):
         return cls(linear.features, linear, max(rows.pieces), trees, description)
 
     def added(self, inputs: Floats) -> Floats:
-        """What the trees say."""
+        """The trees' log factors."""
         with _one_thread():
             return _said(self.learned, inputs)
 
 
 class HybridBoosted(Family):
-    """Pareto/NBD with a linear individual correction and boosted trees behind it."""
+    """Pareto/NBD with a linear individual correction, and boosted trees on top."""
 
     name = "hybrid_boosted"
 
@@ -65,19 +66,19 @@ class HybridBoosted(Family):
         return ParetoNbd()
 
     def learn_correction(self, ground: Ground, rows: PieceRows) -> Correction:
-        """Lines first, then trees."""
+        """Learn the linear correction first, then the trees."""
         return BoostedCorrection.learn(linear_correction(ground, rows), rows)
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    # Loads the threads that trees grow by, so that they are among those that are limited.
+    # Loads the thread pools that the trees use, so that they are limited, too.
     import sklearn.ensemble  # noqa: F401
 
     return one_thread()
 
 
 def _trees_worth_growing(residual: Residual) -> int:
-    """After how many trees the loss of judging customers is least, over all turns."""
+    """Number of trees with the least loss on the validation customers, over all turns."""
     losses = []
     for teach, judge in residual.folds():
         if not residual.came[teach].any() or not residual.came[judge].any():
@@ -99,7 +100,8 @@ def _grown(residual: Residual, teach: Flags, judged: Mapping[str, Floats] | None
 
 
 def _regression(residual: Residual, rows: Flags) -> tuple[Floats, Floats, Floats]:
-    # Purchases over what is expected, weighted by that, have the likelihood of purchases with an offset.
+    # The ratio of actual to expected purchases, weighted by the expected ones, has the likelihood of purchases with an
+    # offset.
     ratio = residual.came[rows] / residual.expected[rows]
     return _coarse(residual.inputs[rows]), ratio, residual.expected[rows] * residual.weight[rows]
 
@@ -109,5 +111,5 @@ def _said(trees: Any, inputs: Floats) -> Floats:
 
 
 def _coarse(inputs: Floats) -> Floats:
-    """In steps of a tenth of a deviation: so few values need no quantiles, which take longer than the trees."""
+    """Round to tenths of a deviation: so few values need no quantiles, which take longer than the trees."""
     return np.round(inputs, 1)

@@ -1,8 +1,8 @@
 """Buy-till-you-die processes: how histories of purchases become parameters, a verdict, and a path ahead.
 
-A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter, its starts and its formulas. What it
-says of money, season and single customers is said elsewhere. The likelihood needs only the distinct (x, t_x, T) with
-their counts; x, t_x and T are in weeks, as published.
+A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter, its starts and its formulas. Money,
+season and individual corrections are handled elsewhere. The likelihood needs only the distinct (x, t_x, T) with their
+counts; x, t_x and T are in weeks, as published.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from clv_pipeline.forecasting.maximum_likelihood import WITHIN_LIMITS, Estimate,
 from clv_pipeline.forecasting.protocol import COUNT_COLUMNS, Verdict
 
 DAYS_PER_WEEK = 7.0
-# Rows that a fit takes at most: of more distinct histories, similar ones are merged.
+# Most rows of a fit; above it, similar histories are merged.
 ROWS_TO_FIT = 50_000
-# Rows that a fit by the prior takes at most.
+# Most rows of a fit with the prior.
 ROWS_BY_PRIOR = 5_000
-# Rows on which the starts compete; the winner goes on to all of them.
+# Rows on which the starts compete; the winner goes on with all rows.
 _ROWS_TO_START = 2_000
-# First and following sides of merged cells, in square roots of days.
+# Side of merged cells, first and following, in square roots of days.
 _CELL, _CELL_GROWTH = 0.125, np.sqrt(2.0)
 # Parameters that are times: the others do not depend on the unit of time.
 _TIMES = ("alpha", "beta")
-# Where a search by the prior may go, in logs.
+# Limits of a search with the prior, in logs.
 _LOG_LIMITS = (-8.0, 10.0)
 _GRADIENT_STEP = 1e-4
 
@@ -39,20 +39,22 @@ Parameters = Mapping[str, float]
 
 @dataclass(frozen=True)
 class BuyTillYouDie(ABC):
-    """A purchase process with drop-out; the base of BG/NBD and its relatives. Fields are chosen before the fit."""
+    """A purchase process with drop-out: the base of BG/NBD and its relatives. Fields are set before the fit."""
 
     name: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
     starts: ClassVar[tuple[tuple[float, ...], ...]]
     prior: ClassVar[tuple[tuple[float, float], ...]]
-    """Mean and deviation of the logarithm of each parameter (times in weeks): what decides where data do not. As wide
-    as published fits of all kinds of shops lie apart."""
+    """Mean and deviation of the logarithm of each parameter (times in weeks); it decides where the data do not.
+
+    It is as wide as the spread of published fits of all kinds of shops.
+    """
     remembers_last: ClassVar[bool] = False
-    """Whether the path ahead depends on when the last purchase was; not for a process of Poisson purchases."""
+    """Whether the path ahead depends on the time of the last purchase; a Poisson process does not."""
 
     @property
     def given(self) -> Mapping[str, float]:
-        """Parameters that are not estimated with the others."""
+        """Parameters that are fixed before the others are estimated."""
         return {}
 
     @abstractmethod
@@ -77,11 +79,11 @@ class BuyTillYouDie(ABC):
         """
 
     def expected_if_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats) -> Floats:
-        """The first of `path_if_alive`, for processes that know it at less cost."""
+        """The first result of `path_if_alive`, for processes that can compute it more cheaply."""
         return self.path_if_alive(parameters, x, t_x, T, weeks)[0]
 
     def expected_rate(self, parameters: Parameters, ages: Floats) -> Floats:
-        """Expected repeat purchases per week of a new customer at these ages in weeks, over the week around each."""
+        """Expected repeat purchases per week of a new customer, averaged over the week around each age (in weeks)."""
         grid = np.arange(0.0, float(ages.max(initial=1.0)) + 3.0)
         none = np.zeros(1)
         grown, _ = self.path_if_alive(parameters, none, none, np.full(1, 1e-9), np.maximum(grid, 1e-9))
@@ -89,13 +91,14 @@ class BuyTillYouDie(ABC):
         return np.asarray(np.interp(ages, grid[:-1] + 0.5, rates), dtype=np.float64)
 
     def estimate(self, counts: pl.DataFrame, similar: ProcessFit | None = None, rows: int = ROWS_TO_FIT) -> ProcessFit:
-        """Estimate from distinct histories (COUNT_COLUMNS, times in days): by maximum likelihood through lifetimes.
+        """Estimate from distinct histories (COUNT_COLUMNS, times in days): maximum likelihood through lifetimes.
 
         Where the likelihood has no optimum, or one at the edge of what is plausible, the weak `prior` decides what the
-        data leave open; the verdict stays, the note says so. `similar`: a fit of this process on nearly these data,
-        from which one search is enough. `rows`: similar histories are merged down to so many.
+        data leave open; the verdict stays, and a note tells it. `similar`: a fit of this process on nearly the same
+        data; one search from there is enough. `rows`: similar histories are merged until at most this many rows are
+        left.
         """
-        # A customer of the cutoff day itself has been watched for no time: T = 0 adds nothing to the likelihood.
+        # A customer who first bought on the cutoff day has T = 0 and adds nothing to the likelihood.
         watched = counts.filter(pl.col("tenure_days") > 0)
         if watched.is_empty():
             return self._by_prior(watched, "no_training_data", "Nobody bought before the cutoff day.")
@@ -138,7 +141,7 @@ class BuyTillYouDie(ABC):
         return maximize(self.new_fitter, arguments, log_likelihood, starts)
 
     def _by_prior(self, histories: pl.DataFrame, verdict: Verdict, why: str) -> ProcessFit:
-        """The parameters of the greatest posterior density; without histories those of the prior's centre."""
+        """The parameters with the greatest posterior density; without histories, the centre of the prior."""
         from scipy.optimize import minimize
 
         mean, deviation = (np.array(column) for column in zip(*self.prior, strict=True))
@@ -157,7 +160,7 @@ class BuyTillYouDie(ABC):
     def log_likelihood_and_slope(
         self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
     ) -> tuple[float, Floats]:
-        """Log-likelihood of n customers of each history, and its derivatives by the logs of the parameters."""
+        """Log-likelihood of each history times its n customers, and the derivatives by the logs of the parameters."""
 
         def likelihood(logs: Floats) -> float:
             return float(np.sum(n * self.log_likelihood_rows(self._named(logs), x, t_x, T))) if len(x) else 0.0
@@ -171,7 +174,7 @@ class BuyTillYouDie(ABC):
 
 
 class PoissonWhileAlive(BuyTillYouDie):
-    """A process whose purchases are Poisson while the customer lives: what is ahead does not hang on the last one."""
+    """A process with Poisson purchases while alive: the path ahead does not depend on the last purchase."""
 
     @abstractmethod
     def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
@@ -186,7 +189,7 @@ class PoissonWhileAlive(BuyTillYouDie):
     def path_if_alive(
         self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats
     ) -> tuple[Floats, Floats]:
-        """From the two that subclasses give; t_x is not read."""
+        """Combine the two functions that subclasses define; t_x is not read."""
         ones = np.ones_like(x)
         probable = [self.probability_of_purchase(parameters, ones, x, T, float(t)) for t in weeks]
         expected = self.expected_purchases_if_alive(parameters, x, T, weeks)
@@ -194,13 +197,13 @@ class PoissonWhileAlive(BuyTillYouDie):
         return expected, np.minimum(at_least_one, np.minimum(expected, 1.0))
 
     def expected_if_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats, weeks: Floats) -> Floats:
-        """What subclasses give."""
+        """The expectation that subclasses define."""
         return self.expected_purchases_if_alive(parameters, x, T, weeks)
 
 
 @dataclass(frozen=True)
 class ProcessFit:
-    """A process with its parameters (times in weeks), and what they are worth; `log_likelihood` of the data alone."""
+    """A fitted process: parameters (times in weeks) and their verdict; `log_likelihood` is that of the data alone."""
 
     process: BuyTillYouDie
     parameters: dict[str, float]
@@ -215,12 +218,12 @@ class ProcessFit:
         return self.process.probability_alive(self.parameters, x, *weeks)
 
     def path_if_alive(self, x: Floats, t_x: Floats, T: Floats, days: Floats) -> tuple[Floats, Floats]:
-        """As the process's own, times in days."""
+        """`path_if_alive` of the process, with times in days."""
         weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T, days))
         return self.process.path_if_alive(self.parameters, x, *weeks)
 
     def expected_if_alive(self, x: Floats, t_x: Floats, T: Floats, days: Floats) -> Floats:
-        """As the process's own, times in days."""
+        """`expected_if_alive` of the process, with times in days."""
         weeks = (times / DAYS_PER_WEEK for times in (np.minimum(t_x, T), T, days))
         return self.process.expected_if_alive(self.parameters, x, *weeks)
 
@@ -230,11 +233,11 @@ class ProcessFit:
 
 
 def merge_similar(counts: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Merge histories until `most` rows hold them: those of one frequency and similar times, into their mean.
+    """Merge histories until at most `most` rows are left: equal frequency and similar times, replaced by their mean.
 
-    Similar is what shares a square cell of the square roots of recency and tenure, because short times matter
-    more precisely than long ones. Cells grow until the rows are few enough, or one per frequency. Up to `most`
-    distinct histories stay as they are. Rows come sorted, so that a fit does not depend on the order of customers.
+    Histories are similar when they share a square cell of the square roots of recency and tenure: short times need more
+    precision than long ones. Cells grow until there are few enough rows, or one per frequency. Up to `most` distinct
+    histories stay as they are. Rows are sorted, so that a fit does not depend on the order of customers.
     """
     n, times = pl.col("customers"), ("recency_days", "tenure_days")
     ordered = counts.sort(COUNT_COLUMNS)

@@ -1,13 +1,13 @@
 """How much all known customers buy, week by week: by age of the cohort and by season, with the process as prior.
 
-Age and season are told apart as in age-period-cohort models (Clayton & Schifflers 1987, Statistics in Medicine 6;
+Age and season are separated as in age-period-cohort models (Clayton & Schifflers 1987, Statistics in Medicine 6;
 Holford 1983, Biometrics 39): cohorts of different age live through the same weeks. Repeat purchases of cohort k in week
 w are quasi-Poisson around
 
     Σ over its customers m0(age) · exp(b0 + smooth deviations in log age + cohort effect + season(week)),
 
-where m0 is the purchase process's own expected rate at that age, so that without evidence the process stands. New
-customers enter as exposure alone: a change of acquisition moves no forecast of those who are known.
+where m0 is the purchase process's own expected rate at that age, so that without evidence the process decides. New
+customers enter as exposure alone: a change in acquisition does not move forecasts of known customers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.season import MONTHS, SEASON_VARIANCES, Days, ordinal, season_basis
 
 SEASON_HISTORY_DAYS = 365
-"""Below a year of history no season can be told from growth and ageing, and none is assumed."""
+"""With less than a year of history, season cannot be separated from growth and ageing, and none is assumed."""
 
 _BEGUN, _SILENCE_DAYS = 1e-3, 28
-"""Where nobody came back for longer, history begins when this share of all repeat purchases has come: that silence is
-no season."""
+"""When a long silence precedes the first customers who come back, history begins once this share of repeat purchases is
+in.
+
+That silence is not a season.
+"""
 
 MOST_WEEKS = 260
-"""Weeks that the table goes back at most: five years."""
+"""Most weeks that the table goes back: five years."""
 
 MOST_COHORTS, NARROWEST_COHORT_DAYS = 24, 28
 
@@ -45,18 +48,18 @@ _WEEKDAY_DAYS, _WEEKDAY_PRIOR = 728, 20.0
 _YOUNGEST = 3.5
 
 RateAtAge = Callable[[Floats], Floats]
-"""Expected repeat purchases per day of a customer who first bought so many days ago."""
+"""Expected repeat purchases per day of a customer, by days since the first purchase."""
 
 
 @dataclass(frozen=True, eq=False)
 class CohortTable:
-    """The fitted table: season, expected purchases of those known at the cutoff, and how the past came out.
+    """The fitted table: season, expected purchases of customers known at the cutoff, and the fit to past weeks.
 
-    `season`: coefficients of `season_basis`, on the log scale; `amplitude`: the size of the season that its prior had.
-    `noise`: deviation of what all cohorts buy in a week from age and season. `recent`: log ratio of what came in the
-    last weeks to what the table says, shrunk; it goes on. `week_ends` (days since 1970), `came`, `expected`,
-    `by_process`: the weeks of the table, as they came, as the table says, and as the process alone does. `is_fitted`:
-    whether there were purchases enough to fit; `is_seasonal`: whether there is a year of history.
+    `season`: coefficients of `season_basis`, on the log scale; `amplitude`: the size of the season in its prior.
+    `noise`: standard deviation, across weeks, of all purchases around age and season. `recent`: log ratio of actual
+    purchases in the last weeks to those of the table, shrunk; it continues into the future. `week_ends` (days since
+    1970), `came` (actual purchases), `expected` (by the table), `by_process` (by the process alone): the weeks of the
+    table. `is_fitted`: whether there were enough purchases to fit; `is_seasonal`: whether there is a year of history.
     """
 
     cutoff: int
@@ -77,13 +80,13 @@ class CohortTable:
     by_process: Floats
 
     def purchases(self, days: int) -> float:
-        """Purchase days that the customers known at the cutoff will have in (cutoff, cutoff + days]."""
+        """Purchase days of the customers known at the cutoff, expected in (cutoff, cutoff + days]."""
         if len(self.customers) == 0 or days <= 0:
             return 0.0
         return float(self.by_week(days).sum() * np.exp(self.recent))
 
     def by_week(self, days: int) -> Floats:
-        """What the table expects of the known in each week of (cutoff, cutoff + days], the last one cut to size."""
+        """Expected purchases of known customers in each week of (cutoff, cutoff + days]; the last may be shorter."""
         starts = np.arange(0.0, days, 7.0)
         lengths = np.minimum(7.0, days - starts)
         middles = self.cutoff + starts + 0.5 * lengths + 0.5
@@ -94,7 +97,7 @@ class CohortTable:
         return np.asarray(each.sum(axis=0) * season * lengths, dtype=np.float64)
 
     def process_by_week(self, days: int) -> Floats:
-        """The same by the process alone."""
+        """The same as `by_week`, from the process alone."""
         starts = np.arange(0.0, days, 7.0)
         lengths = np.minimum(7.0, days - starts)
         ages = np.maximum(self.cutoff + starts + 0.5 * lengths + 0.5 - self.first_days[:, None], _YOUNGEST)
@@ -102,14 +105,14 @@ class CohortTable:
 
 
 def age_basis(ages: Floats) -> Floats:
-    """Functions of age that deviations from the process are made of: shape (*ages.shape, 2 + knots)."""
+    """Basis functions of age for deviations from the process: shape (*ages.shape, 2 + knots)."""
     logs = np.log(ages)
     bends = [np.maximum(logs - np.log(knot), 0.0) for knot in _KNOTS]
     return np.stack([np.ones_like(logs), logs - np.log(90.0), *bends], axis=-1)
 
 
 def weekday_weights(daily_totals: pl.DataFrame, cutoff: int) -> Floats:
-    """How much is bought again on each weekday, mean 1, from the last two years and shrunk to even; day 0 first."""
+    """Repeat purchases by weekday (mean 1), from the last two years, shrunk to even weekdays; day 0 first."""
     days = daily_totals["day"].cast(pl.Int32).to_numpy().astype(np.int64)
     repeats = (daily_totals["purchases"] - daily_totals["new_customers"]).cast(pl.Float64).to_numpy()
     lately = days > cutoff - _WEEKDAY_DAYS
@@ -118,7 +121,7 @@ def weekday_weights(daily_totals: pl.DataFrame, cutoff: int) -> Floats:
 
 
 def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any, rate_at_age: RateAtAge) -> CohortTable:
-    """Fit the table as of the cutoff from DAILY_COLUMNS and COHORT_COLUMNS frames."""
+    """Fit the table as of the cutoff, from frames with DAILY_COLUMNS and COHORT_COLUMNS."""
     cutoff = ordinal(cutoff_date)
     new = daily_totals.filter(pl.col("new_customers") > 0).select(
         week=pl.col("day").dt.truncate("1w").cast(pl.Int32), day=pl.col("day").cast(pl.Int32), n="new_customers"
@@ -149,7 +152,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
     came = np.zeros((cohorts, number))
     np.add.at(came, (of, week), late["n"].cast(pl.Float64).to_numpy())
 
-    # Who was known before each day, in the mean of a week: all of an earlier first week, some of the same one.
+    # Customers known before each day, on average over a week: everybody of earlier first weeks, part of the same week.
     middles = start + 7.0 * np.arange(number) + 4.0
     days_of = new["day"].cast(pl.Float64).to_numpy()
     index = np.searchsorted(cohort_weeks, new["week"].to_numpy())
@@ -171,7 +174,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
         return replace(table, week_ends=week_ends, came=came.sum(axis=0), expected=by_process, by_process=by_process)
     columns, rows = np.nonzero(((people > 0.5) & (exposure > 0.0)).T)
     used = rows, columns
-    # A week has the season of its days.
+    # The season of a week is that of its days.
     daily = season_basis(start + 1 + np.arange(7 * number)).reshape(number, 7, -1).mean(axis=1)
     design = np.hstack([age_basis(np.exp(log_age[used] / people[used])), np.eye(cohorts)[rows], daily[columns]])
     is_seasonal = since >= SEASON_HISTORY_DAYS
@@ -188,7 +191,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
         more = _more_of_months(months, weekly_came, weekly_expected, solution.noise)
         season[-MONTHS:] += more
         weekly_expected *= np.exp(months @ more)
-    # What a lively week brings more is more than what a quiet one brings less: in all, the table expects what came.
+    # On the log scale, lively weeks add more than quiet ones take away: totals of the table are set to the actual ones.
     lifted = float(weekly_came.sum() / weekly_expected.sum())
     weekly_expected *= lifted
     coefficients[0] += np.log(lifted)
@@ -213,7 +216,7 @@ def fit(daily_totals: pl.DataFrame, cohort_days: pl.DataFrame, cutoff_date: Any,
 
 
 def _begun(repeats: pl.DataFrame, first_day: int) -> int:
-    """The day before history begins: before the first purchase, or after a long silence before anybody came back."""
+    """The day before history begins: with the first purchase, or, after long silence, the first repeat purchases."""
     by_day = repeats.group_by("day").agg(pl.col("n").sum()).sort("day")
     if by_day.is_empty():
         return first_day - 1
@@ -223,7 +226,7 @@ def _begun(repeats: pl.DataFrame, first_day: int) -> int:
 
 
 def _process_alone(cutoff: int, first_days: Floats, customers: Floats, rate_at_age: RateAtAge) -> CohortTable:
-    """The table of a shop of which too little is known: what the process expects."""
+    """The table of a shop with too little data: the expectation of the process."""
     none = np.empty(0)
     return CohortTable(
         cutoff=cutoff,
@@ -246,11 +249,11 @@ def _process_alone(cutoff: int, first_days: Floats, customers: Floats, rate_at_a
 
 
 def _more_of_months(months: Floats, came: Floats, expected: Floats, noise: float) -> Floats:
-    """By how much the weeks of each month bring more than those of others, above what the table says: on the log scale.
+    """How far the weeks of each calendar month exceed the table compared with other months, on the log scale.
 
-    `months`, shape (weeks, MONTHS): shares of the days of a week. Weeks of log variance v bring exp(v / 2) times their
-    log mean, which is what the table says; so a month whose weeks differ more than those of others is said too low,
-    by something like half of noise². Shrunk by how well so few weeks tell it.
+    `months`, shape (weeks, MONTHS): shares of the days of a week. Weeks with log variance v average exp(v / 2) times
+    their log mean, and the log mean is what the table holds. A month whose weeks vary more than others is therefore
+    underestimated, by about half of noise². The result is shrunk by its uncertainty, because there are few such weeks.
     """
     lifted = came.sum() / expected.sum()
     ratio = np.log((months.T @ came + 1.0) / (lifted * (months.T @ expected) + 1.0))
@@ -259,7 +262,7 @@ def _more_of_months(months: Floats, came: Floats, expected: Floats, noise: float
 
 
 def _recent(came: Floats, expected: Floats, noise: float) -> float:
-    """Log ratio of the last weeks, with a half-life of _RECENT_WEEKS, shrunk by how well so few of them tell it."""
+    """Log ratio of the last weeks, with a half-life of _RECENT_WEEKS, shrunk because few weeks are uncertain."""
     weights = 0.5 ** (np.arange(len(came))[::-1] / _RECENT_WEEKS)
     purchases = float(weights @ expected)
     if purchases <= 0.0:
@@ -273,8 +276,8 @@ def _recent(came: Floats, expected: Floats, noise: float) -> float:
 class _Regression:
     """The ridge regression of the table, on the log scale; `weeks` are the weeks of the rows, ascending.
 
-    Beside age, cohort and season every week has an effect of its own, a normal variable: what lets all cohorts buy
-    more in one week than in another is not taken for their ageing, and ages are compared within weeks.
+    Beside age, cohort and season, every week has its own normally distributed effect: a week in which all cohorts buy
+    more is not mistaken for ageing, and ages are compared within weeks.
     """
 
     design: Floats
@@ -287,8 +290,8 @@ class _Regression:
     def solve(self, is_seasonal: bool) -> _Solution:
         """The coefficients, with the size of the season averaged over _AMPLITUDES by their evidence.
 
-        Evidence is the marginal likelihood by Laplace's approximation: a season that the data do not show stays small,
-        one that they show is not shrunk.
+        Evidence is the marginal likelihood by Laplace's approximation: a season without evidence stays small, and one
+        with evidence is not shrunk.
         """
         wide = _AMPLITUDES[-2] if is_seasonal else _NO_SEASON
         noise, found = _FIRST_NOISE, None
@@ -315,7 +318,7 @@ class _Regression:
         return np.bincount(self.weeks, weights=values, minlength=self.number).astype(np.float64)
 
     def _fit(self, amplitude: float, noise: float, start: _Solution | None) -> _Solution:
-        """Newton's method, the effects of weeks eliminated; the evidence up to what all amplitudes share."""
+        """Newton's method, with the week effects eliminated; the evidence lacks a constant of all amplitudes."""
         precision, of_week = self._precision(amplitude), noise**-2
         if start is None:
             b, e = np.zeros(self.design.shape[1]), np.zeros(self.number)

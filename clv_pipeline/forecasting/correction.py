@@ -1,8 +1,8 @@
-"""How customers differ from what the process says of them: a factor per customer and piece of the future.
+"""How customers differ from the process: a factor per customer and piece of the future.
 
-Learned on completed windows with the process as offset, so that it says only what the process does not know; within a
-window, so that it redistributes and never says how much all buy together. What features mean may drift with the
-season; shares drift less.
+Learned on completed windows with the process as offset, so that it adds only what the process does not know. It
+compares customers within a window, so that it redistributes purchases and never changes their total. The meaning of
+features may drift with the season; shares drift less.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 
 STEP_DAYS = 30
-"""Days between the cutoffs of windows that models learn from; longer pieces overlap, and count for less."""
+"""Days between the cutoffs of training windows. Longer pieces overlap, and count for less."""
 
 MINIMUM_PURCHASES = 50
-"""Purchases in completed windows without which nothing is learned of single customers."""
+"""Fewest purchases in completed windows from which anything is learned about single customers."""
 
 LOG_LIMITS = (-2.0, 0.7)
-"""A factor stays within exp(-2) and exp(0.7): a few wholesalers would be doubled and more by their past alone."""
+"""A factor stays within exp(-2) and exp(0.7). Otherwise the past alone would more than double a few wholesalers."""
 
 PIECE_FEATURES = ("log_rate", "year_ago", "log_alive")
 
 _POOLED_SD, _PIECE_SD = 0.25, 0.1
 _SETTLED = 1e-3  # a coefficient that moves less says the same
-_NEARBY = 0.1  # a step that is shorter takes the curvature of the one before
-_BEYOND = 0.8  # what is left of a correction in pieces that were never seen
+_NEARBY = 0.1  # a shorter step reuses the previous curvature
+_BEYOND = 0.8  # share of a correction that is kept in pieces without training data
 
-_TURNS, _SHARES = 2, (0.0, 0.25, 0.5, 0.75, 1.0)  # what is tried of a correction, on customers who did not teach it
+_TURNS, _SHARES = 2, (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of a correction that are tried on validation customers
 
 Integers = NDArray[np.int64]
 
 
 def overlap_of(piece: int) -> float:
-    """How many windows share a day of a piece: for so many times less their rows count."""
+    """How many windows share a day of a piece; the weight of their rows is divided by it."""
     return max(1.0, (PIECES_DAYS[piece] - (0, *PIECES_DAYS)[piece]) / STEP_DAYS)
 
 
 @dataclass(frozen=True, eq=False)
 class PieceRows:
-    """Rows of completed windows with what the process expects of them in each piece.
+    """Rows of completed windows with the purchases that the process expects in each piece.
 
     `customers`: n rows, windows of several cutoffs; `window`: which cutoff, 0, 1, …; `alive`: shape (n,);
-    `expected`, `days`: expected purchases and days of the clock, shape (n, pieces); `came`: purchases, NaN where the
-    piece was not over.
+    `expected`, `days`: expected purchases and days of the clock, shape (n, pieces); `came`: actual purchases, NaN where
+    the piece was not over.
     """
 
     customers: pl.DataFrame
@@ -73,35 +73,35 @@ class PieceRows:
 
 
 class Correction(Protocol):
-    """What was learned of single customers."""
+    """The learned differences between single customers."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a reader wants to know of it, in values that JSON can carry."""
+        """Values of the correction that are worth reporting, as JSON can carry them."""
         ...
 
     def log_factors(self, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
-        """Log factors on expected purchases, shape (n, pieces), within LOG_LIMITS; each row by itself."""
+        """Log factors on expected purchases, shape (n, pieces), within LOG_LIMITS; rows are independent."""
         ...
 
 
 @dataclass(frozen=True)
 class NoCorrection:
-    """The process as it is."""
+    """No correction: the process unchanged."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Nothing."""
+        """No parameters."""
         return {}
 
     def log_factors(self, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
-        """No difference."""
+        """Log factors of 0."""
         return np.zeros_like(expected)
 
 
 @dataclass(frozen=True, eq=False)
 class PieceFeatures:
-    """The design matrix of all pieces, and what else varies from piece to piece, standardised."""
+    """The design matrix that all pieces share, and the features that vary from piece to piece, standardised."""
 
     matrix: DesignMatrix
     means: Floats
@@ -109,7 +109,7 @@ class PieceFeatures:
 
     @classmethod
     def learn(cls, rows: PieceRows) -> PieceFeatures:
-        """Means and scales over all pieces that were over."""
+        """Learn means and scales over all pieces that were over."""
         each = piece_features(rows.customers, rows.alive, rows.expected, rows.days)
         seen = np.concatenate([each[rows.is_over(piece), piece] for piece in rows.pieces])
         with np.errstate(invalid="ignore"):
@@ -121,7 +121,7 @@ class PieceFeatures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the features: those of all pieces, then those of each."""
+        """Names of the features: the common ones, then those of each piece."""
         return (*self.matrix.standardised_names, *PIECE_FEATURES)
 
     def common(self, customers: pl.DataFrame) -> Floats:
@@ -129,7 +129,7 @@ class PieceFeatures:
         return self.matrix.standardised(customers)
 
     def of_pieces(self, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
-        """Those of each piece, shape (n, pieces, len(PIECE_FEATURES))."""
+        """The features that vary by piece, shape (n, pieces, len(PIECE_FEATURES))."""
         each = piece_features(customers, alive, expected, days)
         with np.errstate(invalid="ignore"):
             scaled = np.clip((each - self.means) / np.maximum(self.scales, 1e-9), -CLIP, CLIP)
@@ -138,11 +138,11 @@ class PieceFeatures:
 
 
 def piece_features(customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
-    """PIECE_FEATURES as they are, (n, pieces, 3): the process's rate, purchases in the piece a year ago, P(alive)."""
+    """PIECE_FEATURES, unscaled, (n, pieces, 3): the process's rate, purchases in the piece a year ago, P(alive)."""
     year_ago = [floats(customers, f"purchases_{days}_days_year_ago") for days in PIECES_DAYS[:-1]]
     by_then = np.column_stack([*year_ago, floats(customers, "purchases_365_days")])
     in_piece = np.log1p(np.maximum(np.diff(by_then, axis=1, prepend=0.0), 0.0))
-    # Who came later had no chance to buy then; zero would say that they stayed away.
+    # Newer customers had no chance to buy then; zero would say that they stayed away.
     known = floats(customers, "tenure_days")[:, None] >= 365.0 - np.array([0, *PIECES_DAYS[:-1]])
     pieces = expected.shape[1]
     rate = np.log(np.maximum(expected / np.maximum(days, 1e-9) * 7.0, 1e-5))
@@ -161,7 +161,7 @@ class LinearCorrection:
 
     @classmethod
     def learn(cls, rows: PieceRows) -> LinearCorrection:
-        """The share of what lines say of all rows that foretells best customers who did not teach them: maybe none."""
+        """Learn the ridges, and the share of their log factors that predicts validation customers best; it may be 0."""
         features = PieceFeatures.learn(rows)
         designs = _designs(features, rows)
         ridges = _Ridges.of(designs)
@@ -174,7 +174,7 @@ class LinearCorrection:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Standardised coefficients of each piece, by the day that it ends."""
+        """Standardised coefficients of each piece, by the day on which the piece ends."""
         pieces = zip(PIECES_DAYS, self.coefficients, strict=True)
         return {
             "dispersion": self.dispersion,
@@ -186,7 +186,7 @@ class LinearCorrection:
         """The linear functions, within LOG_LIMITS."""
         each = self.features.of_pieces(customers, alive, expected, days)
         shared = each.shape[2]
-        # einsum sums each row by itself: a matrix product may round a row differently in another batch.
+        # einsum sums each row independently: a matrix product may round a row differently in another batch.
         logs = np.einsum("ij,pj->ip", self.features.common(customers), self.coefficients[:, :-shared])
         logs += np.einsum("ipf,pf->ip", each, self.coefficients[:, -shared:])
         return np.asarray(np.clip(logs, *LOG_LIMITS), dtype=np.float64)
@@ -203,36 +203,36 @@ class _Design:
     customer: Integers
 
     def rows(self, chosen: NDArray[np.bool_] | slice) -> _Design:
-        """Some of the rows."""
+        """A subset of the rows."""
         return _Design(
             self.features[chosen], self.came[chosen], self.expected[chosen], self.window[chosen], self.customer[chosen]
         )
 
     @cached_property
     def starts(self) -> Integers:
-        """Where each window begins."""
+        """First row of each window."""
         return np.flatnonzero(np.diff(self.window, prepend=-1))
 
     def mean(self, logs: Floats) -> Floats:
-        """Expected purchases, each window at the level that came in it; half a purchase keeps an empty one finite."""
+        """Expected purchases, each window scaled to its actual total; half a purchase keeps empty windows finite."""
         raw = self.expected * np.exp(np.clip(logs, -4.0, 4.0))
         level = (np.add.reduceat(self.came, self.starts) + 0.5) / (np.add.reduceat(raw, self.starts) + 0.5)
         return np.asarray(raw * np.repeat(level, np.diff([*self.starts, len(raw)])), dtype=np.float64)
 
     def curvature(self, mean: Floats) -> Floats:
-        """Of the log-likelihood, negative; the levels are profiled out."""
+        """Curvature of the negative log-likelihood, with the levels profiled out."""
         weighted = self.features * mean[:, np.newaxis]
         of_window, sums = (np.add.reduceat(values, self.starts) for values in (mean, weighted))
         profiled = (sums.T / np.maximum(of_window, 1e-9)) @ sums
         return np.asarray(self.features.T @ weighted - profiled, dtype=np.float64)
 
     def dispersion(self, b: Floats) -> float:
-        """Pearson's, of single customers; those of whom next to nothing is expected are kept from deciding it."""
+        """Pearson's dispersion over customers, protected against customers with expectations near 0."""
         mean = self.mean(self.features @ b)
         return max(1.0, float(np.mean((self.came - mean) ** 2 / np.maximum(mean, 0.02))))
 
     def solve(self, prior: Floats, deviation: float, dispersion: float, start: Floats) -> Floats:
-        """Coefficients by Newton's method, with a normal prior; the curvature is computed anew where a step is long."""
+        """Coefficients by Newton's method with a normal prior; the curvature is recomputed after long steps."""
         b, moved, precision = start, np.inf, deviation**-2
         for _ in range(20):
             mean = self.mean(self.features @ b)
@@ -249,13 +249,13 @@ class _Design:
 
 @dataclass(frozen=True, eq=False)
 class _Designs:
-    """The design of each piece that was over for some rows, and all of them as one."""
+    """The design of each piece that was over for some rows, and the pooled design."""
 
     of_piece: Mapping[int, _Design]
     pooled: _Design
 
     def rows(self, chosen: NDArray[np.bool_]) -> _Designs:
-        """Some of the pooled rows."""
+        """A subset of the pooled rows."""
         places = np.split(chosen, np.cumsum([len(design.came) for design in self.of_piece.values()])[:-1])
         parts = {piece: design.rows(of) for (piece, design), of in zip(self.of_piece.items(), places, strict=True)}
         return _Designs({piece: part for piece, part in parts.items() if len(part.came)}, self.pooled.rows(chosen))
@@ -285,7 +285,7 @@ def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
 
 @dataclass(frozen=True, eq=False)
 class _Ridges:
-    """Coefficients that all pieces share, those of each, and the dispersion of purchases."""
+    """Coefficients common to all pieces, deviations of each piece, and the dispersion of purchases."""
 
     shared: Floats
     of_piece: Mapping[int, Floats]
@@ -295,9 +295,9 @@ class _Ridges:
     def of(cls, designs: _Designs, near: _Ridges | None = None) -> _Ridges:
         """Poisson ridges with the process as offset and a level per window.
 
-        Coefficients common to all pieces first; each piece then may deviate from them a little. The penalty is that of
-        a normal prior, and purchases count less for their dispersion and for the overlap of windows. `near`: of rows
-        that are much like these, where to begin.
+        Common coefficients come first; each piece may then deviate a little. The penalty is that of a normal prior.
+        Dispersion and the overlap of windows reduce the weight of purchases. `near`: the ridges of similar rows, as a
+        start.
         """
         pooled = designs.pooled
         none, together = np.zeros(pooled.features.shape[1]), float(np.mean([*map(overlap_of, designs.of_piece)]))
@@ -312,7 +312,7 @@ class _Ridges:
 
 
 def _trusted_share(designs: _Designs, near: _Ridges) -> float:
-    """The share of the ridges' log factors at which the loss of judging customers is least, over all turns."""
+    """The share of the ridges' log factors with the least loss on validation customers, over all turns."""
     turns = designs.pooled.customer % _TURNS
     losses = np.zeros(len(_SHARES))
     for turn in range(_TURNS):

@@ -1,8 +1,8 @@
-"""From a customers frame to the numbers that learned models eat: one set of features for all of them.
+"""From a customers frame to numeric features: one set for all learned models.
 
-`DesignMatrix.learn` notes what the rows of completed windows look like; the fitted matrix turns any customers frame
-into features, row by row. Nothing is read but the customers frame, so that what is known as of a cutoff is all that a
-model can see. The season is no feature: it is in the clock.
+`DesignMatrix.learn` learns means, scales and categories from completed windows; the fitted matrix turns any customers
+frame into features, row by row. It reads only the customers frame, so that a model sees nothing later than the cutoff.
+Season is not a feature: it is in the clock.
 """
 
 import math
@@ -23,7 +23,7 @@ from clv_pipeline.forecasting.protocol import (
 )
 
 CLIP = 5.0
-"""Standardised features end here: a customer far beyond all that was seen is treated like the farthest."""
+"""Limit of standardised features: a customer far beyond all training rows is treated like the farthest of them."""
 
 _OTHER = "other"
 _CATEGORIES = 20  # one column each; rarer ones share the column "other"
@@ -49,12 +49,12 @@ _AMOUNTS = (
 
 @dataclass(frozen=True, eq=False)
 class DesignMatrix:
-    """What was learned of the training rows: which features vary, their means and scales, the known categories.
+    """The learned transformation: which features vary, their means and scales, and the known categories.
 
-    `names`: the k features of `raw`. `standardised_names`: the k' columns of `standardised`, which are the same and
-    then "<name> is missing", once per pattern of missing values. `means` and `scales`, shape (k,), are those of the
-    features as `standardised` takes them. `numbers` are the optional numeric columns, `categories` the frequent
-    values of each text column.
+    `names`: the k features of `raw`. `standardised_names`: the k' columns of `standardised`: the same names, then
+    "<name> is missing" once per pattern of missing values. `means` and `scales`, shape (k,), belong to the features as
+    `standardised` transforms them. `numbers` are the optional numeric columns, `categories` the frequent values of each
+    text column.
     """
 
     names: tuple[str, ...]
@@ -66,11 +66,13 @@ class DesignMatrix:
 
     @classmethod
     def learn(cls, rows: pl.DataFrame) -> "DesignMatrix":
-        """Learn from completed windows, of whatever cutoffs.
+        """Learn from completed windows of any cutoffs.
 
-        Features that do not vary in `rows` are left out, and so are repetitions of an earlier one (where every order
-        is one purchase day): nothing can be learned of them. ValueError when `rows` lack a column of the customers
-        frame.
+        Features without variation in `rows` are left out, and so are exact copies of earlier ones (where every order is
+        one purchase day): they carry no information.
+
+        Passes on:
+            ValueError: `rows` lack a column of the customers frame.
         """
         require_columns(rows, CUSTOMER_COLUMNS, "training rows")
         attributes = cs.starts_with(ATTRIBUTE_PREFIX)
@@ -85,7 +87,7 @@ class DesignMatrix:
             column = values[name].to_numpy()
             known = np.isfinite(column)
             mean, spread = (column[known].mean(), column[known].std()) if known.any() else (0.0, 0.0)
-            # Equal numbers have a tiny spread when their mean is rounded.
+            # Rounding of the mean gives equal numbers a tiny spread.
             if spread <= 1e-9 * max(1.0, abs(mean)) or column.tobytes() in seen:
                 continue
             names.append(name)
@@ -102,9 +104,10 @@ class DesignMatrix:
         return (*self.names, *(f"{name} is missing" for name in self.indicators))
 
     def raw(self, customers: pl.DataFrame) -> Floats:
-        """Features as they are, shape (n, k), for trees; NaN where missing.
+        """Features unscaled, shape (n, k), for trees; NaN where missing.
 
-        ValueError names a column of the training rows that is absent.
+        Passes on:
+            ValueError: a column of the training rows is absent; the text names it.
         """
         features = self._features_of(customers)
         return _matrix(customers, [features[name].alias(name) for name in self.names])
@@ -112,10 +115,14 @@ class DesignMatrix:
     def standardised(self, customers: pl.DataFrame) -> Floats:
         """Features with mean 0 and scale 1 over the training rows, shape (n, k'), for linear and neural models.
 
-        Counts, money and days are logarithms first; all are within ±CLIP, and 0 where missing. ValueError as `raw`.
+        Logarithms of counts, money and days are taken first. All values are within ±CLIP, and 0 where missing.
+
+        Passes on:
+            ValueError: a column of the training rows is absent; the text names it.
         """
         features = self._features_of(customers)
-        # Logarithms by polars, arithmetic by numpy: so each value is the same in any batch, to the last bit.
+        # polars takes the logarithms, numpy does the arithmetic: each value is then the same in any batch, to the last
+        # bit.
         values = _matrix(customers, [_tamed(name, features[name]) for name in self.names])
         values -= self.means
         values /= self.scales
@@ -129,7 +136,7 @@ class DesignMatrix:
 
 
 def _features(numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]]) -> dict[str, pl.Expr]:
-    """Every feature as an expression over a customers frame: Float64, null where not known."""
+    """Every feature as an expression over a customers frame: Float64, null where unknown."""
     idle, gap, known_for = pl.col("days_since_last"), pl.col("mean_gap_days"), pl.col("tenure_days")
     repeats = pl.col("frequency")
     features = {name: pl.col(name) for name in (*_AMOUNTS, *numbers)}
@@ -138,12 +145,12 @@ def _features(numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]])
         "idle_over_mean_gap": idle / gap,
         "idle_share_of_tenure": idle / known_for.clip(lower_bound=1),
         "gap_variation": pl.col("gap_deviation_days") / gap,
-        # How silence counts depends on how often somebody bought: first silences are the most telling.
+        # The meaning of a silence depends on how often the customer bought: first silences are the most telling.
         "is_first": repeats == 0,
         "is_second": repeats == 1,
         "is_first_times_idle": (repeats == 0) * (idle + 1.0).log(),
         "is_second_times_idle": (repeats == 1) * (idle + 1.0).log(),
-        # Not the logarithm of a quotient: polars divides a single row in another way than many.
+        # A difference of logarithms: polars divides a single row in another way than many.
         "is_idle_beyond_45_days": ((idle + 1.0).log() - math.log(46.0)).clip(lower_bound=0.0),
         "is_idle_beyond_180_days": ((idle + 1.0).log() - math.log(181.0)).clip(lower_bound=0.0),
     }
@@ -160,7 +167,7 @@ def _features(numbers: Sequence[str], categories: Mapping[str, tuple[str, ...]])
 
 
 def _tamed(name: str, feature: pl.Expr) -> pl.Expr:
-    """The feature as linear and neural models take it: amounts as logarithms, what is bounded as it is."""
+    """The feature for linear and neural models: the logarithm of amounts, bounded features unchanged."""
     bounded = name.startswith((ATTRIBUTE_PREFIX, "trend_", "is_", "idle_share_")) or "=" in name
     return feature if bounded else _signed_log(feature).alias(name)
 
@@ -175,7 +182,7 @@ def _category(column: pl.Expr) -> pl.Expr:
 
 
 def _frequent(column: pl.Series) -> tuple[str, ...]:
-    """The most frequent values, in this order; equally frequent ones by name."""
+    """The most frequent values in this order; ties by name."""
     counts = column.to_frame("value").group_by(_category(pl.col("value"))).len()
     enough = counts.filter(pl.col("len") >= _ROWS_PER_CATEGORY, pl.col("value") != _OTHER)
     return tuple(enough.sort("len", "value", descending=[True, False])["value"].head(_CATEGORIES))

@@ -1,4 +1,4 @@
-"""The families of forecasts by name: which process each stands on, and what it learns of single customers."""
+"""The families of forecasts by name: the process of each, and what it learns about single customers."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ParetoNbdPath(Family):
 
 
 class RegularNbdPath(Family):
-    """MBG/CNBD-k on the shop's clock, at the total of the cohort table; k is how regular the customers of today are."""
+    """MBG/CNBD-k on the shop's clock, at the total of the cohort table; k is the regularity of current customers."""
 
     name = "regular_nbd"
 
     def process(self, ground: Ground) -> BuyTillYouDie:
-        """MBG/CNBD-k; where no customer of the cutoff is known, it is MBG/NBD."""
+        """MBG/CNBD-k; MBG/NBD where no customer is known at the cutoff."""
         customers = ground.training.current_customers
         if customers.is_empty():
             return RegularNbd()
@@ -69,7 +69,7 @@ class Hybrid(Family):
         return ParetoNbd()
 
     def learn_correction(self, ground: Ground, rows: PieceRows) -> Correction:
-        """Poisson ridges with the process as offset."""
+        """Learn Poisson ridges with the process as offset."""
         return linear_correction(ground, rows)
 
 
@@ -82,4 +82,4 @@ FAMILIES: tuple[type[Family], ...] = (
     HybridBoosted,
     HybridNeural,
 )
-"""All of them; which is preferred where evidence is thin is said in `evaluation.choice`."""
+"""All families. `evaluation.choice` says which one is preferred when there is little evidence."""

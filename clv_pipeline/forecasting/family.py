@@ -1,7 +1,7 @@
-"""What a family of forecasts is: a purchase process, perhaps with an individual correction, as one path per customer.
+"""A family of forecasts: a purchase process, perhaps with an individual correction, as one path per customer.
 
-A path is put together from what the `ground` knows of all customers (season, clock, totals, the process) and what the
-family adds of single ones. All that is said of a customer, at whatever day, is read from it (`paths`).
+A path combines the `ground`, which describes all customers (season, clock, totals, the process), with the family's
+correction for single customers. Every number about a customer, at any day, is read from the path (`paths`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from clv_pipeline.forecasting.value import ValueModel
 from clv_pipeline.forecasting.windows import Seen, fit_value
 
 LEVEL_LIMIT = 0.7
-"""The total of the cohort table moves the process's by at most exp(± this)."""
+"""The cohort table changes the total of the process by at most exp(± this)."""
 
 UNSEASONAL_WEIGHT = 0.5
-"""How far a table without a year of history, whose season is unknown, moves the process's total, on the log scale."""
+"""Weight, on the log scale, of a table with less than a year of history, whose season is unknown."""
 
 _NEXT_ORDER_DAYS = (7, 14, 30, 60, 90, 135, 180, 270, 365, 545, 730, 1095, 1825, 3650)
 
@@ -46,15 +46,15 @@ TOTAL_NOTES = {
     "total_by_age": "The total is that of the cohorts by age; below a year of history no season is known.",
     "total_by_season": "The total is that of the cohorts by age and season.",
 }
-"""Where the total of all customers comes from, by code."""
+"""Source of the total of all customers, by code."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedFamily:
-    """A family after its fit; a path of one customer depends on nothing but that customer's row.
+    """A fitted family; the path of a customer depends only on that customer's row.
 
-    `levels`: log factor of each piece that brings all customers to the total of the cohort table. `hazard`: a and b of
-    P(at least one) = P(alive) · (1 - exp(-e^a H^b)), H the corrected hazard.
+    `levels`: log factor of each piece that scales all customers to the total of the cohort table. `hazard`: a and b of
+    P(at least one) = P(alive) · (1 - exp(-e^a H^b)), where H is the corrected hazard.
     """
 
     report: FitReport
@@ -68,7 +68,7 @@ class FittedFamily:
     value: ValueModel
 
     def can_forecast(self, horizon_days: int) -> bool:
-        """Any horizon: a path has no end."""
+        """True for any horizon: a path has no end."""
         return True
 
     def forecast(
@@ -79,7 +79,7 @@ class FittedFamily:
         *,
         with_outlook: bool = False,
     ) -> Paths:
-        """The paths at these days; `with_outlook` also to the end of a life and to the next order."""
+        """The paths at these days; `with_outlook` extends them to the end of a life and to the next order."""
         require_columns(customers, CUSTOMER_COLUMNS, "customers")
         has_lifetime = with_outlook and annual_discount_rate > 0.0
         extra = (*(_NEXT_ORDER_DAYS if with_outlook else ()), *(NODES_DAYS[-1:] if has_lifetime else ()))
@@ -131,7 +131,7 @@ class FittedFamily:
         )
 
     def _factors(self, customers: pl.DataFrame, ahead: Ahead, ends: Any) -> Floats:
-        """The factor of each customer in each piece, shape (n, pieces); the last one goes on."""
+        """The factor of each customer in each piece, shape (n, pieces); the last one continues."""
         expected = np.diff(ahead.purchases[:, ends], axis=1, prepend=0.0)
         clock_days = np.diff(ahead.clock[ends], prepend=0.0)
         logs = self.correction.log_factors(customers, ahead.alive, expected, clock_days) + self.levels
@@ -139,7 +139,7 @@ class FittedFamily:
 
 
 def first_passing(values: Floats, days: Any, level: float) -> Floats:
-    """The day at which ascending values pass the level, linear between days; NaN where they never do: shape (n,)."""
+    """The day on which ascending values pass the level, linear between days; NaN where they never do: shape (n,)."""
     passed = values >= level
     found = passed.any(axis=1)
     right = np.argmax(passed, axis=1)
@@ -152,22 +152,22 @@ def first_passing(values: Floats, days: Any, level: float) -> Floats:
 
 
 class Family(ABC):
-    """A process of the `ground` with a correction; subclasses name both."""
+    """A `ground` process with a correction; subclasses define both."""
 
     name: ClassVar[str]
     is_baseline: ClassVar[bool] = False
 
     @abstractmethod
     def process(self, ground: Ground) -> BuyTillYouDie:
-        """The process, before its fit."""
+        """The process before its fit."""
 
     @property
     def obstacle(self) -> str:
-        """Why it can learn of single customers nowhere on this machine; empty when it can."""
+        """Why this machine cannot learn the correction; empty when it can."""
         return ""
 
     def learn_correction(self, ground: Ground, rows: PieceRows) -> Correction:
-        """What completed windows teach of single customers; nothing, for a process as it is."""
+        """Learn the correction from completed windows; the default is none."""
         return NoCorrection()
 
     def fit(self, ground: Ground) -> FittedFamily:
@@ -175,7 +175,7 @@ class Family(ABC):
         process = ground.process(self.process(ground))
         seen: Seen = ground.once(("windows", process.process), lambda: Seen.of(ground, process))
         correction: Correction = NoCorrection()
-        # What is said, by code.
+        # Notes by code.
         notes = {}
         if process.note:
             notes["histories_merged" if process.verdict == "ok" else f"process_{process.verdict}"] = process.note
@@ -217,13 +217,13 @@ class Family(ABC):
 
 
 def linear_correction(ground: Ground, rows: PieceRows) -> LinearCorrection:
-    """The linear correction of these rows, learned once for all families that build on it."""
+    """The linear correction of these rows, learned once for all families that use it."""
     learned: LinearCorrection = ground.once(("linear", rows), lambda: LinearCorrection.learn(rows))
     return learned
 
 
 def _levels(ground: Ground, process: ProcessFit, correction: Correction, reactivation: float) -> tuple[Floats, str]:
-    """Log factor of each piece that brings all customers to the total of the cohort table, and a key of TOTAL_NOTES."""
+    """Log factor of each piece that scales all customers to the total of the cohort table, and a key of TOTAL_NOTES."""
     current = ground.training.current_customers
     if current.is_empty():
         return np.zeros(len(PIECES_DAYS)), "total_by_process"

@@ -1,4 +1,4 @@
-"""Mean spend per purchase day: the Gamma-Gamma model, and what serves where it cannot be fitted.
+"""Mean spend per purchase day: the Gamma-Gamma model, and the fallback where it cannot be fitted.
 
 Fader, Hardie & Lee 2005 ("RFM and CLV", J. of Marketing Research 42); Fader & Hardie 2013, note 025.
 """
@@ -17,12 +17,11 @@ from clv_pipeline.forecasting.protocol import SPEND_COLUMNS, Verdict
 
 # p, q, v with mean spend scaled to 1.
 _STARTS = ((1.1, 1.1, 1.1), (6.0, 4.0, 0.5), (2.0, 2.5, 1.0))
-# v p / (q - 1) explodes as q falls to 1; an estimate further than this factor from the observed mean is not
-# believed.
+# v p / (q - 1) explodes as q falls to 1. An estimate further than this factor from the observed mean is rejected.
 _BELIEVABLE_FACTOR = 3.0
-# The part of mean spends by which the upper tail of the fit is held against the observed one.
+# Upper share of mean spends on which the tail of the fit is compared with the observed one.
 _TAIL = 0.01
-# The two disagree where chance explains the difference with less than this probability.
+# Fit and observation disagree when chance explains the difference with less than this probability.
 _SIGNIFICANT = 0.01
 
 
@@ -101,9 +100,9 @@ def independence_correlation(repeat_spend: pl.DataFrame) -> float | None:
 def tail_test(parameters: Mapping[str, float], repeat_spend: pl.DataFrame) -> tuple[float, float]:
     """Share of mean spends above their fitted 99 % quantile (0.01 if the fit is right), and its p-value.
 
-    Under the model x · m / v of a customer is the ratio of a Gamma(p x) to a Gamma(q) variable (note 025), so
-    that P(M > m | x) = I(v / (v + x m); q, p x), the regularized incomplete beta function. The p-value is that
-    of the two-sided binomial test.
+    Under the model a customer's x · m / v is the ratio of a Gamma(p x) to a Gamma(q) variable (note 025), so that P(M >
+    m | x) = I(v / (v + x m); q, p x), the regularized incomplete beta function. The p-value is that of the two-sided
+    binomial test.
     """
     from scipy.special import betainc
     from scipy.stats import binom
@@ -116,10 +115,13 @@ def tail_test(parameters: Mapping[str, float], repeat_spend: pl.DataFrame) -> tu
 
 
 def fit(repeat_spend: pl.DataFrame) -> SpendFit:
-    """Fit Gamma-Gamma on repeat buyers (frequency, monetary_value, customers), or say what serves instead.
+    """Fit Gamma-Gamma on repeat buyers (frequency, monetary_value, customers), or use the fallback.
 
     The fallback keeps the form of the posterior mean with one pseudo-purchase: the observed mean of the
     population (per purchase day) counts as much as one purchase of the customer.
+
+    Raises:
+        ValueError: repeat buyers without positive mean spend.
     """
     # Sums of sorted rows do not depend on the order in which customers come.
     repeat_spend = repeat_spend.sort(SPEND_COLUMNS)

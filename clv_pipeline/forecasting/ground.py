@@ -1,6 +1,6 @@
-"""What all families of forecasts share as of one cutoff, learned once: season, clock, totals, processes, histories.
+"""The parts that all families share as of one cutoff, learned once: season, clock, totals, processes, histories.
 
-A family adds how customers differ from what the process says of them, and nothing about all of them together.
+A family adds differences between customers, and nothing about their total.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from clv_pipeline.forecasting.protocol import TrainingData
 from clv_pipeline.forecasting.season import Clock, Days, ordinal
 
 HISTORIES_TO_FIT = 10_000
-"""Distinct histories that a process is fitted on; more make its parameters no better by what they are known to."""
+"""Distinct histories that a process is fitted on. More do not improve the parameters beyond their standard errors."""
 
 _CALENDAR_HISTORIES = 2_000
 
 
 class Ground:
-    """The data of one cutoff with what is learned of them, each part when it is first asked for."""
+    """The data of one cutoff with everything learned from them; each part is learned when it is first needed."""
 
     def __init__(self, training: TrainingData) -> None:
         self.training = training
@@ -36,33 +36,33 @@ class Ground:
         self._kept: dict[Any, Any] = {}
 
     def once(self, key: Any, learn: Callable[[], Any]) -> Any:
-        """What `learn` returns, learned at the first call with this key: for parts that several families share."""
+        """The result of `learn`, computed at the first call with this key: for parts that several families share."""
         if key not in self._kept:
             self._kept[key] = learn()
         return self._kept[key]
 
     @cached_property
     def calendar_process(self) -> ProcessFit:
-        """Pareto/NBD in calendar time: what the cohort table takes as its prior of ageing."""
+        """Pareto/NBD in calendar time, the cohort table's prior of ageing."""
         return ParetoNbd().estimate(self.training.customer_counts, rows=_CALENDAR_HISTORIES)
 
     @cached_property
     def cohorts(self) -> CohortTable:
-        """The season, and the total of the known customers."""
+        """The cohort table: the season, and the total of the known customers."""
         training = self.training
         rate = self.calendar_process.rate_at_age
         return cohorts.fit(training.daily_totals, training.cohort_days, training.cutoff, rate)
 
     @cached_property
     def clock(self) -> Clock:
-        """The clock of season and weekdays, from the first day of history on."""
+        """The clock of season and weekdays, from the first day of history."""
         first = self.cutoff - max(self.training.history_days - 1, 0)
         weekdays = cohorts.weekday_weights(self.training.daily_totals, self.cutoff)
         return Clock.of(first, self.cutoff, self.cohorts.season, weekdays)
 
     @cached_property
     def clocked_counts(self) -> pl.DataFrame:
-        """`customer_counts` with times as the clock shows them, in days."""
+        """`customer_counts` with times on the clock, in days."""
         counts = self.training.customer_counts
         _, t_x, T = clocked(self.clock, counts, self.cutoff)
         return counts.with_columns(recency_days=pl.Series(t_x), tenure_days=pl.Series(T))
@@ -78,7 +78,7 @@ class Ground:
         return fitted
 
     def totals(self, days: Sequence[int]) -> Floats:
-        """Purchase days of all known customers by each of these days after the cutoff, from the cohort table."""
+        """Purchase days of all known customers up to each of these days after the cutoff, from the cohort table."""
 
         def read() -> Floats:
             return np.array([self.cohorts.purchases(day) for day in days])
@@ -88,9 +88,9 @@ class Ground:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Keep numerical libraries to one thread: no sum depends on the machine, no thread waits for a busy core.
+    """Keep numerical libraries to one thread: sums do not depend on the machine, and no thread waits for a busy core.
 
-    Only a thread pool that is loaded can be limited: who uses another library than numpy and scipy imports it first.
+    Only a loaded thread pool can be limited. Code that uses a library other than numpy and scipy imports it first.
     """
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
@@ -100,7 +100,7 @@ def one_thread() -> AbstractContextManager[object]:
 
 
 def clocked(clock: Clock, customers: pl.DataFrame, cutoff: int) -> tuple[Floats, Floats, Floats]:
-    """x, and t_x and T in days of the clock, of frames that have frequency, recency_days and tenure_days."""
+    """x, and t_x and T in days of the clock, from frames with frequency, recency_days and tenure_days."""
     x, recency, tenure = (floats(customers, name) for name in ("frequency", "recency_days", "tenure_days"))
     first: Days | Floats = cutoff - tenure
     begun = clock.at(first)

@@ -1,4 +1,4 @@
-"""What a purchase process alone says of customers at days after the cutoff: on the shop's clock, at present value."""
+"""The process alone, without corrections: forecasts at days after the cutoff, on the shop's clock, at present value."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ NODES_DAYS = (
     *(10, 20, 30, 45, 60, 75, 90, 120, 150, 180, 225, 270, 315, 365),
     *(round(years * DAYS_PER_YEAR) for years in _YEARS),
 )
-"""Ends of the stretches of time whose money has one present value each, whatever is asked for; the last ends a life."""
+"""Ends of the stretches of time whose money has one present value each, for any question; the last ends a life."""
 
 _ALMOST_ONE = 1.0 - 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """What the process alone says of n customers at k ascending days after the cutoff.
+    """Forecasts by the process alone for n customers at k ascending days after the cutoff.
 
-    `alive`: shape (n,). Of shape (n, k), if alive: `purchases_if_alive`, expected; `discounted_if_alive`, the same with
-    each day's purchases at their present value; `hazard`, -log P(no purchase). Of shape (k,): `clock`, days of the
-    clock by then; `discounted_days`, days of the calendar at their present value.
+    `alive`, shape (n,): P(alive). Shape (n, k), all given that the customer is alive: `purchases_if_alive`, expected
+    purchases; `discounted_if_alive`, the same with each day's purchases at their present value; `hazard`, -log P(no
+    purchase). Shape (k,): `clock`, days of the clock by then; `discounted_days`, calendar days at their present value.
     """
 
     alive: Floats
@@ -53,7 +53,7 @@ class Ahead:
         return np.asarray(self.alive[:, None] * self.discounted_if_alive, dtype=np.float64)
 
     def reactivated(self, share: float) -> Ahead:
-        """The same where this share of those given up is still there."""
+        """The same forecasts where this share of customers who were given up is still there."""
         return replace(self, alive=self.alive + share * (1.0 - self.alive))
 
 
@@ -65,10 +65,9 @@ def look_ahead(
     days: Sequence[int],
     annual_discount_rate: float = 0.0,
 ) -> Ahead:
-    """Read the process at these ascending days.
+    """Evaluate the process at these ascending days.
 
-    Histories that are alike to the process are looked at once. Discounting splits time at NODES_DAYS, within which
-    money flows evenly.
+    Equal histories are computed once. Discounting splits time at NODES_DAYS; money flows evenly between them.
     """
     x, t_x, T = clocked(clock, customers, cutoff)
     first, row = distinct(*(customers[name] for name in ("frequency", "recency_days", "tenure_days")))
@@ -92,7 +91,7 @@ def look_ahead(
 
 
 def distinct(*columns: pl.Series) -> tuple[Any, Any]:
-    """Of the distinct rows of columns of whole numbers: where each is first found, and which of them every row has."""
+    """The first place of each distinct row of whole-number columns; for every row the number of its distinct row."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         values = column.cast(pl.Int64).to_numpy()
@@ -102,7 +101,7 @@ def distinct(*columns: pl.Series) -> tuple[Any, Any]:
 
 
 def present_values(days: Floats, annual_discount_rate: float) -> Floats:
-    """The mean of (1 + d)^(-t / 365.25) over each interval that ends at these ascending days, the first from 0."""
+    """The mean of (1 + d)^(-t / 365.25) over each interval that ends at these ascending days; the first starts at 0."""
     force = math.log1p(annual_discount_rate) / DAYS_PER_YEAR
     lengths = np.diff(days, prepend=0.0)
     begun = np.exp(-force * (days - lengths))

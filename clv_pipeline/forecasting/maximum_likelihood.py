@@ -1,8 +1,8 @@
 """Maximum likelihood through the lifetimes fitters, made safe: several starts, no penalty, and a verdict.
 
 lifetimes raises when one start does not converge, prints to stdout, and accepts runaway estimates in silence.
-Here every start is tried, the best log-likelihood (recomputed on unscaled data) wins, and the verdict says
-what it is worth.
+Here every start is tried, the best log-likelihood (recomputed on unscaled data) wins, and the verdict grades the
+optimum.
 """
 
 import contextlib
@@ -20,11 +20,12 @@ from clv_pipeline.forecasting.protocol import Verdict
 PLAUSIBLE = (1e-3, 1e3)
 # A parameter whose standard error is this many times its estimate is not identified by the data.
 IDENTIFIED = 1e3
-# Gradient norm per customer at which a search stops; the second is tried when no start satisfies the first.
+# Gradient norm per customer at which a search stops; the second value is tried when no start satisfies the first.
 TOLERANCES = (1e-7, 1e-5)
-# What makes lifetimes' purchase processes search by L-BFGS-B with their four log parameters within limits: a likelihood
-# that rises for ever then ends at a limit, where every formula can still be computed, and not in an overflow. Above the
-# upper one customers hardly differ any more; only the rounding of huge log gammas does, and would stop the search.
+# Options that make lifetimes' purchase processes search by L-BFGS-B with their four log parameters within limits. A
+# likelihood that rises for ever then ends at a limit, where every formula can still be computed, and not in an
+# overflow. Above the upper limit customers hardly differ any more; only the rounding of huge log gammas does, and would
+# stop the search.
 WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 10.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "ok",
@@ -37,7 +38,7 @@ VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """The best optimum over all starts; `standard_errors` only with the verdict ok."""
+    """The best optimum over all starts; `standard_errors` exist only with the verdict ok."""
 
     parameters: dict[str, float]
     standard_errors: dict[str, float]
@@ -47,7 +48,7 @@ class Estimate:
 
 
 def lifetimes() -> Any:
-    """Import lifetimes, whose import warns about a pandas option that it sets and does not need."""
+    """Import lifetimes. The import warns about a pandas option that lifetimes sets and does not need."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import lifetimes as module
@@ -56,7 +57,7 @@ def lifetimes() -> Any:
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the most severe of some verdicts."""
+    """The most severe of some verdicts."""
     return max(verdicts, key=VERDICTS_BY_SEVERITY.index)
 
 
@@ -68,8 +69,8 @@ def maximize(
 ) -> Estimate | None:
     """Fit a lifetimes fitter from each start (on its scaled time) and keep the most likely optimum.
 
-    `arguments` are the keyword arguments of `fitter.fit`: the data, and options of the search. `log_likelihood`
-    takes the parameters in the units of the data. None when no start converges at any of the tolerances.
+    `arguments` are the keyword arguments of `fitter.fit`: the data, and options of the search. `log_likelihood` takes
+    the parameters in the units of the data. The result is None when no start converges at any of the tolerances.
     """
     for tolerance in TOLERANCES:
         optima: list[tuple[float, dict[str, float], Any]] = []
@@ -86,7 +87,7 @@ def maximize(
 
 
 def _converged(fitter: Any, arguments: Mapping[str, Any], start: Any, tolerance: float) -> Any:
-    # The optimiser probes absurd parameters on its way and prints its state when it fails: neither is news.
+    # On its way the optimiser probes absurd parameters, and it prints its state when it fails: neither is of interest.
     with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
@@ -106,7 +107,7 @@ def _judged(log_likelihood: float, parameters: dict[str, float], fitter: Any) ->
     if extreme:
         note = f"Ran towards a limiting case of the model (in {', '.join(extreme)}); the estimates are used."
         return Estimate(parameters, {}, log_likelihood, "at_bound", note)
-    # NaN, of a Hessian that is not positive definite, fails this comparison too.
+    # This comparison also fails for NaN, from a Hessian that is not positive definite.
     if errors is None or not all(errors[name] <= IDENTIFIED * parameters[name] for name in parameters):
         note = "The data do not identify all parameters (flat likelihood); the estimates are used."
         return Estimate(parameters, {}, log_likelihood, "degenerate", note)

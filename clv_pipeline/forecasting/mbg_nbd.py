@@ -17,7 +17,7 @@ from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 class MbgNbd(BgNbd):
     """MBG/NBD (Batislam, Denizel & Filiztekin 2007).
 
-    Whoever is alive after x repeats has survived x + 1 purchases, one more than BG/NBD counts. So the dropout
+    A customer who is alive after x repeats has survived x + 1 purchases, one more than in BG/NBD. So the dropout
     probability of the living is Beta(a, b + x + 1), and BG/NBD's expectation holds with b + 1 in place of b.
     """
 

@@ -1,7 +1,7 @@
-"""The individual correction by a small neural network, which finds lines and bends by itself.
+"""The individual correction as a small neural network, which finds linear and non-linear effects by itself.
 
-JAX, equinox and optax (the extra `neural`) train it; forecasting needs numpy alone. It begins by saying nothing, and
-learns as long as it foretells customers better who teach it nothing: where there are few, not at all.
+JAX, equinox and optax (the extra `neural`) train it; forecasting needs numpy alone. It starts as no correction and
+trains while forecasts of held-out customers improve. With few customers it does not train at all.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ HIDDEN_LAYERS, HIDDEN_UNITS = 2, 16
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
 BATCH, STEPS = 1_024, 64
-"""Rows of a step, and steps of a round: as many in a small shop, which is then seen often, as in a large one."""
+"""Rows of a step, and steps of a round. They are the same in small shops, whose rows repeat often, and in large ones.
+"""
 MOST_ROUNDS = 30
 PATIENCE = 3
-"""Rounds without a better loss of the judging customers before training stops."""
+"""Rounds without an improvement on the validation customers before training stops."""
 
 # Arrays are padded to these sizes, so that one compilation serves all cutoffs.
 _ROWS = -(-ROWS_TO_LEARN * len(PIECES_DAYS) // BATCH) * BATCH
 _INPUTS_STEP = 64
 _BLOCK = 256
-_FARTHEST = 3.0  # log factors that training goes to: beyond, they would be cut off anyway
+_FARTHEST = 3.0  # log factors that training goes to; beyond, they would be cut off anyway
 
 Integers = NDArray[np.int64]
 Layers = Sequence[tuple[Floats, Floats]]
 
 
 class NeuralCorrection(ResidualCorrection):
-    """A network: `learned` are pairs of weights (outputs, inputs) and biases (outputs,), layer by layer."""
+    """A network; `learned` holds pairs of weights (outputs, inputs) and biases (outputs,), layer by layer."""
 
     @classmethod
     def learn(cls, rows: PieceRows) -> Correction:
-        """Find out on judging customers how long to train, then train that long on all: maybe no time at all."""
+        """Find the number of training rounds on validation customers, then train on all; the number may be 0."""
         features = PieceFeatures.learn(rows)
         residual = Residual.of(features, NoCorrection(), rows)
         if residual.came.sum() < MINIMUM_PURCHASES:
@@ -65,7 +66,7 @@ class NeuralCorrection(ResidualCorrection):
         return cls(features, NoCorrection(), max(rows.pieces), layers, description)
 
     def added(self, inputs: Floats) -> Floats:
-        """What the network says, in blocks of one size, so that a row is treated alike in a batch of any size."""
+        """Log factors by the network, in blocks of one size, so that a row gives the same result in any batch."""
         count, width = inputs.shape
         blocks = _padded(inputs, (-(-count // _BLOCK) * _BLOCK, width)).reshape(-1, _BLOCK, width)
         said = [run(self.learned or (), block) for block in blocks]
@@ -79,7 +80,7 @@ class HybridNeural(Family):
 
     @property
     def obstacle(self) -> str:
-        """That JAX is not installed."""
+        """JAX is not installed."""
         if all(find_spec(package) for package in ("jax", "equinox", "optax")):
             return ""
         return "JAX is not installed: pip install 'clv_pipeline[neural]'."
@@ -89,7 +90,7 @@ class HybridNeural(Family):
         return ParetoNbd()
 
     def learn_correction(self, ground: Ground, rows: PieceRows) -> Correction:
-        """A network with the process as offset."""
+        """Learn a network with the process as offset."""
         return NeuralCorrection.learn(rows)
 
 
@@ -98,13 +99,13 @@ def run(layers: Layers, inputs: Floats) -> Floats:
     units = inputs
     for depth, (weights, biases) in enumerate(layers):
         active = np.maximum(units, 0.0) if depth else units
-        # einsum sums each row by itself; a matrix product may round it differently at another place in the batch.
+        # einsum sums each row independently; a matrix product may round it differently at another place in the batch.
         units = np.einsum("ij,kj->ik", active, weights) + biases
     return units[:, 0]
 
 
 class Trainer:
-    """Trains on the rows of a residual."""
+    """Trains a network on the rows of a residual."""
 
     def __init__(self, residual: Residual) -> None:
         inputs = residual.inputs
@@ -112,15 +113,15 @@ class Trainer:
         self._width = -(-inputs.shape[1] // _INPUTS_STEP) * _INPUTS_STEP
         self._programs = _programs(self._width)
         columns = np.column_stack([residual.came, residual.expected, residual.weight])
-        # The mean loss is then per purchase that is expected, whatever a shop's customers buy.
+        # The mean loss is then per expected purchase, independent of how much a shop's customers buy.
         columns[:, 2] /= np.mean(residual.expected * residual.weight)
         self._rows = self._programs.to_device(_padded(inputs, (_ROWS, self._width)))
         self._columns = self._programs.to_device(_padded(columns, (_ROWS, 3)))
 
     def losses(self, folds: Sequence[tuple[Integers, Integers]]) -> list[float]:
-        """Mean loss of rows that judge, before training on those that teach and after each round.
+        """Mean loss of the validation rows, before training on the training rows and after each round.
 
-        Ends PATIENCE rounds after the best.
+        It ends PATIENCE rounds after the best.
         """
         losses: list[float] = []
         judges = [(_cycled(judge), len(judge)) for _, judge in folds]
@@ -136,7 +137,7 @@ class Trainer:
         return losses
 
     def train(self, teach: Integers, rounds: int) -> Layers:
-        """Weights and biases of every layer after so many rounds."""
+        """Weights and biases of every layer after this many rounds."""
         layers = next(islice(self._rounds(teach), rounds, None))
         return [
             (np.array(weights[:, :size], np.float64), np.array(biases, np.float64))
@@ -144,7 +145,7 @@ class Trainer:
         ]
 
     def _rounds(self, teach: Integers) -> Iterator[Any]:
-        """The layers before training and after each round, without end."""
+        """The layers before training and after each round, endlessly."""
         random = np.random.default_rng(SEED)
         layers = self._first_layers(random)
         state = self._programs.start(layers)
@@ -154,7 +155,7 @@ class Trainer:
             layers, state = self._programs.round(layers, state, self._rows, self._columns, order)
 
     def _first_layers(self, random: np.random.Generator) -> Any:
-        """Layers that add nothing; hidden weights as He et al. (2015), arXiv 1502.01852, propose."""
+        """Initial layers: the output adds nothing; hidden weights as in He et al. (2015), arXiv 1502.01852."""
         layers = [
             (random.normal(0.0, np.sqrt(2.0 / inputs), (outputs, inputs)), np.zeros(outputs))
             for inputs, outputs in pairwise(self._sizes)
@@ -166,7 +167,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class _Programs:
-    """What JAX runs, compiled once per width of the inputs; layers are pairs of weights and biases."""
+    """The JAX programs, compiled once per width of the inputs; layers are pairs of weights and biases."""
 
     to_device: Callable[[Floats], Any]
     start: Callable[..., Any]
@@ -187,7 +188,7 @@ def _programs(width: int) -> _Programs:
         optax.clip_by_global_norm(1.0),
         optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY, mask=partial(jax.tree.map, lambda array: array.ndim > 1)),
     )
-    # The shapes alone: drawing random numbers here would compile for seconds.
+    # Shapes only: drawing random numbers here would compile for seconds.
     network = eqx.filter_eval_shape(lambda: eqx.nn.MLP(width, 1, HIDDEN_UNITS, HIDDEN_LAYERS, key=jax.random.key(SEED)))
 
     def losses(layers: Any, rows: Any, columns: Any, chosen: Any) -> Any:
@@ -223,12 +224,12 @@ def _programs(width: int) -> _Programs:
 
 
 def _padded(values: Floats, shape: tuple[int, ...]) -> Floats:
-    """Zeros of this shape with `values` in their corner."""
+    """An array of zeros of this shape with `values` in its corner."""
     padded = np.zeros(shape)
     padded[tuple(slice(size) for size in values.shape)] = values
     return padded
 
 
 def _cycled(indices: Integers) -> NDArray[np.int32]:
-    """Repeat the indices, in their order, to the shape (_ROWS,): no batch is short."""
+    """Repeat the indices in order up to the shape (_ROWS,): no batch is short."""
     return np.resize(indices, _ROWS).astype(np.int32)

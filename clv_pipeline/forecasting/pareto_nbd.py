@@ -17,9 +17,9 @@ from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 
 # 32 Gauss-Legendre nodes: relative error below 1e-8 in the most extreme corners (tested).
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
-# The nodes of more rows at once would not fit in a processor's cache.
+# The nodes of more rows at once would not fit into a processor's cache.
 _ROWS_AT_ONCE = 2048
-# exp(-38) is 3e-17: what is left out of an integral beyond such a tail is below rounding.
+# exp(-38) is 3e-17: the tail of an integral beyond it is below rounding.
 _TAIL = 38.0
 # Step in log parameters for the Hessian, by central differences of the exact gradient.
 _HESSIAN_STEP = 1e-4
@@ -46,7 +46,7 @@ class ParetoNbd(PoissonWhileAlive):
     def log_likelihood_and_slope(
         self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
     ) -> tuple[float, Floats]:
-        """The exact derivatives."""
+        """Log-likelihood with its exact derivatives."""
         if len(x) == 0:
             return 0.0, np.zeros_like(logs)
         mean, slope = _objective(logs, x, t_x, T, n)
@@ -128,9 +128,10 @@ def log_likelihood_and_gradient(parameters: Parameters, x: Floats, t_x: Floats, 
 
 
 class _Integral(NamedTuple):
-    """An integral over τ in [start, end], and what its quadrature knows at its nodes (rows × nodes).
+    """An integral over τ in [start, end], with its quadrature nodes (rows × nodes).
 
-    `share`: of the integral; `alpha`, `beta`: (α + τ) / (α + start) and (β + τ) / (β + start), with their logs.
+    `share`: the integrand's share at each node; `alpha`, `beta`: (α + τ) / (α + start) and (β + τ) / (β + start), with
+    their logs.
     """
 
     log_value: Floats
@@ -157,7 +158,7 @@ def _integrate(alpha: float, beta: float, P: Floats, Q: Floats, start: Floats, e
     k = (m + start) / (M + start)
     length = np.log1p((end - start) / (m + start))
     slope = inner - 1.0 + outer * k
-    # E is at least slope · y, and at least its last term less what an inner < 1 may give back.
+    # E is at least slope · y, and at least its last term minus the most that an inner < 1 can give back.
     last_term = _TAIL + np.maximum(1.0 - inner, 0.0) * length
     with np.errstate(divide="ignore", over="ignore"):
         by_slope = np.where(slope > 0.0, _TAIL / slope, np.inf)
@@ -178,7 +179,7 @@ def _integrate(alpha: float, beta: float, P: Floats, Q: Floats, start: Floats, e
 
 
 def _dropped_out(parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> tuple[Floats, _Integral]:
-    # Log odds that the customer dropped out between t_x and T, against being alive at T.
+    # Log odds of having dropped out between t_x and T, against being alive at T.
     r, alpha, s, beta = (parameters[name] for name in ("r", "alpha", "s", "beta"))
     when = _integrate(alpha, beta, r + x, np.full_like(x, s + 1.0), t_x, T)
     growth = (r + x) * np.log((alpha + T) / (alpha + t_x)) + s * np.log((beta + T) / (beta + t_x))
@@ -194,11 +195,11 @@ def _by_rows(rows_of: Callable[..., Floats], *columns: Floats) -> Floats:
 
 
 class _GradientFitter:
-    """lifetimes' ParetoNBDFitter, with an exact gradient where it would search by Nelder-Mead.
+    """lifetimes' ParetoNBDFitter with an exact gradient in place of Nelder-Mead.
 
     lifetimes checks and scales the data and names the parameters; its own search takes several times as long
-    and stops short of the optimum. Fits as its other fitters do: initial parameters in logs, ConvergenceError
-    without an optimum, `params_`, and `standard_errors_` from the Hessian.
+    and stops short of the optimum. The interface is that of its other fitters: initial parameters in logs,
+    ConvergenceError without an optimum, `params_`, and `standard_errors_` from the Hessian.
     """
 
     params_: dict[str, float]
@@ -244,7 +245,7 @@ def _objective(logs: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats)
 
 
 def _climb(_: Any, start: Floats, args: tuple[Any, ...], tol: float, search: Mapping[str, Any], **__: Any) -> Any:
-    # What scipy.optimize.minimize calls in place of one of its own methods: parameters in, parameters out.
+    # scipy.optimize.minimize calls this in place of one of its own methods: parameters in, parameters out.
     from scipy.optimize import minimize
 
     x, t_x, T, weights = (np.asarray(column, dtype=np.float64) for column in args[:4])

@@ -1,4 +1,4 @@
-"""What is served for a customer: one path of what they will buy from the cutoff on, read at any days.
+"""The served forecast of a customer: one path of purchases from the cutoff on, read at any days.
 
 Every published number of the future is a reading of a path, so that none contradicts another.
 """
@@ -38,15 +38,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """The paths of n customers at k days after the cutoff; None for what a yardstick does not say.
+    """The paths of n customers at k days after the cutoff; None where a baseline has no such number.
 
-    Of shape (n, k), cumulative over (cutoff, cutoff + day]: `purchases`, expected purchase days; `p_purchase`,
-    P(at least one); `spend` and `discounted_spend`, expected money. Of shape (n,): `p_alive`; `value`, money per
-    purchase; `lifetime_value`, the limit of discounted spend, NaN where it has none; `next_order_days`, by which day
-    an order is as likely as not, NaN where it never is.
+    Shape (n, k), cumulative over (cutoff, cutoff + day]: `purchases`, expected purchase days; `p_purchase`, P(at least
+    one); `spend` and `discounted_spend`, expected money. Shape (n,): `p_alive`; `value`, money per purchase;
+    `lifetime_value`, the limit of discounted spend, NaN where it has none; `next_order_days`, the day by which an order
+    is as likely as not, NaN where there is none.
 
-    ValueError names the model, the number, a customer and a day where a path contradicts itself: a wrong number must
-    not reach a table.
+    Creating paths checks them (`require_coherence`): a wrong number must not reach a table.
     """
 
     model: str
@@ -73,7 +72,11 @@ class Paths:
                 self._refuse(name, ~np.isfinite(values) | (values < 0.0) | (values > limit), "is no such number")
 
     def require_coherence(self) -> None:
-        """Raise ValueError where numbers fall with time, or P(buy) exceeds expected purchases or P(alive)."""
+        """Check that numbers do not fall with time, and that P(buy) exceeds neither expected purchases nor P(alive).
+
+        Passes on:
+            ValueError: a path contradicts itself; the text names the model, the number, a customer and a day.
+        """
         for name in ("purchases", "p_purchase", "spend", "discounted_spend"):
             values: Floats | None = getattr(self, name)
             if values is None:
@@ -95,7 +98,7 @@ class Paths:
             )
 
     def frame(self) -> pl.DataFrame:
-        """One row per customer and day, in PATH_SCHEMA: all days of a customer one behind the other."""
+        """One row per customer and day, in PATH_SCHEMA; the days of a customer are consecutive."""
         n, k = len(self.customer_id), len(self.days)
 
         def column(values: Floats | None) -> pl.Series:

@@ -1,4 +1,4 @@
-"""The seam of every forecasting model: what it is trained on, what it reports, what it must be able to do.
+"""The interface of every forecasting model: its training data, its report, and its methods.
 
 Only the vocabulary lives here: the frames, `TrainingData`, `FitReport`, `Paths`, and the protocols `Model` and
 `FittedModel`. Time is in days everywhere; a year is 365.25 days. All frames are polars.
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 Verdict = Literal["ok", "at_bound", "degenerate", "not_converged", "no_training_data"]
 
 PIECES_DAYS = (30, 90, 180, 365)
-"""Ends of the pieces of the future that models learn from, whatever horizons are configured; so that a forecast over
-90 days does not depend on whether 30 days are asked for too."""
+"""Ends of the pieces of the future that models learn from, for any configured horizons.
+
+So a forecast over 90 days does not depend on whether 30 days are requested, too.
+"""
 
 PAST_DAYS = (30, 90, 180, 365)
-"""Lengths of the past windows that every customers frame describes."""
+"""Lengths of the past windows in every customers frame."""
 
 YEAR_AGO_DAYS = (30, 90, 180)
-"""Lengths of the windows a year ago that every customers frame describes."""
+"""Lengths of the windows a year ago in every customers frame."""
 
 CUSTOMER_COLUMNS: Mapping[str, str] = {
     "customer_id": "key",
@@ -57,8 +59,11 @@ CUSTOMER_COLUMNS: Mapping[str, str] = {
     "country": "of the latest purchase; null where not known",
 }
 ATTRIBUTE_PREFIX, EVENT_PREFIX = "attribute:", "event:"
-"""What the names of further, optional columns of a customers frame begin with: numbers or text of demographics,
-and numbers about engagement events, e.g. `attribute:age`, `event:newsletter:count_90_days`. Null where unknown."""
+"""Prefixes of optional columns of a customers frame. Null means unknown.
+
+Demographics are numbers or text, e.g. `attribute:age`; engagement events are numbers, e.g.
+`event:newsletter:count_90_days`.
+"""
 
 OUTCOME_COLUMNS: Mapping[str, str] = {
     "actual_purchases": "purchase days in (cutoff, cutoff + h]",
@@ -84,9 +89,10 @@ COHORT_COLUMNS: Mapping[str, str] = {
 
 
 def window_columns(horizon_days: int) -> Mapping[str, str]:
-    """The columns by which a customers frame describes two past windows of a horizon's length, and what they are.
+    """The columns of a customers frame for the two past windows of a horizon's length, with their meaning.
 
-    Only the rules that repeat such a window read them (`baselines`); backtests carry them, serving a model does not.
+    Only the rules that repeat such a window read them (`baselines`). Backtests carry them; serving a model does not
+    need them.
     """
     return {
         f"purchases_last_window:{horizon_days}": "purchase days in (cutoff - h, cutoff]",
@@ -97,7 +103,11 @@ def window_columns(horizon_days: int) -> Mapping[str, str]:
 
 
 def require_columns(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
-    """Raise ValueError that names `what` and the missing columns when `frame` lacks any of `columns`."""
+    """Check that `frame` has all of `columns`.
+
+    Raises:
+        ValueError: columns are missing; the text names them and `what`.
+    """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"{what} lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
@@ -105,20 +115,21 @@ def require_columns(frame: pl.DataFrame, columns: Iterable[str], what: str) -> N
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything that a model may learn from as of one cutoff, already reduced to what is sufficient.
+    """The training data of one cutoff, reduced to sufficient statistics.
 
-    `customer_counts`: one row per distinct (frequency, recency_days, tenure_days) with its number of
-    `customers`; the sufficient statistic of the buy-till-you-die likelihoods.
-    `repeat_spend`: one row per distinct (frequency, monetary_value) with its number of `customers`, of repeat
-    buyers with positive mean spend; may be a seeded bounded sample of them.
+    `customer_counts`: one row per distinct (frequency, recency_days, tenure_days) with its number of `customers`; the
+    sufficient statistic of the buy-till-you-die likelihoods.
+    `repeat_spend`: one row per distinct (frequency, monetary_value) with its number of `customers`, for repeat buyers
+    with positive mean spend; may be a seeded bounded sample.
     `completed_windows`: one row per customer and earlier cutoff: a customers frame with PIECE_OUTCOMES, null for the
     pieces that were not over by `cutoff`; may be empty, and may be a seeded bounded sample of their customers.
-    `current_customers`: the customers frame of the cutoff itself, to set totals right; may be empty, and may be a
-    seeded bounded sample of the customers.
-    `daily_totals`: what all customers did together (DAILY_COLUMNS), one row per calendar day with sales, by day.
+    `current_customers`: the customers frame of the cutoff itself, for scaling totals; may be empty, and may be a seeded
+    bounded sample of the customers.
+    `daily_totals`: totals over all customers (DAILY_COLUMNS), one row per calendar day with sales, by day.
     `cohort_days`: repeat purchases by cohort and day (COHORT_COLUMNS), one row where there are any.
 
-    ValueError when an outcome ends after `cutoff`, or a day lies after it: that would be learning from the future.
+    Raises:
+        ValueError: an outcome ends after `cutoff`, or a day lies after it: that would leak the future.
     """
 
     cutoff: date
@@ -166,13 +177,13 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a fit found, in values that JSON can carry: a row of the table `fitted_models`.
+    """The result of a fit, in values that JSON can carry: a row of the table `fitted_models`.
 
-    `parameters` are what a reader wants to know of the fit; fits are seeded, so that one is repeated and never stored.
+    `parameters` describe the fit for a reader. Fits are seeded: they can be repeated, and are never stored.
     `verdict`: `ok`; `at_bound` (a parameter ran to the edge of what is plausible), `degenerate` (the data do not
-    identify the parameters), `not_converged` (no start reached an optimum), `no_training_data`; of a model with parts,
-    the worst of theirs. `notes` say for a human what follows from the verdict, e.g. which fallback serves the forecast,
-    and `codes` the same for a machine. `standard_errors` are of the parameters whose part has the verdict ok.
+    identify the parameters), `not_converged` (no start reached an optimum), `no_training_data`. A model with parts has
+    the worst of their verdicts. `notes` tell a reader what follows from the verdict, e.g. which fallback is used;
+    `codes` tell a machine the same. `standard_errors` cover the parameters of parts with the verdict ok.
     """
 
     model: str
@@ -191,11 +202,11 @@ class FittedModel(Protocol):
 
     @property
     def report(self) -> FitReport:
-        """What the fit found."""
+        """The result of the fit."""
         ...
 
     def can_forecast(self, horizon_days: int) -> bool:
-        """Whether this fit has what it takes for this horizon; the report's notes say why when it has not."""
+        """Whether this fit can forecast this horizon; if not, the notes of its report give the reason."""
         ...
 
     def forecast(
@@ -208,9 +219,11 @@ class FittedModel(Protocol):
     ) -> Paths:
         """The paths of these customers, read at these days: one row per row of `customers`, in its order.
 
-        `with_outlook`: also what has no horizon, the value of a life and the next order, where the model knows it. A
-        forecast of a customer does not depend on the other rows, nor on which other days are asked for. ValueError
-        when `can_forecast` is false for one of the days, or a column is missing.
+        `with_outlook`: also the numbers without a horizon, lifetime value and next order, where the model has them. A
+        customer's forecast depends neither on the other rows nor on the other requested days.
+
+        Raises:
+            ValueError: `can_forecast` is false for one of the days, or a column is missing.
         """
         ...
 
@@ -218,12 +231,12 @@ class FittedModel(Protocol):
 class Model(Protocol):
     """A family of forecasts before its fit, created without arguments; stateless, so one instance serves all cutoffs.
 
-    `is_baseline`: a rule without estimation: a yardstick, which serves only where nothing else is configured.
+    `is_baseline`: a rule without estimation, for comparison; it serves only where nothing else is configured.
     """
 
     name: ClassVar[str]
     is_baseline: ClassVar[bool]
 
     def fit(self, ground: Ground) -> FittedModel:
-        """Fit as of the cutoff of `ground`, for any horizon; never raises for poor data: the verdict says it."""
+        """Fit as of the cutoff of `ground`, for any horizon. Poor data raise no error: the verdict reports them."""
         ...

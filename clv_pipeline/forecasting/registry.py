@@ -1,6 +1,6 @@
-"""The names under which models are configured: our families and baselines, and what extensions add.
+"""The names under which models are configured: families, baselines, and models of extensions.
 
-A family of ours is added to `FAMILIES`, a baseline to `BASELINES`; a model from outside this package by naming its
+New families of this package go into `FAMILIES`, baselines into `BASELINES`. A model from outside is added by naming its
 module in `extensions.models`.
 """
 
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 _OURS: tuple[type[Model], ...] = (*BASELINES, *FAMILIES)
 
 MODELS: Mapping[str, type[Model]] = {model.name: model for model in _OURS}
-"""Those of this package by name, baselines first."""
+"""The models of this package by name, baselines first."""
 
 
 def known_models(extensions: Extensions | None = None) -> dict[str, type[Model]]:
-    """All that can be configured by name: those of this package and of the extensions.
+    """All models that can be configured, by name: those of this package and of the extensions.
 
-    ConfigError for an extension that cannot be imported or defines no model, and for a name that is taken.
+    Raises:
+        ConfigError: an extension defines no model, or uses a name that is taken.
     """
     known = dict(MODELS)
     for name in extensions.models if extensions is not None else ():
@@ -48,7 +49,11 @@ def known_models(extensions: Extensions | None = None) -> dict[str, type[Model]]
 
 
 def models_of(names: Sequence[str], extensions: Extensions | None = None) -> list[Model]:
-    """Create the named models in the given order; ConfigError names an unknown or repeated name."""
+    """Create the named models in the given order.
+
+    Raises:
+        ConfigError: a name is unknown or repeated.
+    """
     known = known_models(extensions)
     for name in names:
         if name not in known:
@@ -59,12 +64,16 @@ def models_of(names: Sequence[str], extensions: Extensions | None = None) -> lis
 
 
 def check_models(names: Sequence[str], extensions: Extensions | None = None) -> None:
-    """Raise ConfigError when a name is no model's or is repeated, or an extension adds none."""
+    """Check the names of models and the extensions.
+
+    Passes on:
+        ConfigError: a name is unknown or repeated, or an extension adds no model.
+    """
     models_of(names, extensions)
 
 
 def extension_files(extensions: Extensions) -> list[Path]:
-    """The Python files that extensions consist of: a module, or all of the package that it belongs to."""
+    """The Python files of the extensions: a module, or the whole package that contains it."""
     files: set[Path] = set()
     for name in extensions.models:
         package = sys.modules[_imported(name, extensions.folder).__name__.partition(".")[0]]
@@ -76,20 +85,24 @@ def extension_files(extensions: Extensions) -> list[Path]:
 
 
 def _imported(name: str, folder: Path | None) -> ModuleType:
-    """The module, looked for below `folder` too, behind all other places."""
+    """The module; `folder` is searched, too, after all other places.
+
+    Raises:
+        ConfigError: the module cannot be imported.
+    """
     if folder is not None and importlib.util.find_spec(name.partition(".")[0]) is None:
         sys.path.append(str(folder))
         importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
-    except Exception as error:  # Whatever foreign code raises when it is imported, the user has to mend.
+    except Exception as error:  # Whatever foreign code raises on import, the user has to fix.
         raise ConfigError(
             f"extensions.models: {name} cannot be imported", quoted=f"{type(error).__name__}: {error}"
         ) from error
 
 
 def _defined_in(module: ModuleType) -> Iterator[type[Model]]:
-    """The models among the classes that the module, or one below it, defines and does not only import."""
+    """The models among the classes that the module or a submodule defines; imported classes do not count."""
     classes: list[tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
     for _, value in classes:
         if (

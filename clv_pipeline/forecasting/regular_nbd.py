@@ -1,4 +1,4 @@
-"""MBG/CNBD-k: MBG/NBD for customers who have a rhythm, whose gaps between purchases therefore have a memory.
+"""MBG/CNBD-k: MBG/NBD for customers with a rhythm, whose gaps between purchases have a memory.
 
 Reutterer, Platzer & Schröder 2021 ("Leveraging purchase regularity for predicting customer behavior the easy way",
 Int. J. of Research in Marketing 38), after Platzer & Reutterer 2016. While alive a customer passes phases at rate k λ,
@@ -21,25 +21,25 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 
 MOST_PHASES = 10
-"""The largest k: gaps that vary by less than a third of their length are all the same to a forecast."""
+"""The largest k. Gaps that vary by less than a third of their length make no difference to a forecast."""
 
-# Gaps within which a customer's regularity can be seen, and the most that one customer counts for.
+# Fewest gaps that show a customer's regularity, and the most gaps of one customer that count.
 _FEWEST_GAPS, _MOST_GAPS = 3, 20
-# Mean gaps of fewer days than this say more of the calendar than of the customer.
+# Shorter mean gaps (days) reflect the calendar more than the customer.
 _SHORTEST_MEAN_GAP = 2.0
 # Nodes of the trapezoid rule over the drop-out probability, and the tail, exp(-tail), beyond which it is cut off.
 # With the knots below, expected purchases are within 1e-6 of the exact sum (tested), in extreme corners within 1e-5.
 _NODES, _TAIL = 80, 24.0
-# A drop-out probability of almost 0, for the limit.
+# A drop-out probability close to 0, for the limit.
 _ALMOST_0 = 1e-200
-# Purchases beyond the first are interpolated between knots: by polynomials through so many of them, which lie so far
-# apart in log(1 + near · time).
+# Purchases beyond the first are interpolated between knots, by polynomials through this many of them. Knots are evenly
+# spaced in log(1 + near · time).
 _KNOTS, _STEP, _NEAR = 8, 0.05, 4.0
-# Of heavier buyers than this knots lie so far apart in log x.
+# For buyers with more purchases than this, knots are spaced in log x.
 _FEW_REPEATS, _REPEATS_STEP = 40.0, 0.15
-# The nodes of more knots, and the knots of more places, at once would not fit in a processor's cache.
+# The nodes of more knots, or the knots of more places, at once would not fit into a processor's cache.
 _KNOTS_AT_ONCE, _PLACES_AT_ONCE = 256, 8192
-# Rows times days of paths at once: a bound on memory.
+# Rows times days of paths computed at once: a bound on memory.
 _PATHS_AT_ONCE = 2_000_000
 # Step in log parameters for the Hessian, by central differences of the exact gradient.
 _HESSIAN_STEP = 1e-4
@@ -49,14 +49,14 @@ _HESSIAN_STEP = 1e-4
 class RegularNbd(BuyTillYouDie):
     """MBG/CNBD-k (Reutterer, Platzer & Schröder 2021) of a given k; `estimate_k` finds it.
 
-    A mapping of parameters may carry `k` too, and is then read by it, whatever the process has.
+    A mapping of parameters may carry its own `k`, which takes precedence over the process's.
     """
 
     k: int = 1
 
     name = "regular_nbd"
     parameter_names = ("r", "alpha", "a", "b")
-    # On time scaled so that the longest T is 1: those of BG/NBD, and one of customers who are alike.
+    # On time scaled so that the longest T is 1: the starts of BG/NBD, and one for customers who are alike.
     starts = ((1.1, 1.1, 1.1, 1.1), (0.25, 0.1, 0.8, 2.5), (0.7, 0.1, 0.15, 3.5), (5.0, 0.2, 0.5, 10.0))
     prior = ((-0.5, 1.5), (2.0, 2.0), (-0.3, 2.0), (1.0, 2.0))
     remembers_last = True
@@ -71,11 +71,11 @@ class RegularNbd(BuyTillYouDie):
         return {"k": float(self.k)}
 
     def new_fitter(self) -> Any:
-        """Create a fitter of the interface of lifetimes, which lacks this process."""
+        """Create a fitter with the interface of lifetimes, which lacks this process."""
         return _GradientFitter(self.k)
 
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """Log-likelihood of each history, but for what depends on k and the gaps alone; at k = 1 nothing is missing."""
+        """Log-likelihood of each history, without the terms of k and the gaps alone; at k = 1 it is complete."""
         return log_likelihood_and_gradient({"k": self.k, **parameters}, x, t_x, T)[0]
 
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
@@ -92,7 +92,7 @@ class RegularNbd(BuyTillYouDie):
     ) -> tuple[Floats, Floats]:
         """E[purchases in (T, T + t] | alive] and P(at least one | alive) at every t: shape (histories, len(weeks)).
 
-        P(none) is that of a silence of T + t - t_x over that of T - t_x. Purchases beyond the first are a mixture over
+        P(none) is P(silence of T + t - t_x) / P(silence of T - t_x). Purchases beyond the first are a mixture over
         the phase at T, in which (1 - p)^purchases is a sum over the k-th roots of unity.
         """
         known = {"k": self.k, **parameters}
@@ -106,7 +106,7 @@ class RegularNbd(BuyTillYouDie):
             longer = sum(_terms(shape, quiet, len(silence.phase))) / silence.total[:, np.newaxis]
             some[rows] = np.clip(-np.expm1(np.log(longer) - shape * np.log1p(ahead)), 0.0, 1.0)
             expected[rows] = some[rows] + _beyond_first(known, x[rows], silence.phase, ahead)
-        # Where they hardly rise any more, the seventh digit may fall.
+        # Where they hardly rise any more, rounding may lower the seventh digit.
         in_time = np.argsort(weeks)
         for path in (expected, some):
             path[:, in_time] = np.maximum.accumulate(path[:, in_time], axis=1)
@@ -118,10 +118,10 @@ def estimate_k(mean_gap_days: Floats, gap_deviation_days: Floats, frequency: Flo
 
     Given the number of a customer's gaps and their sum, Erlang-k gaps are Dirichlet(k, …, k) shares of it, whatever the
     customer's rate, their drop-out and the end of observation. That fixes the mean and the variance of their squared
-    coefficient of variation, and its median nearly. k is the largest for which more than half of the customers vary
-    less than customers do that are just less regular than that; more than half by more than chance. Medians, because a
-    few long holidays must not hide a rhythm. Whole days make gaps of a memoryless customer geometric: s² / m² is taken
-    relative to their 1 - 1 / m. NaN where a customer has no such number.
+    coefficient of variation, and nearly its median. k is the largest for which significantly more than half of the
+    customers vary less than customers who are just less regular. Medians are used, because a few long holidays must not
+    hide a rhythm. In whole days, gaps of a memoryless customer are geometric: s² / m² is taken relative to their 1 - 1
+    / m. Customers without such a number have NaN.
     """
     n = np.nan_to_num(np.asarray(frequency, dtype=np.float64))
     mean, deviation = (np.asarray(column, dtype=np.float64) for column in (mean_gap_days, gap_deviation_days))
@@ -139,8 +139,8 @@ def estimate_k(mean_gap_days: Floats, gap_deviation_days: Floats, frequency: Flo
 
 
 def _median_variation(n: Floats, k: Floats) -> Floats:
-    # Median of s² / m² of n Erlang-k gaps: that of the gamma distribution of the same mean and variance, by Wilson and
-    # Hilferty. s² / m² is (n² D - n) / (n - 1), D the sum of squares of Dirichlet(k, …, k) shares.
+    # Median of s² / m² of n Erlang-k gaps: the median of the gamma distribution with the same mean and variance, by
+    # Wilson and Hilferty. s² / m² is (n² D - n) / (n - 1), where D is the sum of squares of Dirichlet(k, …, k) shares.
     total = n * k
     mean_squares = (k + 1.0) / (total + 1.0)
     fourth = total * (total + 1.0) * (total + 2.0) * (total + 3.0)
@@ -151,7 +151,9 @@ def _median_variation(n: Floats, k: Floats) -> Floats:
 
 
 class _Silence(NamedTuple):
-    """What the silence since the last purchase says: `log_chance` = log P(no purchase in (t_x, T] | alive after t_x).
+    """The silence since the last purchase as evidence.
+
+    `log_chance` = log P(no purchase in (t_x, T] | alive after t_x).
 
     `shape`: A. `quiet`: q = (T - t_x) / (α' + T). `phase`: P(phase j at T | alive at T), shape (k, n), which is
     (A)_j / j! q^j over the `total` of these.
@@ -192,7 +194,7 @@ def log_likelihood_and_gradient(parameters: Parameters, x: Floats, t_x: Floats, 
     alpha = parameters["alpha"] / k
     silence = _silence(parameters, x, t_x, T)
     A = silence.shape
-    # Of being alive at T, against having dropped out at the last purchase.
+    # Odds of being alive at T, against having dropped out at the last purchase.
     log_odds = np.log(b + x) - np.log(a) + silence.log_chance
     rows = (
         gammaln(A)
@@ -224,8 +226,9 @@ def log_likelihood_and_gradient(parameters: Parameters, x: Floats, t_x: Floats, 
 def _beyond_first(parameters: Parameters, x: Floats, phase: Floats, ahead: Floats) -> Floats:
     """E[purchases beyond the first in (T, T + t] | alive at T], shape of `ahead`, which is z = t / (α' + T).
 
-    Given x and the phase at T they are a smooth function of z. It is computed at knots, which lie the same whatever
-    else is asked for, and interpolated: so fine that no oscillation of regular purchases escapes, later geometrically.
+    Given x and the phase at T they are a smooth function of z. It is computed at knots, whose places do not depend on
+    the other questions, and interpolated. The knots are close enough to follow the oscillation of regular purchases,
+    and geometrically spaced later.
     """
     k = len(phase)
     repeats, which = np.unique(x, return_inverse=True)
@@ -242,14 +245,14 @@ def _beyond_first(parameters: Parameters, x: Floats, phase: Floats, ahead: Float
 
 
 def _pace(parameters: Parameters, k: int, x: Floats) -> Floats:
-    """By what z is multiplied in log(1 + …), in which knots are even: about gaps per z of someone of the mean rate."""
+    """The factor of z in log(1 + …), where knots are evenly spaced: about the gaps per z at the mean rate."""
     return _NEAR * (1.0 + (parameters["r"] + k * x) / k)
 
 
 def _at_knots(parameters: Parameters, k: int, x: Floats, number: Any) -> Floats:
-    """E[purchases beyond the first | alive, phase j at T] of x at the knots of these numbers: shape (len(x), k).
+    """E[purchases beyond the first | alive, phase j at T] for x, at the knots with these numbers: shape (len(x), k).
 
-    Of heavy buyers it is interpolated between those of few x.
+    For heavy buyers it is interpolated between a few values of x.
     """
     values = np.empty((len(x), k))
     heavy = x > _FEW_REPEATS
@@ -262,7 +265,7 @@ def _at_knots(parameters: Parameters, k: int, x: Floats, number: Any) -> Floats:
 
 
 def _computed(parameters: Parameters, k: int, x: Floats, number: Any) -> Floats:
-    """As `_at_knots`, without interpolation."""
+    """The same as `_at_knots`, without interpolation."""
     r, a, b = (parameters[name] for name in ("r", "a", "b"))
     z = np.expm1(_STEP * number) / _pace(parameters, k, x)
     values = np.empty((len(x), k))
@@ -276,10 +279,10 @@ def _computed(parameters: Parameters, k: int, x: Floats, number: Any) -> Floats:
 
 
 class _Knots(NamedTuple):
-    """Lines of knots, of which only those are taken that are needed to read each line at some places.
+    """Lines of knots, reduced to those that are needed to evaluate each line at some places.
 
-    `line`, `number`: which knots are needed, in order; `first`: of each place, where among them the first of its
-    _KNOTS stands; `fraction`: how far from that one the place is.
+    `line`, `number`: the needed knots, in order; `first`: for each place, the position among them of the first of its
+    _KNOTS; `fraction`: the distance of the place from that knot.
     """
 
     line: Any
@@ -289,7 +292,7 @@ class _Knots(NamedTuple):
 
     @classmethod
     def around(cls, line: Any, place: Floats) -> "_Knots":
-        """Knots 0, 1, … of each line around places on it: half of them before and half after, but from 0 on."""
+        """Knots 0, 1, … of each line around places on it: half before and half after, never below 0."""
         first = np.maximum(place.astype(np.int64) - (_KNOTS // 2 - 1), 0)
         needed = np.zeros((int(line.max(initial=0)) + 1, int(first.max(initial=0)) + _KNOTS), dtype=bool)
         needed[line, first] = True
@@ -299,7 +302,7 @@ class _Knots(NamedTuple):
         return cls(found[0], found[1], rank[line, first], place - first)
 
     def read(self, values: Floats, some: slice) -> Floats:
-        """The polynomials through the rows of `values` at the knots, at some of the places."""
+        """Evaluate the polynomials through the rows of `values` at the knots, at some of the places."""
         knots = np.arange(_KNOTS)
         distance = self.fraction[some] - knots[:, np.newaxis]
         ones = np.ones_like(distance[:1])
@@ -317,10 +320,10 @@ def _blocks(rows: int, at_once: int) -> list[slice]:
 def _purchases(A: Floats, z: Floats, a: float, B: Floats, k: int) -> Floats:
     """E[purchases | alive, phase j at T] at times z, shape (len(A), k), the mean over p ~ Beta(a, B).
 
-    Given p, whoever began in phase j has after n more phases survived floor((n + j) / k) purchases with probability
-    s^floor(…), s = 1 - p, and E[purchases] = (1 - E[s^floor(…)]) / p. With σ = s^(1/k), s^floor(m / k) is the sum over
-    all k-th roots of unity ω of c (σω)^m, where c = σω p / (s k (1 - σω)), and the mean of (σω)^n over negative
-    binomial n is (1 + z (1 - σω))^-(A + j).
+    Given p, a customer who began in phase j has survived floor((n + j) / k) purchases after n more phases, with
+    probability s^floor(…), s = 1 - p, and E[purchases] = (1 - E[s^floor(…)]) / p. With σ = s^(1/k), s^floor(m / k) is
+    the sum over all k-th roots of unity ω of c (σω)^m, where c = σω p / (s k (1 - σω)), and the mean of (σω)^n over
+    negative binomial n is (1 + z (1 - σω))^-(A + j).
     """
     p, log_s, weight = _dropout_nodes(a, B, (A + 1.0) * z / k)
     A, z = A[:, np.newaxis], z[:, np.newaxis]
@@ -352,7 +355,7 @@ def _purchases(A: Floats, z: Floats, a: float, B: Floats, k: int) -> Floats:
 
 
 def _dropout_nodes(a: float, B: Floats, reach: Floats) -> tuple[Floats, Floats, Floats]:
-    """Nodes p, log(1 - p) and weights of E over p ~ Beta(a, B), of functions that fall from p = 0 on scale 1 / `reach`.
+    """Nodes p, log(1 - p) and weights of E over p ~ Beta(a, B), for functions that fall on scale 1 / `reach`.
 
     The trapezoid rule in logit p, where the density decays exponentially at both ends. For tiny a it hardly does on the
     left; but there the function is at its limit, and the first node, almost 0, takes all the weight that is left.
@@ -363,7 +366,7 @@ def _dropout_nodes(a: float, B: Floats, reach: Floats) -> tuple[Floats, Floats, 
     if a == 0.0:
         return at_0, -at_0, np.ones_like(at_0)
     B, reach = B[:, np.newaxis], reach[:, np.newaxis]
-    # What is cut off counts as if it were at the limit, where the function may be by `reach` larger.
+    # The part cut off counts as if the function were at its limit, where it may differ by a factor of `reach`.
     tail = _TAIL + np.log1p(reach)
     peak = np.log((a + 1.0) / (B + 1.0))
     core = np.sqrt(2.0 * tail / (a + 1.0)) + np.sqrt(2.0 * tail / (B + 1.0))
@@ -379,7 +382,7 @@ def _dropout_nodes(a: float, B: Floats, reach: Floats) -> tuple[Floats, Floats, 
 
 
 class _GradientFitter:
-    """What a fitter of lifetimes is to `maximize`, for a process that lifetimes lacks.
+    """A fitter with the interface of lifetimes, for a process that lifetimes lacks.
 
     Initial parameters in logs on time scaled so that the longest T is 1, ConvergenceError without an optimum, `params_`
     in the units of the data, and `standard_errors_` from the Hessian; k is given, so it has no error.

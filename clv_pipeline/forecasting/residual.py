@@ -1,7 +1,7 @@
-"""What the process, or a correction of it, leaves over: rows for models that are no lines, and what they add to it.
+"""The residual of the process or of its correction: training rows for non-linear models, and what these add.
 
-One row is a customer, a window and a piece of the future. The offset is what is expected already, at the level that
-came in the window, so that what is learned only redistributes: a log factor that is added to those of the `base`.
+One row is a customer, a window and a piece of the future. The offset is the expectation of the `base`, scaled to the
+actual level of the window. The model therefore only redistributes: its log factor is added to those of the `base`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from clv_pipeline.forecasting.frames import Floats
 SEED = 20_240_901
 
 ROWS_TO_LEARN = 20_000
-"""Rows of completed windows, drawn by hash, that are learned from at most; each has up to four pieces."""
+"""Most rows of completed windows to learn from, drawn by hash; each has up to four pieces."""
 
 FOLDS = 2
-"""How long to learn is found out in so many turns, in each of which other customers judge what the rest teach. More
-rows and more turns took longer on Online Retail II and CDNOW, and foretold nothing better."""
+"""Turns that determine how long to learn; in each, validation customers judge what the others teach.
+
+On Online Retail II and CDNOW, more rows and more turns took longer and predicted no better.
+"""
 
 Flags = NDArray[np.bool_]
 
@@ -37,8 +39,8 @@ _FOLLOWED = 5
 class Residual:
     """Rows of a Poisson regression with an offset.
 
-    `inputs`, shape (n, k), are named by `names`. `came`: purchases; `expected`: those by the base, at the level of the
-    window; `weight`: 1, and less where windows overlap; `customer`: whose row it is, as a number.
+    `inputs`, shape (n, k), are named by `names`. `came`: actual purchases; `expected`: purchases by the base, at the
+    level of the window; `weight`: 1, and less where windows overlap; `customer`: the customer of the row, as a number.
     """
 
     names: tuple[str, ...]
@@ -67,13 +69,13 @@ class Residual:
         return cls((*features.names, "piece"), *map(np.concatenate, zip(*parts, strict=True)))
 
     def folds(self) -> Iterator[tuple[Flags, Flags]]:
-        """Which rows teach and which judge, turn by turn: all rows of a customer go together."""
+        """Training and validation rows, turn by turn: all rows of a customer stay together."""
         for turn in range(FOLDS):
             judge = self.customer % FOLDS == turn
             yield ~judge, judge
 
     def described(self, added: Floats) -> dict[str, Any]:
-        """Of what is added to the log factors: its spread among purchases, and the features that it goes with most."""
+        """A description of the added log factors: their spread over purchases, and their most correlated features."""
         share = self.expected / self.expected.sum()
         along = share * (added - share @ added)
         spread = float(np.sqrt(along @ added))
@@ -89,10 +91,10 @@ class Residual:
 
 @dataclass(frozen=True, eq=False)
 class ResidualCorrection(ABC):
-    """What was learned of what `base` leaves over, and that.
+    """A model of the residual of `base`, together with `base`.
 
-    `learned`: None where nothing was that foretells better; pieces after `last_piece` were never seen; `description`:
-    what a reader wants to know of it.
+    `learned`: None where nothing improved forecasts; pieces after `last_piece` had no training data; `description`:
+    values worth reporting.
     """
 
     features: PieceFeatures
@@ -103,15 +105,15 @@ class ResidualCorrection(ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Those of the base, and what is added."""
+        """The parameters of the base, and the description of what is added."""
         return {**self.base.parameters, "added": self.description}
 
     @abstractmethod
     def added(self, inputs: Floats) -> Floats:
-        """What is added to the log factors, shape (n,), of inputs of shape (n, k); each row by itself."""
+        """Added log factors, shape (n,), from inputs of shape (n, k); each row independent of the others."""
 
     def log_factors(self, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
-        """Both, within LOG_LIMITS."""
+        """The sum of both log factors, within LOG_LIMITS."""
         logs = self.base.log_factors(customers, alive, expected, days)
         if self.learned is None:
             return logs
@@ -121,7 +123,7 @@ class ResidualCorrection(ABC):
 
 
 def _drawn(customers: pl.DataFrame) -> NDArray[np.int64]:
-    """Places of the rows that are learned from, in their order."""
+    """Positions of the sampled rows, in order."""
     if customers.height <= ROWS_TO_LEARN:
         return np.arange(customers.height)
     tickets = customers.select(pl.struct("customer_id", "cutoff").hash(SEED)).to_series().to_numpy()
@@ -131,7 +133,7 @@ def _drawn(customers: pl.DataFrame) -> NDArray[np.int64]:
 def _inputs(
     features: PieceFeatures, last_piece: int, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats
 ) -> Floats:
-    """The features, and which piece it is, shape (n, pieces, k); a piece never seen passes for the last that was."""
+    """The features and the number of the piece, shape (n, pieces, k); pieces never seen count as the last known one."""
     common = features.common(customers)
     each = features.of_pieces(customers, alive, expected, days)
     n, pieces = expected.shape

@@ -1,8 +1,7 @@
 """The clock on which customers buy evenly: calendar days, stretched by season and weekday.
 
 A process of constant intensity on the clock Λ(d) = Σ season(day) · weekday(day) has the shop's rhythm in calendar time
-(operational time: Cox & Lewis 1966, "The statistical analysis of series of events"). What the season is, is learned
-in `cohorts`.
+(operational time: Cox & Lewis 1966, "The statistical analysis of series of events"). `cohorts` learns the season.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from clv_pipeline.forecasting.frames import DAYS_PER_YEAR, Floats
 
 HARMONICS, MONTHS, _DECAY, _MONTHS_SD = 8, 12, 4.0, 2.0
-"""A season is a sum of waves, the finer the smaller, and of effects of calendar months, at whose turns shops change."""
+"""A season is a sum of waves, smaller the finer they are, and of effects of calendar months, when shops change."""
 
 SEASON_VARIANCES = np.concatenate(
     [np.tile(1.0 / (1.0 + (np.arange(1, HARMONICS + 1) / _DECAY) ** 2), 2), np.full(MONTHS, _MONTHS_SD**2)]
@@ -24,7 +23,7 @@ SEASON_VARIANCES = np.concatenate(
 """Prior variances of the coefficients of `season_basis`, in units of the season's size."""
 
 AHEAD_DAYS = 3_700
-"""Days after the cutoff that the clock shows one by one; behind them it runs as in the mean of a year."""
+"""Days after the cutoff that the clock has one by one; after them it runs at the mean of a year."""
 
 EPOCH = date(1970, 1, 1)
 
@@ -32,12 +31,12 @@ Days = NDArray[np.int64]
 
 
 def ordinal(day: date) -> int:
-    """The days since 1970 of a calendar day, as polars counts them."""
+    """Days since 1970 of a calendar day, as in polars."""
     return (day - EPOCH).days
 
 
 def season_basis(days: Floats | Days) -> Floats:
-    """Cosines and sines of waves of a year, and then the MONTHS of the calendar, at these days (since 1970)."""
+    """Cosines and sines of yearly waves, then the MONTHS of the calendar, at these days (since 1970)."""
     whole = np.floor(np.asarray(days, dtype=np.float64)).astype(np.int64)
     angles = 2.0 * np.pi / DAYS_PER_YEAR * np.asarray(days, dtype=np.float64)[:, None] * np.arange(1, HARMONICS + 1)
     months = whole.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
@@ -53,10 +52,10 @@ class Clock:
 
     @classmethod
     def of(cls, first_day: int, cutoff: int, season: Floats, weekdays: Floats) -> Clock:
-        """The clock of a season, `season_basis` coefficients on the log scale, and of seven weekday weights of mean 1.
+        """The clock of a season (`season_basis` coefficients on the log scale) and of seven weekday weights of mean 1.
 
-        Days since 1970; `weekdays` begin with the weekday of day 0, a Thursday. A mean year of the clock has as many
-        days as one of the calendar.
+        Days count from 1970; `weekdays` begin with the weekday of day 0, a Thursday. A mean year of the clock has as
+        many days as a calendar year.
         """
         days = np.arange(first_day, cutoff + AHEAD_DAYS + 1)
         year = np.arange(cutoff + 1, cutoff + 1 + round(4 * DAYS_PER_YEAR))

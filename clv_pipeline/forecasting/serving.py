@@ -1,4 +1,4 @@
-"""From the chosen model to the rows that are served: its fit, and paths with ranges, customer by customer."""
+"""From the chosen model to the served rows: its fit, and paths with ranges, customer by customer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 
 
 class Ranges(Protocol):
-    """The ranges of spend that were learned of a model's past forecasts (`evaluation.ranges.SpendRanges`)."""
+    """Ranges of spend, learned from a model's past forecasts (`evaluation.ranges.SpendRanges`)."""
 
     @property
     def level(self) -> float:
-        """Share of customers whose spend a range is to hold."""
+        """Share of customers whose spend should fall into their range."""
         ...
 
     def of_paths(self, forecasts: pl.DataFrame, horizons: int) -> tuple[Floats, Floats]:
-        """Lower and upper ends, of frames with so many ascending horizons of each customer one behind the other."""
+        """Lower and upper ends, for frames with this many ascending horizons per customer, consecutive."""
         ...
 
     def variances(self, forecasts: pl.DataFrame) -> Floats:
@@ -34,7 +34,7 @@ class Ranges(Protocol):
 
 
 def serving_order(leaderboard: pl.DataFrame, models: Sequence[Model]) -> list[Model]:
-    """Who may serve, best first: the champion of `model_leaderboard`, then the others by rank, rules last."""
+    """The models that may serve, best first: the champion of `model_leaderboard`, the others by rank, rules last."""
     ranks = leaderboard.group_by("model").agg(pl.col("is_champion").any(), pl.col("rank").mean())
     rows = {row["model"]: row for row in ranks.iter_rows(named=True)}
 
@@ -46,7 +46,11 @@ def serving_order(leaderboard: pl.DataFrame, models: Sequence[Model]) -> list[Mo
 
 
 def fit_serving(order: Sequence[Model], ground: Ground, horizons_days: Sequence[int]) -> FittedModel:
-    """The fit of the first model that can forecast all horizons; ValueError with the fits' notes when none can."""
+    """The fit of the first model that can forecast all horizons.
+
+    Raises:
+        ValueError: no model can; the text holds the notes of the fits.
+    """
     refusals = []
     for model in order:
         fit = model.fit(ground)
@@ -60,19 +64,19 @@ def fit_serving(order: Sequence[Model], ground: Ground, horizons_days: Sequence[
 class Scorer:
     """Paths with ranges for customers frames, in batches of any size: a function that can be pickled.
 
-    One row per customer and horizon: the columns of `clv_forecasts` but for the rank, which needs all customers; and
-    those of `customer_outlook` beside them, the same on all rows of a customer.
+    One row per customer and horizon: the columns of `clv_forecasts` without the rank, which needs all customers; and
+    the columns of `customer_outlook`, the same on all rows of a customer.
     """
 
     fit: FittedModel
     ranges: Ranges
     horizons_days: Sequence[int]
     annual_discount_rate: float
-    """Per year of 365.25 days."""
+    """Discount rate per year of 365.25 days."""
     margin: float
     """Share of spend that is earned; clv = margin × discounted expected spend."""
     names: Mapping[str, str]
-    """What columns of the batches are renamed to, before a model sees them."""
+    """New names for columns of the batches, before a model sees them."""
 
     def __call__(self, customers: pl.DataFrame) -> pl.DataFrame:
         """The rows of these customers, in their order."""
@@ -106,7 +110,7 @@ class Scorer:
 
 
 def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:
-    """Fit reports as rows of `fitted_models`: estimates become JSON, never pickle."""
+    """Fit reports as rows of `fitted_models`; estimates are stored as JSON, never as pickle."""
     return pl.DataFrame(
         [
             {

@@ -1,8 +1,8 @@
-"""What a purchase of a customer is worth: a robust mean of their own purchases, shrunk to that of customers like them.
+"""The value of a customer's purchase: a robust mean of their own purchases, shrunk to that of similar customers.
 
-One absurd order is capped where it stands and moves nobody else. Customers who buy often may spend more or less per
-purchase than those who buy once; what a newcomer's mean is shrunk to follows from that, not from the mean of all
-purchases, which frequent buyers decide.
+One absurd order is capped and affects nobody else. Frequent buyers may spend more or less per purchase than one-time
+buyers. The mean of a newcomer is shrunk to the mean of customers with as many purchases, not to the mean of all
+purchases, which frequent buyers dominate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CAP = 3.0
 """Deviations of a customer's purchases above their level at which the largest one is capped."""
 
 PSEUDO_PURCHASES = 1.5
-"""Purchases that the mean of customers alike counts for at least, against a customer's own."""
+"""Least weight of the mean of similar customers, in purchases, against a customer's own purchases."""
 
 FEWEST_PURCHASES = 30
 
@@ -32,11 +32,11 @@ _SMALLEST = 0.01
 
 @dataclass(frozen=True, eq=False)
 class ValueModel:
-    """Money per purchase of a customer, from a customers frame alone.
+    """Money per purchase of a customer, from the customers frame alone.
 
-    `level`, `slope`: mean log spend of customers, and how it moves with the log of their purchases. `within`,
-    `between`: variances of log spend of a customer's purchases, and of customers' levels. `coefficients` of
-    `_FEATURES`; `excess`: factor by which what capping takes off all is given back, the largest excess left out.
+    `level`, `slope`: mean log spend of customers, and its change with the log of their purchases. `within`, `between`:
+    variances of log spend between the purchases of a customer, and between customers' levels. `coefficients` belong to
+    `_FEATURES`. `excess`: factor that gives the capped money back to all; the largest excess is left out.
     """
 
     level: float
@@ -48,7 +48,7 @@ class ValueModel:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a reader wants to know of it."""
+        """Values of the model that are worth reporting."""
         return {
             "mean_log_spend": self.level,
             "log_spend_by_log_purchases": self.slope,
@@ -81,11 +81,11 @@ class ValueModel:
         return np.asarray((floats(customers, "log_spend") + weight * alike) / (n + weight), dtype=np.float64)
 
     def cap(self, customers: pl.DataFrame) -> Floats:
-        """The most that a purchase of a customer counts for."""
+        """The most that one purchase of a customer counts."""
         return np.asarray(np.exp(self.shrunk_log(customers) + CAP * np.sqrt(self.within)), dtype=np.float64)
 
     def capped_excess(self, customers: pl.DataFrame) -> Floats:
-        """What the cap takes off the largest purchase."""
+        """The part of the largest purchase above the cap."""
         return np.maximum(floats(customers, "largest_spend") - self.cap(customers), 0.0)
 
     def _mean(self, customers: pl.DataFrame) -> Floats:
@@ -97,7 +97,7 @@ class ValueModel:
 
 
 def fit(customers: pl.DataFrame, windows: pl.DataFrame, cutoff: Any) -> ValueModel:
-    """Fit on the customers of the cutoff and on what customers of completed windows then spent per purchase.
+    """Fit on the customers of the cutoff, and on later spend per purchase of customers in completed windows.
 
     `windows`: customers frames with actual_purchases and actual_spend of their longest completed piece up to 180 days,
     and `piece_days`.
@@ -112,16 +112,16 @@ def fit(customers: pl.DataFrame, windows: pl.DataFrame, cutoff: Any) -> ValueMod
     plain = ValueModel(level, slope, within, between, np.array([0.0, 1.0, 0.0, 0.0]), 1.0)
     excess = plain.capped_excess(customers)
     kept = float(np.sum(floats(customers, "revenue") - excess))
-    # A single order raises nobody else: the largest excess is left out.
+    # A single order affects nobody else: the largest excess is left out.
     given_back = 1.0 + (float(excess.sum()) - float(excess.max())) / kept if kept > 0.0 else 1.0
     model = ValueModel(level, slope, within, between, plain.coefficients, min(given_back, 1.5))
     return model if windows.is_empty() else _learned(model, windows, cutoff)
 
 
 def shrunk_level(log_ratios: Floats, ages_days: Floats) -> float:
-    """The mean of log ratios of money in windows so old, the latest counting most, shrunk to 0 by how well it is known.
+    """The mean log ratio of money, recent windows weighted most, shrunk to 0 by its uncertainty.
 
-    Windows a month apart share most of their days: _WINDOW_OVERLAP of them say as much as one.
+    Windows a month apart share most of their days: _WINDOW_OVERLAP of them count as one.
     """
     weights = 0.5 ** (ages_days / _HALF_LIFE)
     mean = float(weights @ log_ratios / weights.sum())
@@ -131,7 +131,7 @@ def shrunk_level(log_ratios: Floats, ages_days: Floats) -> float:
 
 
 def _levels(n: Floats, mean: Floats, within: float) -> tuple[float, float, float]:
-    """Mean and variance of customers' levels of log spend, and how they go with log purchases, by moments."""
+    """Mean and variance of customers' levels of log spend, and their slope in log purchases, by moments."""
     slope, between = 0.0, 0.25
     level = float(np.mean(mean))
     logs = np.log(n)
@@ -147,7 +147,7 @@ def _levels(n: Floats, mean: Floats, within: float) -> tuple[float, float, float
 
 
 def _learned(model: ValueModel, windows: pl.DataFrame, cutoff: Any) -> ValueModel:
-    """The model with what completed windows teach: Gamma quasi-likelihood on the log scale, then the level of money."""
+    """The model updated by completed windows: Gamma quasi-likelihood on the log scale, then the level of money."""
     bought = windows.filter(pl.col("actual_purchases") > 0, pl.col("actual_spend") > 0)
     purchases, spend = floats(bought, "actual_purchases"), floats(bought, "actual_spend")
     if purchases.sum() < FEWEST_PURCHASES:

@@ -1,7 +1,7 @@
-"""What completed windows teach of a process: who was given up and came back, what was bought for how much, how often.
+"""What completed windows teach a process: customers who were given up and came back, value of purchases, and P(buy).
 
-A window is what was known as of an earlier cutoff, and what came of it by now. Windows overlap, and the season that
-they lay in is in the clock.
+A window holds what was known as of an earlier cutoff, and the outcome since then. Windows overlap. Their seasons are
+part of the clock.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from clv_pipeline.forecasting.season import ordinal
 from clv_pipeline.forecasting.value import ValueModel
 
 VALUE_DAYS = 180
-"""What a purchase was worth is learned from the longest completed piece up to so many days."""
+"""The value of a purchase is learned from the longest completed piece of at most this many days."""
 
 _HAZARD_SD = (0.3, 0.2)
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Completed windows as the process sees them from the cutoff of the training."""
+    """Completed windows as the fitted process sees them."""
 
     rows: PieceRows | None
     hazard: Floats
@@ -40,7 +40,7 @@ class Seen:
 
     @classmethod
     def of(cls, ground: Ground, process: ProcessFit) -> Seen:
-        """Look at the windows one by one, from what was known then."""
+        """Evaluate the windows one by one, each from what was known then."""
         windows = ground.training.completed_windows
         if windows.is_empty():
             return cls(None, np.empty((0, len(PIECES_DAYS))), 0.0)
@@ -65,18 +65,18 @@ class Seen:
         return cls(rows, np.concatenate([one.hazard for one in ahead]), reactivation)
 
     def log_factors(self, correction: Correction) -> Floats:
-        """What a correction says of the rows; nothing where there are none."""
+        """Log factors of a correction for the rows; zeros without rows."""
         if self.rows is None:
             return np.zeros_like(self.hazard)
         rows = self.rows
         return correction.log_factors(rows.customers, rows.alive, rows.expected, rows.days)
 
     def money_set_right(self, worth: ValueModel, logs: Floats, cutoff: date) -> ValueModel:
-        """The value model at the level of money per purchase of completed windows, by the pieces up to VALUE_DAYS.
+        """The value model scaled to the money per purchase in completed windows, over the pieces up to VALUE_DAYS.
 
-        Those who buy more than the process says are worth more, or less, per purchase than others; and prices drift.
-        Windows overlap, and the latest count most; their mean log ratio is shrunk by how well it is known. What the
-        most excessive customer of each spent beyond the cap is left out: one order is no level of prices.
+        Customers who buy more than the process expects are worth more, or less, per purchase than others; and prices
+        drift. Windows overlap, and recent ones count most; the mean log ratio is shrunk by its uncertainty. In each
+        window, the spend beyond the cap of the most excessive customer is left out: one order is not a price level.
         """
         if self.rows is None:
             return worth
@@ -106,7 +106,7 @@ class Seen:
         return replace(worth, excess=worth.excess * float(np.exp(value.shrunk_level(ratios, ages))))
 
     def recalibrated(self, logs: Floats) -> tuple[float, float]:
-        """a and b of the hazard, by log loss over all windows and pieces, near 0 and 1 where there is little to see."""
+        """The parameters a and b of the hazard, by log loss over all windows and pieces; near 0 and 1 with few data."""
         if self.rows is None:
             return 0.0, 1.0
         rows = self.rows
@@ -120,7 +120,7 @@ class Seen:
 
 
 def window_levels(rows: PieceRows, logs: Floats) -> Floats:
-    """Log ratio of what came to what was expected, of each window and piece, at each of its rows; 0 where not over."""
+    """Log ratio of actual to expected purchases of each row's window and piece; 0 where the piece is not over."""
     windows = int(rows.window.max()) + 1
     levels = np.zeros_like(logs)
     for piece in rows.pieces:
@@ -158,8 +158,11 @@ def _fit_hazard(hazard: Floats, alive: Floats, bought: Any) -> tuple[float, floa
 
 
 def _given_up(window: pl.DataFrame, ahead: Ahead) -> tuple[float, float]:
-    """Of the fifth of whom least is expected within the first piece: purchases beyond what the process expects, and
-    what it would expect of the part of them that it has given up, were they alive."""
+    """Purchases beyond the expectation, and purchases if alive, of the fifth with the lowest expectation.
+
+    Both are those of the first piece. The second weighs each customer's expected purchases, were they alive, by the
+    probability that the process has given them up.
+    """
     expected = ahead.purchases[:, 0]
     quiet = expected <= np.quantile(expected, 0.2)
     if_alive = ahead.purchases_if_alive[quiet, 0]
@@ -168,13 +171,13 @@ def _given_up(window: pl.DataFrame, ahead: Ahead) -> tuple[float, float]:
 
 
 def _reactivation(windows: Sequence[tuple[float, float]]) -> float:
-    """Share of those given up who are still there: half of what was seen, since the quietest are not all."""
+    """Share of given-up customers who are still there: half of what was observed, as not all are the quietest."""
     beyond, if_alive = (float(sum(column)) for column in zip(*windows, strict=True))
     return float(np.clip(0.5 * beyond / if_alive, 0.0, 0.2)) if if_alive > 0.0 else 0.0
 
 
 def fit_value(ground: Ground) -> ValueModel:
-    """The value model, learned on today's customers and on what those of completed windows then spent."""
+    """The value model, learned from current customers and from later spend in completed windows."""
     windows = ground.training.completed_windows
     if windows.is_empty():
         return value.fit(ground.training.current_customers, windows, ground.training.cutoff)

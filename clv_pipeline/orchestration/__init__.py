@@ -1,1 +1,1 @@
-"""The only room where Dagster is spoken: assets and their gates, jobs, schedules, sensors, the instance, a run."""
+"""The only room that imports Dagster: assets and their gates, jobs, schedules, sensors, the instance, a run."""

@@ -1,4 +1,4 @@
-"""Whether the cron expressions of `clv.yaml` are such: Dagster is asked, by whose rules the schedules run."""
+"""Validation of the cron expressions in `clv.yaml`, with Dagster's own rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CRON_KEYS = ("cron", "review_cron")
 
 
 def check_schedule(settings: Settings) -> None:
-    """Hold the cron expressions that `clv.yaml` states against Dagster's own check.
+    """Check the cron expressions in `clv.yaml` with Dagster's own validation.
 
     Raises:
         ConfigError: names every key whose value is no cron expression, the value, and an example.
@@ -26,7 +26,7 @@ def check_schedule(settings: Settings) -> None:
 
 
 def _dagster_takes(cron: str) -> bool:
-    # Imported only where there is something to ask: it takes a second.
+    # Imported only when there is something to check: it takes a second.
     import dagster as dg
 
     try:

@@ -1,4 +1,4 @@
-"""The data dictionary of the whole graph, which alone knows what the tables that Python builds are built from.
+"""The data dictionary of the whole graph: only the graph knows the inputs of tables built in Python.
 
 Run: python -m clv_pipeline.orchestration.dictionary (`make dictionary`) writes docs/reference/data-dictionary.md
 """
@@ -20,7 +20,7 @@ def data_dictionary(pipeline: Pipeline) -> list[DictionaryEntry]:
         for asset in all_assets(pipeline)
         for spec in asset.specs
     }
-    # The table that a publication describes itself by is no asset of its own.
+    # The table `publication`, which describes a publication, is not an asset.
     reads["publication"] = reads["published_marts"]
     return dictionary_entries(pipeline.models, reads)
 

@@ -1,4 +1,4 @@
-"""How errors that a user can mend become failures of a Dagster step, and which of their words may leave the machine."""
+"""Failures of Dagster steps for errors that a user can fix, and the part of their text that may leave the machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +10,21 @@ from clv_pipeline.errors import ClvError, SourceError
 from clv_pipeline.warehouse import Warehouse, storage_error
 
 WHAT, TO_DO = "what is wrong", "what to do"
-"""Metadata of a failure that a user can mend: the fields of its error that may leave the machine."""
+"""Metadata of a failure that a user can fix: the fields of its error that may leave the machine."""
 
 
 @contextmanager
 def expected_failures(warehouse: Warehouse) -> Iterator[None]:
-    """Turn errors that a user can mend into a Dagster failure: their text, no retry."""
+    """Turn errors that a user can fix into a Dagster failure with their text and without a retry.
+
+    Raises:
+        duckdb.Error: an error of DuckDB that is not about storage, unchanged.
+        OSError: an error of the operating system that is not about storage, unchanged.
+    """  # noqa: DOC501  (`failure` makes the error)
     try:
         yield
     except ClvError as error:
-        # A disk may become full while a file is loaded; that is nothing to blame the file for.
+        # The disk may become full while a file is loaded, which is not the fault of the file.
         cause = error.__cause__ if isinstance(error, SourceError) else None
         raise failure(storage_error(cause, warehouse.path) or error) from error
     except (duckdb.Error, OSError) as error:
@@ -29,5 +34,5 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
 
 
 def failure(error: ClvError) -> dg.Failure:
-    """`error` as Dagster tells it, without a retry: its text, and what may leave the machine as metadata."""
+    """`error` as a Dagster failure without a retry: its text, and the part that may leave the machine as metadata."""
     return dg.Failure(str(error), metadata={WHAT: error.what, TO_DO: error.remedy}, allow_retries=False)

@@ -1,7 +1,7 @@
-"""How a table becomes a gated asset: one step builds, audits and promotes it, and tells Dagster what happened.
+"""Tables as gated assets: one step builds, audits and promotes a table, and reports to Dagster.
 
-A step may build several tables, which are admitted together or not at all. Which tables there are, and how
-their rows come about, is said elsewhere.
+A step may build several tables, which are admitted together or not at all. The tables and the computation of their rows
+are defined elsewhere.
 """
 
 import warnings
@@ -22,23 +22,26 @@ from clv_pipeline.warehouse import Admission, Session, admit, stage_model, uncha
 from clv_pipeline.warehouse.gate import content_ids
 
 WRITER_POOL = "duckdb_writer"
-"""DuckDB has one writer: runs queue for this pool (`dagster.yaml`)."""
+"""Pool in which runs queue, because DuckDB has one writer (`dagster.yaml`)."""
 
 REFRESH = "refresh"
-"""Key of the resource by which a run is asked for more than what is new."""
+"""Key of the resource by which a run requests more than new data."""
 
 KEPT = "kept"
-"""Metadata of what was not built, because nothing that it is built from has changed. Dagster starts no later step
-without an event of the earlier one, so a kept table has one too; this and `BUILT_AT` say what it is."""
+"""Metadata of a table that was kept, because none of its inputs has changed.
+
+Dagster starts no later step without an event of the earlier one, so a kept table has an event, too. `KEPT` and
+`BUILT_AT` explain it.
+"""
 
 BUILT_AT = "built at"
-"""Metadata of what was kept: when it was built."""
+"""Metadata of a kept table: when it was built."""
 
 Metadata = dict[str, Any]
 Build = Callable[[Session, Refresh], Mapping[str, Metadata]]
-"""Stages the step's tables; returns what else is worth showing of each."""
+"""Stages the step's tables; returns further metadata for each."""
 Describe = Callable[[Session], Metadata]
-"""Reads a promoted table and returns what is worth showing of it: plots and numbers."""
+"""Reads a promoted table and returns its plots and numbers."""
 
 
 def sql_table(pipeline: Pipeline, model: SqlModel, describe: Describe | None = None) -> dg.AssetsDefinition:
@@ -62,7 +65,7 @@ def gated_step(
 ) -> dg.AssetsDefinition:
     """One step that builds `tables` from the tables it `reads` and lets them in only if their audits pass.
 
-    `describe` is asked about the first table, once it is live.
+    `describe` gets the first table, once it is live.
     """
     contracts = [pipeline.contract(table) for table in tables]
     recipe = pipeline.recipe_of(tables[0])
@@ -103,7 +106,7 @@ def gated_step(
         for table in tables:
             yield dg.MaterializeResult(
                 asset_key=table,
-                # The gate's own, so that what Dagster calls stale is what the gate would build anew.
+                # The gate's content id, so that Dagster calls stale exactly what the gate would build anew.
                 data_version=dg.DataVersion(versions[table]),
                 metadata={
                     **shown[table],
@@ -117,7 +120,7 @@ def gated_step(
 
 
 def _kept_metadata(admission: Admission) -> Metadata:
-    """First on the page of a table that was kept: when it was built, and by which run."""
+    """The first entries on the page of a kept table: when it was built, and by which run."""
     return {
         KEPT: f"nothing that it is built from changed since run {admission.kept_since}",
         BUILT_AT: dg.MetadataValue.timestamp(admission.built_at),
@@ -125,15 +128,15 @@ def _kept_metadata(admission: Admission) -> Metadata:
 
 
 def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
-    """Plots and numbers of the last materialization, without which the page of a table that was kept had none."""
+    """Plots and numbers of the last materialization, without which the page of a kept table would be empty."""
     event = instance.get_latest_materialization_event(dg.AssetKey(table))
     return {} if event is None or event.asset_materialization is None else dict(event.asset_materialization.metadata)
 
 
 def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
-    """The session of this run; where `clv run` is at work, its end is waited for.
+    """The session of this run, which waits for `clv run` to end.
 
-    Raises:
+    Passes on:
         WarehouseBusyError: it took longer than `storage.wait_minutes`.
     """
     return pipeline.warehouse.open(
@@ -156,13 +159,13 @@ def _asset_spec(pipeline: Pipeline, model: TableModel, deps: Sequence[str], kind
     return dg.AssetSpec(
         key=contract.table,
         deps=list(deps),
-        # No Markdown: the catalog lists descriptions as they are.
+        # No Markdown: the catalog shows descriptions as plain text.
         description=f"{contract.description}\n\nGrain: {contract.grain}.",
         group_name=contract.layer,
         owners=pipeline.settings.owners,
         kinds={"duckdb", *kinds},
         tags={"published": "yes"} if contract.published else {},
-        # What the gate builds anew for, whatever the data: other code or settings, or another contract.
+        # Reasons to build anew with the same data: other code or settings, or another contract.
         code_version=f"{pipeline.recipe_of(contract.table)}.{contract.hash}",
         metadata=metadata,
     )
@@ -170,7 +173,7 @@ def _asset_spec(pipeline: Pipeline, model: TableModel, deps: Sequence[str], kind
 
 def _code_references(model: TableModel) -> dg.CodeReferencesMetadataValue:
     """Links of the UI to the files that define a table."""
-    # Both classes are in beta: their warnings would open the log of every start.
+    # Both classes are in beta: their warnings would fill the log of every start.
     with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
         references: list[Any] = [
             dg.LocalFileCodeReference(file_path=str(path), line_number=1, label=path.name) for path in model.files
@@ -223,7 +226,7 @@ def _refusal(pipeline: Pipeline, admission: Admission) -> dg.Failure:
 
 
 def _lineage_metadata(pipeline: Pipeline, model: SqlModel) -> Metadata:
-    """Where every column comes from: for Dagster+, which draws it, and as a text, because the open UI does not."""
+    """The origin of every column: for Dagster+, which draws it, and as a text, because the open UI does not."""
     lineage = column_lineage(model, pipeline.models)
     lines = [
         f"- `{column}`: {', '.join(f'`{table}.{name}`' for table, name in sources) or 'no column'}"

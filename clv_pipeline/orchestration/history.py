@@ -1,7 +1,7 @@
-"""Old runs leave the Dagster instance: their records, what their steps printed, and the space in the files.
+"""Removal of old runs from the Dagster instance: their records, the output of their steps, and the space in the files.
 
-Dagster itself keeps every run for ever. The run that built a table as it is now stays, whatever its age: without it
-Dagster would call the table missing.
+Dagster itself keeps every run forever. The run that built a table's current rows stays at any age: without it Dagster
+would call the table missing.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.orchestration.run_origin import is_ours
 
 RUNS_AT_ONCE = 100
-"""Deleted by one call at most, so that a sensor's tick does not take too long; the next call goes on."""
+"""Most runs that one call deletes, so that a sensor's tick does not take too long; the next call continues."""
 
 LOCK_SECONDS = 30
-"""How long the compaction of a file waits for who writes into it."""
+"""How long the compaction of a file waits for processes that write into it."""
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _STORES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 _RUN_FILES = "history/runs"
-"""Dagster's SQLite event log has one file for every run, which stays when the run is deleted."""
+"""Folder of Dagster's SQLite event log, one file per run; a file stays when its run is deleted."""
 
 
 def prune_history(instance: dg.DagsterInstance, settings: Settings, location: str | None) -> str:
-    """Delete runs of this warehouse that are older than `storage.history_days`, and give their space back.
+    """Delete runs of this warehouse that are older than `storage.history_days`, and free their space.
 
-    While a run of this instance is at work, nothing is done. Returns what was done, in words.
+    Nothing happens while a run of this instance is at work. The result says in words what was done.
 
-    Raises:
-        sqlite3.OperationalError: the runs are deleted, but a file could not be compacted: it is locked, or the disk
-            is full. The file is as it was.
+    Passes on:
+        sqlite3.OperationalError: the runs are deleted, but a file could not be compacted, because it is locked or the
+            disk is full. The file is unchanged.
     """
     if instance.get_runs_count(dg.RunsFilter(statuses=_AT_WORK)):
         return "a run is at work: nothing is deleted"
@@ -53,7 +53,7 @@ def prune_history(instance: dg.DagsterInstance, settings: Settings, location: st
 
 
 def _outdated(instance: dg.DagsterInstance, settings: Settings, location: str | None, before: datetime) -> list[str]:
-    """Ids of our finished runs from before this moment, oldest first, without those that built a table as it is."""
+    """Ids of our finished runs from before this moment, oldest first, without those that built current rows."""
     latest = {
         record.asset_entry.last_materialization.run_id
         for record in instance.get_asset_records()
@@ -65,19 +65,19 @@ def _outdated(instance: dg.DagsterInstance, settings: Settings, location: str | 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.compute_log_manager.delete_logs(prefix=[run_id])
-    # Dagster leaves the results of checks behind when it deletes a run, and they are most of what a night writes.
+    # Dagster leaves the results of checks when it deletes a run, and they are most of what a night writes.
     with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
         connection.execute(text("delete from asset_check_executions where run_id = :run_id"), {"run_id": run_id})
     instance.delete_run(run_id)
 
 
 def compact(instance: dg.DagsterInstance) -> None:
-    """Remove the files of deleted runs, and free the space in the stores, where these are SQLite's.
+    """Remove the files of deleted runs, and free the space in the stores, if these are SQLite's.
 
-    Call it while no run is at work: who writes has to wait.
+    Call it while no run is at work, because writers have to wait.
 
-    Raises:
-        sqlite3.OperationalError: a store is locked, or the disk is full; the store is as it was.
+    Passes on:
+        sqlite3.OperationalError: a store is locked, or the disk is full. The store is unchanged.
     """
     root = Path(instance.root_directory)
     for file in (root / _RUN_FILES).glob("*.db"):
@@ -92,7 +92,7 @@ def compact(instance: dg.DagsterInstance) -> None:
             connection = sqlite3.connect(root / store, timeout=LOCK_SECONDS, isolation_level=None)
             try:
                 connection.execute("vacuum")
-                # The log beside the file holds the compacted pages until it is taken over.
+                # The log beside the file holds the compacted pages until they are copied.
                 connection.execute("pragma wal_checkpoint(truncate)")
             finally:
                 connection.close()

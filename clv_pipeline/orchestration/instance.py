@@ -1,4 +1,4 @@
-"""The Dagster instance: where it lives and how it is made ready. Run as a module, it prints its folder.
+"""The Dagster instance: its folder and its preparation. As a program the module prints the folder.
 
 `clv run` and `make ui` share it, so a run from the shell shows in the UI.
 """
@@ -21,11 +21,11 @@ _PLACES = (Path(__file__).with_name("dagster.yaml"), Path(__file__).parents[2] /
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """DAGSTER_HOME with its configuration, storage and writer pool; safe to call before every start.
+    """Prepare DAGSTER_HOME with its configuration, storage and writer pool; safe to call before every start.
 
-    Sets the environment variable for this process, which is where Dagster looks.
+    The environment variable of this process is set, because Dagster reads it.
 
-    Raises:
+    Passes on:
         StorageError: its folder or its database cannot be used.
     """
     private_files()
@@ -39,7 +39,7 @@ def prepare_instance(settings: Settings) -> Path:
 
     with store_faults_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        # Several processes that start on an empty folder at once would break each other's new databases.
+        # Several processes that start at once on an empty folder would break each other's new databases.
         with (folder / ".prepare.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "dagster.yaml").exists():
@@ -52,12 +52,17 @@ def prepare_instance(settings: Settings) -> Path:
 
 @contextmanager
 def store_faults_told(folder: Path) -> Iterator[None]:
-    """Turn what the disk and the database of the instance in `folder` raise into a StorageError."""
+    """Turn errors of the disk and the database of the instance in `folder` into a StorageError.
+
+    Raises:
+        StorageError: the run history cannot be used.
+        BrokenPipeError: the terminal that follows the run is gone; unchanged.
+    """
     from sqlalchemy.exc import DBAPIError
 
     try:
         yield
-    except BrokenPipeError:  # of the terminal to which a run is told
+    except BrokenPipeError:  # the terminal that follows the run is gone
         raise
     except (DBAPIError, OSError) as error:
         raise StorageError(

@@ -1,7 +1,7 @@
-"""When things run: the two jobs, their schedules, and the rule for which is due.
+"""The two jobs, their schedules, and the rule for which is due.
 
-`nightly_refresh` covers the whole graph; its schedule leaves the model review out unless it is due, because
-the search for a better model has a rhythm and a budget of its own.
+`nightly_refresh` covers the whole graph; its schedule leaves the model review out unless it is due, because the search
+for a better model has its own schedule and budget.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ model_review = dg.define_asset_job(
 
 
 def review_is_due(settings: Settings) -> bool:
-    """Whether what the last review published does not fit: models, horizons, or contracts as they are today.
+    """Whether the published review no longer fits today's models, horizons or contracts.
 
-    True when nothing that can be read is published yet, when the leaderboard is not of the configured models and
-    horizons, or when a table of the review was audited under another version of its contract (after an upgrade of
+    True when there is no readable publication yet, when the leaderboard has other models or horizons than the
+    configuration, or when a table of the review was audited under another version of its contract (after an upgrade of
     this package).
     """
     import duckdb
@@ -58,14 +58,14 @@ def review_is_due(settings: Settings) -> bool:
                 return True
             reviewed = set(published.execute("select horizon_days, model from model_leaderboard").fetchall())
     except duckdb.Error as error:
-        # Raised in a schedule's tick, it would start no run and alert nobody; the run publishes anew.
+        # An error in a schedule's tick would start no run and alert nobody; the run publishes anew.
         _log.warning("%s cannot be read (%s): the whole graph is due", database, error)
         return True
     return reviewed != {(h, model) for h in settings.forecast.horizons_days for model in settings.models}
 
 
 def due_tonight(settings: Settings) -> dg.AssetSelection:
-    """What the nightly run materializes: everything but the model review, and that too when it is due."""
+    """The selection of the nightly run: everything except the model review, and that, too, when it is due."""
     everything = dg.AssetSelection.all()
     return everything if review_is_due(settings) else everything - REVIEWED
 

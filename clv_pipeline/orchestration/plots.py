@@ -1,6 +1,6 @@
-"""What Dagster shows of a promoted table: a picture, and numbers that it plots over runs.
+"""Pictures of promoted tables for Dagster, and numbers that it plots over runs.
 
-Everything is aggregated; no customer is named, because all who can open the UI see it.
+Everything is aggregated; no customer is named, because all users of the UI see it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
-    """Figures of the report as pictures: by what they are called on the page, those that have something to draw."""
+    """Figures of the report as pictures, by their titles; figures without data are left out."""
     known = figures()
     charts = {shown_as: known[name].of(session.read(QUERIES[known[name].query])) for shown_as, name in names.items()}
     return {
@@ -40,7 +40,7 @@ def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
 
 
 def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
-    """The rows as the UI shows them: four digits after the point, days as text."""
+    """The rows for the UI: four digits after the point, days as text."""
     import polars as pl
     from polars import selectors
 
@@ -99,7 +99,7 @@ def forecast_plots(session: Session) -> Metadata:
     )
     numbers: Metadata = {}
     for total in totals.iter_rows(named=True):
-        # Numbers by themselves are drawn over the runs.
+        # Separate numbers are plotted over the runs.
         numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
         numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
@@ -119,7 +119,7 @@ def totals_plot(session: Session) -> Metadata:
 
 
 def metric_table(session: Session) -> Metadata:
-    """How far off in sum and how well ranked the spend of every model was, at its latest cutoff."""
+    """Bias and ranking of spend for every model, at its latest cutoff."""
     shown = ["mae", "bias", "normalized_gini", "tweedie_skill", "r2"]
     metrics = session.read(
         "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
@@ -132,7 +132,7 @@ def metric_table(session: Session) -> Metadata:
 
 
 def leaderboard_plots(session: Session) -> Metadata:
-    """Skills of all models with the reasons; in a sentence what is to be known of the one that serves."""
+    """Skills of all models with the reasons, and a sentence about the one that serves."""
     import polars as pl
 
     from clv_pipeline.publication.charts import leaderboard
@@ -157,7 +157,7 @@ def leaderboard_plots(session: Session) -> Metadata:
 
 
 def served_accuracy_plots(session: Session) -> Metadata:
-    """What would have been served on past dates against what came: in total, and how far off it was on average."""
+    """Forecasts as served on past dates against the outcomes: in total, and the average error."""
     from clv_pipeline.publication.charts import forecast_against_actual
 
     windows = session.read(
@@ -192,12 +192,12 @@ def served_accuracy_plots(session: Session) -> Metadata:
 
 
 def frequency_plot(session: Session) -> Metadata:
-    """Purchases, expected and come, by how often customers had bought."""
+    """Expected and actual purchases, by number of earlier purchases."""
     return _figures(session, {"plot": "frequency"})
 
 
 def sales_plots(session: Session) -> Metadata:
-    """Revenue and buyers over time, and how the last complete month was."""
+    """Revenue and buyers over time, and the last complete month."""
     shown = _figures(session, {"plot": "sales", "buyers plot": "buyers"})
     for month in session.read(QUERIES["last_month"]).iter_rows(named=True):
         shown["revenue of the last complete month"] = float(month["revenue"])
@@ -213,7 +213,7 @@ def distribution_plot(session: Session) -> Metadata:
 
 
 def cohort_plot(session: Session) -> Metadata:
-    """Who comes back, by month of the first purchase."""
+    """Returning customers, by month of the first purchase."""
     shown = _figures(session, {"plot": "cohorts"})
     for age, retention in session.read(QUERIES["cohort_reading"]).select("age_months", "retention").iter_rows():
         shown[f"share who bought again {age} months later"] = round(retention, 4)
@@ -221,17 +221,17 @@ def cohort_plot(session: Session) -> Metadata:
 
 
 def driver_plot(session: Session) -> Metadata:
-    """What moves the forecasts of the longest horizon."""
+    """The drivers of the forecasts over the longest horizon."""
     return _figures(session, {"plot": "drivers"})
 
 
 def cluster_plot(session: Session) -> Metadata:
-    """How the customers spread over the clusters."""
+    """Customers by cluster."""
     return _figures(session, {"plot": "clusters"})
 
 
 def product_numbers(session: Session) -> Metadata:
-    """What products brought most, and how many there are, or that none are known."""
+    """The products with the most revenue and the number of products, or a note that none are known."""
     return {
         **_figures(session, {"plot": "products"}),
         **_known(session, "product_performance", "products", "product_id"),
@@ -239,7 +239,7 @@ def product_numbers(session: Session) -> Metadata:
 
 
 def country_numbers(session: Session) -> Metadata:
-    """What countries brought most, and how many there are, or that none are known."""
+    """The countries with the most revenue and the number of countries, or a note that none are known."""
     return {
         **_figures(session, {"plot": "countries"}),
         **_known(session, "country_performance", "countries", "country"),
@@ -252,7 +252,7 @@ def _known(session: Session, table: str, what: str, column: str) -> Metadata:
 
 
 def campaign_numbers(session: Session) -> Metadata:
-    """What the planned campaign costs and is assumed to bring, or that none is configured."""
+    """Cost and assumed return of the planned campaign, or a note that none is configured."""
     if session.count("campaign_settings") == 0:
         return {"campaign": "none is planned: `campaign:` is not in clv.yaml"}
     plan = session.read(
@@ -286,4 +286,4 @@ PLOTS: dict[str, Describe] = {
     "segment_profiles": segment_plot,
     "tracking_by_frequency": frequency_plot,
 }
-"""What is shown of tables that SQL builds."""
+"""Pictures and numbers of tables that SQL builds."""

@@ -1,4 +1,4 @@
-"""What a run can be asked for in the launchpad, beside what has changed anyway."""
+"""Options of a run in the launchpad: what to read or build although it has not changed."""
 
 import dagster as dg
 from pydantic import Field
@@ -20,12 +20,16 @@ class RefreshOptions(dg.ConfigurableResource[None]):
 
     @classmethod
     def asking(cls, refresh: Refresh) -> "RefreshOptions":
-        """Options that ask for this."""
+        """The options that request this."""
         days = "..".join(day.isoformat() for day in refresh.days or ())
         return cls(full_refresh=refresh.full, days=days)
 
     def asked(self) -> Refresh:
-        """As the steps take it."""
+        """The request in the form that steps take.
+
+        Passes on:
+            dagster.Failure: `days` is not a range of days.
+        """  # noqa: DOC501  (`failure` makes the error)
         try:
             return Refresh.of(self.full_refresh, self.days)
         except RequestError as error:

@@ -1,4 +1,4 @@
-"""The nightly job in this process, told line by line: the same job that the schedule and the UI execute."""
+"""The nightly job in this process, reported line by line: the same job that the schedule and the UI execute."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class BuiltTable:
     table: str
     rows: int | None
     seconds: float
-    """How long its step took, the audit included; a step may build several tables."""
+    """Seconds of its step, with the audit; a step may build several tables."""
     unchanged: bool
-    """It was kept, because nothing that it is built from had changed."""
+    """Whether it was kept, because none of its inputs had changed."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FailedCheck:
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step that did not end well, by the name of its first table, and why."""
+    """A failed step, by the name of its first table, with the cause."""
 
     step: str
     message: str
@@ -52,7 +52,7 @@ class FailedStep:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, and what it did on the way."""
+    """The result of a run, with everything that happened on the way."""
 
     run_id: str
     success: bool
@@ -68,16 +68,16 @@ def run_nightly(
     """Materialize what is due, with one line per table.
 
     Args:
-        settings: what to run.
+        settings: the settings of the run.
         select: a Dagster asset selection such as `rfm+` or `key:rfm+`; None for what is due.
-        refresh: what to build although nothing has changed; a full one includes the model review.
-        wait_minutes: how long to wait while another process works on the warehouse; 0 to be refused at once.
+        refresh: what to build although nothing has changed; a full refresh includes the model review.
+        wait_minutes: how long to wait while another process works on the warehouse; 0 fails at once.
         echo: prints a line.
 
-    Raises:
+    Passes on:
         WarehouseBusyError: another process works on the warehouse; no run was made.
         StorageError: the warehouse's lock or Dagster's run history cannot be used.
-        RequestError: the selection is not one, names a table that does not exist, or selects nothing.
+        RequestError: the selection is invalid, names an unknown table, or selects nothing.
     """
     import dagster as dg
 
@@ -105,7 +105,7 @@ def run_nightly(
     )
     folder = prepare_instance(settings)
     run_id = str(uuid.uuid4())
-    # Before there is a run: a refusal is no failed run, and alerts nobody.
+    # Before there is a run: a refusal is not a failed run, and alerts nobody.
     pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
     try:
         with store_faults_told(folder), dg.DagsterInstance.get() as instance:
@@ -134,7 +134,7 @@ def run_nightly(
 
 
 def _tidy(instance: dg.DagsterInstance, settings: Settings, echo: Echo) -> None:
-    """Delete old runs. What hinders that is told: it is no reason for the run to fail, and the next one tries again."""
+    """Delete old runs. Problems are printed, and do not fail the run: the next one tries again."""
     from clv_pipeline.orchestration.history import prune_history
     from clv_pipeline.orchestration.run_origin import code_location
 
@@ -159,7 +159,7 @@ class _Progress:
     def __call__(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
-            # What a long step says of itself.
+            # Messages of a long step.
             if entry.level == logging.INFO:
                 self._echo(f"        … {entry.user_message}")
             return
@@ -202,7 +202,7 @@ class _Progress:
 
 
 def _cause(failure: object) -> str:
-    """The user's part of a step failure: what the code raised, not Dagster's wrapping."""
+    """The original cause of a step failure: the error of the code, without Dagster's wrapping."""
     error = getattr(failure, "error", None)
     stated = getattr(getattr(failure, "user_failure_data", None), "description", None)
     if stated:

@@ -12,7 +12,7 @@ from clv_pipeline.errors import RequestError, did_you_mean
 
 _EXAMPLES = "`rfm`, `rfm+` (and all that is built from it), `+rfm+1`, `rfm or segments`, `group:segmentation`"
 
-# An attribute with its value; or what is a name unless it is followed by a parenthesis: quoted, or plain.
+# An attribute with its value, or a name (quoted or plain) that is not followed by a parenthesis.
 _TOKEN = re.compile(
     r"""(?P<attribute>\b\w+)\s*:\s*(?:"(?P<quoted>[^"]*)"|(?P<value>[^\s()+"=]+))(?:\s*=\s*(?:"[^"]*"|[^\s()+"]+))?"""
     r"""|"(?P<name_quoted>[^"]*)"|(?<![\w*])(?P<name>(?>[A-Za-z_*][\w*]*))(?!\s*\()"""
@@ -21,19 +21,19 @@ _WORDS = {"and", "or", "not", "*"}
 
 
 def selected_tables(text: str, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetKey]:
-    """The tables that `text` selects, with those that the same steps build, in order of their names.
+    """The tables that `text` selects, with the other tables of their steps, sorted by name.
 
     Args:
         text: Dagster's asset selection syntax; `rfm` is read as `key:rfm`.
         assets: the graph.
 
     Raises:
-        RequestError: this is no selection, it names a table that does not exist, or it selects nothing.
+        RequestError: the selection is invalid, names an unknown table, or selects nothing.
     """
     known = sorted(key.to_user_string() for asset in assets for key in asset.keys)
     stated = _TOKEN.sub(lambda token: _with_key(token, text, known), text)
     try:
-        # Dagster warns that parameters which it uses itself are in beta.
+        # Dagster warns that parameters are in beta that it uses itself.
         with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
             keys = dg.AssetSelection.from_string(stated).required_multi_asset_neighbors().resolve(assets)
     except dg.DagsterError as error:
@@ -44,7 +44,7 @@ def selected_tables(text: str, assets: Sequence[dg.AssetsDefinition]) -> list[dg
 
 
 def _with_key(token: re.Match[str], text: str, known: Sequence[str]) -> str:
-    """A token as Dagster reads it: a name gets its `key:`.
+    """A token in Dagster's form: a name gets its `key:`.
 
     Raises:
         RequestError: no table has the name.

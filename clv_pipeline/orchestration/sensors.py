@@ -1,7 +1,7 @@
-"""What watches the runs: sensors that tell people about failed ones, notice dead ones, and delete old ones.
+"""Sensors of runs: they report failed runs to people, mark dead runs as failed, and delete old runs.
 
-Dagster's own run failure sensor moves on when its receiver is down, and overlooks runs of `clv run`. This one tries
-again until each receiver has the message, and notes on the run that it has.
+Dagster's own run failure sensor moves on when its receiver is down, and overlooks runs of `clv run`. This one retries
+until each receiver has the message, and records that on the run.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from clv_pipeline.orchestration.run_origin import is_ours
 from clv_pipeline.warehouse import Warehouse
 
 ALERTED_TAG = "clv/alerted_by_"
-"""Followed by the receiver; on a failed run that was told."""
+"""Tag on a failed run that was reported; the name of the receiver follows."""
 
 DEAD_AFTER_SECONDS = 600
-"""A run takes the warehouse's lock when its first step starts, which is seconds after the run does."""
+"""Age from which a run without the lock counts as dead; a run takes it within seconds, when its first step starts."""
 
 _PUBLICATION = dg.AssetKey("published_marts")
 # A tick that takes longer than three minutes is given up.
@@ -35,7 +35,7 @@ _CRASH = "run again; if it ends like this again, look for too little memory or a
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The sensors on dead and old runs; and, where `alerts:` names somebody, the one that tells of failed runs."""
+    """The sensors for dead and old runs and, if `alerts:` has a receiver, the one for failed runs."""
     watching = [_dead_runs_sensor(settings), _run_history_sensor(settings)]
     return [*watching, _run_failure_alerts(settings)] if settings.alerts.configured else watching
 
@@ -68,13 +68,13 @@ def _run_failure_alerts(settings: Settings) -> dg.SensorDefinition:
 def tell_failures(
     instance: dg.DagsterInstance, settings: Settings, run_ids: Iterable[str], location: str | None
 ) -> int:
-    """Send what was not yet sent about the failed runs of this warehouse; returns how many runs were told.
+    """Report failed runs of this warehouse to receivers that do not know them yet; return their number.
 
-    A receiver that fails is left in peace until the next call; the others still get theirs.
+    A receiver that fails is skipped until the next call; the others still get their messages.
 
     Raises:
-        AlertError: at the end, if a receiver did not take a message. Call again with the same runs: what was
-            taken is noted on the run and not sent twice.
+        AlertError: at the end, if a receiver did not accept a message. Call again with the same runs: accepted messages
+            are recorded on the run and not sent twice.
     """
     told: set[str] = set()
     failed: dict[str, AlertError] = {}
@@ -98,7 +98,7 @@ def tell_failures(
 
 
 def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> Alert:
-    """What the event log knows of a failed run, without contents of records."""
+    """The facts of the event log about a failed run, without contents of records."""
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
     red = [event for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION" and _blocks(event)]
     explained = {event.step_key for event in red}
@@ -106,7 +106,7 @@ def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Setting
     problems = [*map(_red_check, red), *map(_failed_step, failed)]
     return Alert(
         run_id=run.run_id,
-        # Dagster's name for what somebody materialized by hand begins with underscores.
+        # Dagster's name for assets that somebody materialized by hand begins with underscores.
         job="an ad-hoc run" if run.job_name.startswith("__") else run.job_name,
         problems=tuple(problems or [_crash(events)]),
         published=any(event.asset_key == _PUBLICATION for event in events if event.is_step_materialization),
@@ -122,7 +122,7 @@ def _blocks(event: dg.DagsterEvent) -> bool:
 def _red_check(event: dg.DagsterEvent) -> Problem:
     evaluation = event.asset_check_evaluation_data
     metadata = {name: str(value.value) for name, value in evaluation.metadata.items()}
-    # A run of an earlier version does not say what it promised, and what it saw may hold a value of a record.
+    # Runs of earlier versions do not record the promise, and their observation may hold a value of a record.
     is_told = "promised" in metadata
     return Problem(
         asset=evaluation.asset_key.to_user_string(),
@@ -138,12 +138,12 @@ def _failed_step(event: dg.DagsterEvent) -> Problem:
     metadata = {name: str(value.value) for name, value in (stated.metadata if stated else {}).items()}
     if WHAT in metadata:
         return Problem(str(event.step_key), None, bounded(metadata[WHAT]), None, bounded(metadata[TO_DO]))
-    # Not one of ours, so nobody has looked what its text may quote.
+    # An error of other code: its text may quote anything.
     return Problem(str(event.step_key), None, f"{_class_of(event)} (the run's page has its text)", None, _BUG)
 
 
 def _crash(events: list[dg.DagsterEvent]) -> Problem:
-    """A run without a failed step: its process has ended, or never started."""
+    """The alert of a run without a failed step: its process has ended, or never started."""
     said = [event.message for event in events if event.is_engine_event or event.is_job_failure]
     return Problem("the run itself", None, bounded(" ".join(filter(None, said[-2:]))), None, _CRASH)
 
@@ -177,10 +177,10 @@ def fail_dead_runs(
     *,
     after_seconds: float = DEAD_AFTER_SECONDS,
 ) -> list[str]:
-    """Mark runs of this warehouse as failed that say they are at work while nobody holds its lock.
+    """Mark runs of this warehouse as failed if they claim to be at work while nobody holds its lock.
 
-    A run whose process was killed, or went down with the machine, says so for ever, and the next ones would queue
-    behind it. Runs younger than `after_seconds` may not have taken the lock yet. Returns the ids.
+    A run whose process was killed, or went down with the machine, claims so forever, and the next runs would queue
+    behind it. Runs younger than `after_seconds` may not hold the lock yet. Returns the ids.
     """
     records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     started_before = time.time() - after_seconds

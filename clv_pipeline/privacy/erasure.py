@@ -67,8 +67,10 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
         customers: ids as they stand in `raw_transactions`.
 
     Raises:
-        WarehouseBusyError: a run is going on; it is named.
         ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
+
+    Passes on:
+        WarehouseBusyError: a run is going on; it is named.
         RegisterError: the register's salt is missing.
         StorageError: the warehouse is damaged or the disk full; running it again goes on.
         ClusterError: the folder for tables of Spark is another warehouse's.

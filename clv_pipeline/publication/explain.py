@@ -66,7 +66,7 @@ def _quotient(numerator: float, denominator: float) -> float | None:
 def explain(settings: Settings, customer_id: str, horizon_days: int | None = None) -> list[str]:
     """Facts, the path, the forecast of one horizon and its drivers, as lines to print; the longest one by default.
 
-    Raises:
+    Passes on:
         ExplanationError: nothing is published about this customer or horizon.
         PublicationError: what is served cannot be read.
     """
@@ -98,7 +98,11 @@ def _rows(published: duckdb.DuckDBPyConnection, query: str, *parameters: Any) ->
 
 
 def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | None:
-    """What stands for the customer in the publication; None where the ids themselves do."""
+    """The customer's pseudonym in the publication; None where it holds the ids themselves.
+
+    Raises:
+        ExplanationError: the key of the pseudonyms is not set, or it is another one.
+    """
     # Publications from before there were pseudonyms do not have the column.
     if publication.get("pseudonym_key") is None:
         return None

@@ -92,6 +92,8 @@ def export(
 
     Raises:
         ExportError: a name is unknown, or the file cannot be written.
+
+    Passes on:
         PublicationError: what is served cannot be read.
     """
     from clv_pipeline.publication.versions import open_served
@@ -174,7 +176,11 @@ def _types(published: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path) -> Exported:
-    """Write the file, CSV or Parquet by its ending."""
+    """Write the file, CSV or Parquet by its ending.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
     import duckdb
 
     types = _types(published)

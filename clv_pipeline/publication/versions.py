@@ -54,7 +54,7 @@ def kept_versions(folder: Path) -> dict[str, Version | None]:
 def current_version(folder: Path) -> str | None:
     """The name of the version that `folder/current` points to; None before the first publication.
 
-    Raises:
+    Passes on:
         PublicationError: `folder/current` is no link.
     """
     refuse_no_link(folder)
@@ -119,7 +119,11 @@ def point_back(folder: Path, name: str) -> Version:
 
 
 def _describe(directory: Path) -> Version:
-    """What a version says of itself. Raises PublicationError when it cannot be read."""
+    """The description of a version in its own database.
+
+    Raises:
+        PublicationError: it cannot be read.
+    """
     try:
         with open_read_only(directory / DATABASE) as file:
             [(run_id, published_at, as_of, tables)] = file.execute(

@@ -150,7 +150,11 @@ def sweep_leftovers(folder: Path) -> None:
 
 @contextmanager
 def _faults_told(folder: Path) -> Iterator[None]:
-    """Turns a full disk and missing permissions into a PublicationError."""
+    """Turn a full disk and missing permissions into a PublicationError.
+
+    Raises:
+        PublicationError: the folder cannot be written.
+    """
     try:
         yield
     except (OSError, duckdb.IOException) as error:
@@ -335,7 +339,11 @@ def _write(
 
 
 def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
-    """Read everything back: DuckDB notices a damaged block only when it scans it."""
+    """Read everything back: DuckDB notices a damaged block only when it scans it.
+
+    Raises:
+        PublicationError: a table or file does not read back as it was written.
+    """
     if (folder / f"{DATABASE}.wal").exists():
         raise PublicationError(f"{folder / DATABASE} has a write-ahead log beside it; readers would fail on it")
     with open_read_only(folder / DATABASE) as written:
@@ -353,7 +361,7 @@ def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
 def point_at(folder: Path, version: str) -> None:
     """Flip the symlink in one step; readers see the old version or the new one, never none.
 
-    Raises:
+    Passes on:
         PublicationError: there is a folder, or a file, in the link's place.
     """
     refuse_no_link(folder)

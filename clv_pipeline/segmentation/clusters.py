@@ -146,8 +146,9 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
     silhouette is within `SILHOUETTE_TOLERANCE` of the best eligible k ≥ 3; else k = 2 if eligible; else one
     cluster. Too few or identical customers are one cluster as well. `reason` says which case it was.
 
-    Raises ValueError if a column is missing, a feature is null, not finite or (revenue aside) negative, or a
-    customer_id is null or repeated.
+    Passes on:
+        ValueError: a column is missing, a feature is null, not finite or (revenue aside) negative, or a customer_id is
+            null or repeated.
     """
     _check(rfm)
     rfm = rfm.sort("customer_id")
@@ -198,7 +199,7 @@ def _logged(rfm: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def _scale(logged: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of every feature the median, and the interquartile range as a standard deviation."""
+    """The median of every feature, and the interquartile range as a standard deviation."""
     lower, median, upper = np.quantile(logged, [0.25, 0.5, 0.75], axis=0)
     spread = (upper - lower) / 1.349  # the IQR of a normal distribution is 1.349 standard deviations
     # Where most customers share one value (say, no repeat purchase) the IQR is 0 and the standard deviation

@@ -1,4 +1,4 @@
-"""Shops made up from known parameters, seeded: what tests and benchmarks run on, and what `clv demo` writes."""
+"""Seeded, simulated shops with known parameters: for tests, for benchmarks, and for `clv demo`."""
 
 from clv_pipeline.simulation.shop import Shop, Story, simulate_shop
 

@@ -1,7 +1,7 @@
-"""A made-up shop to look around in: every input that the pipeline reads, as files, with the `clv.yaml` that reads them.
+"""A made-up shop to explore: every input of the pipeline, as files, with the `clv.yaml` that reads them.
 
-The shop is `simulate_shop`'s. What real files have on top is added here, from draws of its own: the channel of an
-order, goods that come back, orders of which nobody knows the customer.
+The shop is `simulate_shop`'s. This module adds more features of real files, with random draws of their own: the channel
+of an order, returns, and orders without a known customer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clv_pipeline.errors import RequestError
 from clv_pipeline.simulation.shop import Shop, Story, simulate_shop
 
 START, DAYS = date(2022, 1, 1), 1_096
-"""Three years, so that a year ahead can be tried from thirteen past months."""
+"""Three years, so that forecasts over a year can be backtested from thirteen past months."""
 STORY = Story(
     r=0.9,
     alpha=9.0,
@@ -85,8 +85,8 @@ storage:
 def demo_shop(customers: int, seed: int) -> Shop:
     """`simulate_shop` of `STORY`; its transactions have a `channel`, returns, and orders without a customer.
 
-    A first order comes by what the customer named as `referral`, null where that is unknown; later ones come by
-    `direct` or `newsletter`. A return repeats its line with a negative quantity on a later day.
+    The channel of a first order is the customer's `referral`, null where that is unknown; later orders come by `direct`
+    or `newsletter`. A return repeats its line with a negative quantity on a later day.
     """
     shop = simulate_shop(customers, STORY, seed=seed, start=START, days=DAYS)
     of_channels, of_returns, of_guests = np.random.default_rng([seed, 1]).spawn(3)
@@ -113,7 +113,7 @@ def demo_shop(customers: int, seed: int) -> Shop:
 
 
 def _returns(rng: np.random.Generator, lines: pl.DataFrame) -> pl.DataFrame:
-    """What of the lines comes back while the shop is watched."""
+    """The lines that are returned while the shop is observed."""
     comes_back = pl.Series(rng.uniform(size=lines.height) < RETURNED)
     after = pl.Series(rng.integers(1, RETURN_DAYS + 1, size=lines.height)) * timedelta(days=1)
     return (
@@ -124,7 +124,7 @@ def _returns(rng: np.random.Generator, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_demo(folder: Path, *, customers: int, seed: int) -> Path:
-    """Write the shop, its `clv.yaml` and a README that says that it is made up; returns the path of `clv.yaml`.
+    """Write the shop, its `clv.yaml` and a README that says that it is made up; return the path of `clv.yaml`.
 
     Raises:
         RequestError: the folder has files in it already, or cannot be written.
@@ -140,7 +140,8 @@ def write_demo(folder: Path, *, customers: int, seed: int) -> Path:
         _write(shop.customers, folder / "customers.csv")
         _write(shop.events, folder / "events.csv")
         (folder / "README.md").write_text(_README.format(customers=customers, seed=seed), encoding="utf-8")
-        # A JSON string is a YAML string. Absolute, because a relative home starts from wherever `clv` is called.
+        # A JSON string is a YAML string. The path is absolute, because a relative home depends on the folder in which
+        # `clv` is called.
         home = json.dumps(str((folder / "data").resolve()), ensure_ascii=False)
         last_day = shop.transactions["ordered_at"].dt.date().max()
         config.write_text(_CONFIG.format(home=home, last_day=last_day), encoding="utf-8")

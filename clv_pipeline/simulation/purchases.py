@@ -1,7 +1,7 @@
 """When customers buy: the purchase process of BG/NBD, a yearly season, and the hours of the day.
 
-Fader, Hardie & Lee 2005 ("Counting your customers the easy way", Marketing Science 24): a customer buys at an own
-rate and, after every repeat purchase, leaves for good with an own probability. Vectorised over customers.
+Fader, Hardie & Lee 2005 ("Counting your customers the easy way", Marketing Science 24): each customer buys at a rate of
+their own and, after every repeat purchase, leaves for good with a probability of their own. Vectorised over customers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _OPENS, _OPEN_HOURS = 8, 12
 
 @dataclass(frozen=True)
 class Repeats:
-    """The repeat purchases of customers 0, 1, …: `customer` and `time` of each, in this order; who `left`.
+    """The repeat purchases of customers 0, 1, …: `customer` and `time` of each, in this order; and who `left`.
 
-    `left` has one value per customer: whether the last repeat purchase was followed by the decision to leave.
+    `left` has one value per customer: whether they decided to leave after their last repeat purchase.
     """
 
     customer: Integers
@@ -54,8 +54,8 @@ def repeat_purchases(
 class Season:
     """A yearly curve of the purchase intensity, 1 + amplitude · cos(2π (t - peak) / 365.25), of mean 1.
 
-    `amplitude` in [0, 1), 0 for no season; `peak` and all times in days since the shop opened. A process of constant
-    intensity on the clock Λ(t) = ∫ intensity has this intensity in t, so a season is a change of the clock.
+    `amplitude` in [0, 1), 0 for no season; `peak` and all times in days since the shop opened. A process with constant
+    intensity on the clock Λ(t) = ∫ intensity has this intensity in t. A season is therefore a change of the clock.
     """
 
     amplitude: float
@@ -68,12 +68,12 @@ class Season:
         return np.asarray(day + self.amplitude / angle * swing, dtype=np.float64)
 
     def day(self, clock: Floats, days: int) -> Floats:
-        """The day at which the clock shows these values, within `days` of the opening; linear within a day."""
+        """The day on which the clock shows these values, within `days` of the opening; linear within a day."""
         grid = np.arange(days + 1, dtype=np.float64)
         return np.interp(clock, self.clock(grid), grid)
 
 
 def opening_hours(day: Floats) -> Integers:
-    """Seconds since midnight of day 0, the fraction of the day squeezed into the opening hours, 8 to 20 o'clock."""
+    """Seconds since midnight of day 0, the fraction of the day compressed into the opening hours, 8 to 20 o'clock."""
     whole = np.floor(day)
     return (whole * 86_400 + _OPENS * 3_600 + np.floor((day - whole) * _OPEN_HOURS * 3_600)).astype(np.int64)

@@ -1,8 +1,8 @@
-"""Lines of orders as dirty as real ones: what measurements and tests of the graph read.
+"""Order lines as dirty as real ones, for benchmarks and tests of the graph.
 
 Customers follow the BG/NBD story (Fader, Hardie & Lee 2005): a gamma-distributed purchase rate, and after every repeat
 purchase a beta-distributed chance never to return. Every dirty row breaks exactly one cleaning rule, so that a ledger
-of rejected rows can be held against the shares stated here. Same seed and size (and numpy version: its streams may
+of rejected rows can be compared with the shares stated here. Same seed and size (and numpy version: its streams may
 change between releases) give the same lines.
 """
 
@@ -17,31 +17,33 @@ from clv_pipeline.simulation.purchases import opening_hours, repeat_purchases
 START = np.datetime64("2023-01-01", "ms")
 DAYS = 730
 ROWS_PER_CUSTOMER = 28
-"""4.2 million rows make 150,000 customers."""
+"""Rows per customer: 4.2 million rows make 150,000 customers."""
 RATE_SHAPE, RATE_SCALE_DAYS = 0.7, 50.0
-"""Gamma heterogeneity of the purchase rate: on average one purchase in 50 / 0.7 = 71 days while active."""
+"""Gamma distribution of the purchase rate: on average one purchase in 50 / 0.7 = 71 days while active."""
 DROPOUT_A, DROPOUT_B = 0.4, 6.0
-"""Beta heterogeneity of the chance to leave after a repeat purchase."""
+"""Beta distribution of the chance to leave after a repeat purchase."""
 PRODUCTS = 5_000
 
 MISSING_CUSTOMER = 0.02
 NEGATIVE_QUANTITY = 0.01
 ZERO_PRICE = 0.005
 CANCELLED = 0.015
-"""Credit notes: order number with the prefix C and negative quantity."""
+"""Share of credit notes: order number with the prefix C and negative quantity."""
 DUPLICATE = 0.01
-"""Exact copies of a clean row, directly below it."""
+"""Share of exact copies of a clean row, directly below it."""
 
 MIN_ROWS = 1_000
 
 
 def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
-    """Exactly `rows` transaction lines over two years, in the order of time.
+    """Exactly `rows` transaction lines over two years, in chronological order.
 
     Columns: order_id (text), customer_id (integer, null where missing), ordered_at (timestamp in whole
-    seconds), product_id (text), quantity (integer), unit_price (two decimals). Share × rows, rounded, of them
-    are dirty in each of the stated ways. Customers and orders are numbered from `first` on. Raises ValueError below
-    `MIN_ROWS`, where the shares would not come out.
+    seconds), product_id (text), quantity (integer), unit_price (two decimals). Each kind of dirt affects its share ×
+    rows, rounded. Customers and orders are numbered from `first`.
+
+    Raises:
+        ValueError: `rows` is below `MIN_ROWS`, which is too few for the shares.
     """
     if rows < MIN_ROWS:
         raise ValueError(f"{rows} rows are too few to be realistic: take at least {MIN_ROWS}")
@@ -50,15 +52,15 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
     lines = rows - duplicates
     customer, ordered_at = _orders(rng, customers=max(1, rows // ROWS_PER_CUSTOMER), most=lines)
 
-    # Every order has one line; the others fall on orders by a skewed weight. Sorting groups them by order.
+    # Every order has one line; a skewed weight distributes the others over orders. Sorting groups them by order.
     weight = np.cumsum(rng.gamma(2.0, size=len(customer)))
     extra = np.searchsorted(weight, rng.uniform(0, weight[-1], size=lines - len(customer)), side="right")
     lines_of_order = 1 + np.bincount(extra, minlength=len(customer))
     order = np.repeat(np.arange(len(customer)), lines_of_order)
     line = np.arange(lines) - np.repeat(np.cumsum(lines_of_order) - lines_of_order, lines_of_order)
 
-    # A few products sell most (the square), and the lines of an order step through the catalogue, so that
-    # no order has a product twice and the only exact duplicates are the stated ones.
+    # A few products sell most (the square). The lines of an order step through the catalogue, so that no order has a
+    # product twice and the only exact duplicates are the stated ones.
     basket = (rng.uniform(size=len(customer)) ** 2 * PRODUCTS).astype(np.int64)
     product = (basket[order] + 7 * line) % PRODUCTS
     price = np.maximum(rng.lognormal(1.2, 0.8, size=PRODUCTS).round(2), 0.01)[product]
@@ -92,7 +94,7 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
 
 
 def _orders(rng: np.random.Generator, *, customers: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
-    """Customer (0, 1, …) and second of every order, in the order of time; at most `most` orders."""
+    """Customer (0, 1, …) and second of every order, in chronological order; at most `most` orders."""
     first = rng.uniform(0, DAYS, size=customers)
     rate = rng.gamma(RATE_SHAPE, 1 / RATE_SCALE_DAYS, size=customers)
     repeats = repeat_purchases(rng, first, DAYS, rate, rng.beta(DROPOUT_A, DROPOUT_B, size=customers))

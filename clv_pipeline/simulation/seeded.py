@@ -1,13 +1,13 @@
-"""Seeded shops whose forecasts can be judged, because what comes after a cutoff is made up as well.
+"""Seeded shops whose forecasts can be judged, because the time after a cutoff is simulated, too.
 
 Pareto/NBD buyers (Schmittlein, Morrison & Colombo 1987): a rate of buying while active ~ Gamma(r, alpha), a time until
-they leave for good ~ Exponential with a rate ~ Gamma(s, beta), both in weeks. Around it stand the ways in which real
-shops differ: acquisition that changes, a yearly season, gaps that are regular (Erlang), customers who buy once and
-never again, orders with a heavy tail. One seed, one shop. Spend and purchases draw from streams of their own, and so do
-customers from before and after the change of acquisition: shops that differ in it alone share their history until then.
+they leave for good ~ Exponential with a rate ~ Gamma(s, beta), both in weeks. Real shops differ in further ways, which
+can be added: acquisition that changes, a yearly season, regular gaps (Erlang), customers who buy only once, orders with
+a heavy tail. One seed, one shop. Spend and purchases have separate random streams, and so do customers from before and
+after the change of acquisition: shops that differ only in the change share their history until then.
 
-A season multiplies the intensity of first and repeat purchases; customers leave by the calendar. Time is cut into days
-by the pipeline, so that two purchases of one day become one.
+A season multiplies the intensity of first and repeat purchases; customers leave by the calendar. The pipeline cuts time
+into days, so that two purchases of one day become one.
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ from clv_pipeline.simulation.purchases import Floats, Integers, Season, opening_
 
 DAYS_PER_WEEK = 7.0
 LATE_NOVEMBER = 330
-"""Day of the year at which the seasons of `SEEDED_SHOPS` peak."""
+"""Day of the year on which the seasons of `SEEDED_SHOPS` peak."""
 
 
 @dataclass(frozen=True)
 class Buyers:
-    """How the customers of a shop buy; ValueError when it is not possible.
+    """How the customers of a shop buy.
 
     `r`, `alpha` (weeks): the gamma of purchase rates; `s`, `beta` (weeks): the gamma of rates of leaving.
     `regularity`: shape k of the Erlang gaps between purchases, 1 for no rhythm. `one_time`: share of customers who
-    leave with their first purchase. `spend`: median of what customers usually spend; `spend_between`, `spend_within`:
-    standard deviations of the logarithm of it between customers, and of a customer's purchases around it.
-    `spend_with_rate`: by how much the logarithm of a customer's spend moves with that of the customer's rate.
-    `season`: amplitude of the yearly curve in [0, 1), highest on `peak_day` of the year.
+    leave with their first purchase. `spend`: median of customers' usual spend; `spend_between`, `spend_within`:
+    standard deviations of its logarithm between customers, and between the purchases of a customer. `spend_with_rate`:
+    change of the log of a customer's spend with the log of the customer's rate. `season`: amplitude of the yearly curve
+    in [0, 1), highest on `peak_day` of the year.
+
+    Raises:
+        ValueError: the parameters are not possible ones.
     """
 
     r: float = 0.55
@@ -63,8 +66,8 @@ class Buyers:
 class SeededShop:
     """A shop to be simulated; days count from its opening on `start`, day 0.
 
-    `customers` arrive within the first `acquisition_days`; after them, new ones arrive at `later` times that pace.
-    `as_of`: the day a forecast of it is asked for; `days`: how long it is watched, what comes included.
+    `customers` arrive within the first `acquisition_days`; afterwards new ones arrive at `later` times that pace.
+    `as_of`: the day of the forecast; `days`: length of the observation, holdout included.
     """
 
     buyers: Buyers = field(default_factory=Buyers)
@@ -85,7 +88,7 @@ class SeededShop:
         return self.start + timedelta(days=self.as_of)
 
     def transactions(self, seed: int) -> pl.DataFrame:
-        """One row per purchase in the order of time: order_id, customer_id, ordered_at, amount (whole cents)."""
+        """One row per purchase in chronological order: order_id, customer_id, ordered_at, amount (whole cents)."""
         parts, known = [], 0
         for rng, first in self._arrivals(seed):
             customer, day, spend = _purchases(rng, self.buyers, self._season, first, float(self.days))
@@ -101,10 +104,13 @@ class SeededShop:
         )
 
     def foreseeable(self, seed: int, horizon_days: int) -> float:
-        """Expected purchase days of those known at the end of `as_of`, within so many days after it.
+        """Expected purchase days of customers known at the end of `as_of`, within this many days after it.
 
-        As somebody expects them who knows every customer's rates and who is still there: what comes differs from it by
-        chance alone, and no forecast can know better. ValueError for a shop with a rhythm.
+        The expectation knows every customer's rates and who is still there. The actual number differs from it by chance
+        alone, and no forecast can do better.
+
+        Raises:
+            ValueError: the shop has a rhythm.
         """
         if self.buyers.regularity != 1:
             raise ValueError("what regular customers do next depends on their last purchases, which are not known here")
@@ -125,7 +131,7 @@ class SeededShop:
         return Season(self.buyers.season, self.buyers.peak_day - self.start.timetuple().tm_yday)
 
     def _arrivals(self, seed: int) -> list[tuple[np.random.Generator, Floats]]:
-        """On which days customers first buy, before and after the change of acquisition, and what draws the rest."""
+        """Days of customers' first purchases, before and after the change of acquisition; the generator left over."""
         early, late = np.random.default_rng(seed).spawn(2)
         season = self._season
         change, end = (float(season.clock(day)) for day in (self.acquisition_days, self.days))
@@ -137,7 +143,7 @@ class SeededShop:
 
 @dataclass(frozen=True)
 class _Lives:
-    """Of each customer: purchases and the chance of leaving, both per day, and for how many days they stay."""
+    """For each customer: purchases per day, the chance of leaving per day, and days until leaving."""
 
     rate: Floats
     leaving: Floats
@@ -147,7 +153,7 @@ class _Lives:
     def draw(cls, rng: np.random.Generator, buyers: Buyers, customers: int) -> _Lives:
         rate = rng.gamma(buyers.r, 1.0 / buyers.alpha, size=customers) / DAYS_PER_WEEK
         leaving = rng.gamma(buyers.s, 1.0 / buyers.beta, size=customers) / DAYS_PER_WEEK
-        # An exponential time is compared with its rate instead of divided by it: the rate may underflow to 0.
+        # An exponential time is compared with its rate, not divided by it: the rate may underflow to 0.
         lasts = rng.exponential(size=customers) / np.maximum(leaving, 1e-12)
         lasts[rng.uniform(size=customers) < buyers.one_time] = 0.0
         return cls(rate, leaving, lasts)
@@ -156,13 +162,13 @@ class _Lives:
 def _purchases(
     rng: np.random.Generator, buyers: Buyers, season: Season, first: Floats, end: float
 ) -> tuple[Integers, Floats, Floats]:
-    """Customer, day and spend of every purchase before `end`, the first ones included."""
+    """Customer, day and spend of every purchase before `end`, first purchases included."""
     of_rates, of_times, of_spend = rng.spawn(3)
     customers = len(first)
     lives = _Lives.draw(of_rates, buyers, customers)
     until = np.minimum(first + lives.lasts, end)
 
-    # Every k-th event of a Poisson process of k times the rate has Erlang gaps.
+    # Every k-th event of a Poisson process with k times the rate has Erlang gaps.
     starts, ends = season.clock(first), season.clock(until)
     events = of_times.poisson(buyers.regularity * lives.rate * (ends - starts))
     who = np.repeat(np.arange(customers), events)
@@ -216,7 +222,7 @@ SEEDED_SHOPS: Mapping[str, SeededShop] = {
         days=1_266,
     ),
 }
-"""What seeded shops the accuracy is measured on; their seeds stand in `SEEDS`."""
+"""The seeded shops on which accuracy is measured; their seeds are in `SEEDS`."""
 
 SEEDS: Mapping[str, tuple[int, ...]] = {
     name: (1, 2, 3, 4, 5) if name.startswith(("plain_", "seasonal_")) else (1,) for name in SEEDED_SHOPS

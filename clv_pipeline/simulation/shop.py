@@ -1,12 +1,12 @@
-"""A whole shop from known parameters: transactions, demographics, browsing events, and the truth behind them.
+"""A complete shop from known parameters: transactions, demographics, browsing events, and the truth behind them.
 
 BG/NBD purchases (`purchases.py`), Gamma-Gamma spend (Fader, Hardie & Lee 2005, "RFM and CLV", J. of Marketing
 Research 42), a yearly season, and covariates that shift the purchase rate. One seed, one shop; purchases, spend,
-basket, demographics and events draw from streams of their own, so changing one leaves the others' draws alone.
+basket, demographics and events have separate random streams, so changing one leaves the others unchanged.
 
-What is not exactly the model: time is cut into days, as in the pipeline. Two purchases of one day become one purchase
-day with both spends; about (r + 1) / (14 α) of the repeats are lost this way (α in weeks), and recovered parameters
-are off accordingly. Spend is rounded to cents per unit.
+One difference from the model: time is cut into days, as in the pipeline. Two purchases of one day become one purchase
+day with both spends; about (r + 1) / (14 α) of the repeats are lost this way (α in weeks), and recovered parameters are
+biased accordingly. Spend is rounded to cents per unit.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ VISIT_LEAD_DAYS = 3.0
 
 @dataclass(frozen=True)
 class Story:
-    """The parameters of a shop; ValueError when they are not possible ones.
+    """The parameters of a shop.
 
     `r`, `alpha` (weeks), `a`, `b`: BG/NBD. `p`, `q`, `v` (money): Gamma-Gamma, of mean v p / (q - 1). `season`:
-    amplitude of the yearly curve in [0, 1), highest on day `peak_day` of the year. `region_rates`: what living in a
-    region multiplies the purchase rate by; customers spread evenly. `age_effect`: change of the log rate per 10 years
-    of age, 0 at 45. `visits_per_week`: browsing of active customers that leads to nothing; `visits_before_purchase`:
-    mean number of visits that lead to each purchase; `newsletters_per_week`: newsletters that customers open, active
-    or not. `missing`: share of unknown values in each demographic column.
+    amplitude of the yearly curve in [0, 1), highest on day `peak_day` of the year. `region_rates`: factor of each
+    region on the purchase rate; customers are spread evenly over regions. `age_effect`: change of the log rate per 10
+    years of age, 0 at 45. `visits_per_week`: visits of active customers that lead to no purchase;
+    `visits_before_purchase`:
+    mean number of visits that lead to each purchase; `newsletters_per_week`: newsletters opened by customers, active or
+    not. `missing`: share of unknown values in each demographic column.
+
+    Raises:
+        ValueError: the parameters are not possible ones.
     """
 
     r: float = 0.7
@@ -73,13 +77,13 @@ class Story:
 
 @dataclass(frozen=True)
 class Shop:
-    """What a shop knows, and the truth, which it does not.
+    """A simulated shop: the data that a shop would know, and the truth, which it would not.
 
     `transactions`: order_id, customer_id, ordered_at, product_id, quantity, unit_price, country (the true region); in
-    the order of time. `customers`: customer_id, age, region, referral (which has no effect); null where unknown.
-    `events`: customer_id, occurred_at, event (visit, newsletter); in the order of time. `truth`: customer_id,
-    weekly_rate (purchases per week while active, season apart), leave_probability (after a repeat purchase), left_on
-    (day of the last purchase; null for who was still active at the end), mean_spend (expected, per purchase).
+    chronological order. `customers`: customer_id, age, region, referral (which has no effect); null where unknown.
+    `events`: customer_id, occurred_at, event (visit, newsletter); in chronological order. `truth`: customer_id,
+    weekly_rate (purchases per week while active, without season), leave_probability (after a repeat purchase), left_on
+    (day of the last purchase; null for customers still active at the end), mean_spend (expected, per purchase).
     """
 
     story: Story
@@ -98,9 +102,12 @@ def simulate_shop(
     days: int = 730,
     acquisition_days: int | None = None,
 ) -> Shop:
-    """Make a shop that opens on `start` and is watched for `days`.
+    """Simulate a shop that opens on `start` and is observed for `days`.
 
-    First purchases spread over the first `acquisition_days` (default: all of them), evenly but for the season.
+    First purchases are spread over the first `acquisition_days` (default: all days), evenly apart from the season.
+
+    Raises:
+        ValueError: there is no customer, or `acquisition_days` is outside of `days`.
     """
     story = Story() if story is None else story
     if customers < 1 or not 1 <= (acquisition_days or days) <= days:
@@ -126,7 +133,7 @@ def simulate_shop(
 
 @dataclass(frozen=True)
 class Purchases:
-    """The purchases of customers 0, 1, … in the order of time, and what drove them.
+    """The purchases of customers 0, 1, … in chronological order, and their causes.
 
     One value per purchase: `customer`, `day` (since the opening, with its fraction), `spend`. One per customer:
     `weekly_rate`, `leave_probability`, `last_day` (of a purchase), `left` (for good after it), `mean_spend`.
@@ -145,7 +152,7 @@ class Purchases:
 def draw_purchases(
     rng: np.random.Generator, story: Story, effect: Floats, start: date, days: int, acquisition_days: int
 ) -> Purchases:
-    """Draw what customers buy within `days` of the opening; `effect` multiplies the rate of each of them."""
+    """Draw the purchases within `days` of the opening; `effect` multiplies the rate of each customer."""
     of_times, of_spend = rng.spawn(2)
     customers = len(effect)
     # On the clock of the season everything happens at constant intensity.
@@ -176,7 +183,7 @@ def draw_purchases(
 
 
 def _people(rng: np.random.Generator, story: Story, customers: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Everybody's customer_id, age, region, referral and effect on the rate; and the part of it that is known."""
+    """Everybody's customer_id, age, region, referral and effect on the rate; and the part that the shop knows."""
     age = np.clip(rng.normal(MEAN_AGE, AGE_DEVIATION, size=customers).round(), *AGES)
     region = rng.integers(len(story.region_rates), size=customers)
     people = pl.DataFrame(
@@ -200,7 +207,7 @@ def _people(rng: np.random.Generator, story: Story, customers: int) -> tuple[pl.
 
 
 def _lines(rng: np.random.Generator, start: date, purchases: Purchases, region: pl.Series) -> pl.DataFrame:
-    """The lines of orders, one order per purchase: its spend, in random parts."""
+    """The lines of orders, one order per purchase, whose spend is split at random."""
     orders = len(purchases.customer)
     lines_of_order = 1 + rng.poisson(LINES_PER_ORDER - 1.0, size=orders)
     order = np.repeat(np.arange(orders), lines_of_order)
@@ -224,7 +231,7 @@ def _lines(rng: np.random.Generator, start: date, purchases: Purchases, region: 
 
 
 def _events(rng: np.random.Generator, story: Story, start: date, days: int, purchases: Purchases) -> pl.DataFrame:
-    """Visits that lead to nothing, visits that lead to a purchase, and newsletters, since the shop opened."""
+    """Visits without a purchase, visits that lead to a purchase, and newsletters, since the shop opened."""
     customers = len(purchases.left)
 
     def spread(per_week: float, until: Floats) -> tuple[Integers, Floats]:

@@ -36,8 +36,10 @@ class SourceFile:
         return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def stamp(self) -> str:
-        """The state as text; '' for a file that was written to in the last seconds, because the next writing may
-        bear the same times."""
+        """The state as text; '' for a file that was written to in the last seconds.
+
+        The next writing may bear the same times.
+        """
         size, modified, changed = self.state()
         return f"{size} {modified} {changed}" if time.time() - changed / 1e9 > _SECONDS_TO_SETTLE else ""
 
@@ -50,8 +52,11 @@ class SourceFile:
 def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
-    Relative paths start at `base_dir`. Raises SourceError where a path or glob matches nothing or may not be looked
-    for, and for a link that leads out of the folders that are named.
+    Relative paths start at `base_dir`.
+
+    Raises:
+        SourceError: a path or glob matches nothing or may not be looked for, or a link leads out of the folders that
+            are named.
     """
     found: dict[Path, SourceFile] = {}
     for pattern in source.path:

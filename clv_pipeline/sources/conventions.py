@@ -58,8 +58,11 @@ def instant_of(text: str) -> str:
 
 
 def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
-    """The conventions of `tables`, configured or found out. Raises SourceError where the values do not
-    tell."""
+    """The conventions of `tables`, configured or found out.
+
+    Passes on:
+        SourceError: the values do not tell.
+    """
     configured = source.format
     dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
     currency = _currency(con, tables, source)
@@ -117,10 +120,10 @@ def sample(
     formats: Sequence[str] = (),
     whole: bool = False,
 ) -> list[str]:
-    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`, which may
-    name `$formats`; or the first of them, in their own order, in the `whole` table.
+    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`.
 
-    Empty for a column of none of the `kinds`.
+    The condition may name `$formats`. In the `whole` table, the first of them, in their own order. Empty for a column
+    of none of the `kinds`.
     """
     column = table.columns[theirs]
     if column.kind not in kinds:
@@ -291,7 +294,11 @@ def _holds_numbers(con: duckdb.DuckDBPyConnection, table: RawTable, theirs: str)
 
 
 def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> str | None:
-    """The currency in the head of the columns of money; None where numbers are bare."""
+    """The currency in the head of the columns of money; None where numbers are bare.
+
+    Raises:
+        SourceError: there are several currencies.
+    """
     money = [source.columns[name] for name in source.money if name in source.columns]
     values = [
         value
@@ -312,7 +319,11 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
 def _decimal(
     con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource, currency: str | None
 ) -> str | None:
-    """The decimal separator that the values prove; None where no number has any separator."""
+    """The decimal separator that the values prove; None where no number has any separator.
+
+    Raises:
+        SourceError: the values prove both separators, or neither.
+    """
     # The attributes of customers are not declared as numbers or text: their values have to tell.
     undeclared = list(source.attributes.values()) if isinstance(source, CustomerSource) else []
     numbers = [

@@ -48,8 +48,10 @@ def query_table(
 ) -> RawTable:
     """The rows of `query`, staged in a temporary table of `con`.
 
-    A relative file in a sqlite or duckdb URL starts at `base_dir`. Raises SourceError with the database's
-    own words, but never with a password.
+    A relative file in a sqlite or duckdb URL starts at `base_dir`.
+
+    Raises:
+        SourceError: the query failed; with the database's own words, but never with a password.
     """
     label = query_label(url)
     forget_query(con)

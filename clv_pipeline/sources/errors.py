@@ -33,8 +33,10 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shape(value: str) -> str:
-    """A value as an error may quote it: letters as a, digits as 9. Errors end up in event logs, and under a wrong
-    mapping any value may be somebody's."""
+    """A value as an error may quote it: letters as a, digits as 9.
+
+    Errors end up in event logs, and under a wrong mapping any value may be somebody's.
+    """
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
 
 

@@ -81,8 +81,9 @@ def load_changes(
         known: the files of the last load; none: everything is new.
         days: first and last day; what holds records of these days is read again in any case.
 
-    Raises SourceError for whatever is wrong with the source.
-    """
+    Passes on:
+        SourceError: whatever is wrong with the source.
+    """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
         load = (
             _load_query(con, table, source, base_dir, live, known, days)
@@ -158,7 +159,11 @@ def _load_query(
     known: Sequence[LoadedFile],
     days: tuple[date, date] | None,
 ) -> Load:
-    """The rows of a query: where a lookback is configured, those since the newest known record less the lookback."""
+    """The rows of a query: where a lookback is configured, those since the newest known record less the lookback.
+
+    Raises:
+        SourceError: the query gave rows from before the day that was asked for.
+    """
     assert source.url is not None and source.query is not None  # noqa: S101, PT018  (the settings see to it)
     before = known[0] if known else None
     since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None

@@ -1,5 +1,4 @@
-"""Looking at a source without loading it into the warehouse: guess a mapping, report what a load would
-give.
+"""A look at a source without loading it into the warehouse: a guessed mapping, and what a load would give.
 
 Here belongs what `clv init` and `clv check` know; the commands themselves only print it. A guess is a
 proposal for the user to correct: what was not recognised is said, never filled in silently.
@@ -62,12 +61,14 @@ class Guess:
 
 
 def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
-    """Proposes a mapping by the names of the columns; a date column must also hold dates, a number column
-    numbers.
+    """Propose a mapping by the names of the columns.
 
-    Where only one column holds dates, it is `ordered_at` whatever it is called. Raises SourceError for
-    files that cannot be read or do not have the same columns.
-    """
+    A date column must also hold dates, a number column numbers. Where only one column holds dates, it is `ordered_at`
+    whatever it is called.
+
+    Raises:
+        SourceError: files cannot be read or do not have the same columns.
+    """  # noqa: DOC501  (`one_error` makes the other one)
     source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -126,7 +127,11 @@ _LOOKS_LIKE_MONEY = rf"[(+−-]?{_CURRENCY}[(]?({LOOKS_LIKE_NUMBER}){_CURRENCY}[
 
 
 def _mostly(con: duckdb.DuckDBPyConnection, table: RawTable, pattern: str) -> set[str]:
-    """The columns in whose head more than half of the filled values match the pattern."""
+    """The columns in whose head more than half of the filled values match the pattern.
+
+    Raises:
+        SourceError: the head cannot be read.
+    """
     texts = [
         f"nullif(trim(CAST({column.expression} AS VARCHAR)), '') AS t{position}"
         for position, column in enumerate(table.columns.values())
@@ -180,8 +185,10 @@ class FurtherSurvey:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a load of a source gives, before any cleaning. Counts are transaction rows; a row may count under
-    several reasons."""
+    """What a load of a source gives, before any cleaning.
+
+    Counts are transaction rows; a row may count under several reasons.
+    """
 
     files: list[LoadedFile]
     rows: int

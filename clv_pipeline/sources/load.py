@@ -62,8 +62,7 @@ def create_table(con: duckdb.DuckDBPyConnection, table: str, kind: type[TableSou
 def load_records(
     con: duckdb.DuckDBPyConnection, table: str, source: TableSource, base_dir: Path, work_dir: Path
 ) -> list[LoadedFile]:
-    """Creates or replaces `table` with one row per record of `source`, in the order of the files and their
-    records.
+    """Create or replace `table` with one row per record of `source`, in the order of files and records.
 
     The columns are those of `typed.target_columns`. Text is trimmed of spaces and '' is NULL; what cannot
     be read as a date or number is NULL, and `source_text` then holds the original mapped fields as a JSON
@@ -74,8 +73,9 @@ def load_records(
     Temporary copies go into the folder `sources` below `work_dir`, which is removed before and after. Nothing is
     written to `table` before every header agrees with the mapping. May be called inside a transaction.
 
-    Raises SourceError for whatever is wrong with the source.
-    """
+    Passes on:
+        SourceError: whatever is wrong with the source.
+    """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
         files = [] if source.url is not None else list_files(source, base_dir)
         with held_still(files):
@@ -110,7 +110,11 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def held_still(files: Sequence[SourceFile]) -> Iterator[None]:
-    """Raises SourceError if one of `files` is written to or removed in the meantime: half of it may have been read."""
+    """See that none of `files` is written to or removed in the meantime: half of it may have been read.
+
+    Raises:
+        SourceError: one of them was.
+    """
     before = [file.state() for file in files]
     try:
         yield
@@ -167,14 +171,22 @@ def open_source(
 
 
 def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
-    """`tables`. Raises SourceError unless there are no `problems` and all tables have the mapped columns."""
+    """`tables`, which all have the mapped columns.
+
+    Passes on:
+        SourceError: there are `problems`, or a table lacks a mapped column.
+    """  # noqa: DOC501  (`one_error` makes the error)
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
         raise one_error(found)
     return tables
 
 
 def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
-    """How dates and numbers are written in `tables`. Raises SourceError where that is not certain."""
+    """How dates and numbers are written in `tables`.
+
+    Raises:
+        SourceError: that is not certain.
+    """
     conventions = decide(con, tables, source)
     try:
         con.execute("SELECT try_strptime('', $formats)", {"formats": conventions.date_formats or ["%Y"]})
@@ -261,7 +273,11 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
 
 
 def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
-    """Adds the records of one file and returns how many; rejected lines are left in the reject tables."""
+    """Add the records of one file and return how many; rejected lines are left in the reject tables.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
     if raw.stores_rejects:
         _forget_rejects(con)
     select, parameters = typed_select(raw, target.source, target.conventions, target.source_id)
@@ -325,8 +341,7 @@ def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _add_rejects(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable, start: int, good_rows: int) -> int:
-    """Appends the lines that were not split, and moves the numbers of the good rows below them. Returns how
-    many."""
+    """Append the lines that were not split, and move the numbers of the good rows below them. Returns how many."""
     lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
     if not lines:
         return 0

@@ -15,9 +15,12 @@ from clv_pipeline.sources.tables import REJECTS, RawTable
 
 
 def refuse_swallowed_lines(con: duckdb.DuckDBPyConnection, raw: RawTable, rows: int) -> None:
-    """Raises SourceError if a quote was left open in the CSV just read and it has more lines than gave `rows`.
+    """Refuse a CSV in which a quote was left open, and which has more lines than gave `rows`.
 
     A file that holds both a stray quote and values of several lines is refused too: the two cannot be told apart.
+
+    Raises:
+        SourceError: it is such a file.
     """
     (line,) = con.execute(f"SELECT min(line) FROM {REJECTS} WHERE error_type = 'UNQUOTED VALUE'").fetchone() or (None,)
     if line is None or raw.scanned_path is None:

@@ -34,8 +34,11 @@ packed to a fifth or a twentieth."""
 
 
 def kind_of(label: str) -> tuple[str, bool]:
-    """(`csv`, `jsonl`, `parquet`, `xlsx` or `zip`; whether it is gzipped). Raises SourceError for another
-    ending."""
+    """(`csv`, `jsonl`, `parquet`, `xlsx` or `zip`; whether it is gzipped).
+
+    Raises:
+        SourceError: the file has another ending.
+    """
     suffixes = [suffix.lower() for suffix in PurePosixPath(label).suffixes]
     if suffixes[-1:] == [".zip"]:
         return "zip", False
@@ -49,7 +52,11 @@ def kind_of(label: str) -> tuple[str, bool]:
 
 @contextmanager
 def damage_told(label: str) -> Iterator[None]:
-    """Turns what damaged, truncated or unreadable files raise into a SourceError that names the file."""
+    """Turn what damaged, truncated or unreadable files raise into a SourceError that names the file.
+
+    Raises:
+        SourceError: the file is one of these.
+    """
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
@@ -80,7 +87,11 @@ def _uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
 
 
 def refuse_bomb(label: str, packed_bytes: int, unpacked_bytes: int) -> None:
-    """Raises SourceError where a file unpacks to an absurd size; called before, or while, it is unpacked."""
+    """Refuse a file that unpacks to an absurd size; called before, or while, it is unpacked.
+
+    Raises:
+        SourceError: it does.
+    """
     if unpacked_bytes > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * packed_bytes):
         ratio = unpacked_bytes // max(packed_bytes, 1)
         raise SourceError(f"{label}: unpacks {ratio}-fold and may be a bomb", to_do="unpack it yourself to trust it")
@@ -114,8 +125,11 @@ class _Bounded:
 
 
 def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None) -> TextFacts:
-    """Encoding, line ends and head of a text file. Raises SourceError for an empty or damaged one, for what is no
-    text, and for a bomb."""
+    """Encoding, line ends and head of a text file.
+
+    Raises:
+        SourceError: it is empty or damaged, no text, or a bomb.
+    """
     with damage_told(file.label), _uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
         stream.seek(0)
@@ -135,9 +149,9 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
 
 
 def as_plain_utf8(file: SourceFile, gzipped: bool, encoding: str, whitespace: bool, target: Path) -> Path:
-    """Copies to `target`: utf-8, `\\n` line ends, and for `whitespace` one tab for each run of spaces.
+    r"""Copies to `target`: utf-8, `\n` line ends, and for `whitespace` one tab for each run of spaces.
 
-    A line break inside quotes becomes `\\n` as well. Raises SourceError for bytes that are not in the
+    A line break inside quotes becomes `\n` as well. Raises SourceError for bytes that are not in the
     encoding.
     """
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
@@ -186,8 +200,9 @@ def _tabs_for_spaces(lines: str) -> str:
 def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
     """The readable members of a zip, extracted into `work_dir`; labels are `archive.zip#member`.
 
-    Raises SourceError for a damaged or encrypted archive, for a member whose name leads out of the archive,
-    where they unpack to an absurd size, and where nothing readable is inside.
+    Raises:
+        SourceError: the archive is damaged or encrypted, the name of a member leads out of it, they unpack to an absurd
+            size, or nothing readable is inside.
     """
     members: list[SourceFile] = []
     # Together, because many members may share the same packed bytes; a member never unpacks to more than it says.

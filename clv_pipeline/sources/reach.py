@@ -59,7 +59,11 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
 
 
 def refuse_strays(files: Iterable[SourceFile], source: TableSource, base_dir: Path) -> None:
-    """Raises SourceError for a file that a link leads out of the source's folders."""
+    """Refuse a file that a link leads out of the source's folders.
+
+    Raises:
+        SourceError: there is one.
+    """
     folders = readable_folders(source, base_dir)
     for file in files:
         target = file.path.resolve()

@@ -105,11 +105,10 @@ def header_of(head: str, delimiter: str) -> tuple[list[str], int]:
 
 
 def guess_delimiter(head: str, wanted: Sequence[str]) -> str:
-    """One of `,` `;` tab `|` or `whitespace`: the one under which the header holds most of the `wanted`
-    names.
+    """The separator under which the header holds most of the `wanted` names: `,` `;` tab `|` or `whitespace`.
 
-    Ties go to the one that splits most lines of the sample into as many fields as the header, then to the
-    one with most fields.
+    Ties go to the one that splits most lines of the sample into as many fields as the header, then to the one with most
+    fields.
     """
     complete = head[: head.rfind("\n") + 1] or head
 

@@ -261,7 +261,11 @@ def _json_lines(
 def parquet(
     con: duckdb.DuckDBPyConnection, file: SourceFile, path: Path, format_name: str, origin: dict[str, Any]
 ) -> RawTable:
-    """A Parquet file at `path`, labelled as `file`. Raises SourceError if it is none."""
+    """A Parquet file at `path`, labelled as `file`.
+
+    Raises:
+        SourceError: it is none.
+    """
     parameters = {"path": glob.escape(str(path))}
     try:
         result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)

@@ -16,13 +16,15 @@ from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 
 def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
-    """(the sheet labelled `book.xlsx#Sheet`, its Parquet copy) for every visible sheet, or
-    those in `format.sheets`.
+    """The visible sheets, or those in `format.sheets`: (the sheet labelled `book.xlsx#Sheet`, its Parquet copy).
 
-    The first row of a sheet is its header; the other rows are typed per column, as text where a column
-    mixes types. Sheets without any cell are left out. Raises SourceError for a damaged workbook, a bomb, a missing
-    sheet, a mapped column that the header holds twice, and a workbook without any filled sheet.
-    """
+    The first row of a sheet is its header; the other rows are typed per column, as text where a column mixes types.
+    Sheets without any cell are left out.
+
+    Raises:
+        SourceError: the workbook is damaged or a bomb, a sheet is missing, the header holds a mapped column twice, or
+            no sheet is filled.
+    """  # noqa: DOC501  (`one_error` makes the other one)
     refuse_zip_bomb(file.label, file.path)
     try:
         book = fastexcel.read_excel(file.path)

@@ -1,5 +1,5 @@
-"""The distributed engine, whole: an optional extra, and nothing of it elsewhere.
+"""The distributed engine, an optional extra: everything about Spark is in this package.
 
-How a Spark session is reached, its session over Parquet tables in place of the warehouse's own, queries of
-`dbt_like_sql/` translated for it, and which functions are proven to give the same there.
+It connects to Spark, replaces the warehouse's session by one over Parquet tables, translates the queries of
+`dbt_like_sql/`, and lists the functions that are proven to give the same results.
 """

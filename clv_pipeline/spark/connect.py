@@ -1,7 +1,7 @@
-"""Spark Connect, as far as the warehouse needs it: named views, and queries whose result is fetched or written.
+"""Spark Connect for the warehouse: named views, and queries whose results are fetched or written.
 
-Statements are Spark SQL already. Nothing here knows DuckDB or what a table is for. PySpark (the extra `spark`) and
-a Java runtime for `local` are loaded at the first question.
+Statements are already Spark SQL. Nothing here knows DuckDB or the purpose of a table. PySpark (the extra `spark`) and,
+for `local`, a Java runtime are loaded by the first query.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SESSION = {
-    # What the SQL models are proven under.
+    # The settings under which the SQL models are proven.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
 }
@@ -35,11 +35,11 @@ SERVER = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""For a server in this process, whose words go to the same terminal."""
+"""Settings of a server in this process, whose output goes to the same terminal."""
 
 
 DEFAULT_PORT = 15002
-"""Of Spark Connect."""
+"""Port of a Spark Connect server."""
 ANSWER_SECONDS = 20
 
 
@@ -61,7 +61,7 @@ class Cluster:
             raise ClusterError(
                 "storage.engine is spark, and PySpark is not installed: pip install 'clv_pipeline[spark]'"
             ) from error
-        # It would print queries that fail, with the values in them.
+        # Spark would print failing queries, with the values in them.
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
         try:
             self._look_for_a_server()
@@ -69,7 +69,7 @@ class Cluster:
             server = {}
             if self.remote.startswith("local"):
                 server = SERVER
-                # Its workers would take the first python3 that they find.
+                # Spark's workers would take the first python3 that they find.
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             for name, value in {**server, **self.config, **SESSION}.items():
                 builder = builder.config(name, value)
@@ -84,14 +84,18 @@ class Cluster:
             ) from error
 
     def _look_for_a_server(self) -> None:
-        """Fail at once where nobody listens: Spark's client would try again for a quarter of an hour."""
+        """Fail at once when nobody listens: Spark's client would retry for a quarter of an hour."""
         address = urlsplit(self.remote)
         if address.scheme == "sc" and address.hostname:
             socket.create_connection((address.hostname, address.port or DEFAULT_PORT), timeout=ANSWER_SECONDS).close()
 
     @contextmanager
     def _asked(self) -> Iterator[Any]:
-        """The session; what Spark says against a question, without Java's part of it."""
+        """The session; errors of Spark without Java's part.
+
+        Raises:
+            ClusterError: Spark refused the work.
+        """
         session = self._session
         from pyspark.errors import PySparkException
 
@@ -102,17 +106,17 @@ class Cluster:
             raise ClusterError("Spark refused the work", quoted=f"{self.remote}: {told}") from error
 
     def view_of_parquet(self, name: str, folder: Path, columns: str) -> None:
-        """Let queries read the Parquet files in `folder` as `name`; `columns` as Spark writes a schema."""
+        """Make the Parquet files in `folder` readable as `name`; `columns` is a schema in Spark's syntax."""
         with self._asked() as session:
             session.read.schema(columns).parquet(_address(folder)).createOrReplaceTempView(name)
 
     def view_of_query(self, name: str, query: str) -> None:
-        """Let queries read another one as `name`."""
+        """Make a query readable as `name`."""
         with self._asked() as session:
             session.sql(query).createOrReplaceTempView(name)
 
     def view_of_rows(self, name: str, rows: pa.Table, columns: str) -> None:
-        """Let queries read these few rows as `name`."""
+        """Make these few rows readable as `name`."""
         with self._asked() as session:
             session.createDataFrame(rows, schema=columns).createOrReplaceTempView(name)
 
@@ -134,29 +138,28 @@ class Cluster:
         columns: str,
         folder: Path,
     ) -> None:
-        """Write what `function` makes of the result of a query, batch by batch where the rows are, as Parquet files
-        in `folder`.
+        """Apply `function` to the result of a query, in batches on the workers, and write Parquet files in `folder`.
 
         Args:
-            query: what it is given.
-            function: frames to frames; it is pickled, and the workers have this package installed.
-            schema: of its frames, as Arrow calls the types; they are cast to it.
-            columns: the same as Spark writes it.
-            folder: made where it is not there yet.
+            query: the input of the function.
+            function: from frames to frames; it is pickled, and the workers have this package installed.
+            schema: the Arrow types of its frames, which are cast to it.
+            columns: the same schema in Spark's syntax.
+            folder: created if it does not exist.
         """
         with self._asked() as session:
             mapped = session.sql(query).mapInArrow(_on_batches(function, schema), columns)
             mapped.write.mode("append").parquet(_address(folder))
 
     def close(self) -> None:
-        """End the session, where there is one."""
+        """End the session, if there is one."""
         if "_session" in self.__dict__:
             self._session.stop()
             del self.__dict__["_session"]
 
 
 def _address(folder: Path) -> str:
-    # A path alone would be one on HDFS or in a bucket, where the cluster keeps its files there.
+    # On a cluster a bare path would mean HDFS or a bucket, if it keeps its files there.
     return f"file://{folder}"
 
 

@@ -1,7 +1,8 @@
-"""Which SQL functions queries for both engines may use: those that are proven to give the same on DuckDB and on Spark.
+"""The SQL functions that queries for both engines may use: those proven to give the same results on DuckDB and Spark.
 
-A function of the same name may well round, count or order differently elsewhere, and nobody would notice before two
-warehouses disagree. So a new one is held against Spark first. Casts, and words of SQL that look like functions, count.
+A function of the same name may round, count or order differently on another engine, and nobody would notice before two
+warehouses disagree. New functions are therefore compared on Spark first. Casts, and words of SQL that look like
+functions, count, too.
 """
 
 from __future__ import annotations
@@ -39,19 +40,26 @@ PROVEN = frozenset(
         *("array_contains", "map_keys", "unnest"),
     }
 )
-"""By the names that sqlglot writes for DuckDB: array_contains is list_contains, listagg is string_agg. What proves them
-is the parity of what uses them: models, expectations of contracts, and what the pipeline asks its tables. So none is
-listed that nothing uses."""
+"""Proven functions, by the names that sqlglot writes for DuckDB: array_contains is list_contains, listagg is
+string_agg.
+
+The parity of everything that uses them is the proof: models, expectations of contracts, and queries of the pipeline.
+Every listed function has been compared on Spark; a test fails when an entry is unused.
+"""
 
 
 def functions_of(query: exp.Query, dialect: str) -> set[str]:
-    """Names of the functions that a query calls, as the dialect writes them: a word with a parenthesis behind it."""
+    """Names of the functions that a query calls, in the dialect's spelling: a word followed by a parenthesis."""
     calls = (re.match(r"(\w+)\(", node.sql(dialect, comments=False)) for node in query.find_all(exp.Func))
     return {call.group(1).lower() for call in calls if call}
 
 
 def require_proven(models: Mapping[str, TableModel]) -> None:
-    """Raise ContractError when a table's SQL uses a function that is not proven on Spark."""
+    """Check that the SQL of all tables uses only functions that are proven on Spark.
+
+    Raises:
+        ContractError: names the table and its unproven functions.
+    """
     for model in models.values():
         if isinstance(model, SqlModel) and (unproven := functions_of(model.parsed, DIALECT) - PROVEN):
             raise ContractError(

@@ -1,8 +1,8 @@
-"""A DuckDB connection whose checks are answered by Spark, where Spark holds the table.
+"""A DuckDB connection for checks that lets Spark answer where Spark holds the table.
 
-Great Expectations goes on compiling for DuckDB, and asks DuckDB for columns and types, where every table of Spark is a
-view of the same name. Only the SELECTs that read such a table are sent to Spark, translated and whole, also those that
-compare it with a small table of DuckDB. Their answers are a few rows.
+Great Expectations still compiles for DuckDB, and asks DuckDB for columns and types: every Spark table is a DuckDB view
+of the same name. Only SELECTs that read such a table go to Spark, translated as a whole, even if they compare it with a
+small DuckDB table. Their answers are a few rows.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ DIALECT = "duckdb"
 
 
 class Spark(Protocol):
-    """What answers queries on the tables that it holds."""
+    """Answers queries on the tables that Spark holds."""
 
     def is_on_spark(self, relation: str) -> bool:
-        """Whether it holds the table of this name."""
+        """Whether Spark holds the table of this name."""
         ...
 
     def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
-        """The rows of a DuckDB SELECT with `?` or `$1` for parameters; it may read tables of DuckDB, too."""
+        """The rows of a DuckDB SELECT with `?` or `$1` for parameters; it may also read DuckDB tables."""
         ...
 
 
 class RoutedConnection:
-    """Stands for a `DuckDBPyConnection` before `Auditor`, and there before SQLAlchemy."""
+    """Takes the place of a `DuckDBPyConnection` for `Auditor` and, below it, SQLAlchemy."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, spark: Spark) -> None:
         self._connection = connection
         self._spark = spark
         self._answer: pa.Table | None = None
-        """Of the last statement, where Spark gave it."""
+        """Answer of the last statement, if Spark gave it."""
 
     def cursor(self) -> RoutedConnection:
-        """Another one, with a result of its own."""
+        """A new connection with its own result."""
         return RoutedConnection(self._connection.cursor(), self._spark)
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> RoutedConnection:
-        """Run one statement where its tables are."""
+        """Run one statement on the engine that holds its tables."""
         self._answer = None
         query = sqlglot.parse_one(statement, read=DIALECT)
         if isinstance(query, exp.Query) and self._is_for_spark(query, parameters):
@@ -64,13 +64,17 @@ class RoutedConnection:
 
     @property
     def description(self) -> list[tuple[Any, ...]] | None:
-        """Of the columns of the last result, as PEP 249 wants it; Spark's have names only."""
+        """Columns of the last result, as PEP 249 requires; those of Spark have names only."""
         if self._answer is None:
             return self._connection.description
         return [(name, None, None, None, None, None, None) for name in self._answer.column_names]
 
     def __getattr__(self, name: str) -> Any:
-        """Transactions and whatever else is DuckDB's own."""
+        """Delegate transactions and everything else to DuckDB.
+
+        Raises:
+            AttributeError: a partial fetch from an answer of Spark, which is only fetched as a whole.
+        """
         if name.startswith("fetch") and self._answer is not None:
             raise AttributeError(f"{name}: an answer of Spark is only fetched whole")
         return getattr(self._connection, name)
@@ -81,7 +85,7 @@ class RoutedConnection:
 
 
 def _is_a_glance(query: exp.Query, parameters: Sequence[Any]) -> bool:
-    """Whether nothing is computed: GX asks for no row, or for any one, to see that a table and its columns exist."""
+    """True for GX's existence probes (LIMIT 0 or 1), which DuckDB answers from its catalog."""
     limit = query.args.get("limit")
     if limit is None or not isinstance(limit.expression, exp.Placeholder):
         return False

@@ -1,9 +1,9 @@
-"""The warehouse on Spark: tables are Parquet that Spark writes, and DuckDB keeps the catalog and the gate's books.
+"""The warehouse on Spark: Spark writes tables as Parquet; DuckDB keeps the catalog and the records of the gate.
 
-A table is a folder of Parquet files, and in the private DuckDB file a view of them. So staging under another name,
-promoting in one transaction and publishing are what they are on DuckDB alone, and a table's rows pass through this
-process only where a source is loaded and where a mart is published. Small tables that Python makes stay in DuckDB, and
-are sent along with the queries that read them.
+A table is a folder of Parquet files and, in the private DuckDB file, a view of them. Staging under another name,
+promoting in one transaction and publishing therefore work as on DuckDB alone. Rows pass through this process only when
+a source is loaded and when a mart is published. Small tables built by Python stay in DuckDB, and are sent along with
+the queries that read them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Relation:
-    """What the catalog says of a table or view."""
+    """The catalog's entry for a table or view."""
 
     name: str
-    """As queries for Spark call it."""
+    """Its name in queries for Spark."""
     columns: Mapping[str, str]
     """DuckDB types by name."""
     folder: Path | None = None
-    """Of its Parquet files, where Spark holds it."""
+    """Folder of its Parquet files, if Spark holds it."""
     query: exp.Expr | None = None
-    """What it selects, where it is a view of other relations. Neither: DuckDB holds its rows."""
+    """Its SELECT, if it is a view of other relations. Without folder and query, DuckDB holds the rows."""
 
 
 class SessionOnSpark(Session):
@@ -61,10 +61,10 @@ class SessionOnSpark(Session):
         """A session over the catalog in `connection`.
 
         Args:
-            connection: to the private DuckDB file, which may read `folder`.
-            cluster: where queries run.
-            folder: takes a folder per table; this process and all workers see it under the same name.
-            marts: names of the tables that are published, so small enough for one machine.
+            connection: connection to the private DuckDB file; it may read `folder`.
+            cluster: the Spark cluster that runs queries.
+            folder: holds one folder per table; this process and all workers see it under the same name.
+            marts: names of the published tables, which are small enough for one machine.
         """
         super().__init__(connection)
         self.auditor = Auditor(RoutedConnection(connection, self))
@@ -72,7 +72,7 @@ class SessionOnSpark(Session):
         self._folder = folder
         self._marts = marts
         self._sent: dict[str, str] = {}
-        """What Spark knows already: definitions by name."""
+        """Definitions that Spark already knows, by name."""
 
     def close(self) -> None:
         """Close the connection and end the Spark session."""
@@ -80,10 +80,10 @@ class SessionOnSpark(Session):
         self._cluster.close()
 
     def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        """Rows of a query as a frame: from Spark, unless it asks for marts and small tables only.
+        """Rows of a query as a frame: from Spark, unless the query reads only marts and small tables.
 
-        Marts pass through this process anyway, when they are published. Of other tables only what the query makes
-        of them arrives here.
+        Marts pass through this process anyway when they are published. From other tables only the result of the query
+        arrives here.
         """
         asked = [self._relation(table) for table in _tables_of(sqlglot.parse_one(query, dialect=DIALECT))]
         if all(self._is_native(relation) or relation.name in self._marts for relation in asked):
@@ -97,24 +97,24 @@ class SessionOnSpark(Session):
         return self._cluster.rows(self._for_spark(query, parameters))
 
     def is_on_spark(self, relation: str) -> bool:
-        """Whether Spark holds the rows of a relation, and not DuckDB."""
+        """Whether Spark, and not DuckDB, holds the rows of a relation."""
         return not self._is_native(self._relation(exp.table_(relation)))
 
     def stage_query(self, contract: Contract, query: str) -> None:
-        """Build the contract's table on Spark under its staging name; of a view, only its definition."""
+        """Build the contract's table on Spark under its staging name; for a view, only its definition."""
         if contract.materialized == "view":
             self._stage_in_duckdb(contract, query)
         else:
             self._stage_result(contract, query)
 
     def stage_added(self, contract: Contract) -> None:
-        """Make the rows in `added_name(table)`, which were loaded into DuckDB, the whole staged table."""
+        """Turn the rows in `added_name(table)`, which were loaded into DuckDB, into the whole staged table."""
         added = added_name(contract.table)
         self._hand_over(added, contract.table)
         self.execute(f"alter view {quote_identifier(added)} rename to {quote_identifier(staged_name(contract.table))}")
 
     def stage_changes(self, contract: Contract, replaced: str) -> None:
-        """Stage the live table as it will be. Spark copies the rows that stay: from Parquet none can be taken out."""
+        """Stage the live table with its changes. Spark copies the rows that stay: none can be deleted from Parquet."""
         live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
         goes = f"coalesce({replaced}, false)"
         if self.count(added_name(contract.table)) == 0 and not self._any(f"select 1 from {live} where {goes} limit 1"):  # noqa: S608
@@ -134,7 +134,7 @@ class SessionOnSpark(Session):
         function: Callable[[pl.DataFrame], pl.DataFrame],
         parameters: Sequence[Any] = (),
     ) -> None:
-        """Add to the contract's staged table what `function` makes of a query's rows, where Spark's workers are."""
+        """Apply `function` to a query's rows on Spark's workers, and add the result to the contract's staged table."""
         staged = staged_name(contract.table)
         is_new = not self.has_table(staged)
         folder = self._new_folder(contract.table) if is_new else self._relation(exp.table_(staged)).folder
@@ -146,11 +146,11 @@ class SessionOnSpark(Session):
         )
         if is_new:
             self._catalog(staged, folder)
-        # Spark looks into a folder once, and what it saw is no longer all.
+        # Spark lists a folder once; its list is outdated now.
         self._sent.pop(staged, None)
 
     def replace_live(self, contract: Contract) -> None:
-        """Put what is staged in the place of the live table, with its comments. Call it in a transaction."""
+        """Replace the live table by the staged one, with its comments. Call it in a transaction."""
         live, staged = contract.table, staged_name(contract.table)
         kind = self.kinds()[staged]
         self._drop(live)
@@ -158,7 +158,7 @@ class SessionOnSpark(Session):
         self.comment(quote_identifier(live), contract, kind)
 
     def drop_staged(self, contracts: Iterable[Contract]) -> None:
-        """Sweep what was staged and not promoted, and the files of what was replaced."""
+        """Delete staged tables that were not promoted, and files of replaced tables."""
         self.changed_days = None
         for contract in contracts:
             self._replaced.pop(contract.table, None)
@@ -167,17 +167,17 @@ class SessionOnSpark(Session):
         self._sweep()
 
     def drop_leftovers(self) -> None:
-        """Sweep what runs that were killed had staged.
+        """Delete what killed runs had staged.
 
-        Raises:
-            ClusterError: the folder of tables belongs to another warehouse, whose tables would be swept.
+        Passes on:
+            ClusterError: the folder of tables belongs to another warehouse, whose tables would be deleted.
         """
         super().drop_leftovers()
         self._sweep()
 
     @contextmanager
     def all_rows_in_duckdb(self) -> Iterator[list[str]]:
-        """Hold the rows of customers in DuckDB's own tables, and write them to where Spark reads them afterwards."""
+        """Hold the rows of customers in DuckDB's own tables, and afterwards write them to where Spark reads them."""
         with super().all_rows_in_duckdb() as moved:
             yield moved
         for table in moved:
@@ -189,7 +189,7 @@ class SessionOnSpark(Session):
         self._catalog(staged_name(contract.table), folder)
 
     def _hand_over(self, loaded: str, table: str) -> None:
-        """Write what was loaded into DuckDB to where Spark reads it; `loaded` becomes a view of that."""
+        """Write a table loaded into DuckDB to where Spark reads it; `loaded` becomes a view of the files."""
         folder = self._new_folder(table)
         folder.mkdir(parents=True)
         self.execute(f"copy {quote_identifier(loaded)} to ? (format parquet, file_size_bytes '512MB')", [str(folder)])
@@ -209,18 +209,18 @@ class SessionOnSpark(Session):
         sweep(self.connection, self._folder)
 
     def _for_spark(self, query: str, parameters: Parameters = (), columns: Mapping[str, str] | None = None) -> str:
-        """The query as Spark SQL, its result cast to `columns`; Spark knows what it reads."""
+        """The query as Spark SQL, its result cast to `columns`; Spark knows the tables that it reads."""
         return self._translated(sqlglot.parse_one(query, dialect=DIALECT), parameters, columns)[0]
 
     def _translated(
         self, query: exp.Expr, parameters: Parameters = (), columns: Mapping[str, str] | None = None
     ) -> tuple[str, str]:
-        """The query as Spark SQL, and what identifies its result."""
+        """The query as Spark SQL, and an identifier of its result."""
         read = []
         for table in _tables_of(query):
             relation = self._relation(table)
             if table.db:
-                # In place, because what is joined to a table hangs on its node.
+                # In place, because joins of a table hang on its node.
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
                 table.set("this", exp.to_identifier(relation.name))
                 table.set("db", None)
@@ -231,7 +231,7 @@ class SessionOnSpark(Session):
         return spark, "\n".join([spark, *definitions])
 
     def _send(self, relation: _Relation) -> str:
-        """Make sure that Spark knows a relation, and return what identifies its content."""
+        """Make sure that Spark knows a relation; return an identifier of its content."""
         if relation.folder is not None:
             definition = str(relation.folder)
             if self._sent.get(relation.name) != definition:
@@ -241,7 +241,7 @@ class SessionOnSpark(Session):
             if self._sent.get(relation.name) != definition:
                 self._cluster.view_of_query(relation.name, query)
         else:
-            # Small, and it may have changed.
+            # It is small, and may have changed.
             definition = uuid.uuid4().hex
             qualified = relation.name.replace("__of__", ".")
             rows = self.connection.sql(f"select * from {qualified}").to_arrow_table()  # noqa: S608
@@ -250,7 +250,7 @@ class SessionOnSpark(Session):
         return definition
 
     def _relation(self, table: exp.Table) -> _Relation:
-        """What a query means by a name."""
+        """The relation that a name in a query refers to."""
         columns = self.execute(
             "select column_name, data_type from duckdb_columns() where table_name = ? and schema_name = ?"
             " order by column_index",
@@ -273,7 +273,7 @@ class SessionOnSpark(Session):
 
 
 def on_spark(remote: str, config: Mapping[str, str], folder: Path, marts: Collection[str]) -> NewSession:
-    """What makes sessions of a warehouse on Spark; connects when a session has a first question to Spark."""
+    """A factory of sessions for a warehouse on Spark; a session connects with its first query to Spark."""
     return lambda connection: SessionOnSpark(connection, Cluster(remote, config), folder, marts)
 
 
@@ -282,13 +282,13 @@ def _declared(contract: Contract) -> dict[str, str]:
 
 
 def _ddl(columns: Mapping[str, str]) -> str:
-    """Columns with DuckDB types as Spark writes a schema."""
+    """Columns with DuckDB types as a schema in Spark's syntax."""
     return ", ".join(
         f"`{name}` {exp.DataType.build(type_, dialect=DIALECT).sql('spark')}" for name, type_ in columns.items()
     )
 
 
 def _tables_of(query: exp.Expr) -> list[exp.Table]:
-    """The tables that a query reads, without the common table expressions that it names itself."""
+    """The tables that a query reads, without its own common table expressions."""
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     return [table for table in query.find_all(exp.Table) if table.name and (table.db or table.name not in own)]

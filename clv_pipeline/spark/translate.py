@@ -1,7 +1,7 @@
-"""The same queries for Spark: rendered from parsed DuckDB SQL, never written a second time.
+"""Translation of DuckDB queries for Spark: no query is written twice.
 
-sqlglot translates; what it leaves wrong is corrected here, one small function per difference between the engines. That
-the rows are the same is proven query by query in `clv_pipeline_tests/acceptance/test_spark_parity.py`, for Spark 4 in
+sqlglot translates. One small function per difference between the engines corrects what sqlglot gets wrong.
+`clv_pipeline_tests/acceptance/test_spark_parity.py` proves query by query that the rows are the same, for Spark 4 in
 ANSI mode with the session time zone UTC.
 """
 
@@ -24,13 +24,13 @@ from clv_pipeline.errors import ContractError
 from clv_pipeline.spark.functions import PROVEN, functions_of
 
 Schema = Mapping[str, Mapping[str, str]]
-"""Of tables: their columns with DuckDB's types, as contracts spell them."""
+"""Columns by table, with DuckDB's types in the spelling of contracts."""
 
 Parameters = Sequence[Any] | Mapping[str, Any]
-"""Values for `?` and `$1` in their order, or for `$name` by name."""
+"""Values for `?` and `$1` by position, or for `$name` by name."""
 
 NUMERAL = r"(?i)\s*[+-]?(inf|infinity|nan|(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?)\s*"
-"""What DuckDB reads as a number: in contrast to Spark no 1d and no 0x1p3, but 1_000."""
+"""Texts that DuckDB reads as a number: unlike Spark no 1d and no 0x1p3, but 1_000."""
 
 
 def translate(
@@ -39,17 +39,17 @@ def translate(
     """A DuckDB SELECT for Spark, over tables of the same names.
 
     Args:
-        query: one SELECT; parsed already, it has no `?` in it.
-        schema: at least of the tables that the query reads.
+        query: one SELECT; if it is parsed, it has no `?`.
+        schema: the schema of at least the tables that the query reads.
         parameters: become literals of the parsed query. None, booleans, numbers, text, dates, times without time zone,
             and lists of these.
-        columns: of the result, with DuckDB's types, which it is cast to. None: numbers may come in a wider type than
-            on DuckDB.
+        columns: columns of the result with DuckDB's types, to which it is cast. None: numbers may have a wider type
+            than on DuckDB.
 
     Raises:
-        ContractError: it is no SELECT, a parameter or a column is not known, it uses a function that is not proven on
-            Spark, or a correction meets something that it does not know how to translate.
-    """
+        ContractError: the query is not a SELECT, has an unknown parameter or column, uses a function that is not proven
+            on Spark, or holds something that a correction cannot translate.
+    """  # noqa: DOC501  (a ValueError becomes a ContractError)
     try:
         parsed = _bound(query, parameters)
         if unproven := functions_of(parsed, DIALECT) - PROVEN:
@@ -58,7 +58,7 @@ def translate(
             parsed = exp.select("*").from_(parsed.subquery("result", copy=False))
         corrected = _corrected(parsed, schema)
         if columns is not None:
-            # Spark counts and adds up in other types than DuckDB.
+            # Spark's counts and sums have other types than DuckDB's.
             for projection in corrected.selects:
                 type_ = columns[projection.alias_or_name]
                 projection.this.replace(exp.cast(projection.this.copy(), type_, dialect=DIALECT))
@@ -69,7 +69,11 @@ def translate(
 
 
 def _bound(query: str | exp.Query, parameters: Parameters) -> exp.Query:
-    """The parsed query with its parameters as literals."""
+    """The parsed query with its parameters as literals.
+
+    Raises:
+        ValueError: a parameter has no value, or a value no parameter.
+    """
     parsed = _parsed(query) if isinstance(query, str) else query.copy()
     if isinstance(parameters, Mapping):
         values = {str(name): value for name, value in parameters.items()}
@@ -84,7 +88,11 @@ def _bound(query: str | exp.Query, parameters: Parameters) -> exp.Query:
 
 
 def _parsed(query: str) -> exp.Query:
-    """Every `?` is numbered, because a parsed query does not keep the order of its text."""
+    """The parsed query with numbered `?`, because a parsed query does not keep the order of its text.
+
+    Raises:
+        ValueError: it is not exactly one SELECT.
+    """
     dialect = sqlglot.Dialect.get_or_raise(DIALECT)
     places = count(1)
     tokens: list[Token] = []
@@ -100,14 +108,18 @@ def _parsed(query: str) -> exp.Query:
 
 
 def _literal(value: object) -> exp.Expr:
-    """The value as DuckDB would take it for a bound parameter."""
+    """The value as DuckDB would take it for a bound parameter.
+
+    Raises:
+        ValueError: values of its type have no literal.
+    """
     match value:
         case None:
             return exp.null()
         case bool() | int() | str():
             return exp.convert(value)
         case float():
-            # Written with a point alone, it would be a decimal.
+            # With a bare point it would be a decimal.
             return exp.cast(_text(repr(value)), "double", dialect=DIALECT)
         case Decimal() if value.is_finite():
             whole, _, fraction = f"{abs(value):f}".partition(".")
@@ -122,16 +134,16 @@ def _literal(value: object) -> exp.Expr:
 
 
 def _corrected(parsed: exp.Query, schema: Schema) -> exp.Query:
-    """A copy of the query that sqlglot renders right."""
-    # Columns and their types are resolved first: some differences depend on the type, and Spark need not know stars.
+    """A copy of the query that sqlglot renders correctly."""
+    # Columns and their types are resolved first: some corrections depend on the type, and Spark need not know stars.
     read = {table.name for table in parsed.find_all(exp.Table)}
     known: dict[str, object] = {name: dict(columns) for name, columns in schema.items() if name in read}
     query = qualify(parsed.copy(), schema=known, dialect=DIALECT)
     for division in list(query.find_all(exp.Div))[::-1]:
-        # DuckDB's is always of doubles; Spark's of decimals is a decimal of few digits.
+        # DuckDB's mean is always a double; Spark's mean of decimals is a decimal with few digits.
         division.this.replace(exp.cast(division.this.copy(), "double"))
     query = annotate_types(query, schema=known, dialect=DIALECT)
-    # From the leaves up, so that what is corrected already is part of what is corrected next.
+    # From the leaves up, so that later corrections see corrected parts.
     nodes = list(query.dfs())[::-1]
     whole = exp.Subquery(this=query)
     for node in nodes:
@@ -144,7 +156,7 @@ def _corrected(parsed: exp.Query, schema: Schema) -> exp.Query:
 
 
 def _select(select: exp.Select) -> exp.Expr:
-    """What DISTINCT leaves is ordered by columns of the result: Spark knows no others behind it."""
+    """Order a DISTINCT result by its own columns: Spark knows no others after it."""
     if select.args.get("distinct") and (order := select.args.get("order")):
         results = {projection.unalias(): projection.alias for projection in select.selects}
         for ordered in order.expressions:
@@ -154,7 +166,11 @@ def _select(select: exp.Select) -> exp.Expr:
 
 
 def _qualifying(select: exp.Select) -> exp.Expr:
-    """QUALIFY becomes a column of a subquery. sqlglot's way takes `a.x < b.x` for `a.x < a.x`."""
+    """Turn QUALIFY into a column of a subquery. sqlglot's way takes `a.x < b.x` for `a.x < a.x`.
+
+    Raises:
+        ValueError: a column in QUALIFY has no table, although the query reads several.
+    """
     if select.args.get("qualify") is None:
         return select
     inner = select.copy()
@@ -162,7 +178,7 @@ def _qualifying(select: exp.Select) -> exp.Expr:
     outer = {part: inner.args.pop(part, None) for part in ("with_", "distinct", "order", "limit", "offset")}
     if bare := [column.name for column in condition.find_all(exp.Column) if not column.table]:
         raise ValueError(f"QUALIFY has {', '.join(bare)} of more than one table; the table's name would say which")
-    # What the rows are ordered by may be no column of the result.
+    # The rows may be ordered by a column that is not in the result.
     for place, ordered in enumerate(outer["order"].expressions if outer["order"] else ()):
         if any(column.table for column in ordered.this.find_all(exp.Column)):
             key = f"_order_{place}"
@@ -178,7 +194,7 @@ def _qualifying(select: exp.Select) -> exp.Expr:
 
 
 def _by_position(union: exp.Union) -> exp.Expr:
-    """Spark's UNION goes by position only; a column that one side lacks is NULL in its rows."""
+    """Turn a union by name into one by position, the only one of Spark; a column missing on one side is NULL there."""
     if not union.args.get("by_name"):
         return union
     sides = (union.left, union.right)
@@ -194,18 +210,22 @@ def _by_position(union: exp.Union) -> exp.Expr:
 
 
 def _without_hint(cte: exp.CTE) -> exp.Expr:
-    """Spark decides by itself what it materializes, and has no words for it."""
+    """Drop the hint: Spark decides itself what it materializes, and has no words for it."""
     return exp.CTE(this=cte.this, alias=cte.args["alias"])
 
 
 def _named(function: exp.Anonymous) -> exp.Expr:
-    """Functions that sqlglot passes on as they are."""
+    """Translate functions that sqlglot passes on unchanged.
+
+    Raises:
+        ValueError: the function has no known translation.
+    """
     match function.name.lower():
         case "hash":
-            # Spark's hash has 32 bits, too few to tell millions of values apart.
+            # Spark's hash has 32 bits, too few to distinguish millions of values.
             return exp.func("xxhash64", *function.expressions)
         case "md5_number_upper":
-            # The first eight bytes, the lowest first: digits read backwards, then those of each byte swapped back.
+            # The first eight bytes, the lowest first: reverse the digits, then swap the digits of each byte back.
             digits = exp.func("left", exp.func("md5", *function.expressions), exp.Literal.number(16))
             swapped = exp.func("regexp_replace", exp.func("reverse", digits), _text("(.)(.)"), _text("$2$1"))
             number = exp.func("conv", swapped, exp.Literal.number(16), exp.Literal.number(10))
@@ -215,43 +235,47 @@ def _named(function: exp.Anonymous) -> exp.Expr:
             infinity = exp.cast(_text("Infinity"), "double")
             return exp.LT(this=exp.func("abs", *function.expressions), expression=infinity)
         case "printf" if function.expressions[0].name == "%,.*f":
-            # Java's printf takes no precision from an argument, and rounds halves differently.
+            # Java's printf takes no precision as an argument, and rounds halves differently.
             _, digits, number = function.expressions
             return exp.func("format_number", number, digits)
     raise ValueError(f"it is not known what {function.sql(DIALECT)} is there")
 
 
 def _quantile_disc(quantile: exp.PercentileDisc) -> exp.Expr:
-    """sqlglot takes an approximation instead; and Spark's result is a double, whatever it is taken of."""
+    """Translate QUANTILE_DISC: sqlglot would take an approximation, and Spark's result is a double for any input."""
     order = exp.Order(expressions=[exp.Ordered(this=quantile.this)])
     exact = exp.Anonymous(this="percentile_disc", expressions=[quantile.expression])
     return exp.cast(exp.WithinGroup(this=exact, expression=order), _type(quantile.this))
 
 
 def _quantile_cont(quantile: exp.PercentileCont | exp.Median) -> exp.Expr:
-    """Spark's percentile_cont and median know no window frames; percentile, which is the same, does."""
+    """Translate QUANTILE_CONT: Spark's percentile_cont and median allow no window frames; percentile does."""
     return exp.func("percentile", quantile.this, quantile.args.get("expression") or exp.Literal.number("0.5"))
 
 
 def _mean(mean: exp.Avg) -> exp.Expr:
-    """Spark's mean of decimals has four digits more than they, DuckDB's is a double."""
+    """Translate the mean: Spark's mean of decimals has four digits more than they, DuckDB's is a double."""
     return exp.Avg(this=exp.cast(mean.this, "double")) if _type(mean.this).is_type("decimal") else mean
 
 
 def _days(difference: exp.Sub) -> exp.Expr:
-    """Spark's difference of two dates is an interval, DuckDB's a number of days."""
+    """Translate differences of dates: Spark's is an interval, DuckDB's a number of days."""
     if difference.this.is_type("date") and difference.expression.is_type("date"):
         return exp.DateDiff(this=difference.this, expression=difference.expression)
     return difference
 
 
 def _time(truncated: exp.TimestampTrunc) -> exp.Expr:
-    """Spark makes a moment of it, DuckDB a time on the clock."""
+    """Translate a time: Spark reads it as a point in time, DuckDB as a time of day."""
     return exp.cast(truncated, "timestamp", dialect=DIALECT)
 
 
 def _cast(cast: exp.Cast) -> exp.Expr:
-    """A double becomes a decimal: DuckDB shifts it and rounds the binary number, Spark rounds what would be printed."""
+    """Translate a cast from double to decimal: DuckDB rounds the binary number, Spark the printed one.
+
+    Raises:
+        ValueError: the decimal has more digits than a double.
+    """
     if not cast.to.is_type("decimal") or not _type(cast.this).is_type("double", "float"):
         return cast
     precision, scale = (int(parameter.name) for parameter in cast.to.expressions)
@@ -263,7 +287,11 @@ def _cast(cast: exp.Cast) -> exp.Expr:
 
 
 def _try_cast(cast: exp.TryCast) -> exp.Expr:
-    """Text becomes a number where it is one: what that is they see differently."""
+    """Translate a text that may be a number: the engines differ in what they accept.
+
+    Raises:
+        ValueError: the cast is to another type than double.
+    """
     if not cast.to.is_type("double"):
         raise ValueError(f"{cast.sql(DIALECT)}: it is not known what texts Spark takes for {cast.to.sql(DIALECT)}")
     digits = exp.func("replace", cast.this.copy(), _text("_"), _text(""))
@@ -289,7 +317,7 @@ CORRECTIONS: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.Cast: _cast,
     exp.TryCast: _try_cast,
 }
-"""What sqlglot leaves wrong, by the node of the parsed query."""
+"""Corrections of sqlglot's translation, by the node of the parsed query."""
 
 
 def _type(node: exp.Expr) -> exp.DataType:

@@ -83,7 +83,7 @@ class Warehouse:
     def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
         """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
 
-        Raises:
+        Passes on:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the lock may not be opened, or the disk is full.
         """
@@ -96,9 +96,11 @@ class Warehouse:
         """The open session, or a new one. `holder`, `wait_minutes` and `tell` are those of `WriterLock.acquire`.
 
         Raises:
-            WarehouseBusyError: another process holds the warehouse.
-            StorageError: the file is damaged, has a stray log beside it, or may not be opened.
-            ClusterError: the folder for tables of Spark is another warehouse's.
+            ClvError: another process holds the warehouse (WarehouseBusyError); the file is damaged, has a stray log
+                beside it, or may not be opened (StorageError); the folder for tables of Spark is another warehouse's
+                (ClusterError).
+            duckdb.Error: another error than of storage.
+            OSError: another error than of storage.
         """
         if self._session is None:
             self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
@@ -116,7 +118,7 @@ class Warehouse:
     def keep_out(self, holder: str) -> Iterator[None]:
         """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
 
-        Raises:
+        Passes on:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the lock may not be opened, or the disk is full.
         """

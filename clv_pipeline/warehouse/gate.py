@@ -90,7 +90,7 @@ def admit(
         run_id: recorded.
         recipe: recorded: identifies code and settings.
 
-    Raises:
+    Passes on:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)
@@ -139,7 +139,7 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     None where it has to be built: something differs, or its last audit failed. A step that reads no table is
     always built: what it depends on is outside of the warehouse.
 
-    Raises:
+    Passes on:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)
@@ -197,8 +197,10 @@ def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
 
 
 def last_checks(session: Session, known: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Of every audited table, or of those in `known`: table, how many checks of its last audit passed, and the names
-    of those that warned."""
+    """The last audit of every table, or of those in `known`.
+
+    Each has: table, how many checks of it passed, and the names of those that warned.
+    """
     rows = session.execute(f"select table_name, checks from ({_LAST_AUDITS}) order by table_name").fetchall()  # noqa: S608
     return [
         {

@@ -1,5 +1,7 @@
-"""What DuckDB says of a damaged file, a stray log, a full disk, too little memory and missing permissions, and what to
-do then."""
+"""Faults of storage and what to do about them, by what DuckDB says.
+
+A damaged file, a stray log, a full disk, too little memory and missing permissions.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ _FULL = ("No space left on device", "File too large", "Disk quota exceeded", "Co
 
 @contextmanager
 def storage_faults_told(warehouse: Path) -> Iterator[None]:
-    """Turn what DuckDB and the disk raise about the file `warehouse` into a StorageError; other errors stay."""
+    """Turn what DuckDB and the disk raise about the file `warehouse` into a StorageError; other errors stay.
+
+    Raises:
+        duckdb.Error: another error than of storage.
+        OSError: another error than of storage.
+    """
     try:
         yield
     except (duckdb.Error, OSError) as error:

@@ -457,11 +457,6 @@ def test_targets_are_looked_up_where_they_were_measured_and_missed_where_they_ar
     assert "| **no** |" in targets.block({"plain_fifth": [measured("plain_fifth", 1, bias=0.3)]})
 
 
-def test_the_code_that_makes_forecasts_has_a_version() -> None:
-    assert len(measure.version()) == 16
-    assert measure.version() == measure.version()
-
-
 def test_metrics_of_a_perfect_forecast() -> None:
     spend, purchases = np.array([0.0, 10.0, 30.0]), np.array([0.0, 1.0, 2.0])
     found = measure.score(rules.Forecast(purchases, spend), purchases, spend)

@@ -1,9 +1,9 @@
--- Purchase days: all of a customer's spending on one calendar day, the unit of every model that follows.
+-- Purchase days: all spending of a customer on one calendar day. All models build on this unit.
 with
 
 cleaned as (select * from cleaned_transactions),
 
--- Orders first, so that counting them is no distinct count; by hash, which groups faster than text.
+-- Group by order first, so that no distinct count is needed; by hash, which groups faster than text.
 order_days as (
     select
         customer_id,

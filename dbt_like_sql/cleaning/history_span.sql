@@ -1,4 +1,4 @@
--- From when to when there is history, and the day that everything is computed as of.
+-- First and last day of history, and the day as of which everything is computed.
 with
 
 days as (select * from customer_days),

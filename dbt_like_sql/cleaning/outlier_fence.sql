@@ -17,7 +17,7 @@ log_amounts as (
         settings.outliers <> 'keep'
         and raw_rows.amount > 0
         and raw_rows.customer_id is not null
-        -- What counts as an outlier must not be learned from the future.
+        -- The fence must not be learned from the future.
         and cast(raw_rows.ordered_at as date) <= coalesce(run_days.as_of, run_days.today)
 ),
 
@@ -38,7 +38,7 @@ final as (
         settings.outliers as treatment,
         cast(
             case
-                -- Beyond the largest amount that fits, nothing is an outlier.
+                -- Above the largest amount that fits, nothing is an outlier.
                 when far_out.log_amount > 32 then 99999999999999
                 else exp(far_out.log_amount)
             end as decimal(18, 4)

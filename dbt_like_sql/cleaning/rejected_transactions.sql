@@ -1,7 +1,7 @@
--- Every raw row that is not kept, as it came, with the first reason that applies.
+-- Every raw row that is not kept, unchanged, with the first reason that applies.
 with
 
--- Not materialized: reading the raw rows twice is cheaper than writing them down once more.
+-- Not materialized: reading the raw rows twice is cheaper than writing them again.
 raw_rows as not materialized (select * from raw_transactions),
 
 files as (select * from source_files),
@@ -12,8 +12,8 @@ run_days as (select * from run_day),
 
 fence as (select * from outlier_fence),
 
--- Comparing 64-bit hashes of what tells most rows apart leaves only the few that may have a twin
--- to be compared in full. Without the order, which hardly tells more and takes long to hash.
+-- Comparing 64-bit hashes of the most distinctive columns leaves only the few possible duplicates to be
+-- compared in full. The order id is not hashed: it distinguishes hardly more and takes long to hash.
 hashed as not materialized (
     select
         *,
@@ -49,7 +49,7 @@ screened as not materialized (
     cross join fence
 ),
 
--- Of all rows, because screening them first would cost more than it leaves out.
+-- Computed for all rows, because filtering them first would cost more than it saves.
 shared_fingerprints as (
     select hashed.fingerprint
     from hashed
@@ -59,7 +59,7 @@ shared_fingerprints as (
     having count(*) > 1
 ),
 
--- One pass finds both what is rejected at sight and what may be a duplicate.
+-- One pass finds both the rows that are rejected at sight and the possible duplicates.
 suspects as (
     select *
     from screened
@@ -73,7 +73,7 @@ duplicates as (
     from suspects
     inner join files on suspects.source_id = files.source_id
     where suspects.reason is null
-    -- By the name of the file, because its number depends on when it arrived.
+    -- Ordered by the name of the file, because its number depends on when it arrived.
     qualify
         row_number() over (
             partition by

@@ -1,4 +1,4 @@
--- The books of cleaning: per source file, where every raw row and every penny went.
+-- The books of cleaning: where every raw row and every penny of a source file went.
 with
 
 cleaned as (select * from cleaned_transactions),

@@ -1,4 +1,4 @@
--- What moves the forecasts that are served.
+-- The drivers of the served forecasts.
 with
 
 drivers as (select * from family_drivers),

@@ -1,5 +1,5 @@
--- On which days the customers who were new in the same week came back, and how many of them.
--- A row depends on days up to its own only: read up to a cutoff, it is what was known then.
+-- Repeat purchases by day and cohort, the customers whose first purchase was in the same week. A row depends
+-- only on days up to its own: read up to a cutoff, the table is what was known then.
 with
 
 days as (select * from customer_days),

@@ -1,11 +1,11 @@
--- What the demographics say of everybody who has bought, each attribute as a number or as a category.
+-- Demographics of everybody who has bought, each attribute as a number or as a category.
 with
 
 records as (select * from raw_customers),
 
 days as (select * from customer_days),
 
--- Of a customer who is listed more than once, the last record counts.
+-- If a customer is listed more than once, the last record counts.
 latest as (
     select
         customer_id,
@@ -33,7 +33,7 @@ filled as (
     where lower(pairs[attribute_name]) not in ('', 'nan', 'null', 'none', 'n/a')
 ),
 
--- Text can also be read as infinity.
+-- Text such as 'inf' would be read as infinity.
 parsed as (
     select
         customer_id,
@@ -43,7 +43,7 @@ parsed as (
     from filled
 ),
 
--- Judged on everybody who is listed: what an attribute is does not depend on who buys.
+-- Judged on everybody who is listed: the type of an attribute does not depend on who buys.
 kinds as (
     select
         attribute_name,

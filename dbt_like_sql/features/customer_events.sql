@@ -1,5 +1,4 @@
--- What every customer did besides buying, as of every cutoff.
--- Only events up to it are read, so no future can leak.
+-- Events of every customer as of every cutoff. Only events up to the cutoff are read, so no future can leak.
 with
 
 events as (select * from raw_events),

@@ -1,4 +1,4 @@
--- What is known of every customer as of every cutoff. Only days up to it are read, so no future can leak.
+-- Features of every customer as of every cutoff. Only days up to the cutoff are read, so no future can leak.
 with
 
 days as (select * from customer_days),
@@ -15,7 +15,7 @@ cutoffs as (
     group by cutoff
 ),
 
--- A ticket is drawn from the id alone: a number below 2^64.
+-- A ticket depends only on the id: a number below 2^64.
 customers as (
     select
         customer_id,
@@ -25,8 +25,8 @@ customers as (
     group by customer_id
 ),
 
--- The tickets that win: those of about 10,000 of the customers known by then, so that what a training window
--- costs does not grow with customers.
+-- The winning tickets: those of about 10,000 of the customers known by then, so that the cost of a training
+-- window does not grow with the number of customers.
 draws as (
     select
         cutoffs.cutoff,
@@ -47,7 +47,7 @@ described_customers as (
     where not draws.is_sampled or customers.ticket < draws.winning
 ),
 
--- A gap looks back, so it is known on the day that ends it.
+-- A gap looks back: it is known on the day that ends it.
 described_days as (
     select
         days.*,
@@ -142,7 +142,7 @@ final as (
         cast(coalesce(spend_180_days, 0) as decimal(18, 4)) as spend_180_days,
         cast(coalesce(spend_365_days, 0) as decimal(18, 4)) as spend_365_days,
         case when frequency >= 1 then cast(gap_days as double) / frequency end as mean_gap_days,
-        -- From whole sums, so that the digits do not depend on the order in which rows are added.
+        -- From sums of whole numbers, so that the digits do not depend on the order in which rows are added.
         case
             when frequency >= 2 then
                 sqrt(

@@ -1,4 +1,4 @@
--- What every customer did after the cutoff, for the windows that are over.
+-- Outcomes of every customer after the cutoff, for the complete windows.
 with
 
 customers as (select * from customer_features),

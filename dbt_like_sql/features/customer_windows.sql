@@ -1,5 +1,5 @@
--- What every customer did in two past windows of the horizon's length: the last one, and the one a year ago.
--- Only rules that are evaluated or serve read them; what models learn from is elsewhere.
+-- Purchases in two past windows of the horizon's length: the last one, and the one a year ago. Only rules
+-- that are evaluated or serve read them; models learn from other tables.
 with
 
 customers as (select * from customer_features),
@@ -8,7 +8,7 @@ days as (select * from customer_days),
 
 windows as (select * from forecast_windows),
 
--- Both windows end at or before the cutoff, whatever the horizon.
+-- Both windows end at or before the cutoff, for any horizon.
 past_windows as (
     select
         customers.customer_id,

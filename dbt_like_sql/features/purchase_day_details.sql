@@ -1,11 +1,11 @@
--- What a purchase day adds to the picture of a customer: products bought for the first time, and the country.
+-- Details of a purchase day: products bought for the first time, and the country.
 with
 
 lines as (select * from cleaned_transactions),
 
 days as (select * from customer_days),
 
--- Once per product and not once per cutoff; by hash, which groups faster than text.
+-- Once per product, not once per cutoff; by hash, which groups faster than text.
 first_buys as (
     select
         lines.customer_id,
@@ -36,7 +36,8 @@ country_times as (
     group by customer_id, ordered_on, country
 ),
 
--- Of two countries in the same moment the later in the alphabet, so that the order of rows does not matter.
+-- Of two countries at the same moment, the alphabetically later one, so that the order of rows does not
+-- matter.
 countries as (
     select
         customer_id,

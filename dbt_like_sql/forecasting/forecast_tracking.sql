@@ -1,4 +1,4 @@
--- What earlier runs forecast, and what came once the horizon had passed.
+-- Forecasts of earlier runs, and the outcomes once the horizon had passed.
 with
 
 forecasts as (select * from forecast_history),

@@ -1,4 +1,4 @@
--- What the serving model expected of customers with 0, 1, 2 and more repeat purchases, and what came.
+-- Expected and actual purchases of customers with 0, 1, 2 and more repeat purchases, by the serving model.
 with
 
 forecasts as (select * from backtest_forecasts),

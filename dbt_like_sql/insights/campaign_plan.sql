@@ -1,4 +1,4 @@
--- ASSUMPTION, not a measurement: whom to contact first if a contact raised the expected margin as assumed.
+-- ASSUMPTION, not a measurement: the order of contacts if a contact raised the expected margin as assumed.
 with
 
 customers as (select * from customer_overview),
@@ -21,8 +21,8 @@ contacts as (
     cross join campaign
 ),
 
--- A contact that costs more than it is assumed to bring is not made. The uplift is the same for all, so the
--- order of margins is that of returns.
+-- A contact that costs more than its assumed return is not made. The uplift is the same for all, so the order
+-- of margins is the order of returns.
 ordered as (
     select
         *,

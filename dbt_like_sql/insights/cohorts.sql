@@ -1,4 +1,4 @@
--- What customers who came in the same month did in the months that followed.
+-- Purchases of customers with the same first month in the months that followed.
 with
 
 days as (select * from customer_days),
@@ -33,7 +33,7 @@ activity as (
     group by cohort_month, activity_month
 ),
 
--- Every month up to as_of, those in which nobody came back too.
+-- Every month up to as_of, including those in which nobody came back.
 ages as (
     select
         activity.cohort_month,

@@ -1,4 +1,4 @@
--- What every country brought, and how many of its customers came back.
+-- Revenue of every country, and how many of its customers came back.
 with
 
 days as (select * from customer_days),

@@ -19,7 +19,7 @@ names as (select * from cluster_names),
 
 longest as (select max(horizon_days) as horizon_days from forecasts),
 
--- Rounded as people read it. Who is more likely to buy nothing than something most likely brings nothing.
+-- Rounded for readers. A customer who is more likely not to buy most likely spends nothing.
 told as (
     select
         *,
@@ -35,7 +35,7 @@ told as (
     from forecasts
 ),
 
--- One pass and one row per customer: a sum of words per group would hold all of them in memory.
+-- One pass and one row per customer: an aggregate of texts per group would hold all of them in memory.
 longest_forecasts as (
     select
         *,
@@ -59,7 +59,7 @@ longest_forecasts as (
     qualify row_number() over (partition by customer_id order by horizon_days desc) = 1
 ),
 
--- The facts of clv_drivers that a customer can be told about; the others have no single value.
+-- The facts of clv_drivers that have a single value per customer; the others cannot be shown.
 facts (feature, label) as (
     values
     ('days_since_last', 'days since the last purchase'),
@@ -70,7 +70,7 @@ facts (feature, label) as (
     ('product_breadth', 'different products')
 ),
 
--- The three that move the forecasts most.
+-- The three facts with the largest effect on forecasts.
 main_drivers as (
     select
         drivers.feature,
@@ -84,7 +84,7 @@ main_drivers as (
     qualify row_number() over (order by drivers.importance desc, drivers.feature asc) <= 3
 ),
 
--- In one row, and the facts beside each other: a join or a group per customer would cost more.
+-- In one row, with the facts side by side: a join or a group per customer would cost more.
 places as (
     select
         max(case when place = 1 then feature end) as feature_1,
@@ -116,7 +116,7 @@ today as (
 measured as (
     select
         today.*,
-        -- The type of such a mixture is said, because engines differ in it.
+        -- The type of this mixture is stated, because engines infer different ones.
         cast(cast(
             case places.feature_1
                 when 'days_since_last' then today.days_since_last
@@ -197,7 +197,7 @@ compared as (
     cross join medians
 ),
 
--- What does not differ from the median is NULL, and so are its words, its code and its facts.
+-- A value equal to the median is NULL, and so are its words, its code and its facts.
 explained as (
     select
         *,

@@ -1,11 +1,11 @@
--- What every product brought, and how many of its customers bought it again.
+-- Revenue of every product, and how many of its customers bought it again.
 with
 
 lines as (select * from cleaned_transactions),
 
 span as (select * from history_span),
 
--- By hash, which groups faster than text. Where no order id is mapped, an order is a day (customer_days too).
+-- By hash, which groups faster than text. Without a mapped order id, an order is a day (as in customer_days).
 product_orders as (
     select
         lines.product_id,
@@ -19,7 +19,7 @@ product_orders as (
     group by lines.product_id, lines.customer_id, lines.ordered_on, hash(lines.order_id)
 ),
 
--- Returns that are netted reduce revenue, but are no orders.
+-- Netted returns reduce revenue, but are not orders.
 buyers as (
     select
         product_id,

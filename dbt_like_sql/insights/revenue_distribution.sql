@@ -1,9 +1,9 @@
--- How much of the revenue comes from how many customers: deciles, and the best 1, 5, 10 and 20 % of them.
+-- Concentration of revenue: deciles of customers, and the best 1, 5, 10 and 20 % of them.
 with
 
 customers as (select * from rfm),
 
--- Slices of the customers in the order of their revenue, the best first, in percent.
+-- Slices of customers ordered by revenue, the best first, in percent.
 slices (kind, slice, from_percent, to_percent) as (
     values
     ('top', 'top 1 %', 0, 1), ('top', 'top 5 %', 0, 5),
@@ -21,7 +21,7 @@ totals as (
     from customers
 ),
 
--- Who of two with equal revenue comes first changes no sum.
+-- The order of two customers with equal revenue changes no sum.
 ranked as (
     select
         revenue,

@@ -1,4 +1,4 @@
--- Revenue, orders and customers of every day, week and month of history, periods without sales included.
+-- Revenue, orders and customers of every day, week and month of history, including periods without sales.
 with
 
 days as (select * from customer_days),
@@ -15,7 +15,7 @@ visits as (
     inner join span on days.purchase_day <= span.as_of
 ),
 
--- A customer counts once per period: on the first day in it. So weeks and months are sums of days.
+-- A customer counts once per period, on the first day in it: weeks and months are then sums of days.
 sales as (
     select
         purchase_day,

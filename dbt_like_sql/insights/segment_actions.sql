@@ -1,11 +1,11 @@
--- What to do about every segment, by which channel, and how much it may cost.
+-- What to do about every segment, by which channel, and its maximum cost.
 with
 
 profiles as (select * from segment_profiles),
 
 settings as (select * from parameters),
 
--- The dearer the channel, the more a customer of the segment was worth.
+-- Customers who were worth more justify a more expensive channel.
 channels (segment, channel, channel_code) as (
     values
     ('Champions', 'personal message from a named contact, invitations', 'personal_message'),
@@ -21,7 +21,7 @@ channels (segment, channel, channel_code) as (
     ('Lost', 'e-mail only', 'email_only')
 ),
 
--- In whole cents and rounded down, so that all customers together cost no more than they bring.
+-- In whole cents, rounded down, so that all customers together cost no more than they bring.
 limits as (
     select
         segment,

@@ -1,12 +1,12 @@
--- Which rule-based segment every customer was in as of each day that forecasts are evaluated from, and today.
--- Scores and grid are those of rfm and segments; the contract holds the rows of today against them.
+-- The rule-based segment of every customer as of each cutoff of the backtest, and today. Scores and grid are
+-- those of rfm and segments; the contract compares the rows of today with them.
 with
 
 customers as (select * from customer_features),
 
 windows as (select * from forecast_windows),
 
--- Cutoffs for training only describe a sample of customers, which has no quintiles of its own.
+-- Training-only cutoffs describe a sample of customers, which has no quintiles of its own.
 cutoffs as (
     select cutoff
     from windows

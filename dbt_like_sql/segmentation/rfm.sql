@@ -14,7 +14,8 @@ customers as (
         count(*) - 1 as frequency,
         sum(days.orders) as orders,
         sum(days.revenue) as revenue,
-        -- The first purchase brings a customer in; what repeat purchases are worth shows in the others.
+        -- The first purchase is the acquisition of a customer; the value of repeat purchases shows in the
+        -- others.
         sum(days.revenue) - arg_min(days.revenue, days.purchase_day) as repeat_revenue
     from days
     inner join span on days.purchase_day <= span.as_of

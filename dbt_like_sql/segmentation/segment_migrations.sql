@@ -1,4 +1,4 @@
--- Who moved from which segment to which since the run before.
+-- Customers who moved between segments since the previous run.
 with
 
 snapshots as (select * from customer_snapshots),

@@ -1,4 +1,4 @@
--- What every segment is worth, was and will be.
+-- Past and expected value of every segment.
 with
 
 members as (select * from segments),
@@ -17,7 +17,7 @@ longest_forecasts as (
 
 totals as (select sum(revenue) as revenue from customers),
 
--- What the recommended actions of `segments` are called where they are said in another language.
+-- Codes of the recommended actions of `segments`, for other languages.
 actions (segment, recommended_action_code) as (
     values
     ('Champions', 'reward'),

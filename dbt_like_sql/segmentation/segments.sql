@@ -1,4 +1,4 @@
--- Who is who: the rule-based segment of every customer, its cluster, and what to do.
+-- The rule-based segment of every customer, its cluster, and the recommended action.
 with
 
 customers as (select * from rfm),

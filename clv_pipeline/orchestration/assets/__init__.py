@@ -1,7 +1,7 @@
 """The graph: every table of `dbt_like_sql/` and `extensions.sql` as a Dagster asset behind its gate; the publication.
 
-A module holds the Python tables of the layer of its name. A body hands frames between the warehouse and pure functions;
-what can be computed without Dagster is computed elsewhere.
+Each module holds the Python tables of the layer with its name. Asset bodies pass frames between the warehouse and pure
+functions; everything that needs no Dagster is computed elsewhere.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ __all__ = ["all_assets"]
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The whole graph: SQL tables as their files say, tables built in Python, and the publication.
 
-    Raises ConfigError when configured models are unknown, extensions of no use, or cron expressions none: better now
-    than after the backtest.
+    Passes on:
+        ConfigError: configured models are unknown, extensions unusable, or cron expressions invalid. It is better to
+            know now than after the backtest.
     """
     from clv_pipeline.forecasting.registry import check_models
 

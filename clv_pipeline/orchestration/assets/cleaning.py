@@ -65,7 +65,6 @@ _NOTHING_PASSED = (
 
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
     """gate_settings with passed_volumes."""
-
     names = ["gate_settings", "passed_volumes"]
 
     def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:

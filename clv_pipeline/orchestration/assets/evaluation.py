@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from clv_pipeline.evaluation.choice import Contender
 
 BACKTEST_CUSTOMERS = 50_000
-"""Customers that a backtest judges the models on at most: those with the smallest md5 of their id. More would make
-the estimates of accuracy hardly sharper, and the review slower without end."""
+"""Most customers of a backtest: those with the smallest md5 of their id.
+
+More would hardly sharpen the estimates of accuracy, and would slow down the review without limit.
+"""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """backtest_forecasts with what their fits say; metrics with calibration; the leaderboard; served_accuracy."""
+    """The tables backtest_forecasts with its fits, metrics with calibration, the leaderboard, and served_accuracy."""
     settings = pipeline.settings
 
     def build_backtest(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -44,7 +46,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         windows = session.read("select * from forecast_windows where is_backtest order by cutoff, horizon_days")
         latest = windows.group_by("horizon_days").agg(pl.col("cutoff").max())
         fits, skipped, drivers = [fit_rows([], {})], 0, [pl.DataFrame(schema=DRIVERS_SCHEMA)]
-        # Cutoff by cutoff, so that no more than one of them is in memory.
+        # Cutoff by cutoff, so that only one of them is in memory.
         for of_cutoff in windows.partition_by("cutoff", maintain_order=True):
             horizons = of_cutoff["horizon_days"].to_list()
             log.info(
@@ -79,7 +81,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, METRICS_SCHEMA, calibration, evaluate
 
         metrics, deciles = [pl.DataFrame(schema=METRICS_SCHEMA)], [pl.DataFrame(schema=CALIBRATION_SCHEMA)]
-        # Cutoff by cutoff: all of them at once would not fit everywhere.
+        # Cutoff by cutoff: all of them at once would not fit into every memory.
         for cutoff in session.read("select distinct cutoff from backtest_forecasts order by 1")["cutoff"]:
             query = "select * from backtest_forecasts where cutoff = ? order by horizon_days, model, customer_id"
             forecasts = session.read(query, [cutoff])

@@ -1,4 +1,4 @@
-"""The windows for which features are computed: past ones to learn from and to try models on, and today's."""
+"""The windows for which features are computed: past ones for training and backtests, and today's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clv_pipeline.warehouse import Session
 
 
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """forecast_windows."""
+    """The table forecast_windows."""
     settings = pipeline.settings
 
     def build_windows(session: Session, _: Refresh) -> Mapping[str, Metadata]:

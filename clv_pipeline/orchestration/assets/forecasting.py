@@ -1,4 +1,4 @@
-"""Today's forecasts by the champion, and what is kept of those of earlier runs."""
+"""Today's forecasts by the champion, and the history of forecasts of earlier runs."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ from {scored}
 where horizon_days = (select max(horizon_days) from {scored})
 """,
 }
-"""What is read of the passing table with all paths, whose name alone is put in: ranks need all customers, an outlook is
-said once."""
+"""Queries on the passing table with all paths, which is the only name put in.
+
+Ranks need all customers; an outlook has one row per customer.
+"""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """clv_forecasts with all that is read of the same paths and of their fit; forecast_totals; history; drift."""
+    """The tables clv_forecasts with all readings of its paths and with its fit, forecast_totals, history and drift."""
     settings = pipeline.settings
 
     def build_forecasts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -150,7 +152,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
 
 def scored_contract(forecasts: Contract, outlook: Contract) -> Contract:
-    """The contract of a passing table of what `Scorer` makes, a row per customer and horizon."""
+    """The contract of a passing table for the rows of `Scorer`: one per customer and horizon."""
     columns = {column.name: column for column in (*outlook.columns, *forecasts.columns)}
     for later in ("clv_rank", "next_order_date"):
         del columns[later]
@@ -159,7 +161,7 @@ def scored_contract(forecasts: Contract, outlook: Contract) -> Contract:
 
 @contextmanager
 def _scored(session: Session, pipeline: Pipeline) -> Iterator[Contract]:
-    """The contract of the passing table; the table is gone afterwards."""
+    """The contract of the passing table, which is dropped at the end."""
     scored = scored_contract(pipeline.contract("clv_forecasts"), pipeline.contract("customer_outlook"))
     session.drop_staged([scored])
     yield scored

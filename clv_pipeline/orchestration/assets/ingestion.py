@@ -1,4 +1,4 @@
-"""Where the graph begins: the source records, and the settings that SQL models read."""
+"""The beginning of the graph: source records, and the settings that SQL models read."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from clv_pipeline.sources import Load, LoadedFile
 
 REPLACED = "gate.replaced_sources"
-"""Which live rows make way in a load of changes: all of a source, or those since a day."""
+"""Which live rows a load of changes replaces: all rows of a source, or those since a day."""
 
 SHOWN_FILES = 100
-"""Files that the metadata in the UI lists at most; the table has them all."""
+"""Most files in the metadata of the UI; the table holds all files."""
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """parameters and run_day; the raw table of every source with the table of its files, empty where none is
-    configured."""
+    """The tables parameters and run_day, and for every source its raw table with the table of its files.
+
+    Both are empty where the source is not configured.
+    """
     settings = pipeline.settings
 
     def build_parameters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -63,7 +65,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 def _loading_step(
     pipeline: Pipeline, table: str, files_table: str, kind: type[TableSource], source: TableSource | None
 ) -> dg.AssetsDefinition:
-    """The step that loads one source; without one, both tables are there and empty, and the graph is the same."""
+    """The step that loads one source. Without the source both tables exist and are empty, and the graph is the same."""
     contracts = pipeline.contract(table), pipeline.contract(files_table)
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
@@ -119,18 +121,19 @@ def load_source(
     refresh: Refresh,
     recipe: str,
 ) -> Load:
-    """Read what is new of a source into `added_name` of the raw table.
+    """Read new records of a source into `added_name` of the raw table.
 
     Args:
         session: the open warehouse.
-        contracts: of the raw table and of the table of its files.
-        source: what is configured.
-        base_dir: where relative paths start.
-        work_dir: takes temporary copies.
-        refresh: what is read although it has not changed.
-        recipe: what the live tables were built by another recipe of is read again.
+        contracts: contracts of the raw table and of the table of its files.
+        source: the configured source.
+        base_dir: the folder from which relative paths start.
+        work_dir: holds temporary copies.
+        refresh: what to read although it has not changed.
+        recipe: today's recipe; what the live tables read under another one is read again.
 
-    Raises SourceError for whatever is wrong with the source.
+    Passes on:
+        SourceError: whatever is wrong with the source.
     """
     from clv_pipeline.sources import LoadedFile, load_changes
 
@@ -152,7 +155,7 @@ def load_source(
 
 
 def stage_load(session: Session, contracts: tuple[Contract, Contract], source: TableSource, load: Load) -> None:
-    """Stage what `load_source` read: the raw table, whole or as changes, and the table of its files."""
+    """Stage the result of `load_source`: the raw table, whole or as changes, and the table of its files."""
     raw, files = contracts
     session.stage_frame(files, source_file_frame(load.files))
     if load.is_whole:
@@ -191,8 +194,8 @@ def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
 def stage_run_day(session: Session, contract: Contract, settings: Settings, today: date) -> None:
     """Stage the one row of `run_day`; `today` is the day of the run in the schedule's timezone.
 
-    What changes are the days that were in the future at the last run and are not any more (or the other way round,
-    when a clock is set back).
+    The changed days are those that lay in the future at the last run and no longer do (or the reverse, when a clock is
+    set back).
     """
     import polars as pl
 

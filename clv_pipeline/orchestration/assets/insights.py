@@ -1,4 +1,4 @@
-"""What the insight tables are told from `clv.yaml`; the tables themselves are SQL."""
+"""Settings from `clv.yaml` for the insight tables; the tables themselves are SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clv_pipeline.warehouse.settings_table import settings_frame
 
 
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """campaign_settings."""
+    """The table campaign_settings."""
 
     def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         contract, campaign = pipeline.contract("campaign_settings"), pipeline.settings.campaign

@@ -1,4 +1,4 @@
-"""The clusters beside the rule-based segments."""
+"""The learned clusters, which stand beside the rule-based segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clv_pipeline.warehouse import Session
 
 
 def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """customer_clusters with cluster_names."""
+    """The tables customer_clusters and cluster_names."""
 
     def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.segmentation.clusters import SCALE_CUSTOMERS, find_clusters

@@ -13,18 +13,19 @@ from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
 
 EVALUATION = "evaluation"
-"""The group of the model review, which keeps a slower rhythm than the nightly refresh."""
+"""The group of the model review, which runs less often than the nightly refresh."""
 
 LATE_AFTER = timedelta(hours=6)
-"""How long after a refresh was due the publication counts as too old: as long as a run may take (`dagster.yaml`)."""
+"""Delay after a missed refresh from which the publication counts as too old: the time a run may take (`dagster.yaml`).
+"""
 
 
 def freshness(schedule: Schedule) -> dg.FreshnessPolicy | None:
-    """The publication is fresh while it is no older than the longest pause of the nightly schedule, and `LATE_AFTER`.
+    """The publication is fresh up to the longest pause of the nightly schedule plus `LATE_AFTER`.
 
     None where refreshes are so rare that two months show no pause.
     """
-    # The minute changes no pause by an hour, and every minute of two months would take seconds. `@daily` has none.
+    # The minute changes no pause by an hour, and all minutes of two months would take seconds. `@daily` has none.
     minute, *others = schedule.cron.split()
     hourly = " ".join(["0", *others]) if others else minute
     written = "%Y-%m-%d %H:%M"
@@ -36,7 +37,7 @@ def freshness(schedule: Schedule) -> dg.FreshnessPolicy | None:
 
 
 def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """The asset that writes a new version of the published database and points BI tools at it."""
+    """The asset that writes a new version of the published database and makes it the current one for BI tools."""
     contracts = [model.contract for model in pipeline.models.values() if model.contract.published]
 
     @dg.asset(

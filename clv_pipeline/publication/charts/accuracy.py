@@ -73,7 +73,10 @@ def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
 
     calibration: one row per horizon_days × decile (1 highest … 10 lowest prediction) with predicted_mean and
     actual_mean (currency per customer within the horizon). The axis is a square root, so that the low deciles are
-    visible beside the highest. Raises ValueError also for repeated deciles.
+    visible beside the highest.
+
+    Raises:
+        ValueError: deciles are repeated; columns or rows are missing (`require_rows`).
     """
     import altair as alt
 
@@ -190,7 +193,10 @@ def leaderboard(models: pl.DataFrame) -> ChartType:
     """The skill of every model at every horizon, best first, the champion highlighted.
 
     models: one row per horizon_days × model with skill (1 perfect, 0 no better than the same for everybody) and
-    is_champion. Models without any finite skill are named in the subtitle. Raises ValueError also if no model has one.
+    is_champion. Models without any finite skill are named in the subtitle.
+
+    Raises:
+        ValueError: no model has a skill; columns or rows are missing (`require_rows`).
     """
     import altair as alt
 

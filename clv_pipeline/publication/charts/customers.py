@@ -69,8 +69,10 @@ def segment_map(segments: pl.DataFrame) -> ChartType:
 def rfm_heatmap(counts: pl.DataFrame) -> ChartType:
     """Customers in every cell of the recency × frequency grid.
 
-    counts: r_score and f_score (1..5, 5 best) with customers (count); absent cells are empty cells. Raises
-    ValueError also for scores outside 1..5.
+    counts: r_score and f_score (1..5, 5 best) with customers (count); absent cells are empty cells.
+
+    Raises:
+        ValueError: scores lie outside 1..5; columns or rows are missing (`require_rows`).
     """
     import altair as alt
 

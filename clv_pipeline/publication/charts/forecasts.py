@@ -30,7 +30,10 @@ def forecast_distribution(steps: pl.DataFrame) -> ChartType:
     """How customers, and their value, spread over value per customer.
 
     steps: customers of one horizon: horizon_days, and step, customers and value as `value_bins` takes them; value is
-    clv, the discounted margin (currency within the horizon). Raises ValueError also for several horizons.
+    clv, the discounted margin (currency within the horizon).
+
+    Raises:
+        ValueError: there are several horizons; columns or rows are missing (`require_rows`).
     """
     import altair as alt
 

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 def require_rows(frame: pl.DataFrame, *columns: str) -> None:
-    """Raise ValueError if the frame lacks one of the columns or has no rows."""
+    """Check that the frame has these columns and any rows.
+
+    Raises:
+        ValueError: a column is missing, or there are no rows.
+    """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"the chart needs the columns {missing}, which the frame does not have")
