@@ -69,7 +69,7 @@ class Pipeline:
     def of(cls, settings: Settings) -> Self:
         """The pipeline of these settings.
 
-        Passes on:
+        Raises:
             ContractError: a table cannot be built as its files say.
         """
         models = load_models(extension=settings.extensions.sql_folder)

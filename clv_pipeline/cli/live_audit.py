@@ -15,7 +15,7 @@ def audit_live_tables(
 
     `tell` receives messages about waiting.
 
-    Passes on:
+    Raises:
         WarehouseBusyError: another process works on the warehouse, and still does after `wait_minutes`.
         StorageError: the warehouse or its disk cannot be used.
         ClusterError: Spark cannot be used, or its folder of tables belongs to another warehouse.

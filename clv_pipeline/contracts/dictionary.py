@@ -61,7 +61,7 @@ def dictionary_entries(models: Mapping[str, TableModel], reads: Mapping[str, Seq
         models: the tables.
         reads: the tables that each is built from.
 
-    Passes on:
+    Raises:
         KeyError: `reads` lacks a table.
     """
     return [

@@ -88,7 +88,7 @@ def leaderboard(
     Champion, rank and log ratio are the same on every horizon; metrics are means over the horizon's cutoffs. Windows
     that were not over by `as_of` are left out.
 
-    Passes on:
+    Raises:
         ValueError: there are no contenders.
     """
     require_columns(metrics, METRICS_SCHEMA.names(), "metrics")

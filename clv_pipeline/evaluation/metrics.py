@@ -80,7 +80,7 @@ def evaluate(forecasts: pl.DataFrame) -> pl.DataFrame:
     `lower` and `upper` are null: only served forecasts get intervals (`bootstrap`). The result does not depend on the
     order of rows.
 
-    Passes on:
+    Raises:
         ValueError: a customer is repeated, or a forecast is not finite.
     """
     rows: list[tuple[object, ...]] = []

@@ -217,7 +217,7 @@ class SpendRanges:
         Rows without an outcome are left out; there may be no rows at all. Large windows are sampled down to about
         WINDOW_SAMPLE rows. The order of rows affects only rounding.
 
-        Passes on:
+        Raises:
             ValueError: `level` is not between 0 and 1.
         """
         _require_level(level)
@@ -420,7 +420,7 @@ class TotalRange:
         that grow with the square root of time. Without any past total the prior is used alone: at 80 % a factor of 2.2
         either way.
 
-        Passes on:
+        Raises:
             ValueError: `level` is not between 0 and 1.
         """
         from scipy.stats import t

@@ -71,7 +71,7 @@ class DesignMatrix:
         Features without variation in `rows` are left out, and so are exact copies of earlier ones (where every order is
         one purchase day): they carry no information.
 
-        Passes on:
+        Raises:
             ValueError: `rows` lack a column of the customers frame.
         """
         require_columns(rows, CUSTOMER_COLUMNS, "training rows")
@@ -106,7 +106,7 @@ class DesignMatrix:
     def raw(self, customers: pl.DataFrame) -> Floats:
         """Features unscaled, shape (n, k), for trees; NaN where missing.
 
-        Passes on:
+        Raises:
             ValueError: a column of the training rows is absent; the text names it.
         """
         features = self._features_of(customers)
@@ -117,7 +117,7 @@ class DesignMatrix:
 
         Logarithms of counts, money and days are taken first. All values are within ±CLIP, and 0 where missing.
 
-        Passes on:
+        Raises:
             ValueError: a column of the training rows is absent; the text names it.
         """
         features = self._features_of(customers)

@@ -74,7 +74,7 @@ class Paths:
     def require_coherence(self) -> None:
         """Check that numbers do not fall with time, and that P(buy) exceeds neither expected purchases nor P(alive).
 
-        Passes on:
+        Raises:
             ValueError: a path contradicts itself; the text names the model, the number, a customer and a day.
         """
         for name in ("purchases", "p_purchase", "spend", "discounted_spend"):

@@ -66,7 +66,7 @@ def models_of(names: Sequence[str], extensions: Extensions | None = None) -> lis
 def check_models(names: Sequence[str], extensions: Extensions | None = None) -> None:
     """Check the names of models and the extensions.
 
-    Passes on:
+    Raises:
         ConfigError: a name is unknown or repeated, or an extension adds no model.
     """
     models_of(names, extensions)

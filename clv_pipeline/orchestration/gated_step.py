@@ -136,7 +136,7 @@ def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
 def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
     """The session of this run, which waits for `clv run` to end.
 
-    Passes on:
+    Raises:
         WarehouseBusyError: it took longer than `storage.wait_minutes`.
     """
     return pipeline.warehouse.open(

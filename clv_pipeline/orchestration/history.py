@@ -36,7 +36,7 @@ def prune_history(instance: dg.DagsterInstance, settings: Settings, location: st
 
     Nothing happens while a run of this instance is at work. The result says in words what was done.
 
-    Passes on:
+    Raises:
         sqlite3.OperationalError: the runs are deleted, but a file could not be compacted, because it is locked or the
             disk is full. The file is unchanged.
     """
@@ -76,7 +76,7 @@ def compact(instance: dg.DagsterInstance) -> None:
 
     Call it while no run is at work, because writers have to wait.
 
-    Passes on:
+    Raises:
         sqlite3.OperationalError: a store is locked, or the disk is full. The store is unchanged.
     """
     root = Path(instance.root_directory)

@@ -25,7 +25,7 @@ def prepare_instance(settings: Settings) -> Path:
 
     The environment variable of this process is set, because Dagster reads it.
 
-    Passes on:
+    Raises:
         StorageError: its folder or its database cannot be used.
     """
     private_files()

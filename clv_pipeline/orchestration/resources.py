@@ -27,7 +27,7 @@ class RefreshOptions(dg.ConfigurableResource[None]):
     def asked(self) -> Refresh:
         """The request in the form that steps take.
 
-        Passes on:
+        Raises:
             dagster.Failure: `days` is not a range of days.
         """  # noqa: DOC501  (`failure` makes the error)
         try:

@@ -74,7 +74,7 @@ def run_nightly(
         wait_minutes: how long to wait while another process works on the warehouse; 0 fails at once.
         echo: prints a line.
 
-    Passes on:
+    Raises:
         WarehouseBusyError: another process works on the warehouse; no run was made.
         StorageError: the warehouse's lock or Dagster's run history cannot be used.
         RequestError: the selection is invalid, names an unknown table, or selects nothing.

@@ -68,8 +68,6 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
 
     Raises:
         ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
-
-    Passes on:
         WarehouseBusyError: a run is going on; it is named.
         RegisterError: the register's salt is missing.
         StorageError: the warehouse is damaged or the disk full; running it again goes on.

@@ -111,7 +111,7 @@ def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Regist
     The rows stay, so that kept + rejected = raw still holds; their source_text says why they are empty. Lines that
     could not be split may be anybody's: once anyone is forgotten, none of them keeps its text.
 
-    Passes on:
+    Raises:
         RegisterError: there are forgotten customers and the salt is gone.
     """
     if not register.hashes():

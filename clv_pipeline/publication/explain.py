@@ -66,7 +66,7 @@ def _quotient(numerator: float, denominator: float) -> float | None:
 def explain(settings: Settings, customer_id: str, horizon_days: int | None = None) -> list[str]:
     """Facts, the path, the forecast of one horizon and its drivers, as lines to print; the longest one by default.
 
-    Passes on:
+    Raises:
         ExplanationError: nothing is published about this customer or horizon.
         PublicationError: what is served cannot be read.
     """

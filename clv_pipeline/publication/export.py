@@ -92,8 +92,6 @@ def export(
 
     Raises:
         ExportError: a name is unknown, or the file cannot be written.
-
-    Passes on:
         PublicationError: what is served cannot be read.
     """
     from clv_pipeline.publication.versions import open_served

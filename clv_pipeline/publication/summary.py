@@ -14,7 +14,7 @@ from clv_pipeline.config.settings import Settings
 def serve_version(settings: Settings, version: str) -> None:
     """Point what BI tools read at a kept version, while no run is at work.
 
-    Passes on:
+    Raises:
         PublicationError: there is no such version, or it does not read back.
         WarehouseBusyError: a run is at work; it would publish over it.
     """

@@ -54,7 +54,7 @@ def kept_versions(folder: Path) -> dict[str, Version | None]:
 def current_version(folder: Path) -> str | None:
     """The name of the version that `folder/current` points to; None before the first publication.
 
-    Passes on:
+    Raises:
         PublicationError: `folder/current` is no link.
     """
     refuse_no_link(folder)

@@ -361,7 +361,7 @@ def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:
 def point_at(folder: Path, version: str) -> None:
     """Flip the symlink in one step; readers see the old version or the new one, never none.
 
-    Passes on:
+    Raises:
         PublicationError: there is a folder, or a file, in the link's place.
     """
     refuse_no_link(folder)

@@ -146,7 +146,7 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
     silhouette is within `SILHOUETTE_TOLERANCE` of the best eligible k ≥ 3; else k = 2 if eligible; else one
     cluster. Too few or identical customers are one cluster as well. `reason` says which case it was.
 
-    Passes on:
+    Raises:
         ValueError: a column is missing, a feature is null, not finite or (revenue aside) negative, or a customer_id is
             null or repeated.
     """

@@ -60,7 +60,7 @@ def instant_of(text: str) -> str:
 def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
     """The conventions of `tables`, configured or found out.
 
-    Passes on:
+    Raises:
         SourceError: the values do not tell.
     """
     configured = source.format

@@ -81,7 +81,7 @@ def load_changes(
         known: the files of the last load; none: everything is new.
         days: first and last day; what holds records of these days is read again in any case.
 
-    Passes on:
+    Raises:
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:

@@ -73,7 +73,7 @@ def load_records(
     Temporary copies go into the folder `sources` below `work_dir`, which is removed before and after. Nothing is
     written to `table` before every header agrees with the mapping. May be called inside a transaction.
 
-    Passes on:
+    Raises:
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
@@ -173,7 +173,7 @@ def open_source(
 def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
     """`tables`, which all have the mapped columns.
 
-    Passes on:
+    Raises:
         SourceError: there are `problems`, or a table lacks a mapped column.
     """  # noqa: DOC501  (`one_error` makes the error)
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:

@@ -169,7 +169,7 @@ class SessionOnSpark(Session):
     def drop_leftovers(self) -> None:
         """Delete what killed runs had staged.
 
-        Passes on:
+        Raises:
             ClusterError: the folder of tables belongs to another warehouse, whose tables would be deleted.
         """
         super().drop_leftovers()

@@ -83,7 +83,7 @@ class Warehouse:
     def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
         """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
 
-        Passes on:
+        Raises:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the lock may not be opened, or the disk is full.
         """
@@ -118,7 +118,7 @@ class Warehouse:
     def keep_out(self, holder: str) -> Iterator[None]:
         """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
 
-        Passes on:
+        Raises:
             WarehouseBusyError: another process holds the warehouse.
             StorageError: the lock may not be opened, or the disk is full.
         """

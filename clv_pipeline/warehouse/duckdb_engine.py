@@ -136,7 +136,7 @@ class Session:
     def stage_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
         """Build the contract's table under its staging name from a frame, by column name and declared type.
 
-        Passes on:
+        Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
         """
         _require_declared(contract, frame)
@@ -197,7 +197,7 @@ class Session:
         none yet. `function` is given at most BATCH_ROWS rows, in no promised order, and must not depend on which ones
         come together. It can be pickled, because other engines run it in other processes.
 
-        Passes on:
+        Raises:
             ValueError: the columns that `function` returns are not the declared ones; order does not matter.
         """
         import polars as pl
@@ -213,7 +213,7 @@ class Session:
     def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
         """Add rows, by column name, to the contract's table that is staged already.
 
-        Passes on:
+        Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
         """
         _require_declared(contract, frame)

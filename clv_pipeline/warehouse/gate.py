@@ -90,7 +90,7 @@ def admit(
         run_id: recorded.
         recipe: recorded: identifies code and settings.
 
-    Passes on:
+    Raises:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)
@@ -139,7 +139,7 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     None where it has to be built: something differs, or its last audit failed. A step that reads no table is
     always built: what it depends on is outside of the warehouse.
 
-    Passes on:
+    Raises:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
     """
     ensure_records(session)

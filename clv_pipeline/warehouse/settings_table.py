@@ -22,7 +22,7 @@ def settings_frame(contract: Contract, *rows: Sequence[Mapping[str, Any]]) -> pl
         contract: names the columns; each is a key of exactly one of the blocks of a row.
         rows: the blocks that a row is taken from, such as `[dict(settings.cleaning)]`; no row for an empty table.
 
-    Passes on:
+    Raises:
         ContractError: a column is a key of none of the blocks, or of several.
     """
     import polars as pl

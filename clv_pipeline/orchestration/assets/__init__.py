@@ -30,7 +30,7 @@ __all__ = ["all_assets"]
 def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The whole graph: SQL tables as their files say, tables built in Python, and the publication.
 
-    Passes on:
+    Raises:
         ConfigError: configured models are unknown, extensions unusable, or cron expressions invalid. It is better to
             know now than after the backtest.
     """

@@ -132,7 +132,7 @@ def load_source(
         refresh: what to read although it has not changed.
         recipe: today's recipe; what the live tables read under another one is read again.
 
-    Passes on:
+    Raises:
         SourceError: whatever is wrong with the source.
     """
     from clv_pipeline.sources import LoadedFile, load_changes
