@@ -1,7 +1,6 @@
 """Lines of orders as dirty as real ones: what measurements and tests of the graph read.
 
-Customers follow the BG/NBD story (Fader, Hardie & Lee 2005): a gamma-distributed purchase rate, and after every repeat
-purchase a beta-distributed chance never to return. Every dirty row breaks exactly one cleaning rule, so that a ledger
+Customers are those of `BgNbdProcess`. Every dirty row breaks exactly one cleaning rule, so that a ledger
 of rejected rows can be held against the shares stated here. Same seed and size (and numpy version: its streams may
 change between releases) give the same lines.
 """
@@ -12,16 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clv_pipeline.simulation.purchases import opening_hours, repeat_purchases
+from clv_pipeline.simulation.processes import BgNbdProcess
+from clv_pipeline.simulation.purchases import DAYS_PER_WEEK, NO_SEASON, numbered, opening_hours
 
 START = np.datetime64("2023-01-01", "ms")
 DAYS = 730
 ROWS_PER_CUSTOMER = 28
 """4.2 million rows make 150,000 customers."""
-RATE_SHAPE, RATE_SCALE_DAYS = 0.7, 50.0
-"""Gamma heterogeneity of the purchase rate: on average one purchase in 50 / 0.7 = 71 days while active."""
-DROPOUT_A, DROPOUT_B = 0.4, 6.0
-"""Beta heterogeneity of the chance to leave after a repeat purchase."""
+BUYERS = BgNbdProcess(r=0.7, alpha=50.0 / DAYS_PER_WEEK, a=0.4, b=6.0)
+"""On average one purchase in 50 / 0.7 = 71 days while active."""
 PRODUCTS = 5_000
 
 MISSING_CUSTOMER = 0.02
@@ -54,8 +52,7 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
     weight = np.cumsum(rng.gamma(2.0, size=len(customer)))
     extra = np.searchsorted(weight, rng.uniform(0, weight[-1], size=lines - len(customer)), side="right")
     lines_of_order = 1 + np.bincount(extra, minlength=len(customer))
-    order = np.repeat(np.arange(len(customer)), lines_of_order)
-    line = np.arange(lines) - np.repeat(np.cumsum(lines_of_order) - lines_of_order, lines_of_order)
+    order, line = numbered(lines_of_order)
 
     # A few products sell most (the square), and the lines of an order step through the catalogue, so that
     # no order has a product twice and the only exact duplicates are the stated ones.
@@ -94,10 +91,9 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
 def _orders(rng: np.random.Generator, *, customers: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
     """Customer (0, 1, …) and second of every order, in the order of time; at most `most` orders."""
     first = rng.uniform(0, DAYS, size=customers)
-    rate = rng.gamma(RATE_SHAPE, 1 / RATE_SCALE_DAYS, size=customers)
-    repeats = repeat_purchases(rng, first, DAYS, rate, rng.beta(DROPOUT_A, DROPOUT_B, size=customers))
+    repeats = BUYERS.repeats(rng, BUYERS.lives(rng, np.ones(customers)), first, NO_SEASON, DAYS)
     customer = np.concatenate([np.arange(customers), repeats.customer])
-    second = opening_hours(np.concatenate([first, repeats.time]))
+    second = opening_hours(np.concatenate([first, repeats.day]))
     in_time = np.argsort(second, kind="stable")[:most]
     return customer[in_time], START + (1_000 * second[in_time]).astype("timedelta64[ms]")
 
