@@ -39,9 +39,11 @@ ui: $(VENV)/ready
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# In an environment per version; the workflow `test` does the same side by side.
+# In an environment per version; the workflow `test` does the same side by side. PYENV_VERSION makes pyenv show a Python
+# that is installed and not selected.
 test-pythons:
 	@for version in 3.11 3.12 3.13; do \
+	    export PYENV_VERSION=$$version; \
 	    if python$$version -c '' 2>/dev/null; then \
 	        $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	    else echo "python$$version is not installed"; fi; \
