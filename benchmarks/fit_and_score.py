@@ -33,8 +33,10 @@ from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import Scorer
 from clv_pipeline.orchestration.assets.forecasting import scored_contract
-from clv_pipeline.simulation import Story
-from clv_pipeline.simulation.shop import draw_purchases
+from clv_pipeline.simulation.buyers import Buyers, Exposure, Streams, draw_purchases
+from clv_pipeline.simulation.processes import BgNbdProcess
+from clv_pipeline.simulation.purchases import NO_SEASON
+from clv_pipeline.simulation.spend import GammaGammaSpend
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
 
@@ -99,7 +101,9 @@ def prepare(path: Path, customers: int) -> None:
 
 def _draw_days(connection: duckdb.DuckDBPyConnection, first: int, customers: int) -> None:
     """Replace `customer_days` by those of so many customers who are simulated anew."""
-    drawn = draw_purchases(np.random.default_rng(first), Story(), np.ones(customers), START, DAYS, DAYS)
+    of_times, of_spend = np.random.default_rng(first).spawn(2)
+    streams, exposure = Streams(of_times, of_times, of_times, of_spend), Exposure(0.0, DAYS, DAYS, np.ones(customers))
+    drawn = draw_purchases(streams, Buyers(BgNbdProcess(), GammaGammaSpend()), NO_SEASON, exposure)
     purchases = pl.DataFrame(
         {
             "customer_id": first + drawn.customer,

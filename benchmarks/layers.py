@@ -27,9 +27,10 @@ from benchmarks import bare_tables
 from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK
-from benchmarks.pipeline import STEPS, night, settings_for, source_of
+from benchmarks.pipeline import settings_for, source_of
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.warehouse import Limits, Warehouse
+from clv_pipeline_tests.helpers.nights import STEPS, night
 
 Seconds = dict[str, tuple[float, float]]
 """By layer: seconds of the pipeline, and of its floor."""
@@ -43,7 +44,7 @@ def of_data(csv: Path, home: Path) -> Seconds:
 
     limits = Limits(memory_gb=MEMORY_GB)
     warehouse = Warehouse(home / "clv.duckdb", [csv.resolve().parent], limits)
-    admissions = night(warehouse, settings_for(csv.name, csv.resolve().parent), load_models(), today=date.today())
+    admissions = night(warehouse, settings_for(csv.name, csv.resolve().parent), today=date.today())
     warehouse.close()
     watch = bare_tables.build(csv, home / "floor.duckdb")
     with duckdb.connect(home / "clv.duckdb", read_only=True) as live, watch.stage("audits"):

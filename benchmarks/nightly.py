@@ -18,11 +18,11 @@ import polars as pl
 
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, WORK
-from benchmarks.pipeline import night, settings_for
-from clv_pipeline.contracts.loader import load_models
+from benchmarks.pipeline import settings_for
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.helpers.nights import night
 
 
 def write_daily_files(folder: Path, rows: int, days: int) -> list[Path]:
@@ -50,7 +50,7 @@ def main() -> None:
         folder = Path(name)
         *_, newest = write_daily_files(folder / "orders", options.rows, options.files)
         waiting = newest.rename(folder / newest.name)
-        settings, models = settings_for("orders/*.csv", folder), load_models()
+        settings = settings_for("orders/*.csv", folder)
         warehouse = Warehouse(folder / "home" / "clv.duckdb", [folder])
 
         def measure(refresh: Refresh) -> tuple[float, float]:
@@ -60,7 +60,7 @@ def main() -> None:
                 SystemExit: a table was refused.
             """
             started = time.perf_counter()
-            admissions = night(warehouse, settings, models, today=date.today(), refresh=refresh).values()
+            admissions = night(warehouse, settings, today=date.today(), refresh=refresh).values()
             refused = [str(failure) for admission in admissions for failure in admission.failures]
             if refused:
                 raise SystemExit("\n".join(refused))

@@ -236,7 +236,7 @@ def others_say(
 
 def truth_says(shop: Shop, history: History, windows: Sequence[tuple[date, int]]) -> list[tuple[Any, ...]]:
     """By how much what came in a seeded shop without rhythm differs from what was to be expected, by chance alone."""
-    if shop.seed is None or SEEDED_SHOPS[shop.name].buyers.regularity != 1:
+    if shop.seed is None or not SEEDED_SHOPS[shop.name].is_foreseeable:
         return []
     rows: list[tuple[Any, ...]] = []
     for cutoff, horizon in windows:

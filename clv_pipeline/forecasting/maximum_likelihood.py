@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.protocol import Verdict
 
 # A parameter outside this range means that the likelihood still rises towards a limiting case of the model.
@@ -27,6 +28,8 @@ TOLERANCES = (1e-7, 1e-5)
 # overflow. Above the upper limit customers hardly differ any more; only the rounding of huge log gammas does, and would
 # stop the search.
 WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 10.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
+# Step in log parameters for the Hessian, by central differences of the exact gradient.
+_HESSIAN_STEP = 1e-4
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "ok",
     "at_bound",
@@ -59,6 +62,27 @@ def lifetimes() -> Any:
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The most severe of some verdicts."""
     return max(verdicts, key=VERDICTS_BY_SEVERITY.index)
+
+
+def standard_errors(
+    objective: Callable[..., tuple[float, Floats]], logs: Floats, histories: tuple[Floats, Floats, Floats, Floats]
+) -> Floats:
+    """Standard errors of log parameters at an optimum: those of parameters, relative to the estimates.
+
+    Args:
+        objective: what is minimised over log parameters: the negative log-likelihood per customer, and its gradient.
+        logs: the optimum.
+        histories: what `objective` takes behind them; the last are weights of customers.
+
+    Raises:
+        LinAlgError: the Hessian is singular.
+    """
+    steps = _HESSIAN_STEP * np.eye(len(logs))
+    rises = [objective(logs + h, *histories)[1] - objective(logs - h, *histories)[1] for h in steps]
+    hessian = np.array(rises) / (2.0 * _HESSIAN_STEP)
+    covariance = np.linalg.inv(0.5 * (hessian + hessian.T)) / np.sum(histories[-1])
+    errors: Floats = np.sqrt(np.diag(covariance))
+    return errors
 
 
 def maximize(

@@ -13,7 +13,7 @@ import numpy as np
 
 from clv_pipeline.forecasting.buy_till_you_die import Parameters, PoissonWhileAlive
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes
+from clv_pipeline.forecasting.maximum_likelihood import lifetimes, standard_errors
 
 # 32 Gauss-Legendre nodes: relative error below 1e-8 in the most extreme corners (tested).
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -21,8 +21,6 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _ROWS_AT_ONCE = 2048
 # exp(-38) is 3e-17: the tail of an integral beyond it is below rounding.
 _TAIL = 38.0
-# Step in log parameters for the Hessian, by central differences of the exact gradient.
-_HESSIAN_STEP = 1e-4
 
 
 class ParetoNbd(PoissonWhileAlive):
@@ -221,15 +219,8 @@ class _GradientFitter:
         fitter.fit(frequency, recency, T, weights=weights, initial_params=start, tol=tol, fit_method=climb)
         self.params_ = {name: float(fitter.params_[name]) for name in ParetoNbd.parameter_names}
         estimates = np.array(list(self.params_.values()))
-        hessian = np.empty((4, 4))
-        for i in range(4):
-            step = _HESSIAN_STEP * np.eye(4)[i]
-            up, down = (_objective(np.log(estimates) + sign * step, frequency, recency, T, weights) for sign in (1, -1))
-            hessian[i] = (up[1] - down[1]) / (2.0 * _HESSIAN_STEP)
-        covariance = np.linalg.inv(0.5 * (hessian + hessian.T)) / np.sum(weights)
-        self.standard_errors_ = dict(
-            zip(self.params_, (estimates * np.sqrt(np.diag(covariance))).tolist(), strict=True)
-        )
+        errors = estimates * standard_errors(_objective, np.log(estimates), (frequency, recency, T, weights))
+        self.standard_errors_ = dict(zip(self.params_, errors.tolist(), strict=True))
 
 
 def _objective(logs: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> tuple[float, Floats]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, Parameters
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes
+from clv_pipeline.forecasting.maximum_likelihood import lifetimes, standard_errors
 
 MOST_PHASES = 10
 """The largest k. Gaps that vary by less than a third of their length make no difference to a forecast."""
@@ -41,8 +41,6 @@ _FEW_REPEATS, _REPEATS_STEP = 40.0, 0.15
 _KNOTS_AT_ONCE, _PLACES_AT_ONCE = 256, 8192
 # Rows times days of paths computed at once: a bound on memory.
 _PATHS_AT_ONCE = 2_000_000
-# Step in log parameters for the Hessian, by central differences of the exact gradient.
-_HESSIAN_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -417,13 +415,8 @@ class _GradientFitter:
             raise lifetimes().utils.ConvergenceError(found.message)
         estimates = np.exp(found.x) * np.array([1.0, longest, 1.0, 1.0])
         self.params_ = {**self._named(estimates), "k": float(self._k)}
-        steps = _HESSIAN_STEP * np.eye(4)
-        rises = [
-            self._objective(found.x + h, *histories)[1] - self._objective(found.x - h, *histories)[1] for h in steps
-        ]
-        hessian = np.array(rises) / (2.0 * _HESSIAN_STEP)
-        covariance = np.linalg.inv(0.5 * (hessian + hessian.T)) / np.sum(weights)
-        self.standard_errors_ = {**self._named(estimates * np.sqrt(np.diag(covariance))), "k": 0.0}
+        errors = estimates * standard_errors(self._objective, found.x, histories)
+        self.standard_errors_ = {**self._named(errors), "k": 0.0}
 
     def _objective(self, logs: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> tuple[float, Floats]:
         # Negative log-likelihood per customer and its gradient by the log parameters.

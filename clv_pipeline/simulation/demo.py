@@ -14,14 +14,15 @@ import numpy as np
 import polars as pl
 
 from clv_pipeline.errors import RequestError
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import BgNbdProcess
 from clv_pipeline.simulation.shop import Shop, Story, simulate_shop
+from clv_pipeline.simulation.spend import GammaGammaSpend
 
 START, DAYS = date(2022, 1, 1), 1_096
 """Three years, so that forecasts over a year can be backtested from thirteen past months."""
 STORY = Story(
-    r=0.9,
-    alpha=9.0,
-    season=0.35,
+    Buyers(BgNbdProcess(r=0.9, alpha=9.0), GammaGammaSpend(), season=0.35),
     region_rates={"Austria": 0.8, "Belgium": 1.0, "Denmark": 0.9, "France": 1.1, "Germany": 1.3},
     age_effect=0.1,
     visits_before_purchase=1.0,

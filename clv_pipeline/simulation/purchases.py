@@ -1,53 +1,23 @@
-"""When customers buy: the purchase process of BG/NBD, a yearly season, and the hours of the day.
+"""When things happen in a made-up shop: a yearly season, purchases at random times, and the hours of the day.
 
-Fader, Hardie & Lee 2005 ("Counting your customers the easy way", Marketing Science 24): each customer buys at a rate of
-their own and, after every repeat purchase, leaves for good with a probability of their own. Vectorised over customers.
+What every shop shares, whatever its customers are like (`processes.py`). Vectorised over customers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DAYS_PER_YEAR = 365.25
+DAYS_PER_WEEK = 7.0
 _OPENS, _OPEN_HOURS = 8, 12
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """The repeat purchases of customers 0, 1, …: `customer` and `time` of each, in this order; and who `left`.
-
-    `left` has one value per customer: whether they decided to leave after their last repeat purchase.
-    """
-
-    customer: Integers
-    time: Floats
-    left: NDArray[np.bool_]
-
-
-def repeat_purchases(
-    rng: np.random.Generator, first: Floats, end: float, rate: Floats, leave_probability: Floats
-) -> Repeats:
-    """Draw the repeat purchases in (first, end) of customers who first bought at `first`.
-
-    `first`, `end` and the rate (purchases per unit while active) share any unit of time; one value per customer.
-    """
-    customers = len(first)
-    repeats = rng.poisson(rate * (end - first))
-    # The floor keeps the draw defined where a beta variate underflowed to 0: nobody makes 10⁹ purchases.
-    until_left = rng.geometric(np.maximum(leave_probability, 1e-9))
-    # Given their number, the times of a Poisson process are uniform; the earliest happen before the customer leaves.
-    who = np.repeat(np.arange(customers), repeats)
-    when = rng.uniform(first[who], end)
-    when = when[np.lexsort((when, who))]
-    place = np.arange(len(who)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    kept = place < until_left[who]
-    return Repeats(who[kept], when[kept], until_left <= repeats)
 
 
 @dataclass(frozen=True)
@@ -73,7 +43,34 @@ class Season:
         return np.interp(clock, self.clock(grid), grid)
 
 
+NO_SEASON = Season(0.0, peak=0.0)
+
+
+def numbered(counts: Integers) -> tuple[Integers, Integers]:
+    """Owner and place of so many things per owner: 2, 0, 1 of them are (0, 0), (0, 1), (2, 0)."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def random_times(
+    rng: np.random.Generator, counts: Integers, starts: Floats, ends: Floats
+) -> tuple[Integers, Integers, Floats]:
+    """Customer, place and time of so many events per customer between two times, each customer's in order.
+
+    Given their number, the times of a Poisson process are uniform.
+    """
+    customer, place = numbered(counts)
+    time = rng.uniform(starts[customer], ends[customer])
+    return customer, place, time[np.lexsort((time, customer))]
+
+
 def opening_hours(day: Floats) -> Integers:
     """Seconds since midnight of day 0, the fraction of the day compressed into the opening hours, 8 to 20 o'clock."""
     whole = np.floor(day)
     return (whole * 86_400 + _OPENS * 3_600 + np.floor((day - whole) * _OPEN_HOURS * 3_600)).astype(np.int64)
+
+
+def moments(start: date, seconds: Floats | Integers) -> pl.Series:
+    """Timestamps in whole seconds, from seconds since the start of the first day."""
+    since = np.floor(seconds).astype("timedelta64[s]").astype("timedelta64[ms]")
+    return pl.Series(np.datetime64(start, "ms") + since)

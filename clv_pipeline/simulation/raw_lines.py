@@ -1,8 +1,7 @@
-"""Order lines as dirty as real ones, for benchmarks and tests of the graph.
+"""Lines of orders as dirty as real ones: what measurements and tests of the graph read.
 
-Customers follow the BG/NBD story (Fader, Hardie & Lee 2005): a gamma-distributed purchase rate, and after every repeat
-purchase a beta-distributed chance never to return. Every dirty row breaks exactly one cleaning rule, so that a ledger
-of rejected rows can be compared with the shares stated here. Same seed and size (and numpy version: its streams may
+Customers are those of `BgNbdProcess`. Every dirty row breaks exactly one cleaning rule, so that a ledger
+of rejected rows can be held against the shares stated here. Same seed and size (and numpy version: its streams may
 change between releases) give the same lines.
 """
 
@@ -12,16 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clv_pipeline.simulation.purchases import opening_hours, repeat_purchases
+from clv_pipeline.simulation.processes import BgNbdProcess
+from clv_pipeline.simulation.purchases import DAYS_PER_WEEK, NO_SEASON, numbered, opening_hours
 
 START = np.datetime64("2023-01-01", "ms")
 DAYS = 730
 ROWS_PER_CUSTOMER = 28
 """Rows per customer: 4.2 million rows make 150,000 customers."""
-RATE_SHAPE, RATE_SCALE_DAYS = 0.7, 50.0
-"""Gamma distribution of the purchase rate: on average one purchase in 50 / 0.7 = 71 days while active."""
-DROPOUT_A, DROPOUT_B = 0.4, 6.0
-"""Beta distribution of the chance to leave after a repeat purchase."""
+BUYERS = BgNbdProcess(r=0.7, alpha=50.0 / DAYS_PER_WEEK, a=0.4, b=6.0)
+"""On average one purchase in 50 / 0.7 = 71 days while active."""
 PRODUCTS = 5_000
 
 MISSING_CUSTOMER = 0.02
@@ -52,15 +50,14 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
     lines = rows - duplicates
     customer, ordered_at = _orders(rng, customers=max(1, rows // ROWS_PER_CUSTOMER), most=lines)
 
-    # Every order has one line; a skewed weight distributes the others over orders. Sorting groups them by order.
+    # Every order has one line; the others fall on orders by a skewed weight. Sorting groups them by order.
     weight = np.cumsum(rng.gamma(2.0, size=len(customer)))
     extra = np.searchsorted(weight, rng.uniform(0, weight[-1], size=lines - len(customer)), side="right")
     lines_of_order = 1 + np.bincount(extra, minlength=len(customer))
-    order = np.repeat(np.arange(len(customer)), lines_of_order)
-    line = np.arange(lines) - np.repeat(np.cumsum(lines_of_order) - lines_of_order, lines_of_order)
+    order, line = numbered(lines_of_order)
 
-    # A few products sell most (the square). The lines of an order step through the catalogue, so that no order has a
-    # product twice and the only exact duplicates are the stated ones.
+    # A few products sell most (the square), and the lines of an order step through the catalogue, so that
+    # no order has a product twice and the only exact duplicates are the stated ones.
     basket = (rng.uniform(size=len(customer)) ** 2 * PRODUCTS).astype(np.int64)
     product = (basket[order] + 7 * line) % PRODUCTS
     price = np.maximum(rng.lognormal(1.2, 0.8, size=PRODUCTS).round(2), 0.01)[product]
@@ -96,10 +93,9 @@ def generate(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:
 def _orders(rng: np.random.Generator, *, customers: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
     """Customer (0, 1, …) and second of every order, in chronological order; at most `most` orders."""
     first = rng.uniform(0, DAYS, size=customers)
-    rate = rng.gamma(RATE_SHAPE, 1 / RATE_SCALE_DAYS, size=customers)
-    repeats = repeat_purchases(rng, first, DAYS, rate, rng.beta(DROPOUT_A, DROPOUT_B, size=customers))
+    repeats = BUYERS.repeats(rng, BUYERS.lives(rng, np.ones(customers)), first, NO_SEASON, DAYS)
     customer = np.concatenate([np.arange(customers), repeats.customer])
-    second = opening_hours(np.concatenate([first, repeats.time]))
+    second = opening_hours(np.concatenate([first, repeats.day]))
     in_time = np.argsort(second, kind="stable")[:most]
     return customer[in_time], START + (1_000 * second[in_time]).astype("timedelta64[ms]")
 

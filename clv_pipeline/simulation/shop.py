@@ -1,12 +1,12 @@
-"""A complete shop from known parameters: transactions, demographics, browsing events, and the truth behind them.
+"""A whole shop from known parameters: transactions, demographics, browsing events, and the truth behind them.
 
-BG/NBD purchases (`purchases.py`), Gamma-Gamma spend (Fader, Hardie & Lee 2005, "RFM and CLV", J. of Marketing
-Research 42), a yearly season, and covariates that shift the purchase rate. One seed, one shop; purchases, spend,
-basket, demographics and events have separate random streams, so changing one leaves the others unchanged.
+Purchases are those of `buyers.py`, by default BG/NBD with Gamma-Gamma spend; covariates shift the purchase rate. One
+seed, one shop; purchases, spend, basket, demographics and events draw from streams of their own, so changing one leaves
+the others' draws alone.
 
-One difference from the model: time is cut into days, as in the pipeline. Two purchases of one day become one purchase
-day with both spends; about (r + 1) / (14 α) of the repeats are lost this way (α in weeks), and recovered parameters are
-biased accordingly. Spend is rounded to cents per unit.
+What is not exactly the model: time is cut into days, as in the pipeline. Two purchases of one day become one purchase
+day with both spends; about (r + 1) / (14 α) of the repeats are lost this way (α in weeks), and recovered parameters
+are off accordingly. Spend is rounded to cents per unit.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from datetime import date
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from clv_pipeline.simulation.purchases import Floats, Integers, Season, opening_hours, repeat_purchases
+from clv_pipeline.simulation.buyers import Buyers, Exposure, Purchases, Streams, draw_purchases
+from clv_pipeline.simulation.processes import BgNbdProcess, require_positive
+from clv_pipeline.simulation.purchases import Floats, Integers, moments, numbered, opening_hours
+from clv_pipeline.simulation.spend import GammaGammaSpend
 
 FIRST_CUSTOMER, FIRST_ORDER = 10_000, 100_000
 LINES_PER_ORDER = 3.0
@@ -31,29 +33,16 @@ VISIT_LEAD_DAYS = 3.0
 
 @dataclass(frozen=True)
 class Story:
-    """The parameters of a shop.
+    """The parameters of a shop; ValueError when they are not possible ones.
 
-    `r`, `alpha` (weeks), `a`, `b`: BG/NBD. `p`, `q`, `v` (money): Gamma-Gamma, of mean v p / (q - 1). `season`:
-    amplitude of the yearly curve in [0, 1), highest on day `peak_day` of the year. `region_rates`: factor of each
-    region on the purchase rate; customers are spread evenly over regions. `age_effect`: change of the log rate per 10
-    years of age, 0 at 45. `visits_per_week`: visits of active customers that lead to no purchase;
-    `visits_before_purchase`:
-    mean number of visits that lead to each purchase; `newsletters_per_week`: newsletters opened by customers, active or
-    not. `missing`: share of unknown values in each demographic column.
-
-    Raises:
-        ValueError: the parameters are not possible ones.
+    `buyers`: how customers come back, leave and spend. `region_rates`: what living in a region multiplies the purchase
+    rate by; customers spread evenly. `age_effect`: change of the log rate per 10 years of age, 0 at 45.
+    `visits_per_week`: browsing of active customers that leads to nothing; `visits_before_purchase`: mean number of
+    visits that lead to each purchase; `newsletters_per_week`: newsletters that customers open, active or not.
+    `missing`: share of unknown values in each demographic column.
     """
 
-    r: float = 0.7
-    alpha: float = 10.0
-    a: float = 0.8
-    b: float = 2.5
-    p: float = 6.0
-    q: float = 4.0
-    v: float = 15.0
-    season: float = 0.0
-    peak_day: int = 330
+    buyers: Buyers = field(default_factory=lambda: Buyers(BgNbdProcess(), GammaGammaSpend()))
     region_rates: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(("north", "south", "west"), 1.0))
     age_effect: float = 0.0
     visits_per_week: float = 0.05
@@ -62,28 +51,21 @@ class Story:
     missing: float = 0.1
 
     def __post_init__(self) -> None:
-        positive = {name: getattr(self, name) for name in ("r", "alpha", "a", "b", "p", "q", "v")}
-        positive |= {f"region_rates.{region}": rate for region, rate in self.region_rates.items()}
-        if wrong := [f"{name} = {value}" for name, value in positive.items() if not value > 0.0]:
-            raise ValueError(f"should be positive: {', '.join(wrong)}")
-        if not (0.0 <= self.season < 1.0 and 0.0 <= self.missing <= 1.0 and self.region_rates):
-            raise ValueError("season should lie in [0, 1), missing in [0, 1], and there should be a region")
-
-    @property
-    def mean_spend(self) -> float:
-        """Expected spend per purchase over customers, v p / (q - 1); infinite for q up to 1."""
-        return self.v * self.p / (self.q - 1.0) if self.q > 1.0 else float("inf")
+        require_positive({f"region_rates.{region}": rate for region, rate in self.region_rates.items()})
+        if not (0.0 <= self.missing <= 1.0 and self.region_rates):
+            raise ValueError("missing should lie in [0, 1], and there should be a region")
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A simulated shop: the data that a shop would know, and the truth, which it would not.
+    """What a shop knows, and the truth, which it does not.
 
     `transactions`: order_id, customer_id, ordered_at, product_id, quantity, unit_price, country (the true region); in
-    chronological order. `customers`: customer_id, age, region, referral (which has no effect); null where unknown.
-    `events`: customer_id, occurred_at, event (visit, newsletter); in chronological order. `truth`: customer_id,
-    weekly_rate (purchases per week while active, without season), leave_probability (after a repeat purchase), left_on
-    (day of the last purchase; null for customers still active at the end), mean_spend (expected, per purchase).
+    the order of time. `customers`: customer_id, age, region, referral (which has no effect); null where unknown.
+    `events`: customer_id, occurred_at, event (visit, newsletter); in the order of time. `truth`: customer_id,
+    weekly_rate (purchases per week while active, season apart), how fast they leave, named by the process (BG/NBD:
+    leave_probability, after a repeat purchase), left_on (null for who was still active at the end; BG/NBD: the day of
+    the last purchase), mean_spend (expected, per purchase).
     """
 
     story: Story
@@ -102,20 +84,23 @@ def simulate_shop(
     days: int = 730,
     acquisition_days: int | None = None,
 ) -> Shop:
-    """Simulate a shop that opens on `start` and is observed for `days`.
+    """Make a shop that opens on `start` and is watched for `days`.
 
-    First purchases are spread over the first `acquisition_days` (default: all days), evenly apart from the season.
+    First purchases spread over the first `acquisition_days` (default: all of them), evenly but for the season.
 
     Raises:
-        ValueError: there is no customer, or `acquisition_days` is outside of `days`.
+        ValueError: there is no customer, or `acquisition_days` is not between 1 and `days`.
     """
     story = Story() if story is None else story
     if customers < 1 or not 1 <= (acquisition_days or days) <= days:
         raise ValueError(f"should be at least 1 customer, and 1 to {days} acquisition_days")
     of_people, of_purchases, of_basket, of_events = np.random.default_rng(seed).spawn(4)
     people, known = _people(of_people, story, customers)
-    effect = people["effect"].to_numpy()
-    purchases = draw_purchases(of_purchases, story, effect, start, days, acquisition_days or days)
+    buyers, effect = story.buyers, people["effect"].to_numpy()
+    season = buyers.season_from(start)
+    exposure = Exposure(0.0, float(season.clock(acquisition_days or days)), days, effect)
+    of_times, of_spend = of_purchases.spawn(2)
+    purchases = draw_purchases(Streams(of_times, of_times, of_times, of_spend), buyers, season, exposure)
     return Shop(
         story=story,
         transactions=_lines(of_basket, start, purchases, people["region"]),
@@ -123,62 +108,11 @@ def simulate_shop(
         events=_events(of_events, story, start, days, purchases),
         truth=people.select(
             "customer_id",
-            weekly_rate=purchases.weekly_rate,
-            leave_probability=purchases.leave_probability,
-            left_on=pl.when(pl.Series(purchases.left)).then(_moments(start, purchases.last_day * 86_400).dt.date()),
+            weekly_rate=purchases.lives.weekly_rate,
+            **{buyers.process.leaving: pl.Series(purchases.lives.leaving)},
+            left_on=pl.when(pl.Series(purchases.left)).then(moments(start, purchases.active_until * 86_400).dt.date()),
             mean_spend=purchases.mean_spend,
         ),
-    )
-
-
-@dataclass(frozen=True)
-class Purchases:
-    """The purchases of customers 0, 1, … in chronological order, and their causes.
-
-    One value per purchase: `customer`, `day` (since the opening, with its fraction), `spend`. One per customer:
-    `weekly_rate`, `leave_probability`, `last_day` (of a purchase), `left` (for good after it), `mean_spend`.
-    """
-
-    customer: Integers
-    day: Floats
-    spend: Floats
-    weekly_rate: Floats
-    leave_probability: Floats
-    last_day: Floats
-    left: NDArray[np.bool_]
-    mean_spend: Floats
-
-
-def draw_purchases(
-    rng: np.random.Generator, story: Story, effect: Floats, start: date, days: int, acquisition_days: int
-) -> Purchases:
-    """Draw the purchases within `days` of the opening; `effect` multiplies the rate of each customer."""
-    of_times, of_spend = rng.spawn(2)
-    customers = len(effect)
-    # On the clock of the season everything happens at constant intensity.
-    season = Season(story.season, story.peak_day - start.timetuple().tm_yday)
-    first = of_times.uniform(0.0, season.clock(acquisition_days), size=customers)
-    weekly_rate = of_times.gamma(story.r, 1.0 / story.alpha, size=customers) * effect
-    leave_probability = of_times.beta(story.a, story.b, size=customers)
-    repeats = repeat_purchases(of_times, first, float(season.clock(days)), weekly_rate / 7.0, leave_probability)
-    customer = np.concatenate([np.arange(customers), repeats.customer])
-    day = season.day(np.concatenate([first, repeats.time]), days)
-    by_time = np.argsort(day, kind="stable")
-    customer, day = customer[by_time], day[by_time]
-    last_day = np.zeros(customers)
-    np.maximum.at(last_day, customer, day)
-
-    # Spend per purchase is Gamma(p, rate ν) with the customer's own ν ~ Gamma(q, rate v); its mean is p / ν.
-    mean_spend = story.p * story.v / of_spend.gamma(story.q, size=customers)
-    return Purchases(
-        customer=customer,
-        day=day,
-        spend=of_spend.gamma(story.p, mean_spend[customer] / story.p),
-        weekly_rate=weekly_rate,
-        leave_probability=leave_probability,
-        last_day=last_day,
-        left=repeats.left,
-        mean_spend=mean_spend,
     )
 
 
@@ -210,8 +144,7 @@ def _lines(rng: np.random.Generator, start: date, purchases: Purchases, region: 
     """The lines of orders, one order per purchase, whose spend is split at random."""
     orders = len(purchases.customer)
     lines_of_order = 1 + rng.poisson(LINES_PER_ORDER - 1.0, size=orders)
-    order = np.repeat(np.arange(orders), lines_of_order)
-    line = np.arange(len(order)) - np.repeat(np.cumsum(lines_of_order) - lines_of_order, lines_of_order)
+    order, line = numbered(lines_of_order)
     part = rng.exponential(size=len(order))
     part /= np.bincount(order, weights=part)[order]
     quantity = rng.geometric(0.4, size=len(order))
@@ -221,7 +154,7 @@ def _lines(rng: np.random.Generator, start: date, purchases: Purchases, region: 
         {
             "order_id": pl.Series(FIRST_ORDER + order).cast(pl.String),
             "customer_id": FIRST_CUSTOMER + purchases.customer[order],
-            "ordered_at": _moments(start, opening_hours(purchases.day)).gather(order),
+            "ordered_at": moments(start, opening_hours(purchases.day)).gather(order),
             "product_id": _named([f"P{number:04d}" for number in range(PRODUCTS)], product),
             "quantity": quantity,
             "unit_price": np.maximum((purchases.spend[order] * part / quantity).round(2), 0.01),
@@ -238,7 +171,7 @@ def _events(rng: np.random.Generator, story: Story, start: date, days: int, purc
         who = np.repeat(np.arange(customers), rng.poisson(per_week / 7.0 * until))
         return who, rng.uniform(0.0, until[who])
 
-    idle_visitor, idle_visit = spread(story.visits_per_week, np.where(purchases.left, purchases.last_day, days))
+    idle_visitor, idle_visit = spread(story.visits_per_week, purchases.active_until)
     reader, read = spread(story.newsletters_per_week, np.full(customers, float(days)))
     bought = np.repeat(
         np.arange(len(purchases.day)), rng.poisson(story.visits_before_purchase, size=len(purchases.day))
@@ -248,7 +181,7 @@ def _events(rng: np.random.Generator, story: Story, start: date, days: int, purc
         pl.DataFrame(
             {
                 "customer_id": FIRST_CUSTOMER + np.concatenate([idle_visitor, purchases.customer[bought], reader]),
-                "occurred_at": _moments(start, np.concatenate([idle_visit, visit, read]) * 86_400),
+                "occurred_at": moments(start, np.concatenate([idle_visit, visit, read]) * 86_400),
                 "event": _named(["visit", "newsletter"], np.repeat([0, 1], [len(idle_visit) + len(visit), len(read)])),
             }
         )
@@ -259,9 +192,3 @@ def _events(rng: np.random.Generator, story: Story, start: date, days: int, purc
 
 def _named(names: list[str], chosen: Integers) -> pl.Series:
     return pl.Series(names, dtype=pl.String).gather(chosen)
-
-
-def _moments(start: date, seconds: Floats | Integers) -> pl.Series:
-    """Timestamps in whole seconds, from seconds since the start of the first day."""
-    since = np.floor(seconds).astype("timedelta64[s]").astype("timedelta64[ms]")
-    return pl.Series(np.datetime64(start, "ms") + since)

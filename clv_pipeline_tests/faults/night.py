@@ -30,6 +30,7 @@ from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication import report
 from clv_pipeline.publication.write import REPORT
+from clv_pipeline_tests.helpers.runs import failure
 
 MODELS = {
     # Every table is audited, but by one expectation: the search for faults is in how tables come and go.
@@ -119,7 +120,7 @@ def _night(folder: Path, prepare: Prepare | None) -> None:
         pipeline.warehouse.close()
     # A full disk is for the pipeline, not for what the test has to know.
     resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
-    (folder / "report.json").write_text(json.dumps({"success": result.success, "failure": _failure(result)}))
+    (folder / "report.json").write_text(json.dumps({"success": result.success, "failure": failure(result)}))
 
 
 def _write_page(version: Path) -> None:
@@ -128,14 +129,3 @@ def _write_page(version: Path) -> None:
 
 def _no_summary(database: Path) -> list[str]:
     return []
-
-
-def _failure(result: dg.ExecuteInProcessResult) -> str:
-    """What the user reads about the first failed step."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
-            return f"unexpected: {data.error}"
-    return ""

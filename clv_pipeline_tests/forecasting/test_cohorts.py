@@ -15,7 +15,9 @@ from clv_pipeline.forecasting.cohorts import CohortTable, weekday_weights
 from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.season import EPOCH, Days, ordinal, season_basis
-from clv_pipeline.simulation.seeded import Buyers, SeededShop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import ParetoNbdProcess
+from clv_pipeline.simulation.seeded import SeededShop
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 OPENED = date(2021, 1, 4)
@@ -139,7 +141,13 @@ def test_new_customers_are_no_season() -> None:
 @pytest.mark.parametrize("later", [1.0, 3.0, 0.2])
 def test_the_known_customers_of_a_simulated_shop_buy_what_the_table_says(later: float) -> None:
     story = SeededShop(
-        Buyers(r=1.0), customers=2_500, acquisition_days=700, later=later, as_of=790, days=980, start=date(2021, 1, 1)
+        Buyers(ParetoNbdProcess(r=1.0)),
+        customers=2_500,
+        acquisition_days=700,
+        later=later,
+        as_of=790,
+        days=980,
+        start=date(2021, 1, 1),
     )
     shop = PurchaseDays.simulated(story, 2)
     table = Ground(shop.training(story.cutoff, most_windows=0)).cohorts

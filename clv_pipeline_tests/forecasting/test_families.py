@@ -23,7 +23,9 @@ from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import PIECES_DAYS
 from clv_pipeline.forecasting.registry import models_of
-from clv_pipeline.simulation.seeded import Buyers, SeededShop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import ParetoNbdProcess
+from clv_pipeline.simulation.seeded import SeededShop
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
@@ -177,7 +179,12 @@ def test_a_sample_of_todays_customers_is_enough_to_set_the_total_right() -> None
 @pytest.mark.parametrize("season", [0.0, 0.6])
 def test_the_known_customers_buy_what_was_forecast_whoever_is_new(season: float, later: float) -> None:
     story = SeededShop(
-        Buyers(r=1.0, season=season), customers=2_000, acquisition_days=800, later=later, as_of=890, days=1_080
+        Buyers(ParetoNbdProcess(r=1.0), season=season),
+        customers=2_000,
+        acquisition_days=800,
+        later=later,
+        as_of=890,
+        days=1_080,
     )
     days = PurchaseDays.simulated(story, 2)
     training = days.training(story.cutoff, most_windows=7)

@@ -10,19 +10,22 @@ import pytest
 from clv_pipeline.forecasting.families import RegularNbdPath
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.regular_nbd import RegularNbd
+from clv_pipeline.simulation.processes import ParetoNbdProcess
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, shop
 
 
 @pytest.mark.parametrize(("regularity", "least", "most"), [(1, 1, 1), (6, 4, 8)])
 def test_k_is_as_the_customers_buy(regularity: int, least: int, most: int) -> None:
-    report = RegularNbdPath().fit(Ground(shop(600, regularity=regularity).training(CUTOFF))).report
+    days = shop(600, process=ParetoNbdProcess(regularity=regularity))
+    report = RegularNbdPath().fit(Ground(days.training(CUTOFF))).report
     assert least <= report.parameters["process"]["k"] <= most
     assert set(report.parameters["process"]) == {"k", "r", "alpha", "a", "b"}
     assert report.verdict == "ok"
 
 
 def test_without_customers_of_today_nothing_is_known_of_their_rhythm() -> None:
-    training = replace(shop(600, regularity=6).training(CUTOFF), current_customers=pl.DataFrame())
+    days = shop(600, process=ParetoNbdProcess(regularity=6))
+    training = replace(days.training(CUTOFF), current_customers=pl.DataFrame())
     assert RegularNbdPath().process(Ground(training)) == RegularNbd(1)
 
 

@@ -16,19 +16,13 @@ from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.value import ValueModel, shrunk_level
+from clv_pipeline.simulation.processes import ParetoNbdProcess
+from clv_pipeline.simulation.spend import LognormalSpend
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
-CORRELATED = {
-    "r": 1.0,
-    "alpha": 10.0,
-    "s": 0.4,
-    "beta": 60.0,
-    "spend": 20.0,
-    "spend_between": 0.1,
-    "spend_within": 0.3,
-    "spend_with_rate": 0.8,
-}
+FREQUENT = ParetoNbdProcess(r=1.0, alpha=10.0, s=0.4, beta=60.0)
+SPEND_MORE = LognormalSpend(median=20.0, between=0.1, within=0.3, with_rate=0.8)
 ABSURD = 1e6
 
 
@@ -58,7 +52,7 @@ def with_order(days: PurchaseDays, customer: str, amount: float, *, until_days_a
 
 @pytest.mark.parametrize("days_ago", [0, 60, 200])
 def test_one_absurd_order_moves_nobody_elses_value(days_ago: int) -> None:
-    days = shop(1_500, spend=30.0)
+    days = shop(1_500, spend=LognormalSpend(median=30.0))
     known = days.until(CUTOFF - timedelta(days=days_ago)).days
     customer = known.filter(pl.len().over("customer_id") > 3)["customer_id"][0]
     plain, absurd = forecast(days), forecast(with_order(days, customer, ABSURD, until_days_ago=days_ago))
@@ -70,7 +64,7 @@ def test_one_absurd_order_moves_nobody_elses_value(days_ago: int) -> None:
 
 
 def test_an_absurd_order_is_capped_where_it_stands() -> None:
-    days = shop(1_500, spend=30.0)
+    days = shop(1_500, spend=LognormalSpend(median=30.0))
     customers = days.customers(CUTOFF)
     often = customers.filter(pl.col("frequency") > 5)["customer_id"][0]
     absurd = with_order(days, often, ABSURD).customers(CUTOFF)
@@ -79,7 +73,7 @@ def test_an_absurd_order_is_capped_where_it_stands() -> None:
 
 
 def test_one_large_gift_is_no_promise_of_another() -> None:
-    days = shop(1_500, spend=30.0)
+    days = shop(1_500, spend=LognormalSpend(median=30.0))
     once = days.customers(CUTOFF).filter(pl.col("frequency") == 0)["customer_id"][0]
     paths = forecast(with_order(days, once, 4_500.0))
     given = (paths.customer_id == once).to_numpy()
@@ -90,7 +84,7 @@ def test_one_large_gift_is_no_promise_of_another() -> None:
 
 
 def test_values_of_one_time_buyers_are_right_where_those_who_buy_often_spend_more() -> None:
-    days = shop(3_000, **CORRELATED)
+    days = shop(3_000, process=FREQUENT, spend=SPEND_MORE)
     customers = days.customers(CUTOFF)
     repeat = customers.filter(pl.col("frequency") > 0)
     assert np.corrcoef(repeat["frequency"], repeat["monetary_value"])[0, 1] > 0.6
@@ -110,14 +104,15 @@ def test_frequency_says_nothing_of_money_where_it_has_nothing_to_do_with_it() ->
 
 
 def test_variances_of_log_spend_come_back() -> None:
-    model = fit(shop(3_000, r=2.0, spend_between=0.6, spend_within=0.5).customers(CUTOFF))
+    days = shop(3_000, process=ParetoNbdProcess(r=2.0), spend=LognormalSpend(between=0.6, within=0.5))
+    model = fit(days.customers(CUTOFF))
     assert model.within == pytest.approx(0.25, rel=0.1)
     assert model.between == pytest.approx(0.36, rel=0.2)
 
 
 @pytest.mark.parametrize("within", [0.3, 0.9])
 def test_values_add_up_to_what_purchases_brought(within: float) -> None:
-    customers = shop(3_000, spend_within=within).customers(CUTOFF)
+    customers = shop(3_000, spend=LognormalSpend(within=within)).customers(CUTOFF)
     purchases = customers["frequency"].to_numpy() + 1.0
     said = float(fit(customers).per_purchase(customers) @ purchases)
     assert said == pytest.approx(customers["revenue"].sum(), rel=0.08)

@@ -16,7 +16,9 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.protocol import PIECE_OUTCOMES, PIECES_DAYS
 from clv_pipeline.forecasting.windows import Seen, fit_value, window_levels
-from clv_pipeline.simulation.seeded import Buyers, SeededShop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import ParetoNbdProcess
+from clv_pipeline.simulation.seeded import SeededShop
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, shop
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
@@ -99,7 +101,7 @@ def money(days: PurchaseDays, cutoff: date) -> Floats:
 @pytest.mark.parametrize(("history", "days_ago"), [(58, 20), (75, 5), (400, 60)])
 def test_no_single_order_raises_the_level_of_money_however_few_windows_are_over(history: int, days_ago: int) -> None:
     story = SeededShop(
-        Buyers(r=1.0, alpha=8.0),
+        Buyers(ParetoNbdProcess(r=1.0, alpha=8.0)),
         customers=1_500,
         acquisition_days=history,
         later=0.0,

@@ -7,6 +7,7 @@ day, then rows after it are deleted, changed and added, all rows are shuffled, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -74,7 +75,8 @@ Future = Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
 
 @pytest.fixture(scope="module")
 def story() -> simulation.Shop:
-    several = simulation.Story(visits_before_purchase=1.0, season=0.3)
+    buyers = replace(simulation.Story().buyers, season=0.3)
+    several = simulation.Story(buyers, visits_before_purchase=1.0)
     return simulation.simulate_shop(400, several, seed=11, days=600, acquisition_days=400)
 
 

@@ -17,19 +17,30 @@ from clv_pipeline.forecasting.protocol import (
     TrainingData,
     window_columns,
 )
-from clv_pipeline.simulation.seeded import Buyers, SeededShop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import Process
+from clv_pipeline.simulation.seeded import SeededShop
+from clv_pipeline.simulation.spend import Spend
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
 
 CUTOFF = date(2024, 6, 30)
 HISTORY_DAYS, WATCHED_DAYS = 700, 1_100
 FIRST_SPEND = 20.0
+BUYERS = Buyers()
 
 
 @cache
-def shop(customers: int = 800, seed: int = 1, cutoff: date = CUTOFF, **buyers: float) -> PurchaseDays:
-    """A shop of Pareto/NBD buyers that opened 700 days before the cutoff, and whose next 400 days are known."""
+def shop(
+    customers: int = 800,
+    seed: int = 1,
+    cutoff: date = CUTOFF,
+    process: Process = BUYERS.process,
+    spend: Spend = BUYERS.spend,
+    season: float = 0.0,
+) -> PurchaseDays:
+    """A shop that opened 700 days before the cutoff, and whose next 400 days are known; of Pareto/NBD by default."""
     story = SeededShop(
-        buyers=Buyers(**buyers),  # type: ignore[arg-type]  # regularity and peak_day are whole
+        buyers=Buyers(process, spend, season),
         customers=customers,
         acquisition_days=HISTORY_DAYS,
         later=0.0,

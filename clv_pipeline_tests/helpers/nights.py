@@ -1,4 +1,7 @@
-"""Nights from order files to rfm and the books, step by step as the graph takes them, but without Dagster."""
+"""Nights from order files to rfm and the books, step by step as the graph takes them, but without Dagster.
+
+For tests that need many of them, and for benchmarks: what Dagster costs per step does not grow with rows.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
             data = event.step_failure_data
             if data.user_failure_data is not None and data.user_failure_data.description:
                 return data.user_failure_data.description
-            return str(data.error)
+            return f"unexpected: {data.error}"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 
 import numpy as np
@@ -14,11 +14,16 @@ from clv_pipeline.forecasting.bg_nbd import BgNbd
 from clv_pipeline.forecasting.families import BgNbdPath
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.simulation import Story, simulate_shop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import BgNbdProcess
+from clv_pipeline.simulation.spend import GammaGammaSpend
 from clv_pipeline_tests.helpers.histories import purchase_days
 from clv_pipeline_tests.helpers.holdout import holdout
 
 CUSTOMERS, HORIZON = 6_000, 180
-STORY = Story()
+PROCESS, SPEND = BgNbdProcess(), GammaGammaSpend()
+STORY = Story(Buyers(PROCESS, SPEND))
+KNOWN = asdict(PROCESS) | asdict(SPEND)
 SEEDS = (1, 2, 3)
 START, CUTOFF, DAYS = date(2022, 1, 1), date(2023, 12, 31), 730 + HORIZON
 
@@ -59,14 +64,14 @@ def recovered(seed: int) -> Recovered:
 
 
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-@pytest.mark.parametrize("parameter", ["r", "alpha", "a", "b", "p", "q", "v"])
+@pytest.mark.parametrize("parameter", KNOWN)
 def test_the_parameters_come_back_within_two_standard_errors(shops: list[Recovered], seed: int, parameter: str) -> None:
     found = shops[seed]
     assert found.verdicts == {"ok"}
     error = found.standard_errors[parameter]
-    assert abs(found.parameters[parameter] - getattr(STORY, parameter)) < 2 * error
+    assert abs(found.parameters[parameter] - KNOWN[parameter]) < 2 * error
     # Two standard errors would not say much if they were large.
-    assert error < 0.15 * getattr(STORY, parameter)
+    assert error < 0.15 * KNOWN[parameter]
 
 
 def test_the_totals_of_the_holdout_are_forecast_within_a_few_percent(shops: list[Recovered]) -> None:

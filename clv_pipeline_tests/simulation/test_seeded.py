@@ -9,7 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clv_pipeline.simulation.seeded import SEEDED_SHOPS, SEEDS, Buyers, SeededShop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import BgNbdProcess, ParetoNbdProcess
+from clv_pipeline.simulation.seeded import SEEDED_SHOPS, SEEDS, SeededShop
+from clv_pipeline.simulation.spend import LognormalSpend
 
 PLAIN = SEEDED_SHOPS["plain_constant"]
 COLUMNS = ["order_id", "customer_id", "ordered_at", "amount"]
@@ -71,7 +74,8 @@ def test_what_happens_to_acquisition_changes_nothing_about_earlier_customers(kin
 
 
 def test_repeats_grow_with_age_as_pareto_nbd_says() -> None:
-    buyers = PLAIN.buyers
+    buyers = ParetoNbdProcess()
+    assert PLAIN.buyers.process == buyers
     shop = replace(PLAIN, customers=40_000, acquisition_days=1, later=0.0, days=365)
     found = shop.transactions(5)
     for days in (90, 365):
@@ -91,7 +95,7 @@ def test_a_season_moves_purchases_by_its_amplitude_and_peaks_in_late_november() 
 
 
 def test_regular_buyers_have_gaps_of_erlang() -> None:
-    buyers = Buyers(r=50.0, alpha=150.0, s=1.0, beta=1e6, regularity=4)
+    buyers = Buyers(ParetoNbdProcess(r=50.0, alpha=150.0, s=1.0, beta=1e6, regularity=4))
     found = SeededShop(buyers, customers=500, acquisition_days=1, as_of=600, days=700, later=0.0).transactions(6)
     gaps = found.sort("customer_id", "ordered_at").select(
         gap=pl.col("ordered_at").diff().over("customer_id").dt.total_hours() / 24, customer_id="customer_id"
@@ -117,25 +121,12 @@ def test_of_one_time_buyers_97_in_a_hundred_never_return_and_business_has_a_heav
 def test_spend_can_go_with_the_rate_and_otherwise_does_not() -> None:
     found = {}
     for slope in (0.0, 0.5):
-        buyers = Buyers(r=2.0, alpha=8.0, spend_with_rate=slope)
+        buyers = Buyers(ParetoNbdProcess(r=2.0, alpha=8.0), LognormalSpend(with_rate=slope))
         shop = SeededShop(buyers, customers=4_000, acquisition_days=30, as_of=300, days=400)
         customers = per_customer(shop.transactions(7)).with_columns(pl.col("purchases").log())
         found[slope] = np.corrcoef(customers["purchases"], customers["spend"])[0, 1]
     assert abs(found[0.0]) < 0.05
     assert found[0.5] > 0.2
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"alpha": 0.0}, "should be positive: alpha = 0.0"),
-        ({"regularity": 0}, "should be positive: regularity = 0"),
-        ({"season": 1.0}, r"season should lie in \[0, 1\)"),
-    ],
-)
-def test_impossible_buyers_are_refused(wrong: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Buyers(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_shop_that_acquires_longer_than_it_is_watched_is_refused() -> None:
@@ -156,6 +147,10 @@ def test_what_comes_differs_from_the_foreseeable_by_chance_alone(name: str) -> N
     assert came == pytest.approx(foreseeable, abs=4.0 * foreseeable**0.5)
 
 
-def test_what_regular_customers_do_next_is_not_foreseen_from_their_rates() -> None:
-    with pytest.raises(ValueError, match="regular"):
-        SEEDED_SHOPS["regular"].foreseeable(1, 30)
+@pytest.mark.parametrize(
+    "shop", [SEEDED_SHOPS["regular"], SeededShop(Buyers(BgNbdProcess()))], ids=["regular", "BG/NBD"]
+)
+def test_what_depends_on_past_purchases_is_not_foreseen_from_rates(shop: SeededShop) -> None:
+    assert not shop.is_foreseeable
+    with pytest.raises(ValueError, match="depends on past purchases"):
+        shop.foreseeable(1, 30)

@@ -9,8 +9,12 @@ import polars as pl
 import pytest
 
 from clv_pipeline.simulation import Shop, Story, simulate_shop
+from clv_pipeline.simulation.buyers import Buyers
+from clv_pipeline.simulation.processes import BgNbdProcess
+from clv_pipeline.simulation.spend import GammaGammaSpend
 
 CUSTOMERS = 4_000
+PROCESS, SPEND = BgNbdProcess(), GammaGammaSpend()
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +24,7 @@ def shop() -> Shop:
 
 @pytest.fixture(scope="module")
 def lively() -> Shop:
-    story = Story(
-        season=0.6,
-        peak_day=330,
-        visits_before_purchase=1.5,
-        missing=0.2,
-    )
+    story = Story(Buyers(PROCESS, SPEND, season=0.6, peak_day=330), visits_before_purchase=1.5, missing=0.2)
     return simulate_shop(CUSTOMERS, story, seed=3)
 
 
@@ -69,11 +68,12 @@ def test_the_tables_hold_together(shop: Shop) -> None:
 
 
 def test_what_customers_are_like_follows_the_stated_distributions(shop: Shop) -> None:
-    story, truth = shop.story, shop.truth
-    assert truth["weekly_rate"].mean() == pytest.approx(story.r / story.alpha, rel=0.05)
-    assert truth["weekly_rate"].var() == pytest.approx(story.r / story.alpha**2, rel=0.15)
-    assert truth["leave_probability"].mean() == pytest.approx(story.a / (story.a + story.b), rel=0.05)
-    assert truth["mean_spend"].mean() == pytest.approx(story.mean_spend, rel=0.05)
+    truth = shop.truth
+    assert shop.story.buyers == Buyers(PROCESS, SPEND)
+    assert truth["weekly_rate"].mean() == pytest.approx(PROCESS.r / PROCESS.alpha, rel=0.05)
+    assert truth["weekly_rate"].var() == pytest.approx(PROCESS.r / PROCESS.alpha**2, rel=0.15)
+    assert truth["leave_probability"].mean() == pytest.approx(PROCESS.a / (PROCESS.a + PROCESS.b), rel=0.05)
+    assert truth["mean_spend"].mean() == pytest.approx(SPEND.mean, rel=0.05)
 
 
 def test_orders_are_worth_what_the_customer_spends_on_average(shop: Shop) -> None:
@@ -81,7 +81,7 @@ def test_orders_are_worth_what_the_customer_spends_on_average(shop: Shop) -> Non
     relative = own.select(pl.col("spend") / pl.col("mean_spend")).to_series()
     assert relative.mean() == pytest.approx(1.0, abs=0.015)
     # Gamma(p) around the own mean.
-    assert relative.var() == pytest.approx(1.0 / shop.story.p, rel=0.06)
+    assert relative.var() == pytest.approx(1.0 / SPEND.p, rel=0.06)
 
 
 def test_the_day_of_leaving_is_the_day_of_the_last_order(shop: Shop) -> None:
@@ -96,7 +96,7 @@ def test_the_share_of_repeats_lost_to_days_is_what_the_charter_says(shop: Shop) 
     bought = orders(shop)
     repeats = bought.height - CUSTOMERS
     lost = bought.height - bought.unique(["customer_id", pl.col("ordered_at").dt.date()]).height
-    assert lost / repeats == pytest.approx((shop.story.r + 1) / (14 * shop.story.alpha), rel=0.4)
+    assert lost / repeats == pytest.approx((PROCESS.r + 1) / (14 * PROCESS.alpha), rel=0.4)
 
 
 def test_customers_come_within_the_acquisition_days() -> None:
@@ -114,7 +114,8 @@ def test_without_a_stated_effect_regions_and_ages_buy_alike(shop: Shop) -> None:
 
 def test_region_and_age_shift_the_rate_as_stated() -> None:
     # With a large shape all rates are nearly alike, so that the effects stand out.
-    story = Story(r=100.0, alpha=1_000.0, region_rates={"north": 1.0, "south": 2.0}, age_effect=0.3, missing=0.0)
+    alike = Buyers(BgNbdProcess(r=100.0, alpha=1_000.0), SPEND)
+    story = Story(alike, region_rates={"north": 1.0, "south": 2.0}, age_effect=0.3, missing=0.0)
     shop = simulate_shop(CUSTOMERS, story, seed=3, days=30)
     age, south, log_rate = (
         shop.customers.join(shop.truth, on="customer_id")
@@ -166,9 +167,9 @@ def test_visits_precede_purchases_and_stop_when_the_customer_leaves(lively: Shop
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"alpha": 0.0}, "should be positive: alpha = 0.0"),
         ({"region_rates": {"north": -1.0}}, "region_rates.north = -1.0"),
-        ({"season": 1.0}, r"season should lie in \[0, 1\)"),
+        ({"region_rates": {}}, "there should be a region"),
+        ({"missing": 1.5}, r"missing should lie in \[0, 1\]"),
     ],
 )
 def test_an_impossible_story_is_refused(wrong: dict[str, float], message: str) -> None:
