@@ -195,7 +195,7 @@ def test_a_month_whose_weeks_differ_much_is_expected_to_bring_their_mean() -> No
         """Eight times as much in one week of each December, in another one every year."""
         day = np.asarray(days, dtype=np.int64).astype("datetime64[D]")
         year = day.astype("datetime64[Y]")
-        of_december = (day - (year + 1).astype("datetime64[D]")).astype(np.int64) + 31
+        of_december = (day - (year + np.timedelta64(1, "Y")).astype("datetime64[D]")).astype(np.int64) + 31
         chosen = (of_december >= 0) & (of_december // 7 == year.astype(np.int64) % 4)
         return np.where(chosen, 8.0, 1.0).astype(np.float64)
 
