@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from clv_pipeline.config.secret_text import censored, is_secret_name, without_credentials
 from clv_pipeline.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -76,12 +77,11 @@ class Cluster:
             return builder.getOrCreate()
         except (PySparkException, RuntimeError, OSError) as error:
             raise ClusterError(
-                # The address may hold a token.
                 "the Spark of storage.spark.remote does not answer",
-                quoted=f"{self.remote}: {error}",
+                quoted=self._censored(error),
                 to_do="start the Spark Connect server, or write local[*] to have one in this process, which needs"
                 " Java 17",
-            ) from error
+            ) from None
 
     def _look_for_a_server(self) -> None:
         """Fail at once where nobody listens: Spark's client would try again for a quarter of an hour."""
@@ -98,8 +98,13 @@ class Cluster:
         try:
             yield session
         except PySparkException as error:
-            told = str(error).partition("JVM stacktrace")[0].strip()
-            raise ClusterError("Spark refused the work", quoted=f"{self.remote}: {told}") from error
+            raise ClusterError("Spark refused the work", quoted=self._censored(error)) from None
+
+    def _censored(self, error: Exception) -> str:
+        """What Spark says, without Java's part of it, and without the token that the address or a setting may hold."""
+        told = str(error).partition("JVM stacktrace")[0].strip()
+        secrets = [value for name, value in self.config.items() if is_secret_name(name)]
+        return f"{without_credentials(self.remote)}: {censored(told, self.remote, secrets)}"
 
     def view_of_parquet(self, name: str, folder: Path, columns: str) -> None:
         """Let queries read the Parquet files in `folder` as `name`; `columns` as Spark writes a schema."""
