@@ -151,6 +151,11 @@ class Settings(Block):
         settings._config_file = config_file.resolve() if config_file else None
         settings._notices = notices
         settings.extensions._folder = settings.base_dir
+        if "?" in str(settings.home):
+            raise ConfigError(
+                f"{origin}:\n  storage.home: {settings.home} has a ? in it, and DuckDB would look for its log"
+                " elsewhere; choose a folder without one"
+            )
         key = os.environ.get(PSEUDONYM_KEY, "")
         if settings.privacy.pseudonyms and len(key) < 32:
             found = "is not set" if not key else f"has {len(key)} characters"

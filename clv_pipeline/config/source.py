@@ -109,6 +109,11 @@ class TableSource(Block):
         """The mapped columns that are none of ours, ours: theirs."""
         return {ours: theirs for ours, theirs in self.columns.items() if ours not in self.known}
 
+    @property
+    def required_columns(self) -> set[str]:
+        """Their names of the mapped columns without which no record can be used. Others may be empty."""
+        return {theirs for ours, theirs in self.columns.items() if ours in (*self.required, *self.numbers)}
+
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
         """Those of our columns without which a mapping does not suffice."""
