@@ -126,10 +126,18 @@ class Cluster:
         with self._asked() as session:
             return session.sql(query).toArrow()
 
-    def write(self, query: str, folder: Path) -> None:
-        """Write the result of a query as Parquet files into the new `folder`."""
+    def count_parquet(self, folder: Path) -> int:
+        """Number of rows that Spark, server and workers, finds in the Parquet files of a folder."""
         with self._asked() as session:
-            session.sql(query).write.parquet(_address(folder))
+            from pyspark.sql.types import StructType
+
+            # Without a schema Spark would refuse a folder that holds no file.
+            return int(session.read.schema(StructType()).parquet(_address(folder)).count())
+
+    def write(self, query: str, folder: Path) -> int:
+        """Write the result of a query as Parquet files into the new `folder`; returns how many rows workers wrote."""
+        with self._asked() as session:
+            return _written(session.sql(query), "error", folder)
 
     def write_mapped(
         self,
@@ -138,9 +146,9 @@ class Cluster:
         schema: pa.Schema,
         columns: str,
         folder: Path,
-    ) -> None:
+    ) -> int:
         """Write what `function` makes of the result of a query, batch by batch where the rows are, as Parquet files
-        in `folder`.
+        in `folder`, and return how many rows the workers have written.
 
         Args:
             query: what it is given.
@@ -150,14 +158,23 @@ class Cluster:
             folder: made where it is not there yet.
         """
         with self._asked() as session:
-            mapped = session.sql(query).mapInArrow(_on_batches(function, schema), columns)
-            mapped.write.mode("append").parquet(_address(folder))
+            return _written(session.sql(query).mapInArrow(_on_batches(function, schema), columns), "append", folder)
 
     def close(self) -> None:
         """End the session, where there is one."""
         if "_session" in self.__dict__:
             self._session.stop()
             del self.__dict__["_session"]
+
+
+def _written(frame: Any, mode: str, folder: Path) -> int:
+    """Write a frame, and return the number of rows as the workers have counted them on the way to their disks."""
+    from pyspark.sql.connect.functions import count, lit
+    from pyspark.sql.connect.observation import Observation
+
+    seen = Observation()
+    frame.observe(seen, count(lit(1)).alias("rows")).write.mode(mode).parquet(_address(folder))
+    return int(seen.get["rows"])
 
 
 def _address(folder: Path) -> str:

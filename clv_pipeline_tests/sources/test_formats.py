@@ -8,6 +8,7 @@ import os
 import sqlite3
 import time
 import zipfile
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -248,7 +249,7 @@ def test_files_of_several_kinds_make_one_table(tmp_path: Path) -> None:
     ]
 
 
-def json_lines(folder: Path, *objects: dict[str, object], name: str = "a.jsonl") -> None:
+def json_lines(folder: Path, *objects: Mapping[str, object], name: str = "a.jsonl") -> None:
     write(folder, name, "".join(json.dumps(record) + "\n" for record in objects))
 
 
