@@ -1,7 +1,7 @@
 """Tables that Spark writes: none is taken for whole that is not, and none of another warehouse is ever swept.
 
-Spark's part is played by DuckDB, which writes the same files; that Spark itself counts the rows that it writes and finds
-is in acceptance/test_spark_engine.py.
+Spark's part is played by DuckDB, which writes the same files; that Spark itself counts the rows that it writes and
+finds is in acceptance/test_spark_engine.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def answer(query: str) -> pl.DataFrame:
     """What Spark would answer; DuckDB has other quotes."""
     found = duckdb.sql(query.replace("`", '"'))
     assert found is not None
-    return found.pl()
+    rows: pl.DataFrame = found.pl()
+    return rows
 
 
 class Workers:
