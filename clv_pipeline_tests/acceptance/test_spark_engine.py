@@ -206,9 +206,8 @@ def test_spark_counts_the_rows_that_it_writes_and_those_that_it_finds(address: s
     try:
         assert cluster.write("select id from range(0, 1000, 1, 4) where id % 2 = 0", numbers) == 500
         assert cluster.count_parquet(numbers) == 500
-        assert cluster.write_mapped(
-            "select id from range(10)", lambda frame: frame.head(3), schema, "id bigint", numbers
-        )
+        query = "select id from range(0, 10, 1, 1)"
+        assert cluster.write_mapped(query, lambda frame: frame.head(3), schema, "id bigint", numbers) == 3
         lost = max(numbers.glob("*.parquet"))
         gone = pl.read_parquet(lost).height
         before = cluster.count_parquet(numbers)
