@@ -1,8 +1,7 @@
 """What a line of transactions costs on Spark: CPU, bytes shuffled and written, by the event log of Spark itself.
 
 The whole graph runs with `storage.engine: spark` on a Connect server with two cores, over three numbers of lines.
-Writes two blocks of docs/explanation/scaling.md: `per_line`, and `plan`, the same figures times 1, 10 and 100 billion
-lines.
+Writes the block `per_line` of docs/explanation/scaling.md.
 
 Run: python -m benchmarks.on_spark, with PySpark installed (pip install -e '.[spark]')
 """
@@ -22,11 +21,6 @@ from benchmarks.pipeline import settings_for
 ROWS = (100_000, 1_000_000, 4_200_000)
 CORES = 2
 DOCUMENT = Path("docs/explanation/scaling.md")
-PLANNED = (1e9, 1e10, 1e11)
-NIGHT_HOURS = 4
-"""What a nightly refresh may take in the plan."""
-CORE_HOUR_USD = 0.05
-"""An assumption: what a core with 4 GB costs an hour on demand in public clouds, within a factor of two."""
 MEASURES = {
     "cpu_seconds": ("Executor CPU Time", 1e-9),
     "shuffled_bytes": ("Shuffle Write Metrics.Shuffle Bytes Written", 1),
@@ -95,32 +89,12 @@ def per_line(found: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def plan(found: Sequence[dict[str, Any]]) -> str:
-    """The figures of another line, between the two largest sizes, times what is planned, as Markdown."""
-    before, last = found[-2:]
-    slope = {name: (last[name] - before[name]) / (last["rows"] - before["rows"]) for name in MEASURES}
-    lines = [
-        f"| lines | core hours | cores for {NIGHT_HOURS} hours | shuffled, TB | written, TB | a full refresh, USD |",
-        "|" + "---:|" * 6,
-    ]
-    for rows in PLANNED:
-        hours = rows * slope["cpu_seconds"] / 3600
-        terabytes = [rows * slope[name] / 1e12 for name in ("shuffled_bytes", "written_bytes")]
-        lines.append(
-            f"| {rows / 1e9:g} billion | {hours:,.0f} | {hours / NIGHT_HOURS:,.0f} | "
-            + " | ".join(f"{size:,.2f}" for size in terabytes)
-            + f" | {hours * CORE_HOUR_USD:,.0f} |"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Measure every size and write the tables into docs/explanation/scaling.md; with --csv and --out, one run."""
+    """Measure every size and write the table into docs/explanation/scaling.md; with --csv and --out, one run."""
     found = measure_sizes("benchmarks.on_spark", in_new_folder(run), ROWS, main.__doc__)
-    print(per_line(found), plan(found), sep="\n\n")
+    print(per_line(found))
     if tuple(one["rows"] for one in found) == ROWS:
-        text = replace_block(DOCUMENT.read_text(), "per_line", per_line(found))
-        DOCUMENT.write_text(replace_block(text, "plan", plan(found)))
+        DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "per_line", per_line(found)))
 
 
 if __name__ == "__main__":

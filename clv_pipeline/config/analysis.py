@@ -27,12 +27,20 @@ class Cleaning(Block):
     to that."""
 
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+"""What anything may be forecast as of: a day that transactions may have, within three centuries."""
+LONGEST_HORIZON = 3_653
+"""Ten years. No model is asked for more: what customers do then, no history of theirs tells."""
+
+
 class Forecast(Block):
     """What is forecast, as of which day, and how future money is valued."""
 
     as_of: date | Literal["latest", "today"] = "latest"
     """Days up to and including this one are history: a day, `today`, or `latest`, the last day with a transaction."""
-    horizons_days: list[Annotated[int, Field(gt=0)]] = Field(default=[30, 90, 180, 365], min_length=1)
+    horizons_days: list[Annotated[int, Field(gt=0, le=LONGEST_HORIZON)]] = Field(
+        default=[30, 90, 180, 365], min_length=1
+    )
     """How many days ahead are forecast. The longest one is that of a customer's CLV."""
     annual_discount_rate: float = Field(default=0.10, ge=0)
     """By how much money is worth less a year later; 0.10 is 10 %."""
@@ -46,12 +54,14 @@ class Forecast(Block):
     def _day_or_word(cls, value: Any) -> date | str:
         if isinstance(value, str) and value in ("latest", "today"):
             return value
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value
         try:
-            return date.fromisoformat(value)
+            is_day = isinstance(value, date) and not isinstance(value, datetime)
+            day: date = value if is_day else date.fromisoformat(value)
         except (TypeError, ValueError) as error:
             raise ValueError("should be latest, today or a day such as 2011-09-01") from error
+        if not FIRST_DAY <= day <= LAST_DAY:
+            raise ValueError(f"should be a day from {FIRST_DAY} to {LAST_DAY}")
+        return day
 
     @field_validator("horizons_days")
     @classmethod

@@ -7,13 +7,35 @@ mistakes in the words of the file. How YAML is read is `strict_yaml`; what the k
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from clv_pipeline.config.secret_text import holds_a_secret, is_secret_name, is_written, without_credentials
 from clv_pipeline.errors import ConfigError, did_you_mean
 
+NAMED_BY_OTHERS = "storage.spark.config."
+"""Below this, keys are the names of somebody else's settings, some of which are secrets."""
+
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class FromEnvironment(str):
+    """A text with values of the environment in it, which errors show as it is written in the file: `${NAME}`."""
+
+    __slots__ = ("written",)
+
+    written: str
+
+    def __new__(cls, text: str, written: str) -> Self:
+        """The text, and how the file has it."""
+        self = super().__new__(cls, text)
+        self.written = written
+        return self
+
+    def __repr__(self) -> str:
+        """As errors show it, alone or within a list."""
+        return repr(self.written)
 
 
 def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = os.environ) -> Any:
@@ -45,7 +67,8 @@ def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = o
                 return ""
             return found
 
-        return _VARIABLE.sub(substitute, node)
+        text = _VARIABLE.sub(substitute, node)
+        return text if text == node else FromEnvironment(text, node)
 
     expanded = expand(value, "")
     if problems:
@@ -53,42 +76,30 @@ def expand_variables(value: Any, origin: str, environment: Mapping[str, str] = o
     return expanded
 
 
-def without_credentials(url: str) -> str:
-    """A database URL for errors and labels: no user, no password, no query string, no fragment."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    # A password may hold an unescaped @ or ?, so everything up to the last @ goes first.
-    rest = rest.rpartition("@")[2]
-    return scheme + separator + re.split(r"[?#]", rest, maxsplit=1)[0]
+def refuse_written_secrets(value: Any, origin: str, key: str = "") -> None:
+    """Refuse secrets that stand as text, at any depth of `value`.
 
-
-SECRET_PARAMETER = re.compile(r"[?&][^=&]*(?:password|passwd|pwd|secret|token|api_?key)[^=&]*=([^&#]*)", re.IGNORECASE)
-"""Finds the secrets in the query string of a database URL."""
-
-
-def refuse_passwords_in_urls(value: Any, origin: str, key: str = "") -> None:
-    """Refuse passwords that stand as text in a database URL, at any depth of `value`.
-
-    `value` is the content of the file before `expand_variables`: a password has to be a `${VAR}` without a default.
+    `value` is the content of the file before `expand_variables`: a secret has to be a `${VAR}` without a default.
 
     Raises:
-        ConfigError: a URL holds a password as text.
+        ConfigError: a text holds a secret.
     """
     if isinstance(value, dict):
         for name, child in value.items():
-            refuse_passwords_in_urls(child, origin, f"{key}.{name}" if key else str(name))
+            refuse_written_secrets(child, origin, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
         for position, child in enumerate(value):
-            refuse_passwords_in_urls(child, origin, f"{key}[{position}]")
-    elif isinstance(value, str) and "://" in value:
-        credentials = value.partition("://")[2].rpartition("@")[0]
-        found = [credentials.partition(":")[2], *SECRET_PARAMETER.findall(value)]
-        if any(re.sub(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", "", secret) for secret in found):
-            raise ConfigError(
-                f"{origin}:\n  {key}: holds a password as text; write ${{NAME}} in its place and set the environment "
-                "variable NAME"
-            )
+            refuse_written_secrets(child, origin, f"{key}[{position}]")
+    elif isinstance(value, str) and (holds_a_secret(value) or (_is_secret_key(key) and is_written(value))):
+        raise ConfigError(
+            f"{origin}:\n  {key}: holds a secret as text; write ${{NAME}} in its place and set the environment variable"
+            " NAME"
+        )
+
+
+def _is_secret_key(key: str) -> bool:
+    """Whether a key of clv.yaml holds a secret by its name. Most names are the user's own: of columns, of models."""
+    return key.startswith(NAMED_BY_OTHERS) and is_secret_name(key.removeprefix(NAMED_BY_OTHERS))
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
@@ -134,4 +145,6 @@ def _shown(location: tuple[int | str, ...], value: Any) -> str:
     """A found value as an error may show it: no secret, no database URL, and no block, which could hold one."""
     if isinstance(value, dict | BaseModel) or {"url", "webhook", "password"} & set(location):
         return ""
-    return repr(without_credentials(value) if isinstance(value, str) else value)
+    if isinstance(value, str) and not isinstance(value, FromEnvironment):
+        return "" if holds_a_secret(value) else repr(without_credentials(value))
+    return repr(value)

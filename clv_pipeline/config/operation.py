@@ -37,11 +37,11 @@ class Schedule(Block):
 class Spark(Block):
     """Where SQL runs when `storage.engine` is spark."""
 
-    remote: str = "local[*]"
+    remote: str = Field(default="local[*]", repr=False)
     """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
     tables: str | None = Field(default=None, min_length=1)
     """A folder for the tables, with the same name for the pipeline and all workers; by default in `home`."""
-    config: dict[str, str] = Field(default={})
+    config: dict[str, str] = Field(default={}, repr=False)
     """Settings of the Spark session, under Spark's names."""
 
 

@@ -20,9 +20,10 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from clv_pipeline.config.alerts import SECRETS, Alerts
 from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, Extensions, Forecast, Gates
 from clv_pipeline.config.block import Block
-from clv_pipeline.config.config_file import expand_variables, explain, refuse_passwords_in_urls, without_credentials
+from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
+from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.source import FileFormat, Source, TransactionSource
 from clv_pipeline.config.strict_yaml import parse_yaml
 from clv_pipeline.errors import ConfigError
@@ -143,7 +144,7 @@ class Settings(Block):
         """
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
-        refuse_passwords_in_urls(dict(raw), origin)
+        refuse_written_secrets(dict(raw), origin)
         expanded, notices = as_called_today(expand_variables(dict(raw), origin))
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
@@ -154,6 +155,11 @@ class Settings(Block):
         settings._config_file = config_file.resolve() if config_file else None
         settings._notices = notices
         settings.extensions._folder = settings.base_dir
+        if "?" in str(settings.home):
+            raise ConfigError(
+                f"{origin}:\n  storage.home: {settings.home} has a ? in it, and DuckDB would look for its log"
+                " elsewhere; choose a folder without one"
+            )
         key = os.environ.get(PSEUDONYM_KEY, "")
         if settings.privacy.pseudonyms and len(key) < 32:
             found = "is not set" if not key else f"has {len(key)} characters"

@@ -109,6 +109,11 @@ class TableSource(Block):
         """The mapped columns that are not ours, ours to theirs."""
         return {ours: theirs for ours, theirs in self.columns.items() if ours not in self.known}
 
+    @property
+    def required_columns(self) -> set[str]:
+        """Their names of the mapped columns without which no record can be used. Others may be empty."""
+        return {theirs for ours, theirs in self.columns.items() if ours in (*self.required, *self.numbers)}
+
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
         """The columns that a mapping lacks."""

@@ -32,12 +32,18 @@ def restrict(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path])
     connection.execute("set lock_configuration = true")
 
 
-def open_read_only(database: Path, directories: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
-    """The database file for reading, and nothing else but `directories`."""
+def open_read_only(
+    database: Path, directories: Sequence[Path] = (), spill: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """The database file for reading, and nothing else but `directories`.
+
+    What does not fit into memory goes into the folder `spill`, by default one beside the database.
+    """
     import duckdb
 
+    temporary = {} if spill is None else {"temp_directory": str(spill)}
     # Through the link, so that a publication that is flipped meanwhile stays the one that was opened.
-    connection = duckdb.connect(str(database.resolve()), read_only=True, config=RESTRICTED)
+    connection = duckdb.connect(str(database.resolve()), read_only=True, config={**RESTRICTED, **temporary})
     restrict(connection, directories)
     return connection
 

@@ -35,7 +35,7 @@ from clv_pipeline.warehouse import Session, Warehouse, storage_faults_told
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
-from clv_pipeline.warehouse.parquet_tables import sweep
+from clv_pipeline.warehouse.parquet_tables import claim, sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 """Tables that keep the customers' rows, emptied. Every other table loses them."""
@@ -83,6 +83,9 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
     try:
         with storage_faults_told(settings.warehouse_path):
             session = warehouse.open(f"clv forget, run {run_id}")
+            if settings.spark_tables_dir.exists():
+                # Before anything is erased: afterwards no table says any more that its folder is ours.
+                claim(session.connection, settings.spark_tables_dir)
             listed = set(register.hashes())
             named = {customer for customer in customers if register.hash().of(customer) in listed}
             if unknown := sorted(set(customers) - named - _known(session, customers) - publications.known()):

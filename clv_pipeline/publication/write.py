@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -255,9 +256,21 @@ def _partial(version: Path) -> Path:
 
 
 def number_of(version: Path) -> int:
-    """The place of a version in the order of publication; 0 for a version that was made before they were numbered."""
+    """The place of a version in the order of publication; 0 for a version that was made before they were numbered.
+
+    Raises:
+        PublicationError: what stands there is no number.
+    """
     path = version / NUMBER
-    return int(path.read_text(encoding="utf-8")) if path.exists() else 0
+    written = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else "0"
+    if not re.fullmatch(r"[0-9]{1,18}", written):
+        raise PublicationError(
+            f"{path}: should hold the number of the publication",
+            quoted=repr(written[:40]),
+            to_do="write one between those of the version before and the one behind it, or move the version's folder"
+            " away",
+        )
+    return int(written)
 
 
 def _to_disk(path: Path) -> None:

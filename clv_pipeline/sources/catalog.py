@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_strays
+from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_odd_names, refuse_strays
 
 _SECONDS_TO_SETTLE = 2
 
@@ -70,6 +70,7 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
             ) from error
         for file in files:
             found.setdefault(file.path.resolve(), file)
+    refuse_odd_names(found.values())
     refuse_strays(found.values(), source, base_dir)
     return sorted(found.values(), key=lambda file: file.label)
 

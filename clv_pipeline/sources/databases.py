@@ -1,8 +1,9 @@
 """A query against a database, as a table.
 
 Here belongs everything that knows of database URLs. Rows are streamed in chunks into a temporary table of
-text columns, so that no driver's idea of types changes what a value means. Credentials appear in no label
-and in no error.
+text columns, so that no driver's idea of types changes what a value means. Databases are read and never written:
+files by how they are opened, servers by read-only transactions where they have them. Credentials appear in no
+label and in no error.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -12,22 +13,33 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import duckdb
 
-from clv_pipeline.config.config_file import SECRET_PARAMETER, without_credentials
+from clv_pipeline.config.secret_text import censored, without_credentials
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.database_files import open_sqlite, require_file, unchanged_sqlite
+from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.one_select import one_select
 from clv_pipeline.sources.tables import Column, RawTable
 
 if TYPE_CHECKING:
     import polars as pl
+    import sqlalchemy
 
 CHUNK_ROWS = 100_000
 
 _STAGE = "clv_query_result"
+
+READ_ONLY = {
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+    "oracle": "SET TRANSACTION READ ONLY",
+}
+"""How servers are told that a query may only read, where they can be told in SQL. PostgreSQL's driver has a word of its
+own for it; SQL Server and warehouses in the cloud have none, so that the rights of the user alone count there."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +56,29 @@ def query_label(url: str) -> str:
 
 
 def query_table(
-    con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None = None
+    con: duckdb.DuckDBPyConnection,
+    url: str,
+    query: str,
+    base_dir: Path,
+    work_dir: Path,
+    since: Since | None = None,
 ) -> RawTable:
     """The rows of `query`, staged in a temporary table of `con`.
 
-    A relative file in a sqlite or duckdb URL starts at `base_dir`.
+    A relative file in a sqlite or duckdb URL starts at `base_dir`; what a query on DuckDB cannot hold in memory goes
+    into `work_dir`.
 
     Raises:
-        SourceError: the query failed; with the database's own words, but never with a password.
+        SourceError: the query is not one SELECT, or failed: in the database's own words, but never with a secret.
     """
     label = query_label(url)
+    database = url.partition(":")[0].partition("+")[0]
     forget_query(con)
     try:
+        query = one_select(query, database, label)
         names = (
-            _from_duckdb(con, url, query, base_dir, since)
-            if url.startswith("duckdb:")
+            _from_duckdb(con, url, query, base_dir, work_dir, since)
+            if database == "duckdb"
             else _from_any(con, url, query, base_dir, since)
         )
     except SourceError:
@@ -66,7 +86,7 @@ def query_table(
     except Exception as error:
         # Drivers raise what they like, and some put the whole URL into the text: neither it nor the cause
         # is shown.
-        raise SourceError(f"{label}: the query failed", quoted=_censored(error, url)) from None
+        raise SourceError(f"{label}: the query failed", quoted=censored(first_line(error), url)) from None
     return RawTable(
         source_file=label,
         scan=_STAGE,
@@ -85,17 +105,38 @@ def forget_query(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None) -> list[str]:
-    import polars as pl
     import sqlalchemy
 
     parsed = sqlalchemy.make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
-        path = base_dir / parsed.database
-        if not path.is_file():  # sqlite would create an empty database
-            raise SourceError(f"{without_credentials(url)}: there is no such file", to_do="correct the url")
-        parsed = parsed.set(database=str(path))
+    if parsed.get_backend_name() != "sqlite":
+        return _answer(con, sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool), query, since)
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise SourceError(
+            f"{without_credentials(url)}: with this driver it is not certain that the file is only read",
+            to_do="write sqlite:///",
+        )
+    path = base_dir / (parsed.database or "")
+    require_file(path, without_credentials(url))
     engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool)
-    with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def _opened(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
+        return open_sqlite(path, without_credentials(url), **options)
+
+    with unchanged_sqlite(path, without_credentials(url)):
+        return _answer(con, engine, query, since)
+
+
+def _answer(con: duckdb.DuckDBPyConnection, engine: "sqlalchemy.Engine", query: str, since: Since | None) -> list[str]:
+    """Stages what the database answers, and returns the names of its columns."""
+    import polars as pl
+    import sqlalchemy
+
+    backend = engine.dialect.name
+    options: dict[str, Any] = {"postgresql_readonly": True} if backend == "postgresql" else {}
+    with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS, **options) as connection:
+        if backend in READ_ONLY:
+            connection.exec_driver_sql(READ_ONLY[backend])
         if since is None:
             result = connection.exec_driver_sql(query)
         else:
@@ -103,7 +144,7 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
                 sqlalchemy.text(query.replace(":", r"\:")).columns(sqlalchemy.column(since.column)).subquery("q")
             )
             # SQLite has no dates: theirs is text, and so must ours be.
-            day = since.day.isoformat() if parsed.get_backend_name() == "sqlite" else since.day
+            day = since.day.isoformat() if backend == "sqlite" else since.day
             condition = rows.c[since.column] >= sqlalchemy.literal(day)
             result = connection.execute(sqlalchemy.select(sqlalchemy.text("*")).select_from(rows).where(condition))
         names = list(result.keys())
@@ -120,10 +161,11 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
 
 
 def _from_duckdb(
-    con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, since: Since | None
+    con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Path, work_dir: Path, since: Since | None
 ) -> list[str]:
     path = base_dir / url.removeprefix("duckdb:///")
-    with open_read_only(path, [path.resolve().parent]) as other:
+    require_file(path, without_credentials(url))
+    with open_read_only(path, spill=work_dir / "spill") as other:
         if since is None:
             result = other.sql(query)
         else:
@@ -144,13 +186,3 @@ def _append(con: duckdb.DuckDBPyConnection, chunk: "pl.DataFrame | Any") -> None
     con.register("clv_query_chunk", chunk)
     con.execute(f"INSERT INTO {_STAGE} SELECT * FROM clv_query_chunk")
     con.unregister("clv_query_chunk")
-
-
-def _censored(error: Exception, url: str) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    credentials = url.partition("://")[2].rpartition("@")[0]
-    secrets = [credentials.partition(":")[2], *SECRET_PARAMETER.findall(url)]
-    for secret in (url, credentials, *secrets, *map(unquote, secrets)):
-        if secret:
-            text = text.replace(secret, "…")
-    return text

@@ -86,7 +86,7 @@ def load_changes(
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
         load = (
-            _load_query(con, table, source, base_dir, live, known, days)
+            _load_query(con, table, source, base_dir, copies, live, known, days)
             if source.url is not None
             else _load_files(con, table, source, base_dir, copies, live, known, days)
         )
@@ -155,6 +155,7 @@ def _load_query(
     table: str,
     source: TableSource,
     base_dir: Path,
+    copies: Path,
     live: str,
     known: Sequence[LoadedFile],
     days: tuple[date, date] | None,
@@ -168,13 +169,13 @@ def _load_query(
     before = known[0] if known else None
     since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None
     if before is None or since is None or source.time is None:
-        opened, tables = open_source(con, source, [], base_dir, base_dir)
+        opened, tables = open_source(con, source, [], base_dir, copies)
         read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
         return Load(read, [file.source_file for file in read], [], [], is_whole=True)
-    raw = query_table(con, source.url, source.query, base_dir, Since(source.columns[source.time], since))
+    raw = query_table(con, source.url, source.query, base_dir, copies, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))
     if not still_hold(con, remembered, agreeing([raw], source), source):
-        return _load_query(con, table, source, base_dir, live, [], None)
+        return _load_query(con, table, source, base_dir, copies, live, [], None)
     live_table, new_table = quote_identifier(live), quote_identifier(table)
     ((kept_rows, last_line),) = con.execute(
         f"SELECT count(*), coalesce(max(source_line), 0) FROM {live_table}"

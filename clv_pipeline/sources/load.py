@@ -160,7 +160,7 @@ def open_source(
     Raises SourceError that names every file that cannot be opened and every mapped column that is missing.
     """
     tables, problems = (
-        ([query_table(con, source.url, source.query, base_dir)], [])
+        ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
         if source.url is not None and source.query is not None
         else open_tables(con, files, source, work_dir)
     )

@@ -58,6 +58,20 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
     return sorted(folders)
 
 
+def refuse_odd_names(files: Iterable[SourceFile]) -> None:
+    """Refuse a file whose name is no text: no table could hold it, and no error could show it.
+
+    Raises:
+        SourceError: a name is not UTF-8.
+    """
+    for file in files:
+        try:
+            file.label.encode()
+        except UnicodeEncodeError as error:
+            shown = file.label.encode("utf-8", "backslashreplace").decode()
+            raise SourceError(f"{shown}: its name is not UTF-8", to_do="rename it") from error
+
+
 def refuse_strays(files: Iterable[SourceFile], source: TableSource, base_dir: Path) -> None:
     """Refuse a file that a link leads out of the source's folders.
 

@@ -7,6 +7,7 @@ and numbers are judged later and for all files together, in `conventions`.
 import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -31,6 +32,8 @@ class TextFacts:
     """Both \\r\\n and a bare \\n occur, or a bare \\r (also inside quotes): DuckDB refuses or misnumbers such lines."""
     head: str
     """The first 64 KB, decoded, without byte-order mark."""
+    header_is_cut: bool
+    """The first line that is not blank does not end within them."""
 
 
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
@@ -70,7 +73,9 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
         encoding = "utf-8" if decoder is not None or _is_damaged_utf8(stream) else "windows-1252"
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
     odd_line_ends = returns > pairs or 0 < pairs < line_feeds
-    return TextFacts(encoding, odd_line_ends, head=text.removeprefix("\ufeff"))
+    text = text.removeprefix("\ufeff")
+    header_is_cut = len(head) == _HEAD and not re.search(r"[\r\n]", text.lstrip("\r\n"))
+    return TextFacts(encoding, odd_line_ends, text, header_is_cut)
 
 
 def _is_damaged_utf8(stream: BinaryIO) -> bool:

@@ -33,6 +33,9 @@ REJECTS = "clv_reject_errors"
 REJECT_SCANS = "clv_reject_scans"
 """Temporary tables into which DuckDB stores the lines that it cannot split."""
 
+MOST_COLUMNS = 10_000
+"""Of a file. Queries name each of them: with six times as many, a load of a few rows takes minutes and gigabytes."""
+
 ColumnKind = Literal["text", "number", "time", "zoned"]
 
 _NUMBERS = (
@@ -161,8 +164,14 @@ def _in_place_or_copied(
 
 def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origin: dict[str, Any]) -> RawTable:
     facts = text_facts(file, gzipped, source.format.encoding)
+    if facts.header_is_cut:
+        raise SourceError(
+            f"{file.label}: its first line is longer than 64 KB, which is no header",
+            to_do="export the columns that are needed, a line for each record",
+        )
     delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
     names, blank_lines = header_of(facts.head, delimiter)
+    _refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
     path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
     # Columns are named by position, so that no name of the file enters the SQL; the header is held against the
@@ -226,11 +235,15 @@ def _json_lines(
         "columns = {'line': 'VARCHAR'}) WHERE trim(line) <> '')"
     )
     try:
-        keys = con.execute(
+        found = con.execute(
             "SELECT DISTINCT unnest(json_keys(doc)) "
             f"FROM (SELECT doc FROM {scan} LIMIT {_JSON_SAMPLE_LINES}) ORDER BY ALL",
             parameters,
         ).fetchall()
+        keys = [key for (key,) in found]
+        absent = [key for key in dict.fromkeys(source.columns.values()) if keys and key not in keys]
+        # Keys without a value are usually left out. One that must be there may still come further below.
+        keys += [key for key in absent if key not in source.required_columns or _has_key(con, scan, parameters, key)]
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
     if not keys:
@@ -238,10 +251,10 @@ def _json_lines(
             f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys",
             to_do="write one object per line, not an array and not indented",
         )
+    _refuse_too_wide(file, len(keys))
     columns = {}
-    for position, (key,) in enumerate(keys):
-        # A JSON pointer reaches any key, also one with dots, quotes or a dollar sign.
-        parameters[f"key_{position}"] = "/" + key.replace("~", "~0").replace("/", "~1")
+    for position, key in enumerate(keys):
+        parameters[f"key_{position}"] = _pointer(key)
         columns[key] = Column(f"json_extract_string(doc, $key_{position})")
     return RawTable(
         source_file=file.label,
@@ -258,6 +271,25 @@ def _json_lines(
     )
 
 
+def _refuse_too_wide(file: SourceFile, width: int) -> None:
+    if width > MOST_COLUMNS:
+        raise SourceError(
+            f"{file.label}: has {width:,} columns, more than the {MOST_COLUMNS:,} that are read",
+            to_do="export the columns that are needed, or state another delimiter in the source's format",
+        )
+
+
+def _pointer(key: str) -> str:
+    """A JSON pointer, which reaches any key, also one with dots, quotes or a dollar sign."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _has_key(con: duckdb.DuckDBPyConnection, scan: str, parameters: Mapping[str, Any], key: str) -> bool:
+    """Whether any object of a file of JSON lines has a key."""
+    asked = f"SELECT EXISTS (SELECT 1 FROM {scan} WHERE json_exists(doc, $key))"
+    return con.execute(asked, {**parameters, "key": _pointer(key)}).fetchall() == [(True,)]
+
+
 def parquet(
     con: duckdb.DuckDBPyConnection, file: SourceFile, path: Path, format_name: str, origin: dict[str, Any]
 ) -> RawTable:
@@ -268,9 +300,10 @@ def parquet(
     """
     parameters = {"path": glob.escape(str(path))}
     try:
+        tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
+        _refuse_too_wide(file, len(tree))
         result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)
         scanned = [(name, str(type_)) for name, type_, *_ in result.description]
-        tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names of damaged files may be no text
         raise SourceError(f"{file.label}: cannot be read as {format_name}", quoted=first_line(error)) from error
     # DuckDB calls a second `amount`, or an `Amount` beside it, amount_1: the file's own names are in its schema.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from clv_pipeline.config.secret_text import censored, is_secret_name, without_credentials
 from clv_pipeline.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -76,12 +77,11 @@ class Cluster:
             return builder.getOrCreate()
         except (PySparkException, RuntimeError, OSError) as error:
             raise ClusterError(
-                # The address may hold a token.
                 "the Spark of storage.spark.remote does not answer",
-                quoted=f"{self.remote}: {error}",
+                quoted=self._censored(error),
                 to_do="start the Spark Connect server, or write local[*] to have one in this process, which needs"
                 " Java 17",
-            ) from error
+            ) from None
 
     def _look_for_a_server(self) -> None:
         """Fail at once when nobody listens: Spark's client would retry for a quarter of an hour."""
@@ -102,8 +102,13 @@ class Cluster:
         try:
             yield session
         except PySparkException as error:
-            told = str(error).partition("JVM stacktrace")[0].strip()
-            raise ClusterError("Spark refused the work", quoted=f"{self.remote}: {told}") from error
+            raise ClusterError("Spark refused the work", quoted=self._censored(error)) from None
+
+    def _censored(self, error: Exception) -> str:
+        """What Spark says, without Java's part of it, and without the token that the address or a setting may hold."""
+        told = str(error).partition("JVM stacktrace")[0].strip()
+        secrets = [value for name, value in self.config.items() if is_secret_name(name)]
+        return f"{without_credentials(self.remote)}: {censored(told, self.remote, secrets)}"
 
     def view_of_parquet(self, name: str, folder: Path, columns: str) -> None:
         """Make the Parquet files in `folder` readable as `name`; `columns` is a schema in Spark's syntax."""
@@ -125,10 +130,18 @@ class Cluster:
         with self._asked() as session:
             return session.sql(query).toArrow()
 
-    def write(self, query: str, folder: Path) -> None:
-        """Write the result of a query as Parquet files into the new `folder`."""
+    def count_parquet(self, folder: Path) -> int:
+        """Number of rows that Spark, server and workers, finds in the Parquet files of a folder."""
         with self._asked() as session:
-            session.sql(query).write.parquet(_address(folder))
+            from pyspark.sql.types import StructType
+
+            # Without a schema Spark would refuse a folder that holds no file.
+            return int(session.read.schema(StructType()).parquet(_address(folder)).count())
+
+    def write(self, query: str, folder: Path) -> int:
+        """Write the result of a query as Parquet files into the new `folder`; returns how many rows workers wrote."""
+        with self._asked() as session:
+            return _written(session.sql(query), "error", folder)
 
     def write_mapped(
         self,
@@ -137,8 +150,10 @@ class Cluster:
         schema: pa.Schema,
         columns: str,
         folder: Path,
-    ) -> None:
-        """Apply `function` to the result of a query, in batches on the workers, and write Parquet files in `folder`.
+    ) -> int:
+        """Apply `function` to the result of a query, batch by batch where the rows are; returns the rows written.
+
+        The workers write Parquet files into `folder`, and count what they write.
 
         Args:
             query: the input of the function.
@@ -148,14 +163,23 @@ class Cluster:
             folder: created if it does not exist.
         """
         with self._asked() as session:
-            mapped = session.sql(query).mapInArrow(_on_batches(function, schema), columns)
-            mapped.write.mode("append").parquet(_address(folder))
+            return _written(session.sql(query).mapInArrow(_on_batches(function, schema), columns), "append", folder)
 
     def close(self) -> None:
         """End the session, if there is one."""
         if "_session" in self.__dict__:
             self._session.stop()
             del self.__dict__["_session"]
+
+
+def _written(frame: Any, mode: str, folder: Path) -> int:
+    """Write a frame, and return the number of rows as the workers have counted them on the way to their disks."""
+    from pyspark.sql.connect.functions import count, lit
+    from pyspark.sql.connect.observation import Observation
+
+    seen = Observation()
+    frame.observe(seen, count(lit(1)).alias("rows")).write.mode(mode).parquet(_address(folder))
+    return int(seen.get["rows"])
 
 
 def _address(folder: Path) -> str:

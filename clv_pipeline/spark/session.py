@@ -20,13 +20,14 @@ from sqlglot import exp
 
 from clv_pipeline.contracts.loader import DIALECT
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import ClusterError
 from clv_pipeline.quality import Auditor
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import Parameters, translate
 from clv_pipeline.warehouse.database_file import NewSession
 from clv_pipeline.warehouse.duckdb_engine import Session, added_name, staged_name
-from clv_pipeline.warehouse.parquet_tables import add_to_catalog, folder_of, sweep
+from clv_pipeline.warehouse.parquet_tables import add_to_catalog, claim, folder_of, sweep
 
 if TYPE_CHECKING:
     import duckdb
@@ -141,9 +142,11 @@ class SessionOnSpark(Session):
         assert folder is not None  # noqa: S101  (whoever maps batches into a table stages nothing else there)
         types = ", ".join(f"cast(null as {c.type}) as {quote_identifier(c.name)}" for c in contract.columns)
         schema = self.connection.sql(f"select {types} limit 0").to_arrow_table().schema
-        self._cluster.write_mapped(
+        before = 0 if is_new else self.count(staged)
+        written = self._cluster.write_mapped(
             self._for_spark(query, parameters), function, schema, _ddl(_declared(contract)), folder
         )
+        self._require_all(contract.table, folder, before + written)
         if is_new:
             self._catalog(staged, folder)
         # Spark lists a folder once; its list is outdated now.
@@ -172,6 +175,8 @@ class SessionOnSpark(Session):
         Raises:
             ClusterError: the folder of tables belongs to another warehouse, whose tables would be deleted.
         """
+        # First, while the catalog knows what a run that was killed has staged.
+        claim(self.connection, self._folder)
         super().drop_leftovers()
         self._sweep()
 
@@ -185,16 +190,37 @@ class SessionOnSpark(Session):
 
     def _stage_result(self, contract: Contract, query: str) -> None:
         folder = self._new_folder(contract.table)
-        self._cluster.write(self._for_spark(query, columns=_declared(contract)), folder)
+        written = self._cluster.write(self._for_spark(query, columns=_declared(contract)), folder)
+        self._require_all(contract.table, folder, written)
         self._catalog(staged_name(contract.table), folder)
 
     def _hand_over(self, loaded: str, table: str) -> None:
         """Write a table loaded into DuckDB to where Spark reads it; `loaded` becomes a view of the files."""
         folder = self._new_folder(table)
         folder.mkdir(parents=True)
+        written = self.count(loaded)
         self.execute(f"copy {quote_identifier(loaded)} to ? (format parquet, file_size_bytes '512MB')", [str(folder)])
+        self._require_all(table, folder, written)
         self._drop(loaded)
         self._catalog(loaded, folder)
+
+    def _require_all(self, table: str, folder: Path, written: int) -> None:
+        """Hold the rows that were written against those that this process, and Spark, read back.
+
+        Raises:
+            ClusterError: a worker, or this process, sees another folder under the same name, so that rows are missing.
+        """
+        files = [str(path) for path in folder.glob("*.parquet")]
+        here = int(self.execute("select count(*) from read_parquet(?)", [files]).fetchall()[0][0]) if files else 0
+        # Spark is asked only then: a worker that does not see the files would end the question without the numbers.
+        there = self._cluster.count_parquet(folder) if here == written else None
+        if there != written:
+            reader, read = ("this process", here) if there is None else ("Spark", there)
+            raise ClusterError(
+                f"{table}: {written:,} rows were written to {folder}, and {reader} reads {read:,} of them back",
+                to_do="storage.spark.tables has to be one folder, shared by this process, Spark's server and all"
+                " workers under the same name: mount it where it is missing",
+            )
 
     def _any(self, query: str) -> bool:
         return bool(self.to_spark(query).num_rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -196,3 +197,24 @@ def table_folders(shop: Shop) -> set[Path]:
     folders = set((shop.folder / "home" / "tables").glob("*/*"))
     assert len(folders) == len({folder.parent for folder in folders})
     return folders
+
+
+def test_spark_counts_the_rows_that_it_writes_and_those_that_it_finds(address: str, tmp_path: Path) -> None:
+    cluster = Cluster(address, SHORT_QUERIES)
+    schema = pa.schema([("id", pa.int64())])
+    numbers, empty = tmp_path / "numbers", tmp_path / "empty"
+    try:
+        assert cluster.write("select id from range(0, 1000, 1, 4) where id % 2 = 0", numbers) == 500
+        assert cluster.count_parquet(numbers) == 500
+        query = "select id from range(0, 10, 1, 1)"
+        assert cluster.write_mapped(query, lambda frame: frame.head(3), schema, "id bigint", numbers) == 3
+        lost = max(numbers.glob("*.parquet"))
+        gone = pl.read_parquet(lost).height
+        before = cluster.count_parquet(numbers)
+        lost.unlink()
+        assert gone > 0
+        assert cluster.count_parquet(numbers) == before - gone
+        assert cluster.write("select id from range(10) where id < 0", empty) == 0
+        assert cluster.count_parquet(empty) == 0
+    finally:
+        cluster.close()

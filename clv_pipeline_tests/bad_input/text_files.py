@@ -93,7 +93,7 @@ HEADERS = [
     csv("no header", ROWS, error="the header should be the first line"),
     csv("a title above the header", "Sales in May\n\n" + HEADER + ROWS, error="the header should be the first line"),
     csv("a line of units below the header", HEADER + "id,day,EUR\n" + ROWS, *BOTH, rejected={2: DATE}),
-    csv("a header of a megabyte", "x" * 1_000_000 + "," + HEADER + "9," + ROWS, error=NO_HEADER),
+    csv("a header of a megabyte", "x" * 1_000_000 + "," + HEADER + "9," + ROWS, error="longer than 64 KB"),
     csv(
         "five hundred columns",
         ",".join(f"x{n}" for n in range(500)) + "," + HEADER + "," * 500 + "1,2010-05-01,1.5\n",

@@ -158,3 +158,8 @@ def full(tmp_path: Path) -> Iterator[Path]:
 )
 def test_a_full_disk(full: Path, arguments: tuple[str, ...]) -> None:
     assert_told(full, arguments, "No space left on device")
+
+
+def test_a_version_whose_number_is_none(shop: Path) -> None:
+    (shop / "home" / "published" / "versions" / VERSION / "number").write_text("seven")
+    assert_told(shop, ("publish",), "number: should hold the number of the publication ('seven')", "move the version")

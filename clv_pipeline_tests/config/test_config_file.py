@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clv_pipeline.config.config_file import without_credentials
+from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ConfigError
 from clv_pipeline_tests.config.files import MINIMAL, error_of, load

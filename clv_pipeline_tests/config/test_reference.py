@@ -75,7 +75,7 @@ def test_types_and_defaults_are_in_words() -> None:
     text = as_markdown()
     for row in (
         "| `cleaning.returns` | `drop` or `net` | `drop` |",
-        "| `forecast.horizons_days` | list of whole numbers, above 0, not empty | `[30, 90, 180, 365]` |",
+        "| `forecast.horizons_days` | list of whole numbers, above 0, at most 3653, not empty | `[30, 90, 180, 365]` |",
         "| `source.transactions.path` | text or list of texts |",
         "| `alerts.email.from` | text | required |",
         "| `storage.memory_gb` | number, above 0 | none |",

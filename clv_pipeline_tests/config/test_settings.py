@@ -255,3 +255,16 @@ def test_a_campaign_needs_all_of_its_figures(tmp_path: Path) -> None:
     text = error_of(tmp_path, with_block(campaign={"budget": 1000}))
     assert "campaign.cost_per_contact" in text
     assert "campaign.assumed_uplift" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("forecast: {as_of: 9999-12-31}", "forecast.as_of: should be a day from 1900-01-01 to 2199-12-31"),
+        ("forecast: {as_of: 0001-01-01}", "forecast.as_of: should be a day from"),
+        ("forecast: {horizons_days: [1000000000]}", "forecast.horizons_days[0]: should be less than or equal to 3653"),
+        ("storage: {home: 'my?shop'}", "storage.home: "),
+    ],
+)
+def test_what_no_run_could_end_with_is_refused(tmp_path: Path, lines: str, told: str) -> None:
+    assert told in error_of(tmp_path, f"{MINIMAL}\n{lines}\n")

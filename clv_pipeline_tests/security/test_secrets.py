@@ -43,7 +43,7 @@ def test_a_password_as_text_is_refused_without_showing_it(
 ) -> None:
     monkeypatch.setenv("PW", "x")
     with pytest.raises(
-        ConfigError, match=r"source\.transactions\.url: holds a password as text; write \$\{NAME\}"
+        ConfigError, match=r"source\.transactions\.url: holds a secret as text; write \$\{NAME\}"
     ) as told:
         settings_of(tmp_path, url)
     assert "c4n4ry" not in str(told.value)
@@ -73,6 +73,8 @@ def test_a_secret_in_the_place_of_a_url_is_not_shown(tmp_path: Path, monkeypatch
         ("nosuchdriver://me:${PW}@h/db", "select 1"),
         ("sqlite:///shop.db?password=${PW}", "select 1"),
         ("duckdb:///shop.db?password=${PW}", "select 1"),
+        ("nosuchdriver://host/db?odbc_connect=DRIVER%3D{x};UID=me;PWD=${PW}", "select 1"),
+        ("nosuchdriver://${PW}@host/db#token=${PW}", "select 1"),
     ],
 )
 def test_no_secret_is_in_any_event_of_a_run_that_fails(

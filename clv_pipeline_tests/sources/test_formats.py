@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sqlite3
+import time
 import zipfile
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -205,7 +208,7 @@ def test_a_query_against_a_duckdb_file_leaves_it_as_it_was(tmp_path: Path) -> No
         con.execute(f"CREATE TABLE orders AS SELECT * FROM read_csv('{write(tmp_path, 'a.csv', CSV)}')")
     before = (tmp_path / "shop.duckdb").read_bytes()
     assert rows_of(load(tmp_path, path="duckdb:///shop.duckdb", query="FROM orders").rows) == EXPECTED
-    with pytest.raises(SourceError, match="read-only"):
+    with pytest.raises(SourceError, match="sources are only read, and it begins with CREATE"):
         load(tmp_path, url="duckdb:///shop.duckdb", query="CREATE TABLE evil AS SELECT 1 AS customer")
     assert (tmp_path / "shop.duckdb").read_bytes() == before
 
@@ -244,3 +247,68 @@ def test_files_of_several_kinds_make_one_table(tmp_path: Path) -> None:
         "Parquet",
         "JSON lines, utf-8",
     ]
+
+
+def json_lines(folder: Path, *objects: Mapping[str, object], name: str = "a.jsonl") -> None:
+    write(folder, name, "".join(json.dumps(record) + "\n" for record in objects))
+
+
+WHOLE = {"customer": "ann", "date": "2024-05-01", "amount": 2.5}
+MAPPED = {**AMOUNT_COLUMNS, "country": "country", "channel": "a.b/c~d"}
+
+
+def test_an_optional_key_that_no_line_of_a_file_has_is_empty(tmp_path: Path) -> None:
+    json_lines(tmp_path, WHOLE, WHOLE)
+    loaded = load(tmp_path, MAPPED, path="a.jsonl")
+    assert loaded.column("country") == [None, None]
+    assert loaded.column("attributes") == ['{"channel":null}'] * 2
+
+
+def test_a_key_that_first_comes_after_the_lines_that_are_looked_at_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clv_pipeline.sources.tables._JSON_SAMPLE_LINES", 10)
+    early, late = {"customer": "ann", "date": "2024-05-01"}, {**WHOLE, "country": "DE", "a.b/c~d": "web"}
+    json_lines(tmp_path, *[early] * 20, late)
+    loaded = load(tmp_path, MAPPED, path="a.jsonl")
+    assert loaded.column("amount") == [None] * 20 + [Decimal("2.5")]
+    assert loaded.column("country") == [None] * 20 + ["DE"]
+    assert loaded.column("attributes")[-1] == '{"channel":"web"}'
+
+
+@pytest.mark.parametrize("missing", ["customer", "date", "amount"])
+def test_a_required_key_that_a_file_lacks_is_named_with_the_file(tmp_path: Path, missing: str) -> None:
+    json_lines(tmp_path, WHOLE, name="a.jsonl")
+    json_lines(tmp_path, {key: value for key, value in WHOLE.items() if key != missing}, name="b.jsonl")
+    with pytest.raises(SourceError, match=rf"b\.jsonl: the column '{missing}' \(mapped to \w+\) is missing"):
+        load(tmp_path, MAPPED, path="*.jsonl")
+
+
+@pytest.mark.parametrize("columns", [12_000, 60_000])
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "jsonl"])
+def test_a_file_of_tens_of_thousands_of_columns_is_refused_before_it_costs_minutes(
+    tmp_path: Path, kind: str, columns: int
+) -> None:
+    record = dict.fromkeys([*AMOUNT_COLUMNS.values(), *(f"{n:x}" for n in range(columns))], "1")
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        json_lines(tmp_path, record)
+    elif kind == "parquet":
+        pl.DataFrame(record).write_parquet(path)
+    else:
+        text = f"{','.join(record)}\n{','.join(record.values())}\n".encode()
+        path.write_bytes(gzip.compress(text) if kind.endswith("gz") else text)
+    began = time.process_time()
+    told = rf"a\.{kind}: (has [\d,]+ columns|its first line is longer than 64 KB).*; export"
+    with pytest.raises(SourceError, match=told):
+        load(tmp_path, path=path.name)
+    assert time.process_time() - began < 10
+
+
+def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ok.csv").write_text("customer,date,amount\nann,2024-05-01,1\n")
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.csv"
+    Path(os.fsdecode(odd)).write_text("customer,date,amount\nann,2024-05-01,1\n")
+    with pytest.raises(SourceError, match=r"caf\\udce9\.csv: its name is not UTF-8; rename it") as told:
+        load(tmp_path, path="*.csv")
+    assert str(told.value).isprintable()

@@ -37,13 +37,15 @@ def test_the_folder_of_another_pipelines_tables_is_refused(tmp_path: Path) -> No
 
 
 def test_only_folders_that_no_table_is_made_of_are_swept(tmp_path: Path) -> None:
+    new_session = on_spark("sc://spark.internal:15002", {}, tmp_path / "tables", marts=[])
+    warehouse = Warehouse(tmp_path / "home" / "clv.duckdb", [tmp_path], new_session=new_session)
+    warehouse.open("a run that is killed")
+    warehouse.close()
     leftover = tmp_path / "tables" / "rfm" / ("0" * 32)
     strange = tmp_path / "tables" / "photos" / "2024"
     for folder in (leftover, strange):
         folder.mkdir(parents=True)
-    new_session = on_spark("sc://spark.internal:15002", {}, tmp_path / "tables", marts=[])
-    warehouse = Warehouse(tmp_path / "home" / "clv.duckdb", [tmp_path], new_session=new_session)
-    warehouse.open("a run")
+    warehouse.open("the next run")
     warehouse.close()
     assert strange.exists()
     assert not leftover.exists()

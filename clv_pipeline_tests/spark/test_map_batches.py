@@ -5,36 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from clv_pipeline.contracts import Contract
 from clv_pipeline.warehouse import Session, duckdb_engine
-
-
-def doubled(table: str = "things") -> Contract:
-    return Contract.model_validate(
-        {
-            "table": table,
-            "layer": "layer",
-            "description": "Numbers and their doubles.",
-            "grain": "one row per number",
-            "key": ["n"],
-            "columns": [
-                {"name": "n", "type": "INTEGER", "unit": "count", "description": "A number."},
-                {"name": "twice", "type": "DOUBLE", "unit": "count", "description": "Its double."},
-            ],
-            "expectations": [
-                {
-                    "name": "n_unique",
-                    "type": "expect_column_values_to_be_unique",
-                    "kwargs": {"column": "n"},
-                    "description": "Once.",
-                }
-            ],
-        }
-    )
-
-
-def double(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select(twice=pl.col("n") * 2.0, n="n")
+from clv_pipeline_tests.helpers.doubled_numbers import double, doubled
 
 
 def staged(session: Session) -> list[tuple[int, float]]:
