@@ -81,6 +81,8 @@ def size(instance: dg.DagsterInstance) -> int:
     return sum(path.stat().st_size for path in Path(instance.root_directory).rglob("*") if path.is_file())
 
 
+# The deadline is for machines that are busy with much else.
+@pytest.mark.timeout(900)
 def test_the_store_grows_no_more_once_runs_are_old_enough(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Dagster's part of `storage.home`; `make soak` measures all of it, with whole nights."""
     sizes = {}
