@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability dictionary configuration commands docs coverage test-pythons clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability soak dictionary configuration commands docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -12,7 +12,7 @@ help:
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
 	@echo "make acceptance   what needs a browser, Spark, Superset or PostgreSQL; installs them"
-	@echo "make nightly      what takes longer: the whole graph on Spark beside DuckDB"
+	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, sixty nights in a row"
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
 	@echo "make lock         pins the dependencies of pyproject.toml anew"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench        docs/PERFORMANCE.md"
 	@echo "make accuracy     docs/ACCURACY.md"
 	@echo "make reliability  docs/explanation/reliability.md"
+	@echo "make soak         sixty nights: whether storage.home goes on growing"
 	@echo "make clean        removes the environment and caches"
 
 run: $(VENV)/ready
@@ -62,9 +63,10 @@ test-fast: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(wildcard $(FAST:%=clv_pipeline_tests/%) clv_pipeline_tests/test_architecture.py)
 
 acceptance: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "acceptance and not parity" --timeout 1200
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "acceptance and not parity and not nightly" --timeout 1200
 
-nightly: parity
+nightly: parity soak
+	$(BIN)/python -m pytest -m nightly
 
 # The whole graph on Spark beside DuckDB, on CDNOW and Online Retail II: ten minutes each.
 parity: $(VENV)/ready
@@ -109,6 +111,10 @@ accuracy: $(VENV)/ready
 
 reliability: $(VENV)/ready
 	$(BIN)/python -m benchmarks.reliability
+
+# The block `soak` of docs/explanation/reliability.md.
+soak: $(VENV)/ready
+	$(BIN)/python -m benchmarks.soak
 
 # docs/reference/data-dictionary.md, from the contracts.
 dictionary: $(VENV)/ready

@@ -32,6 +32,9 @@ TESTS = (
 FAULTS = {
     "kill -9": "the process ends by SIGKILL right before or in the middle of a seeded statement or file operation"
     " of load, build, audit, promote, publish, flip or close",
+    "kill -9 of an erasure": "`clv forget` ends by SIGKILL right before or in the middle of a seeded statement or file"
+    " operation after its request; then new orders of the person, and `clv run`: no byte of them is left, what is"
+    " published is as after an erasure that nobody disturbed",
     "disk full": "a limit on file sizes from a statement of load, build, promote or publish on; a small tmpfs",
     "damaged block of the warehouse": "bytes of the file are flipped, in its head and anywhere else",
     "damaged block of a publication": "bytes of the served file are flipped",

@@ -15,6 +15,7 @@
     ├── RegisterError
     ├── ForgetError
     └── AlertError
+        └── AlertRefusedError
 
 Each error says what is wrong and where, what it quotes, and what to do. Other exceptions are bugs, and end in a
 traceback.
@@ -128,6 +129,10 @@ class ForgetError(ClvError):
 
 class AlertError(ClvError):
     """A receiver did not accept the message; the text says which and why, and holds no secret."""
+
+
+class AlertRefusedError(AlertError):
+    """A receiver blames the message itself, and would refuse it again."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

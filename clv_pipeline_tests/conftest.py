@@ -12,7 +12,7 @@ import pytest
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.faults.record import Injected
-from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook
+from clv_pipeline_tests.helpers.receivers import DrippingWebhook, Mailbox, Webhook
 
 if TYPE_CHECKING:
     from clv_pipeline_tests.helpers.graph_shop import Shop
@@ -78,6 +78,14 @@ def new_shop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
 def webhook() -> Iterator[Webhook]:
     """A receiver of webhooks."""
     webhook = Webhook()
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def dripping_webhook() -> Iterator[DrippingWebhook]:
+    """A receiver of webhooks that never comes to the end of its answer."""
+    webhook = DrippingWebhook()
     yield webhook
     webhook.close()
 

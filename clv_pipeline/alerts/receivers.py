@@ -1,81 +1,93 @@
-"""How a message is sent: by webhook and by e-mail."""
+"""Who gets a message, and how it is delivered: to all receivers side by side, and to each within a bounded time.
+
+A receiver that answers drop by drop, or a name server that never does, would hold whoever waits for it: a timeout
+counts from one byte to the next. So a process of its own sends, and is ended when its time is over.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
-import smtplib
-import ssl
-from collections.abc import Callable
-from email.message import EmailMessage
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
+from clv_pipeline.alerts import sending
 from clv_pipeline.alerts.message import Alert
-from clv_pipeline.config.alerts import Alerts, Email
-from clv_pipeline.errors import AlertError
+from clv_pipeline.alerts.sending import Letter, Mail, Post
+from clv_pipeline.config.alerts import Alerts
+from clv_pipeline.errors import AlertError, AlertRefusedError
 
-TIMEOUT_SECONDS = 10
-"""For each step of talking to a receiver."""
+TIME_LIMIT_SECONDS = 20.0
+"""For a whole delivery."""
 
+_ROOT = Path(__file__).parents[2]
 _log = logging.getLogger(__name__)
 
 
-def receivers(alerts: Alerts) -> dict[str, Callable[[Alert], None]]:
-    """How to send to each configured receiver, by its name. Each raises AlertError."""
-    found: dict[str, Callable[[Alert], None]] = {}
-    webhook, email = alerts.webhook, alerts.email
-    if webhook is not None:
-        found["webhook"] = lambda alert: send_webhook(webhook.get_secret_value(), alert)
-    if email is not None:
-        found["email"] = lambda alert: send_email(email, alert)
+def receivers(alerts: Alerts) -> list[str]:
+    """The names of the configured receivers."""
+    return [name for name in ("webhook", "email") if getattr(alerts, name) is not None]
+
+
+def letters(alerts: Alerts, alert: Alert) -> dict[str, Letter]:
+    """The message for each configured receiver, by its name."""
+    found: dict[str, Letter] = {}
+    if alerts.webhook is not None:
+        found["webhook"] = Post(alerts.webhook.get_secret_value(), alert.body(alerts.webhook_format).decode())
+    if (email := alerts.email) is not None:
+        found["email"] = Mail(
+            host=email.host,
+            port=email.port,
+            encryption=email.encryption,
+            sender=email.sender,
+            to=email.to,
+            username=email.username,
+            password=None if email.password is None else email.password.get_secret_value(),
+            subject=alert.subject,
+            # Always the same for one run, so that a mail that is sent twice is seen once.
+            message_id=f"<{alert.run_id}@clv-pipeline>",
+            text=alert.text,
+        )
     return found
 
 
-def send_webhook(url: str, alert: Alert) -> None:
-    """Post the alert as JSON.
+def deliver(messages: Mapping[str, Letter], *, time_limit: float = TIME_LIMIT_SECONDS) -> dict[str, AlertError | None]:
+    """Send every message, all at the same time; what hindered each, or None, by the receiver's name."""
+    if not messages:
+        return {}
+    with ThreadPoolExecutor(len(messages)) as side_by_side:
+        outcomes = side_by_side.map(partial(_outcome, time_limit=time_limit), messages, messages.values())
+        return dict(zip(messages, outcomes, strict=True))
 
-    Raises:
-        AlertError: the answer has no status of 2xx, or there is none.
-    """
-    import requests
 
+def _outcome(name: str, letter: Letter, *, time_limit: float) -> AlertError | None:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        # A redirected POST arrives as a GET without the message, and would look like a success.
-        answer = requests.post(url, json=alert.payload, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-    except requests.RequestException as error:
-        # The text of the error and its causes hold the address, which is a secret.
-        raise AlertError(f"webhook: not reached ({type(error).__name__})") from None
-    if not 200 <= answer.status_code < 300:
-        raise AlertError(f"webhook: answered with status {answer.status_code}")
-
-
-def send_email(email: Email, alert: Alert) -> None:
-    """Send the alert as plain text.
-
-    Raises:
-        AlertError: the server does not take it for any address.
-    """
-    message = EmailMessage()
-    message["Subject"] = alert.subject
-    message["From"] = email.sender
-    message["To"] = ", ".join(email.to)
-    # Always the same for one run, so that a mail that is sent twice is seen once.
-    message["Message-ID"] = f"<{alert.run_id}@clv-pipeline>"
-    message.set_content(alert.text)
-    context = ssl.create_default_context()
-    try:
-        connection = (
-            smtplib.SMTP_SSL(email.host, email.port, timeout=TIMEOUT_SECONDS, context=context)
-            if email.encryption == "tls"
-            else smtplib.SMTP(email.host, email.port, timeout=TIMEOUT_SECONDS)
+        # -P: the current folder may hold anything. The letter, which holds secrets, is no argument.
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-m", sending.__name__],
+            input=sending.written(letter),
+            capture_output=True,
+            text=True,
+            timeout=time_limit,
+            env={**os.environ, "PYTHONPATH": path},
         )
-        with connection as server:
-            if email.encryption == "starttls":
-                server.starttls(context=context)
-            if email.username is not None and email.password is not None:
-                server.login(email.username, email.password.get_secret_value())
-            refused = server.send_message(message)
-    except (OSError, smtplib.SMTPException) as error:
-        # An answer of the server is its own words and may repeat the credentials.
-        raise AlertError(f"email: {email.host}:{email.port} did not take it ({type(error).__name__})") from None
-    if refused:
-        # No error: it would be sent to the others again.
-        _log.warning("%s:%s refused %s of %s addresses", email.host, email.port, len(refused), len(email.to))
+    except subprocess.TimeoutExpired:
+        # Without its cause, which holds the letter.
+        return AlertError(f"{name}: not done within {time_limit:g} s")
+    if done.returncode != 0:
+        # What it printed may hold the address or the password.
+        return AlertError(f"{name}: the process that sends it ended with status {done.returncode}")
+    told = json.loads(done.stdout)
+    if "refused" in told:
+        return AlertRefusedError(told["refused"])
+    if "error" in told:
+        return AlertError(told["error"])
+    if told["note"]:
+        _log.warning("%s", told["note"])
+    return None

@@ -306,8 +306,6 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     for table, rows in erasure.rows.items():
         click.echo(f"{table:<24}{rows:>12,} rows")
     click.echo(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
-    for requested_at in erasure.unfinished:
-        click.echo(f"the erasure requested at {requested_at} was stopped; run clv forget again with its customers")
     for line in NOT_ERASED:
         click.echo(line)
 

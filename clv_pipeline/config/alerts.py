@@ -16,6 +16,9 @@ SECRETS = {
 """Keys whose value must come from the environment, and the variable that errors propose."""
 
 
+WebhookFormat = Literal["text", "adaptive_card"]
+
+
 class Email(Block):
     """A mail server and the people it writes to."""
 
@@ -61,9 +64,10 @@ class Alerts(Block):
     """Where the message about a failed run goes: to a webhook, by e-mail, to both, or nowhere."""
 
     webhook: SecretStr | None = None
-    """`${CLV_ALERT_WEBHOOK}`, never the address itself: an http(s) address that takes JSON with a `text` (Slack,
-    Mattermost, Teams).
-    """
+    """`${CLV_ALERT_WEBHOOK}`, never the address itself: an http(s) address that takes JSON."""
+    webhook_format: WebhookFormat = "text"
+    """`text` is JSON with a `text`, for Slack and Mattermost, and the same as fields. `adaptive_card` is for workflows
+    of Microsoft Teams."""
     email: Email | None = None
     """The mail server and the people it writes to."""
     ui_url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://[^\s/]+[^\s]*$")

@@ -136,12 +136,23 @@ def _last_shown(instance: dg.DagsterInstance, table: str) -> Metadata:
 def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Session:
     """The session of this run, which waits for `clv run` to end.
 
+    An erasure that was stopped is finished first, so no step reads, and nothing publishes, who is to be forgotten.
+
     Raises:
         WarehouseBusyError: it took longer than `storage.wait_minutes`.
+        ForgetError: an erasure cannot be finished; the text says what to do.
     """
-    return pipeline.warehouse.open(
-        f"run {context.run.run_id}", wait_minutes=pipeline.settings.storage.wait_minutes, tell=context.log.info
-    )
+    from clv_pipeline.privacy.erasure import finish_erasures
+
+    wait_minutes = pipeline.settings.storage.wait_minutes
+    holder = f"run {context.run.run_id}"
+    pipeline.warehouse.open(holder, wait_minutes=wait_minutes, tell=context.log.info)
+    if (erasure := finish_erasures(pipeline.settings, pipeline.warehouse)) is not None:
+        context.log.info(
+            f"finished the erasure {erasure.run_id}, which was stopped: {sum(erasure.rows.values()):,} rows,"
+            f" {erasure.publications} publications"
+        )
+    return pipeline.warehouse.open(holder)
 
 
 def _asset_spec(pipeline: Pipeline, model: TableModel, deps: Sequence[str], kinds: set[str]) -> dg.AssetSpec:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import AlertError, ClvError, RequestError, WarehouseBusyError
 from clv_pipeline.pipeline import Refresh
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Outcome:
 def run_nightly(
     settings: Settings, *, select: str | None, refresh: Refresh, wait_minutes: float = 0, echo: Echo
 ) -> Outcome:
-    """Materialize what is due, with one line per table.
+    """Materialize what is due, with one line per table; where it fails, the receivers of `alerts:` are told.
 
     Args:
         settings: the settings of the run.
@@ -78,7 +79,22 @@ def run_nightly(
         WarehouseBusyError: another process works on the warehouse; no run was made.
         StorageError: the warehouse's lock or Dagster's run history cannot be used.
         RequestError: the selection is invalid, names an unknown table, or selects nothing.
+        ClvError: the run could not start for another reason, such as a contract; the receivers have been told.
     """
+    from clv_pipeline.orchestration.alerting import tell_of_no_run
+
+    try:
+        return _run_nightly(settings, select, refresh, wait_minutes, echo)
+    except (WarehouseBusyError, RequestError):
+        # Refusals of what somebody asked for: they read them, and nothing has failed.
+        raise
+    except ClvError as error:
+        for hindered in tell_of_no_run(settings, error):
+            echo(f"        alert not delivered: {hindered}")
+        raise
+
+
+def _run_nightly(settings: Settings, select: str | None, refresh: Refresh, wait_minutes: float, echo: Echo) -> Outcome:
     import dagster as dg
 
     from clv_pipeline.orchestration.assets import all_assets
@@ -105,10 +121,11 @@ def run_nightly(
     )
     folder = prepare_instance(settings)
     run_id = str(uuid.uuid4())
-    # Before there is a run: a refusal is not a failed run, and alerts nobody.
-    pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
-    try:
-        with store_faults_told(folder), dg.DagsterInstance.get() as instance:
+    with store_faults_told(folder), dg.DagsterInstance.get() as instance:
+        _notice_dead_runs(instance, settings)
+        # Before there is a run: a refusal is no failed run, and alerts nobody.
+        pipeline.warehouse.reserve(f"clv run {run_id}", wait_minutes=wait_minutes, tell=echo)
+        try:
             progress = _Progress(len(keys), echo)
             instance.add_event_listener(run_id, progress)
             file_under_code_location(instance, nightly_refresh.name)
@@ -120,9 +137,10 @@ def run_nightly(
                 tags={WAREHOUSE_TAG: str(settings.warehouse_path)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
-            _tidy(instance, settings, echo)
-    finally:
-        pipeline.warehouse.close()
+        finally:
+            pipeline.warehouse.close()
+        _alert(instance, settings, [] if result.success else [run_id], echo)
+        _tidy(instance, settings, echo)
     return Outcome(
         run_id,
         result.success,
@@ -131,6 +149,30 @@ def run_nightly(
         failed_checks=progress.failed_checks,
         failed_steps=progress.failed_steps,
     )
+
+
+def _notice_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Mark runs as failed that were killed, so that they are told of. Where there is a daemon, it has done so."""
+    from clv_pipeline.orchestration.alerting import keep_for_telling
+    from clv_pipeline.orchestration.run_origin import code_location
+    from clv_pipeline.orchestration.sensors import fail_dead_runs
+
+    keep_for_telling(instance, settings, fail_dead_runs(instance, settings, code_location()))
+
+
+def _alert(instance: dg.DagsterInstance, settings: Settings, failed: list[str], echo: Echo) -> None:
+    """Tell the receivers of failed runs, and of earlier ones that could not be told. What hinders that is printed."""
+    from clv_pipeline.orchestration.alerting import keep_for_telling, tell_failures, waiting_runs
+    from clv_pipeline.orchestration.run_origin import code_location
+
+    keep_for_telling(instance, settings, failed)
+    try:
+        told = tell_failures(instance, settings, waiting_runs(instance, settings), code_location())
+    except AlertError as error:
+        echo(f"        alert not delivered: {error}")
+    else:
+        if told:
+            echo(f"        failed runs told to the receivers of `alerts`: {told}")
 
 
 def _tidy(instance: dg.DagsterInstance, settings: Settings, echo: Echo) -> None:

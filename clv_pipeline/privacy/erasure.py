@@ -1,7 +1,8 @@
 """`clv forget`: customers erased from the warehouse and from every kept publication, with no byte left.
 
-The register comes first, so that an erasure that is stopped half-way lets nobody back in and can be finished by
-running it again. Files are rewritten and not only deleted from: a database keeps deleted rows in its free blocks.
+The register comes first, so that an erasure that is stopped half-way lets nobody back in. Its hashes say enough to go
+on: the next run finishes it before it does anything else. Files are rewritten and not only deleted from: a database
+keeps deleted rows in its free blocks.
 """
 
 # Only quoted names and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -25,7 +26,7 @@ from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import ForgetError
-from clv_pipeline.privacy.keyed_hash import pseudonyms_of
+from clv_pipeline.privacy.keyed_hash import KeyedHash, pseudonyms_of
 from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
 from clv_pipeline.publication.report import write_report
 from clv_pipeline.publication.versions import kept_versions
@@ -54,12 +55,10 @@ class Erasure:
     run_id: str
     rows: Mapping[str, int]
     publications: int
-    unfinished: Sequence[str]
-    """Request times of erasures of other customers that were stopped and have to be run again."""
 
 
 def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -> Erasure:
-    """Erase the customers, and finish erasures that were stopped.
+    """Erase the customers, and those of erasures that were stopped.
 
     Args:
         settings: whose publications, and whose register.
@@ -70,12 +69,12 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
         ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
         WarehouseBusyError: a run is going on; it is named.
         RegisterError: the register's salt is missing.
-        StorageError: the warehouse is damaged or the disk full; running it again goes on.
+        StorageError: the warehouse is damaged or the disk full; the next run goes on, and so does this again.
         ClusterError: the folder for tables of Spark is another warehouse's.
     """
     run_id = str(uuid.uuid4())
     register = Register(settings.privacy_dir)
-    publications = _Publications(settings, customers, register)
+    pseudonyms = pseudonyms_of(settings)
     if not settings.warehouse_path.exists():
         raise ForgetError(
             f"{settings.warehouse_path} does not exist; nothing was loaded yet, so there is nobody to forget"
@@ -88,29 +87,51 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
                 claim(session.connection, settings.spark_tables_dir)
             listed = set(register.hashes())
             named = {customer for customer in customers if register.hash().of(customer) in listed}
-            if unknown := sorted(set(customers) - named - _known(session, customers) - publications.known()):
+            found = _known(session, customers) | _published(settings.published_dir, customers, pseudonyms)
+            if unknown := sorted(set(customers) - named - found):
                 raise ForgetError(
                     "nobody was erased, because of some of them no data is kept",
                     quoted=", ".join(map(repr, unknown)),
                     to_do="write ids as in raw_transactions, to the letter",
                 )
-            register.request(run_id, customers)
-            published_rows, replaced = publications.erase()
-            rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
-            if settings.spark_tables_dir.exists():
-                sweep(session.connection, settings.spark_tables_dir)
-            warehouse.rewrite()
+            register.request(run_id, customers, pseudonyms)
+        return _erase_listed(settings, warehouse, register, run_id)
     finally:
         warehouse.close()
-    if strange := publications.strange():
-        raise ForgetError(
-            f"erased from the warehouse, but not from {', '.join(map(str, strange))}: it cannot be read, or customers"
-            " have pseudonyms there under another key",
-            to_do=f"set {PSEUDONYM_KEY} to that key and run the command again, or remove the folders once a newer"
-            " publication is served",
-        )
-    register.finish(run_id, rows)
-    return Erasure(run_id, rows, replaced, [entry["requested_at"] for entry in register.unfinished()])
+
+
+def finish_erasures(settings: Settings, warehouse: Warehouse) -> Erasure | None:
+    """Finish the erasures that were stopped, by what the register says of them; None where there are none.
+
+    The warehouse is open, and open again afterwards: sessions from before are closed.
+
+    Raises:
+        ForgetError: a publication could not be searched; nothing may be published before that is mended.
+        RegisterError: the register's salt is missing.
+        StorageError: the warehouse is damaged or the disk full.
+        ClusterError: the folder for tables of Spark is another warehouse's.
+    """
+    register = Register(settings.privacy_dir)
+    if not (unfinished := register.unfinished()):
+        return None
+    # Before the work, which every step of the run would do again in vain.
+    _Publications(settings.published_dir, register).require_searchable()
+    return _erase_listed(settings, warehouse, register, str(unfinished[-1]["run_id"]))
+
+
+def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, run_id: str) -> Erasure:
+    """Erase everybody on the list from the open warehouse and the publications, and record that it is done."""
+    publications = _Publications(settings.published_dir, register)
+    with storage_faults_told(settings.warehouse_path):
+        session = warehouse.open(f"erasure {run_id}")
+        published_rows, replaced = publications.erase()
+        rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
+        if settings.spark_tables_dir.exists():
+            sweep(session.connection, settings.spark_tables_dir)
+        warehouse.rewrite()
+    publications.require_searchable()
+    register.finish(rows)
+    return Erasure(run_id, rows, replaced)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
@@ -192,44 +213,67 @@ def _book_as_rejected(session: Session) -> None:
 # --- publications ---
 
 
-class _Publications:
-    """The kept versions, searched for the customers and rid of them."""
+def _published(folder: Path, customers: Sequence[str], pseudonyms: KeyedHash | None) -> set[str]:
+    """Those of the customers whom any kept version holds, under their id or their pseudonym."""
+    names = {customer: customer for customer in customers}
+    if pseudonyms is not None:
+        names |= {pseudonyms.of(customer): customer for customer in customers}
+    found: set[str] = set()
+    for version in _readable_versions(folder):
+        with _opened(folder, version) as published:
+            for relation in _tables(published, "old").values():
+                query = f"select distinct customer_id from {relation} where list_contains(?, customer_id)"
+                found |= {names[row[0]] for row in published.execute(query, [list(names)]).fetchall()}
+    return found
 
-    def __init__(self, settings: Settings, customers: Sequence[str], register: Register) -> None:
-        self._folder = settings.published_dir
-        self._key = pseudonyms_of(settings)
-        self._customers = customers
+
+def _readable_versions(folder: Path) -> list[Path]:
+    return [folder / "versions" / name for name, found in kept_versions(folder).items() if found]
+
+
+@contextmanager
+def _opened(folder: Path, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch connection that has the version's database attached as `old`."""
+    with open_scratch(None, [folder]) as connection:
+        connection.execute("attach ? as old (read_only)", [str(version / DATABASE)])
+        yield connection
+
+
+class _Publications:
+    """The kept versions, searched for the customers on the list and rid of them."""
+
+    def __init__(self, folder: Path, register: Register) -> None:
+        self._folder = folder
         self._register = register
         self._erased_rows = 0
 
-    def known(self) -> set[str]:
-        """Those of the customers whom any version holds, under their id or their pseudonym."""
-        found: set[str] = set()
-        for version in self._versions():
-            with self._opened(version) as published:
-                names = {customer: customer for customer in self._customers}
-                if self._key is not None:
-                    names |= {self._key.of(customer): customer for customer in self._customers}
-                for relation in _tables(published, "old").values():
-                    query = f"select distinct customer_id from {relation} where list_contains(?, customer_id)"
-                    found |= {names[row[0]] for row in published.execute(query, [list(names)]).fetchall()}
-        return found
+    def require_searchable(self) -> None:
+        """Refuse versions in which nobody can be found: damaged ones, and those with unknown pseudonyms.
 
-    def strange(self) -> list[Path]:
-        """Versions in which nobody can be found: damaged ones, and those with pseudonyms under another key."""
-        own = None if self._key is None else self._key.fingerprint
-        found = [self._folder / "versions" / name for name, told in kept_versions(self._folder).items() if told is None]
-        for version in self._versions():
-            with self._opened(version) as published:
-                if _pseudonym_key(published) not in (None, own):
-                    found.append(version)
-        return found
+        Raises:
+            ForgetError: there are such versions.
+        """
+        strange = [
+            self._folder / "versions" / name for name, told in kept_versions(self._folder).items() if told is None
+        ]
+        for version in _readable_versions(self._folder):
+            with _opened(self._folder, version) as published:
+                key = _pseudonym_key(published)
+            if key is not None and self._register.pseudonyms(key) is None:
+                strange.append(version)
+        if strange:
+            raise ForgetError(
+                f"an erasure is unfinished: nobody can be found in {', '.join(map(str, strange))}, because it cannot be"
+                " read, or customers have pseudonyms there under another key",
+                to_do=f"set {PSEUDONYM_KEY} to that key and run `clv forget` with the same customers, or remove the"
+                " folders; nothing is published until then",
+            )
 
     def erase(self) -> tuple[int, int]:
         """Replace every version that holds one of the customers. Returns the rows erased and the versions replaced."""
         sweep_leftovers(self._folder)
         replaced = 0
-        waiting = self._versions()
+        waiting = _readable_versions(self._folder)
         while waiting:
             version = waiting.pop()
             successor = supersede(self._folder, version, partial(self._write_without, version))
@@ -239,37 +283,15 @@ class _Publications:
                 waiting = [*(other for other in waiting if other != successor), successor]
         return self._erased_rows, replaced
 
-    def _versions(self) -> list[Path]:
-        return [self._folder / "versions" / name for name, found in kept_versions(self._folder).items() if found]
-
-    @contextmanager
-    def _opened(self, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A scratch connection that has the version's database attached as `old`."""
-        with open_scratch(None, [self._folder]) as connection:
-            connection.execute("attach ? as old (read_only)", [str(version / DATABASE)])
-            yield connection
-
     def _find(self, connection: duckdb.DuckDBPyConnection) -> int:
         """Fill FOUND with what stands for the customers in `old`; returns how many there are."""
-        relations = list(_tables(connection, "old").values())
-        made_with = _pseudonym_key(connection)
-        if made_with is None:
-            return find_forgotten(connection, relations, self._register)
-        pseudonyms = []
-        if self._key is not None and self._key.fingerprint == made_with:
-            pseudonyms = [self._key.of(customer) for customer in self._customers]
-        every = " union ".join(f"select distinct customer_id from {relation}" for relation in relations)
-        connection.execute(
-            "create or replace temp table found_forgotten_customers as"
-            f" select customer_id from ({every}) as known where list_contains(?, customer_id)",
-            [pseudonyms],
-        )
-        [(found,)] = connection.execute(f"select count(*) from {FOUND}").fetchall()
-        return int(found)
+        key = _pseudonym_key(connection)
+        hashes = None if key is None else self._register.pseudonyms(key) or []
+        return find_forgotten(connection, list(_tables(connection, "old").values()), self._register, hashes)
 
     def _write_without(self, version: Path, folder: Path) -> dict[str, tuple[int, str]] | None:
         """Write the version without the customers into `folder`; None where it holds nobody of them."""
-        with self._opened(version) as connection:
+        with _opened(self._folder, version) as connection:
             if not self._find(connection):
                 return None
             shutil.copytree(version, folder, ignore=shutil.ignore_patterns(DATABASE))

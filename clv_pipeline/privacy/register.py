@@ -43,7 +43,10 @@ class Register:
         self._salt = folder / "salt"
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every erasure: run_id, requested_at, erased_at (None until it is complete), customers (hashes), rows."""
+        """Every erasure: run_id, requested_at, erased_at (None until it is complete), customers (hashes), rows.
+
+        While it is not complete also pseudonyms (hashes of them), by the fingerprint of the key that made them.
+        """
         if not self._entries.exists():
             return []
         entries: list[dict[str, Any]] = json.loads(self._entries.read_text(encoding="utf-8"))
@@ -69,30 +72,52 @@ class Register:
             self._write(self._salt, secrets.token_hex(32))
         return KeyedHash(self._salt.read_bytes(), digits=64)
 
-    def request(self, run_id: str, customers: Sequence[str]) -> None:
-        """Put the customers on the list: from now on no load lets them in."""
+    def request(self, run_id: str, customers: Sequence[str], pseudonyms: KeyedHash | None = None) -> None:
+        """Put the customers on the list: from now on no load lets them in, and whoever goes on finds them without ids.
+
+        Args:
+            run_id: of the erasure.
+            customers: their ids.
+            pseudonyms: what stands for ids in publications; None where there is no key.
+        """
+        hashed = self.hash()
         entry: dict[str, Any] = {
             "run_id": run_id,
             "requested_at": _now(),
             "erased_at": None,
-            "customers": sorted(map(self.hash().of, customers)),
+            "customers": sorted(map(hashed.of, customers)),
             "rows": {},
+            "pseudonyms": {},
         }
+        if pseudonyms is not None:
+            entry["pseudonyms"][pseudonyms.fingerprint] = sorted(hashed.of(pseudonyms.of(name)) for name in customers)
         self._write(self._entries, json.dumps([*self.entries(), entry], indent=1))
 
-    def finish(self, run_id: str, rows: Mapping[str, int]) -> None:
-        """Record that the erasure is complete, and with it stopped ones that asked for no other customers."""
+    def finish(self, rows: Mapping[str, int]) -> None:
+        """Record that every erasure is complete; `rows` are the newest one's."""
         entries = self.entries()
-        [own] = [entry for entry in entries if entry["run_id"] == run_id]
-        own["rows"] = dict(rows)
-        for entry in entries:
-            if entry["erased_at"] is None and set(entry["customers"]) <= set(own["customers"]):
-                entry["erased_at"] = _now()
+        open_ones = [entry for entry in entries if entry["erased_at"] is None]
+        open_ones[-1]["rows"] = dict(rows)
+        for entry in open_ones:
+            entry["erased_at"] = _now()
+            entry.pop("pseudonyms", None)
         self._write(self._entries, json.dumps(entries, indent=1))
 
     def unfinished(self) -> list[dict[str, Any]]:
-        """Erasures that were requested and never completed."""
+        """Erasures that were requested and never completed, oldest first."""
         return [entry for entry in self.entries() if entry["erased_at"] is None]
+
+    def pseudonyms(self, key: str) -> list[str] | None:
+        """Hashes of the pseudonyms, under the key of this fingerprint, that are still to be erased.
+
+        None where some are not known: that erasure was requested without the key, or by an earlier version.
+        """
+        unfinished = self.unfinished()
+        with_key = [entry for entry in unfinished if key in entry.get("pseudonyms", {})]
+        known = {customer for entry in with_key for customer in entry["customers"]}
+        if not {customer for entry in unfinished for customer in entry["customers"]} <= known:
+            return None
+        return sorted({name for entry in with_key for name in entry["pseudonyms"][key]})
 
     def _write(self, path: Path, text: str) -> None:
         private_files()
@@ -140,9 +165,19 @@ FOUND = "temp.main.found_forgotten_customers"
 """A temporary table of the ids that `find_forgotten` recognised."""
 
 
-def find_forgotten(connection: duckdb.DuckDBPyConnection, relations: Sequence[str], register: Register) -> int:
-    """Fill FOUND with the ids in the relations (quoted already) that are on the list. Returns how many there are."""
-    every = " union ".join(f"select distinct customer_id from {relation}" for relation in relations)
+def find_forgotten(
+    connection: duckdb.DuckDBPyConnection,
+    relations: Sequence[str],
+    register: Register,
+    hashes: Sequence[str] | None = None,
+) -> int:
+    """Fill FOUND with the ids in the relations (quoted already) that are on the list. Returns how many there are.
+
+    `hashes` takes the place of the list where the relations hold something else than ids.
+    """
+    queries = [f"select distinct customer_id from {relation}" for relation in relations]
+    # A new warehouse has no tables yet.
+    every = " union ".join(queries) or "select null::varchar as customer_id where false"
     # In two steps: as one query, rows would be hashed before equal ids are joined, every row of a customer again.
     known = "temp.main.known_customers"
     connection.execute(f"create or replace temp table known_customers as {every}")
@@ -150,7 +185,7 @@ def find_forgotten(connection: duckdb.DuckDBPyConnection, relations: Sequence[st
     connection.execute(
         "create or replace temp table found_forgotten_customers as"
         f" select customer_id from {known} where list_contains($hashes, {hashed.expression('customer_id')})",
-        {"hashes": register.hashes(), **hashed.parameters},
+        {"hashes": register.hashes() if hashes is None else list(hashes), **hashed.parameters},
     )
     connection.execute(f"drop table {known}")
     [(found,)] = connection.execute(f"select count(*) from {FOUND}").fetchall()

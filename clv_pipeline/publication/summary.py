@@ -9,19 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import PublicationError
 
 
 def serve_version(settings: Settings, version: str) -> None:
     """Point what BI tools read at a kept version, while no run is at work.
 
     Raises:
-        PublicationError: there is no such version, or it does not read back.
+        PublicationError: there is no such version, it does not read back, or it may hold somebody who is to be
+            forgotten: an erasure is unfinished.
         WarehouseBusyError: a run is at work; it would publish over it.
     """
+    from clv_pipeline.privacy.register import Register
     from clv_pipeline.publication.versions import point_back
     from clv_pipeline.warehouse import Warehouse
 
     with Warehouse(settings.warehouse_path).keep_out("clv publish"):
+        if Register(settings.privacy_dir).unfinished():
+            raise PublicationError(
+                "an erasure is unfinished: kept versions may hold who is to be forgotten",
+                to_do="`clv run` finishes it, and says what hinders it",
+            )
         point_back(settings.published_dir, version)
 
 

@@ -1,8 +1,9 @@
-"""`clv forget`: nobody who was erased is left in any file, the books balance, and a stopped erasure can be finished."""
+"""`clv forget`: nobody who was erased is left in any file, the books balance, the next run finishes a stopped one."""
 
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import shutil
 from dataclasses import replace
@@ -14,14 +15,16 @@ import polars as pl
 import pytest
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.errors import ForgetError, RegisterError, WarehouseBusyError
+from clv_pipeline.errors import ForgetError, PublicationError, RegisterError, WarehouseBusyError
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import FORGOTTEN, Register
+from clv_pipeline.publication.summary import serve_version
 from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.graph_shop import Shop, erased
+from clv_pipeline_tests.helpers.runs import failure, materialized
 
 pytestmark = pytest.mark.acceptance
 
@@ -147,6 +150,23 @@ def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: 
     assert everywhere(shop) == set()
 
 
+def stop_at(step: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin to erase both, and be stopped at that function."""
+    register = Register(shop.folder / "home" / "privacy")
+
+    def stop(*arguments: object, **named: object) -> object:
+        # Before the request there is nothing to finish.
+        if register.entries():
+            raise KeyboardInterrupt
+        return original(*arguments, **named)
+
+    original = pkgutil.resolve_name(step)
+    with monkeypatch.context() as patched:
+        patched.setattr(step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            erased(shop.settings(), [ANN, BOB])
+
+
 STEPS = [
     "publication.write._complete",
     "publication.write.point_at",
@@ -161,19 +181,68 @@ STEPS = [
 def test_an_erasure_that_was_stopped_is_finished_by_running_it_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(step, stop)
-        with pytest.raises(KeyboardInterrupt):
-            erased(shop.settings(), [ANN, BOB])
+    stop_at(step, shop, monkeypatch)
     assert count(shop, "rfm", CURRENT) > 0
     assert len(Register(shop.folder / "home" / "privacy").unfinished()) == 1
     erased(shop.settings(), [ANN, BOB])
     assert everywhere(shop) == set()
     assert versions(shop) == ["ids~1", "pseudonyms~1"]
     assert Register(shop.folder / "home" / "privacy").unfinished() == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "privacy.erasure._readable_versions",
+        "publication.write.point_at",
+        "privacy.erasure._erase_from_warehouse",
+        "privacy.register.Register.finish",
+    ],
+)
+def test_a_run_finishes_an_erasure_that_was_stopped_before_anything_else(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    stop_at(f"clv_pipeline.{step}", shop, monkeypatch)
+    # The hashes suffice, for pseudonyms too.
+    monkeypatch.delenv("CLV_PSEUDONYM_KEY")
+    shop.write_orders("2011.csv", 1_000, seed=2)
+    path = shop.folder / "orders" / "2011.csv"
+    new = pl.read_csv(path, infer_schema=False).with_row_index()
+    theirs = pl.when(pl.col("index") < 300).then(pl.lit(BOB)).otherwise("customer_id")
+    new.with_columns(customer_id=theirs).drop("index").write_csv(path)
+    assert shop.materialize(BOOKS).success
+    assert everywhere(shop) == set()
+    assert Register(shop.folder / "home" / "privacy").unfinished() == []
+    assert versions(shop) == ["ids~1", "pseudonyms~1"]
+    assert count(shop, f"rejected_transactions where reason = '{FORGOTTEN}'") >= 300
+
+
+def test_a_run_that_cannot_finish_an_erasure_says_so_and_builds_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        # What an earlier version recorded, or who had no key: the pseudonyms are not known.
+        patched.delenv("CLV_PSEUDONYM_KEY")
+        with pytest.raises(ForgetError, match="customers have pseudonyms there under another key"):
+            erased(shop.settings(), [ANN])
+    result = shop.materialize(BOOKS)
+    assert not result.success
+    assert "an erasure is unfinished" in failure(result)
+    assert "versions/pseudonyms" in failure(result)
+    assert "run `clv forget` with the same customers, or remove the folders" in failure(result)
+    assert materialized(result) == set()
+    with pytest.raises(PublicationError, match=r"an erasure is unfinished.*`clv run` finishes it"):
+        serve_version(shop.settings(), "pseudonyms")
+    shutil.rmtree(shop.folder / "home" / "published" / "versions" / "pseudonyms")
+    assert shop.materialize(BOOKS).success
+    assert Register(shop.folder / "home" / "privacy").unfinished() == []
+
+
+def test_an_erasure_is_finished_also_where_the_warehouse_is_new(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at("clv_pipeline.privacy.erasure._erase_from_warehouse", shop, monkeypatch)
+    (shop.folder / "home" / "warehouse" / "clv.duckdb").unlink()
+    assert shop.materialize(BOOKS).success
+    assert everywhere(shop) == set()
 
 
 def test_an_id_that_is_nowhere_is_refused_and_nothing_is_erased(shop: Shop) -> None:
@@ -270,7 +339,8 @@ def test_pseudonyms_under_another_key_are_named_until_that_key_comes(
 ) -> None:
     monkeypatch.setenv("CLV_PSEUDONYM_KEY", "x" * 40)
     with pytest.raises(
-        ForgetError, match=r"not from .*versions/pseudonyms: it cannot be read, or customers have pseudonyms"
+        ForgetError,
+        match=r"nobody can be found in .*versions/pseudonyms, because .* customers have pseudonyms",
     ):
         erased(shop.settings(), [ANN])
     assert files_with(shop, ANN) == set()

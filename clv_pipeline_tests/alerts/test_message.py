@@ -1,43 +1,44 @@
-"""What a message about a failed run says, what it never says, and what happens when a receiver is down."""
+"""What a message about a failed run says, and that it stays within its size."""
 
 from __future__ import annotations
 
+import json
+from typing import Any, get_args
+
 import pytest
-from pydantic import SecretStr
 
-from clv_pipeline.alerts.message import Alert, Problem, bounded
-from clv_pipeline.alerts.receivers import receivers, send_email, send_webhook
-from clv_pipeline.config.alerts import Alerts
-from clv_pipeline.errors import AlertError
-from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
-
-ALERT = Alert(
-    run_id="1b9d",
-    job="nightly_refresh",
-    problems=(
-        Problem(
-            "raw_transactions", "most_dates_can_be_read", "9 of 10 rows unexpected", "95 % readable", "mend the file"
-        ),
-    ),
-    published=False,
-    link="http://127.0.0.1:3000/runs/1b9d",
-)
+from clv_pipeline.alerts.message import MOST_BYTES, Alert, Problem, bounded
+from clv_pipeline.config.alerts import WebhookFormat
+from clv_pipeline_tests.helpers.alerts import ALERT
 
 
-def test_the_webhook_gets_a_text_for_people_and_the_same_as_fields(webhook: Webhook) -> None:
-    send_webhook(webhook.url, ALERT)
-    [message] = webhook.messages
+def problems(many: int, text: str = "x") -> tuple[Problem, ...]:
+    return tuple(Problem(f"t{number}", "check", text, text, text) for number in range(many))
+
+
+def alert(many: int, text: str = "x") -> Alert:
+    return Alert("1b9d", "nightly_refresh", problems(many, text), True, "http://127.0.0.1:3000/runs/1b9d")
+
+
+def test_the_webhook_gets_a_text_for_people_and_the_same_as_fields() -> None:
+    message = json.loads(ALERT.body("text"))
     assert message["text"] == ALERT.text
-    assert message["alert"]["run_id"] == "1b9d"
-    assert message["alert"]["problems"] == [
-        {
-            "asset": "raw_transactions",
-            "check": "most_dates_can_be_read",
-            "observed": "9 of 10 rows unexpected",
-            "expected": "95 % readable",
-            "what_to_do": "mend the file",
-        }
-    ]
+    assert message["alert"] == {
+        "run_id": "1b9d",
+        "job": "nightly_refresh",
+        "problems": [
+            {
+                "asset": "raw_transactions",
+                "check": "most_dates_can_be_read",
+                "observed": "9 of 10 rows unexpected",
+                "expected": "95 % readable",
+                "what_to_do": "mend the file",
+            }
+        ],
+        "problems_left_out": 0,
+        "published": False,
+        "link": "http://127.0.0.1:3000/runs/1b9d",
+    }
 
 
 def test_the_text_has_everything_to_act_on() -> None:
@@ -52,59 +53,61 @@ def test_the_text_has_everything_to_act_on() -> None:
     )
 
 
-def test_many_problems_make_one_message_of_bounded_length() -> None:
-    many = Alert("1b9d", "nightly_refresh", tuple(Problem(f"t{n}", None, "x", None, "y") for n in range(40)), True, "")
+def test_the_card_for_teams_says_the_same() -> None:
+    [attachment] = json.loads(ALERT.body("adaptive_card"))["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    card = attachment["content"]
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert [block["text"] for block in card["body"] if block["type"] == "TextBlock"] == [
+        "clv_pipeline: nightly_refresh failed at raw_transactions",
+        "raw_transactions.most_dates_can_be_read",
+        "What is published is as it was.",
+        "Run 1b9d",
+    ]
+    [facts] = [block["facts"] for block in card["body"] if block["type"] == "FactSet"]
+    assert {fact["title"]: fact["value"] for fact in facts} == {
+        "observed": "9 of 10 rows unexpected",
+        "expected": "95 % readable",
+        "to do": "mend the file",
+    }
+    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open the run", "url": ALERT.link}]
+
+
+def test_many_problems_make_one_message_that_counts_the_others() -> None:
+    many = alert(40)
     assert many.subject == "clv_pipeline: nightly_refresh failed at t0 and 39 more"
     assert "… and 30 more" in many.text
     assert "A new version was published" in many.text
+    message = json.loads(many.body("text"))
+    assert (len(message["alert"]["problems"]), message["alert"]["problems_left_out"]) == (10, 30)
+    assert "… and 30 more; the run lists them" in str(json.loads(many.body("adaptive_card")))
 
 
-def test_the_mail_goes_to_everybody_and_is_the_same_when_sent_again(mailbox: Mailbox) -> None:
-    for _ in range(2):
-        send_email(mailbox.settings(), ALERT)
-    first, again = (envelope.content.decode() for envelope in mailbox.envelopes)
-    assert mailbox.envelopes[0].rcpt_tos == ["data@example.com", "night@example.com"]
-    assert "Subject: clv_pipeline: nightly_refresh failed at raw_transactions" in first
-    assert "Message-ID: <1b9d@clv-pipeline>" in first
-    assert "Message-ID: <1b9d@clv-pipeline>" in again
-    assert "most_dates_can_be_read" in first
+@pytest.mark.parametrize("form", get_args(WebhookFormat))
+@pytest.mark.parametrize("text", ["x" * 100_000, "ж" * 5_000, "🙂" * 5_000, '"\\' * 5_000, "\x00\udcff\n" * 5_000])
+@pytest.mark.parametrize("many", [1, 10, 5_000])
+def test_however_much_went_wrong_the_message_is_whole_and_within_its_size(
+    form: WebhookFormat, text: str, many: int
+) -> None:
+    body = alert(many, text).body(form)
+    assert len(body) <= MOST_BYTES
+    message = json.loads(body)
+    assert "t0.check" in str(message)
+    assert many != 5_000 or "more; the run lists them" in str(message)
 
 
-@pytest.mark.parametrize("status", [301, 302, 400, 404, 500])
-def test_an_answer_that_is_no_success_is_an_error_and_no_redirect_is_followed(webhook: Webhook, status: int) -> None:
-    webhook.status, webhook.headers = status, {"Location": "/elsewhere"}
-    with pytest.raises(AlertError, match=f"webhook: answered with status {status}"):
-        send_webhook(webhook.url, ALERT)
-    assert [path for _, path, _ in webhook.requests] == ["/services/SECRET"]
+def test_names_of_any_length_stay_within_the_size() -> None:
+    long = Problem("t" * 50_000, "c" * 50_000, "x", None, "y")
+    body = Alert("1b9d", "nightly_refresh", (long,) * 10, True, "").body("text")
+    assert len(body) <= MOST_BYTES
 
 
-def test_an_error_about_a_receiver_holds_no_secret(mailbox: Mailbox) -> None:
-    gone = f"http://127.0.0.1:{free_port()}/services/SECRET"
-    with pytest.raises(AlertError) as web:
-        send_webhook(gone, ALERT)
-    # This server offers no encryption, so the password is never sent.
-    login = mailbox.settings(encryption="starttls", username="clv", password=SecretStr("SECRET"))
-    with pytest.raises(AlertError) as mail:
-        send_email(login, ALERT)
-    for error in (web.value, mail.value):
-        assert "SECRET" not in f"{error!r} {error.__cause__!r}"
-        assert error.__suppress_context__
-    assert str(web.value) == "webhook: not reached (ConnectionError)"
-    assert str(mail.value) == f"email: 127.0.0.1:{mailbox.port} did not take it (SMTPNotSupportedError)"
-
-
-def test_a_mail_server_that_refuses_is_an_error(mailbox: Mailbox) -> None:
-    mailbox.answer = "554 no"
-    with pytest.raises(AlertError, match="SMTPDataError"):
-        send_email(mailbox.settings(), ALERT)
-
-
-def test_receivers_are_those_that_are_configured(mailbox: Mailbox) -> None:
-    assert receivers(Alerts()) == {}
-    both = Alerts(webhook=SecretStr("https://chat.example.com/x"), email=mailbox.settings())
-    assert sorted(receivers(both)) == ["email", "webhook"]
+def test_no_problem_is_left_out_before_its_text_is_shortened() -> None:
+    message: Any = json.loads(alert(10, "ж" * 600).body("text"))["alert"]
+    assert message["problems_left_out"] == 0
+    assert {len(problem["observed"]) for problem in message["problems"]} == {150}
 
 
 def test_a_text_is_one_bounded_line() -> None:
     assert bounded("a\n\tb\x1b[31m\x00c") == "a b [31m c"
-    assert len(bounded("x" * 10_000)) < 700
+    assert len(bounded("x" * 10_000)) == 600

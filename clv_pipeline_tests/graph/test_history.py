@@ -81,14 +81,17 @@ def size(instance: dg.DagsterInstance) -> int:
     return sum(path.stat().st_size for path in Path(instance.root_directory).rglob("*") if path.is_file())
 
 
+# The deadline is for machines that are busy with much else.
+@pytest.mark.timeout(900)
 def test_the_store_grows_no_more_once_runs_are_old_enough(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Dagster's part of `storage.home`; `make soak` measures all of it, with whole nights."""
     sizes = {}
-    for number in range(1, 36):
+    for number in range(1, 61):
         night(settings, instance)
         prune_history(instance, settings, LOCATION)
         sizes[number] = size(instance)
         a_day_passes(instance)
-    assert sizes[35] <= 1.2 * sizes[14]
+    assert sizes[60] <= 1.2 * sizes[20]
     # The measure would see growth: a week's runs are several times the size of one.
     assert sizes[7] > 1.5 * sizes[1]
     assert len(instance.get_runs()) in (7, 8)

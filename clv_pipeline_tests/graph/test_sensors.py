@@ -10,8 +10,9 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import AlertError
+from clv_pipeline.orchestration.alerting import ALERTED_TAG, alert_of, tell_failures
 from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
-from clv_pipeline.orchestration.sensors import alert_of, fail_dead_runs, sensors, tell_failures
+from clv_pipeline.orchestration.sensors import fail_dead_runs, sensors
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.graph_shop import Shop
 from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
@@ -168,6 +169,56 @@ def test_while_a_receiver_is_down_the_tick_fails_the_others_are_told_and_nothing
     tick(up, shop.instance, cursor)
     assert [message["alert"]["run_id"] for message in webhook.messages] == runs
     assert len(mailbox.envelopes) == 2
+
+
+def test_a_message_that_a_receiver_refuses_holds_up_no_other_and_is_given_up_with_a_word(
+    shop: Shop, settings: Settings, webhook: Webhook, mailbox: Mailbox
+) -> None:
+    cursor = tick(settings, shop.instance, None)
+    refused, *others = (failed_run(shop.instance) for _ in range(4))
+    webhook.status_for = lambda message: 413 if message["alert"]["run_id"] == refused else 200
+    for _ in range(2):
+        with pytest.raises(AlertError, match="webhook: answered with status 413; the message is kept and tried again"):
+            tick(settings, shop.instance, cursor)
+    with pytest.raises(AlertError, match=f"413; given up after 3 tries: nobody was told of run {refused} by webhook"):
+        tick(settings, shop.instance, cursor)
+    assert tick(settings, shop.instance, cursor) != cursor
+    got = [message["alert"]["run_id"] for message in webhook.messages]
+    assert got == [refused, *others, refused, refused]
+    assert len(mailbox.envelopes) == 4
+    run = shop.instance.get_run_by_id(refused)
+    assert run is not None
+    assert (run.tags[f"{ALERTED_TAG}webhook"], run.tags[f"{ALERTED_TAG}email"]) == ("given up", "yes")
+    assert any("ALERT NOT DELIVERED" in str(entry.message) for entry in shop.instance.all_logs(refused))
+
+
+def test_a_receiver_that_is_down_for_long_keeps_no_later_run_from_the_others(
+    shop: Shop, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = settings_with(shop, monkeypatch, f"http://127.0.0.1:{free_port()}/", mailbox)
+    cursor = tick(down, shop.instance, None)
+    runs = []
+    for _ in range(8):
+        runs.append(failed_run(shop.instance))
+        with pytest.raises(AlertError, match="not reached"):
+            tick(down, shop.instance, cursor)
+    assert len(mailbox.envelopes) == 8
+    up = settings_with(shop, monkeypatch, webhook.url, mailbox)
+    for _ in range(3):
+        cursor = tick(up, shop.instance, cursor)
+    assert sorted(message["alert"]["run_id"] for message in webhook.messages) == sorted(runs)
+    assert len(mailbox.envelopes) == 8
+
+
+def test_a_message_that_nobody_took_for_a_week_is_given_up_with_a_word(
+    shop: Shop, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = settings_with(shop, monkeypatch, f"http://127.0.0.1:{free_port()}/", mailbox)
+    run_id = failed_run(shop.instance)
+    monkeypatch.setattr("clv_pipeline.orchestration.alerting.GIVEN_UP_AFTER_DAYS", -1)
+    with pytest.raises(AlertError, match=r"not reached .* given up after 1 tries"):
+        tell_failures(shop.instance, down, [run_id], None)
+    assert tell_failures(shop.instance, down, [run_id], None) == 0
 
 
 def test_runs_that_failed_before_there_were_alerts_and_runs_of_other_warehouses_are_not_told(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -14,10 +15,11 @@ from clv_pipeline.config.alerts import Email
 
 
 class Webhook:
-    """A receiver on loopback that keeps what it got and answers with `status`."""
+    """A receiver on loopback that keeps what it got and answers with `status`, or by what a message says."""
 
     def __init__(self) -> None:
         self.status = 200
+        self.status_for: Callable[[Any], int] = lambda _: self.status
         self.headers: dict[str, str] = {}
         self.requests: list[tuple[str, str, Any]] = []
         hook = self
@@ -31,8 +33,9 @@ class Webhook:
 
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                hook.requests.append((self.command, self.path, json.loads(body) if body else None))
-                self.send_response(hook.status)
+                message = json.loads(body) if body else None
+                hook.requests.append((self.command, self.path, message))
+                self.send_response(hook.status_for(message))
                 for name, value in hook.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -52,6 +55,37 @@ class Webhook:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class DrippingWebhook:
+    """A receiver on loopback that answers every connection drop by drop, and never to the end."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._closed = threading.Event()
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/services/SECRET"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._drip, args=(connection,), daemon=True).start()
+
+    def _drip(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Drop: ")
+                while not self._closed.wait(0.1):
+                    connection.sendall(b".")
+            except OSError:  # the other side has had enough
+                return
+
+    def close(self) -> None:
+        self._closed.set()
+        self._server.close()
 
 
 class Mailbox:

@@ -1,0 +1,142 @@
+"""How one message goes to one receiver, by webhook or by mail. Run as a module, it sends the one on its input.
+
+A message is sent by a process of its own, which `receivers.py` starts and ends when its time is over. So it imports
+little, and says how it went in a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import ssl
+import sys
+from dataclasses import asdict, dataclass, field
+from email.message import EmailMessage
+
+from clv_pipeline.errors import AlertError, AlertRefusedError
+
+TIMEOUT_SECONDS = 10
+"""For each step of talking to a receiver."""
+
+_OF_THE_MESSAGE = (400, 413, 415, 422)
+"""Statuses that blame the message: it would be refused again."""
+_TOO_LARGE = 552
+"""What a mail server answers to a sender whose mail is too large."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message for a webhook."""
+
+    url: str = field(repr=False)
+    body: str
+
+    def send(self) -> str:
+        """Post it. Returns nothing worth telling.
+
+        Raises:
+            AlertRefusedError: the receiver blames the message.
+            AlertError: the receiver was not reached, or its answer has no status of 2xx.
+        """
+        import requests
+
+        try:
+            # A redirected POST arrives as a GET without the message, and would look like a success.
+            answer = requests.post(
+                self.url,
+                data=self.body.encode(),
+                headers={"Content-Type": "application/json"},
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # The text of the error and its causes hold the address, which is a secret.
+            raise AlertError(f"webhook: not reached ({type(error).__name__})") from None
+        if not 200 <= answer.status_code < 300:
+            kind = AlertRefusedError if answer.status_code in _OF_THE_MESSAGE else AlertError
+            raise kind(f"webhook: answered with status {answer.status_code}")
+        return ""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A message for a mail server."""
+
+    host: str
+    port: int
+    encryption: str
+    sender: str
+    to: list[str]
+    username: str | None
+    password: str | None = field(repr=False)
+    subject: str
+    message_id: str
+    text: str
+
+    def send(self) -> str:
+        """Send it as plain text. Returns what is worth telling although it was taken.
+
+        Raises:
+            AlertRefusedError: the server blames the message.
+            AlertError: the server was not reached, or takes it for none of the addresses.
+        """
+        try:
+            refused = self._handed_over(ssl.create_default_context())
+        except (OSError, smtplib.SMTPException) as error:
+            # An answer of the server is its own words and may repeat the credentials.
+            kind = AlertRefusedError if _blames_the_message(error) else AlertError
+            raise kind(f"email: {self.host}:{self.port} did not take it ({type(error).__name__})") from None
+        # No error: it would be sent to the others again.
+        return f"{self.host}:{self.port} refused {refused} of {len(self.to)} addresses" if refused else ""
+
+    def _handed_over(self, context: ssl.SSLContext) -> int:
+        """Hand it over to the server; how many addresses it refused."""
+        connection = (
+            smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_SECONDS, context=context)
+            if self.encryption == "tls"
+            else smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_SECONDS)
+        )
+        with connection as server:
+            if self.encryption == "starttls":
+                server.starttls(context=context)
+            if self.username is not None and self.password is not None:
+                server.login(self.username, self.password)
+            return len(server.send_message(self._written()))
+
+    def _written(self) -> EmailMessage:
+        message = EmailMessage()
+        message["Subject"] = self.subject
+        message["From"] = self.sender
+        message["To"] = ", ".join(self.to)
+        message["Message-ID"] = self.message_id
+        message.set_content(self.text)
+        return message
+
+
+def _blames_the_message(error: Exception) -> bool:
+    if isinstance(error, smtplib.SMTPDataError):
+        return error.smtp_code >= 500
+    return isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code == _TOO_LARGE
+
+
+Letter = Post | Mail
+
+
+def written(letter: Letter) -> str:
+    """The letter as this module reads it from its input."""
+    return json.dumps({type(letter).__name__: asdict(letter)})
+
+
+def main() -> None:
+    """Send the letter on standard input, and print how it went: `{}`, or what there is to tell."""
+    [(kind, fields)] = json.loads(sys.stdin.read()).items()
+    letter = {"Post": Post, "Mail": Mail}[kind](**fields)
+    try:
+        told = {"note": letter.send()}
+    except AlertError as error:
+        told = {"refused" if isinstance(error, AlertRefusedError) else "error": error.what}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
