@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clv_pipeline.config.reference import SCHEMA
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
+from clv_pipeline.sources.loaded import LoadedFile
 
 PLACEHOLDER = "?"
 """Stands for a column that could not be guessed; no check passes before it is replaced."""

@@ -29,6 +29,10 @@ class TextFacts:
     """`utf-8` (with or without byte-order mark), or the codec to decode with."""
     odd_line_ends: bool
     """Both \\r\\n and a bare \\n occur, or a bare \\r (also inside quotes): DuckDB refuses or misnumbers such lines."""
+    lines: int
+    """Of bytes that end in \\n, and the last one without; only right where one byte is one character."""
+    has_nul: bool
+    """Whether there is a NUL; only right there, too."""
     head: str
     """The first 64 KB, decoded, without byte-order mark."""
 
@@ -42,6 +46,7 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     """
     head = b""
     returns = line_feeds = pairs = 0
+    has_nul = False
     previous = b""
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
     while chunk := stream.read(CHUNK):
@@ -53,12 +58,11 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
                 decoder = None
+        line_feeds += chunk.count(b"\n")
+        has_nul = has_nul or b"\0" in chunk
         if returns or b"\r" in chunk:
             returns += chunk.count(b"\r")
-            line_feeds += chunk.count(b"\n")
             pairs += chunk.count(b"\r\n") + (previous == b"\r" and chunk.startswith(b"\n"))
-        elif b"\n" in chunk:
-            line_feeds += 1  # none of them is part of a pair: that one exists is enough
         previous = chunk[-1:]
     if decoder is not None:
         try:
@@ -70,7 +74,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
         encoding = "utf-8" if decoder is not None or _is_damaged_utf8(stream) else "windows-1252"
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
     odd_line_ends = returns > pairs or 0 < pairs < line_feeds
-    return TextFacts(encoding, odd_line_ends, head=text.removeprefix("\ufeff"))
+    lines = line_feeds + (previous not in (b"", b"\n"))
+    return TextFacts(encoding, odd_line_ends, lines, has_nul, head=text.removeprefix("\ufeff"))
 
 
 def _is_damaged_utf8(stream: BinaryIO) -> bool:
