@@ -85,7 +85,8 @@ class TableSource(Block):
     format: FileFormat = FileFormat()
     """How the files are written, where that is not found out."""
     removed_files: Literal["keep", "remove"] = "keep"
-    """What happens to the rows of a file that is no longer there: they stay, or go too."""
+    """What happens to the rows of a file that is no longer there: they stay as they were read, whatever is changed or
+    refreshed, or go too."""
     lookback_days: int | None = Field(default=None, ge=0)
     """For a query: how many days before the newest known record are read again. By default everything is read."""
 
