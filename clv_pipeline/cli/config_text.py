@@ -128,8 +128,13 @@ def survey_text(settings: Settings, survey: Survey) -> str:
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:
-    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format})" for file in files[:10]]
+    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format}){_also(file)}" for file in files[:10]]
     return lines if len(files) <= len(lines) else [*lines, f"… and {len(files) - len(lines):,} more files"]
+
+
+def _also(file: LoadedFile) -> str:
+    """The other names of the same bytes."""
+    return f"; also there as {file.copies}, which counts once" if file.copies else ""
 
 
 def _further_lines(found: FurtherSurvey, unreadable: str) -> list[str]:

@@ -105,7 +105,8 @@ def compare(
     renamed: list[int] = []
     written: set[str] = set()
     for key, content in there.items():
-        parts = before.pop(key, [])
+        # What cannot be unpacked is opened by whoever reads it, and told.
+        parts = before.pop(key, []) if content.name.content is not None else []
         if not parts:
             written |= {name.file.label for name in content.names}
         if not parts or any(part.source_id in again for part in parts):

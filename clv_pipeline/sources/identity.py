@@ -57,11 +57,12 @@ def names_of(files: Sequence[SourceFile], known: Sequence[LoadedFile] = ()) -> l
 
 def with_contents(known: Sequence[LoadedFile], names: Sequence[Name]) -> list[LoadedFile]:
     """`known`, each with its content: earlier versions noted the hash of the file on disk only."""
-    now = {(name.file.label, name.label, name.sha256): name.content for name in names}
+    # By the bytes on disk and the place in the archive, because the file may have another name by now.
+    now = {(name.sha256, name.label.removeprefix(name.file.label)): name.content for name in names}
     return [
-        replace(part, content=now.get((part.path, part.name, part.sha256)) if part.is_packed else part.sha256)
-        if part.content is None
-        else part
+        replace(part, content=now.get((part.sha256, part.name.removeprefix(part.path))))
+        if part.content is None and part.is_packed
+        else replace(part, content=part.content or part.sha256)
         for part in known
     ]
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.helpers.order_folder import FIRST, HEADER, NAMED, Shop, daily, line, shops
 
 
@@ -97,7 +98,7 @@ SEQUENCES = st.lists(st.tuples(st.sampled_from(THINGS), st.integers(0, 5), st.in
 BUDGET = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(BUDGET, max_examples=8)
+@settings(BUDGET, max_examples=5)
 @given(happened=SEQUENCES)
 def test_any_sequence_of_names_ends_like_one_load_of_the_distinct_contents(
     happened: list[tuple[str, int, int]],
@@ -279,12 +280,22 @@ def test_a_packed_file_of_an_earlier_version_is_hashed_and_not_read(
         pack(path)
     shop.run()
     as_an_earlier_version_left_it(shop)
+    (shop.orders / "2024-03-02.csv.gz").rename(shop.orders / "renamed.csv.gz")
     monkeypatch.setattr("clv_pipeline.sources.incremental.load_tables", lambda *_, **__: pytest.fail("read"))
     shop.run()
     assert None not in shop.files("content")
     shop.write("2024-03-01.csv", *daily(0))
     shop.run()
     assert shop.files("copies")[0] == "orders/2024-03-01.csv.gz"
+
+
+def test_a_packed_file_of_an_earlier_version_that_is_damaged_now_is_told(shop: Shop) -> None:
+    packed = pack(shop.orders / "2024-03-01.csv")
+    shop.run()
+    as_an_earlier_version_left_it(shop)
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(SourceError, match=r"2024-03-01\.csv\.gz: is truncated or damaged"):
+        shop.run()
 
 
 def as_an_earlier_version_left_it(shop: Shop) -> None:
