@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load
 from clv_pipeline.pipeline import Refresh
+from clv_pipeline.spark.connect import Cluster
+from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline.warehouse.parquet_tables import add_to_catalog
-from clv_pipeline_tests.helpers.nights import NEWS
+from clv_pipeline.warehouse.parquet_tables import add_to_catalog, folders
+from clv_pipeline_tests.helpers.nights import MODELS, NEWS
 from clv_pipeline_tests.helpers.order_folder import COLUMNS, CONTENT, FIRST, NAMED, Shop, line, shops
 
 FULL = Refresh(full=True)
@@ -123,6 +126,21 @@ def test_rows_that_spark_kept_are_kept_by_duckdb(shop: Shop) -> None:
     assert numbers(shop) == before
 
 
+def test_rows_that_duckdb_kept_are_handed_over_to_spark(shop: Shop) -> None:
+    """The load itself needs no Spark: DuckDB reads the sources and writes what Spark reads."""
+    rows = "select * exclude (source_id) from {} order by all"
+    before = shop.session.execute(rows.format("raw_transactions")).fetchall()
+    folder = shop.folder / "home" / "tables"
+    spark = SessionOnSpark(shop.session.connection, Cluster("sc://nowhere", {}), folder, [])
+    contracts = MODELS["raw_transactions"].contract, MODELS["source_files"].contract
+    settings, work_dir = shop.settings(), shop.warehouse.work_dir
+    source = settings.source.transactions
+    load = load_source(spark, contracts, source, settings.base_dir, work_dir, refresh=NEWS, recipe="another engine")
+    stage_load(spark, contracts, source, load)
+    assert folders(spark.connection)["raw_transactions__staged"].parent == folder / "raw_transactions"
+    assert shop.session.execute(rows.format("raw_transactions__staged")).fetchall() == before
+
+
 def test_a_file_that_comes_back_is_the_one_that_was_gone(shop: Shop) -> None:
     before = numbers(shop)
     shop.run()
@@ -157,7 +175,7 @@ def test_rows_of_files_stay_where_a_query_takes_over(shop: Shop) -> None:
         "path": [],
     }
     for recipe in ("query", "query", "another"):
-        shop.run(recipe=recipe, lookback_days=2, **query)
+        shop.run(recipe=recipe, **query)
         # The seven files that are there, and no longer named, go; the five that are gone stay.
         assert numbers(shop)[0] == 11
     assert shop.files("present").count(False) == 5
