@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clv_pipeline.config.reference import SCHEMA
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
+from clv_pipeline.sources.loaded import LoadedFile
 
 PLACEHOLDER = "?"
 """Replaces a column that could not be guessed; no check passes until the user fills it in."""
@@ -129,8 +129,13 @@ def survey_text(settings: Settings, survey: Survey) -> str:
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:
-    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format})" for file in files[:10]]
+    lines = [f"{file.source_file}: {file.rows:,} rows ({file.format}){_also(file)}" for file in files[:10]]
     return lines if len(files) <= len(lines) else [*lines, f"… and {len(files) - len(lines):,} more files"]
+
+
+def _also(file: LoadedFile) -> str:
+    """The other names of the same bytes."""
+    return f"; also there as {file.copies}, which counts once" if file.copies else ""
 
 
 def _further_lines(found: FurtherSurvey, unreadable: str) -> list[str]:

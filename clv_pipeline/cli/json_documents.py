@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from clv_pipeline.orchestration.runner import Outcome
     from clv_pipeline.publication.summary import Facts, ListedVersion
     from clv_pipeline.quality import CheckResult
-    from clv_pipeline.sources.changes import LoadedFile
     from clv_pipeline.sources.inspect import FurtherSurvey, Survey
+    from clv_pipeline.sources.loaded import LoadedFile
 
 Fields = dict[str, Any]
 

@@ -85,7 +85,8 @@ class TableSource(Block):
     format: FileFormat = FileFormat()
     """How the files are written, where detection is wrong."""
     removed_files: Literal["keep", "remove"] = "keep"
-    """What happens to rows of a file that is no longer there: they stay, or they are removed, too."""
+    """What happens to the rows of a file that is no longer there: they stay as they were read, whatever is changed or
+    refreshed, or they are removed, too."""
     lookback_days: int | None = Field(default=None, ge=0)
     """For a query: how many days before the newest known record are read again. By default everything is read."""
 

@@ -9,9 +9,9 @@ layer. Nothing here knows of Dagster or of the warehouse's layout.
 """
 
 from clv_pipeline.sources.catalog import SourceFile, list_files
-from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.incremental import Load, load_changes
 from clv_pipeline.sources.load import create_table, load_records
+from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import readable_folders
 
 __all__ = [

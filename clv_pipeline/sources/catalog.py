@@ -6,7 +6,9 @@ label each. Nothing is opened here except to hash it.
 
 import glob
 import hashlib
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +54,13 @@ class SourceFile:
 def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
-    Relative paths start at `base_dir`.
+    Where links lead to a file that is named itself, it goes by its own name. Relative paths start at `base_dir`.
 
     Raises:
         SourceError: a path or glob matches nothing or may not be looked for, or a link leads out of the folders that
             are named.
     """
-    found: dict[Path, SourceFile] = {}
+    found: dict[Path, list[SourceFile]] = {}
     for pattern in source.path:
         try:
             files = _resolve(pattern.strip(), base_dir, source.key)
@@ -69,10 +71,28 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
                 to_do="let the user who runs the pipeline read the folder",
             ) from error
         for file in files:
-            found.setdefault(file.path.resolve(), file)
-    refuse_odd_names(found.values())
-    refuse_strays(found.values(), source, base_dir)
-    return sorted(found.values(), key=lambda file: file.label)
+            found.setdefault(file.path.resolve(), []).append(file)
+    files = sorted((_own_name(names, target) for target, names in found.items()), key=lambda file: file.label)
+    refuse_odd_names(files)
+    refuse_strays(files, source, base_dir)
+    return files
+
+
+def _own_name(names: Sequence[SourceFile], target: Path) -> SourceFile:
+    """Of several names of one file its own: a link may lead to another file tomorrow."""
+
+    def is_odd(file: SourceFile) -> tuple[bool, int, str]:
+        return Path(os.path.abspath(file.path)) != target, len(file.path.parts), file.label  # noqa: PTH100
+
+    return min(names, key=is_odd)
+
+
+def exists(path: str, base_dir: Path) -> bool:
+    """Whether there is a file of this label, among those of the source or not."""
+    if path.startswith(PACKAGED):
+        return True
+    # Where the folder may not be looked into, Path.is_file raises; here that means that the file is out of reach.
+    return os.path.isfile(base_dir / Path(path).expanduser())  # noqa: PTH113
 
 
 def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:

@@ -9,8 +9,9 @@ the others were read by: where they do not agree, all files are judged together 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -18,10 +19,11 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile, list_files
-from clv_pipeline.sources.changes import Changes, LoadedFile, compare
+from clv_pipeline.sources.catalog import exists, list_files
+from clv_pipeline.sources.changes import Changes, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
+from clv_pipeline.sources.identity import names_of, with_contents
 from clv_pipeline.sources.load import (
     agreeing,
     conventions_of,
@@ -32,6 +34,7 @@ from clv_pipeline.sources.load import (
     open_source,
     prepared,
 )
+from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.tables import RawTable
 
 
@@ -56,6 +59,8 @@ class Load:
     replaced: list[Replaced]
     is_whole: bool
     """Whether the new table holds the records of the whole source, so that nothing of the live one stays."""
+    renamed: list[int] = field(default_factory=list)
+    """Numbers of the files that were not read and have another name now."""
 
 
 def load_changes(
@@ -67,6 +72,7 @@ def load_changes(
     *,
     live: str,
     known: Sequence[LoadedFile],
+    anew: bool = False,
     days: tuple[date, date] | None = None,
 ) -> Load:
     """Creates or replaces `table` with the records that are new since the last load, as `load_records` would.
@@ -79,6 +85,8 @@ def load_changes(
         work_dir: takes temporary copies.
         live: the table that the last load went into; not looked at where nothing is known.
         known: the files of the last load; none: everything is new.
+        anew: read everything that is there again. What only the live table has, because its file is gone, is then
+            copied as it is.
         days: first and last day; what holds records of these days is read again in any case.
 
     Raises:
@@ -86,10 +94,12 @@ def load_changes(
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
         load = (
-            _load_query(con, table, source, base_dir, copies, live, known, days)
+            _load_query(con, table, source, base_dir, copies, live, known, anew, days)
             if source.url is not None
-            else _load_files(con, table, source, base_dir, copies, live, known, days)
+            else _load_files(con, table, source, base_dir, copies, live, known, anew, days)
         )
+    if load.is_whole:
+        _carry_over(con, live, table, [file for file in load.files if not file.present])
     if not any(file.rows for file in load.files):
         raise no_record(load.files[0].source_file)
     return load
@@ -103,51 +113,76 @@ def _load_files(
     copies: Path,
     live: str,
     known: Sequence[LoadedFile],
+    anew: bool,
     days: tuple[date, date] | None,
 ) -> Load:
     files = list_files(source, base_dir)
-    again = _files_holding(con, live, source, known, days) if days is not None else set()
-    changes = compare(files, known, again, keep_removed=source.removed_files == "keep")
-    gone = changes.gone
-    if not changes.read:
-        create_table(con, table, type(source))
-        return Load(changes.kept, [], gone, [Replaced(file.source_id) for file in changes.replaced], is_whole=False)
     with held_still(files):
-        source, tables, conventions, changes = _judged(con, source, files, changes, known, base_dir, copies)
-        read = load_tables(con, table, source, tables, conventions, first_id=_next_id(known))
+        # What is read again is hashed again.
+        names = names_of(files, () if anew else known)
+        known = with_contents(known, names)
+        changes = compare(
+            names,
+            known,
+            _files_holding(con, live, source, known, days) if days is not None and not anew else set(),
+            keep_removed=source.removed_files == "keep",
+            exists=partial(exists, base_dir=base_dir),
+        )
+        if anew:
+            changes = changes.reading_all()
+        if not changes.read:
+            create_table(con, table, type(source))
+            read = []
+        else:
+            source, tables, conventions, changes = _judged(con, source, changes, known, base_dir, copies)
+            read = load_tables(con, table, source, tables, conventions, first_id=_next_id(known), contents=changes.read)
     return Load(
         files=[*changes.kept, *read],
         read=[file.source_file for file in read],
-        gone=gone,
+        gone=changes.gone,
         replaced=[Replaced(file.source_id) for file in changes.replaced],
-        is_whole=not changes.kept,
+        is_whole=anew or not changes.kept,
+        renamed=changes.renamed,
     )
 
 
 def _judged(
     con: duckdb.DuckDBPyConnection,
     source: TableSource,
-    files: Sequence[SourceFile],
     changes: Changes,
     known: Sequence[LoadedFile],
     base_dir: Path,
     copies: Path,
 ) -> tuple[TableSource, list[RawTable], Conventions, Changes]:
     """The source as opened, the tables to load and how: of all files, where the new ones change how any is read."""
-    remembered = Conventions(**json.loads(known[0].conventions)) if known else None
+    present = [file for file in changes.kept if file.present]
+    remembered = Conventions(**json.loads(present[0].conventions)) if present else None
     # Any file may bring another attribute of customers, so demographics are read together.
     apart = remembered is not None and not isinstance(source, CustomerSource)
     if apart and remembered is not None:
-        _, tables = open_source(con, source, changes.read, base_dir, copies / "new")
+        _, tables = open_source(con, source, changes.read, changes.there, base_dir, copies / "new")
         if still_hold(con, remembered, tables, source):
             return source, tables, remembered, changes
-    source, tables = open_source(con, source, files, base_dir, copies / "all")
+    source, tables = open_source(con, source, changes.there, changes.there, base_dir, copies / "all")
     conventions = conventions_of(con, tables, source)
     if apart and conventions == remembered:
-        read = {file.label for file in changes.read}
-        new = [raw for raw in tables if raw.file is not None and raw.file.label in read]
-        return source, new, conventions, changes
-    return source, tables, conventions, changes.reading_all(files)
+        read = {content.name.label for content in changes.read}
+        return source, [raw for raw in tables if raw.name in read], conventions, changes
+    return source, tables, conventions, changes.reading_all()
+
+
+def _carry_over(con: duckdb.DuckDBPyConnection, live: str, table: str, files: Sequence[LoadedFile]) -> None:
+    """Copy the live rows of `files` to `table` as they are. Another version may have had other columns."""
+    if not files:
+        return
+    columns = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = $name"
+    ours = {name for (name,) in con.execute(columns, {"name": table}).fetchall()}
+    both = [name for (name,) in con.execute(columns, {"name": live}).fetchall() if name in ours]
+    con.execute(
+        f"INSERT INTO {quote_identifier(table)} BY NAME SELECT {', '.join(map(quote_identifier, both))}"
+        f" FROM {quote_identifier(live)} WHERE list_contains($ids, source_id)",
+        {"ids": [file.source_id for file in files]},
+    )
 
 
 def _load_query(
@@ -158,6 +193,7 @@ def _load_query(
     copies: Path,
     live: str,
     known: Sequence[LoadedFile],
+    anew: bool,
     days: tuple[date, date] | None,
 ) -> Load:
     """The rows of a query: where a lookback is configured, those since the newest known record less the lookback.
@@ -166,21 +202,27 @@ def _load_query(
         SourceError: the query gave rows from before the day that was asked for.
     """
     assert source.url is not None and source.query is not None  # noqa: S101, PT018  (the settings see to it)
-    before = known[0] if known else None
-    since = _since(con, source, live, days) if before is not None and source.lookback_days is not None else None
+    gone = _gone_before_the_query(source, known, base_dir)
+    before = next((file for file in known if file.is_query), None) if not anew else None
+    since = (
+        _since(con, source, live, before.source_id, days)
+        if before is not None and source.lookback_days is not None
+        else None
+    )
     if before is None or since is None or source.time is None:
-        opened, tables = open_source(con, source, [], base_dir, copies)
+        opened, tables = open_source(con, source, [], [], base_dir, copies)
         read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
-        return Load(read, [file.source_file for file in read], [], [], is_whole=True)
+        labels = [file.source_file for file in read]
+        return Load([*read, *gone], labels, [file.path for file in gone], [], is_whole=True)
     raw = query_table(con, source.url, source.query, base_dir, copies, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))
     if not still_hold(con, remembered, agreeing([raw], source), source):
-        return _load_query(con, table, source, base_dir, copies, live, [], None)
+        return _load_query(con, table, source, base_dir, copies, live, known, anew=True, days=None)
     live_table, new_table = quote_identifier(live), quote_identifier(table)
     ((kept_rows, last_line),) = con.execute(
         f"SELECT count(*), coalesce(max(source_line), 0) FROM {live_table}"
-        f" WHERE NOT coalesce({source.time} >= $since, false)",
-        {"since": since},
+        f" WHERE source_id = $id AND NOT coalesce({source.time} >= $since, false)",
+        {"since": since, "id": before.source_id},
     ).fetchall()
     [part] = load_tables(
         con, table, source, [replace(raw, first_line=last_line + 1)], remembered, first_id=before.source_id
@@ -192,18 +234,30 @@ def _load_query(
             f" {source.columns[source.time]!r} does not compare as a date",
             to_do=f"make it one in {source.key}.query, or remove lookback_days",
         )
-    if _holds_the_same(con, live, table, source.time, since):
+    missing = [file.path for file in gone]
+    if _holds_the_same(con, live, table, before.source_id, source.time, since):
         con.execute(f"DELETE FROM {new_table}")
-        return Load([before], [part.source_file], [], [], is_whole=False)
+        return Load([before, *gone], [part.source_file], missing, [], is_whole=False)
     now = replace(part, rows=kept_rows + part.rows)
-    return Load([now], [part.source_file], [], [Replaced(before.source_id, since)], is_whole=False)
+    replaced = [Replaced(before.source_id, since)]
+    return Load([now, *gone], [part.source_file], missing, replaced, is_whole=False)
+
+
+def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], base_dir: Path) -> list[LoadedFile]:
+    """The files that were a source before the query was, where only the warehouse has their rows."""
+    if source.removed_files != "keep":
+        return []
+    return [replace(file, present=False) for file in known if not file.is_query and not exists(file.path, base_dir)]
 
 
 def _since(
-    con: duckdb.DuckDBPyConnection, source: TableSource, live: str, days: tuple[date, date] | None
+    con: duckdb.DuckDBPyConnection, source: TableSource, live: str, source_id: int, days: tuple[date, date] | None
 ) -> date | None:
     """The first day that is asked for again; None where no record has a date yet."""
-    ((newest,),) = con.execute(f"SELECT CAST(max({source.time}) AS DATE) FROM {quote_identifier(live)}").fetchall()
+    ((newest,),) = con.execute(
+        f"SELECT CAST(max({source.time}) AS DATE) FROM {quote_identifier(live)} WHERE source_id = $id",
+        {"id": source_id},
+    ).fetchall()
     if newest is None:
         return None
     # A date in the future is a mistake and must not hide the days before it.
@@ -211,12 +265,17 @@ def _since(
     return min(since, days[0]) if days is not None else since
 
 
-def _holds_the_same(con: duckdb.DuckDBPyConnection, live: str, table: str, time: str, since: date) -> bool:
+def _holds_the_same(
+    con: duckdb.DuckDBPyConnection, live: str, table: str, source_id: int, time: str, since: date
+) -> bool:
     """Whether the live rows since a day are those of `table`, whatever their numbers."""
-    old = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(live)} WHERE {time} >= CAST($since AS DATE)"
+    old = (
+        f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(live)}"
+        f" WHERE source_id = $id AND {time} >= CAST($since AS DATE)"
+    )
     new = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(table)}"
     differs = f"SELECT EXISTS (({old}) EXCEPT ALL ({new})) OR EXISTS (({new}) EXCEPT ALL ({old}))"
-    return con.execute(differs, {"since": since}).fetchall() == [(False,)]
+    return con.execute(differs, {"since": since, "id": source_id}).fetchall() == [(False,)]
 
 
 def _files_holding(
@@ -225,8 +284,8 @@ def _files_holding(
     source: TableSource,
     known: Sequence[LoadedFile],
     days: tuple[date, date],
-) -> set[str]:
-    """Labels of the files that hold records of these days."""
+) -> set[int]:
+    """Numbers of the files that hold records of these days."""
     if source.time is None or not known:
         return set()
     rows = con.execute(
@@ -234,8 +293,7 @@ def _files_holding(
         f" WHERE {source.time} >= $first AND {source.time} < CAST($last AS DATE) + 1",
         {"first": days[0], "last": days[1]},
     ).fetchall()
-    holding = {source_id for (source_id,) in rows}
-    return {file.path for file in known if file.source_id in holding}
+    return {source_id for (source_id,) in rows}
 
 
 def _next_id(known: Sequence[LoadedFile]) -> int:

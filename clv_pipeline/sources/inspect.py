@@ -20,10 +20,10 @@ from clv_pipeline.config.source import CustomerSource, EventSource, FileFormat, 
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
-from clv_pipeline.sources.changes import LoadedFile
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
 from clv_pipeline.sources.errors import first_line, one_error
 from clv_pipeline.sources.load import conventions_of, load_records
+from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import UNREADABLE
@@ -74,7 +74,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
     ):
-        tables, problems = open_tables(con, list_files(source, base_dir), source, Path(folder))
+        tables, problems = open_tables(con, list_files(source, base_dir), (), source, Path(folder))
         if problems:
             raise one_error(problems)
         first = tables[0]

@@ -10,7 +10,7 @@ and the reason. Which files have to be read is `incremental`'s business.
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,14 +21,15 @@ from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import SourceFile, list_files
-from clv_pipeline.sources.changes import LoadedFile
+from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
-from clv_pipeline.sources.open_quotes import refuse_swallowed_lines
-from clv_pipeline.sources.prepare import blank_lines_before
+from clv_pipeline.sources.identity import names_of
+from clv_pipeline.sources.loaded import LoadedFile
+from clv_pipeline.sources.records import lines_of
+from clv_pipeline.sources.rejects import add_rejects, forget_rejects
 from clv_pipeline.sources.tables import (
-    REJECT_SCANS,
     REJECTS,
     Column,
     ColumnKind,
@@ -36,7 +37,7 @@ from clv_pipeline.sources.tables import (
     open_tables,
     typed_by_reader,
 )
-from clv_pipeline.sources.typed import SHOWN_CHARACTERS, UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ def load_records(
     with prepared(con, work_dir) as copies:
         files = [] if source.url is not None else list_files(source, base_dir)
         with held_still(files):
-            source, tables = open_source(con, source, files, base_dir, copies)
-            loaded = load_tables(con, table, source, tables, conventions_of(con, tables, source), first_id=1)
+            contents = list(distinct(names_of(files)).values())
+            source, tables = open_source(con, source, contents, contents, base_dir, copies)
+            conventions = conventions_of(con, tables, source)
+            loaded = load_tables(con, table, source, tables, conventions, first_id=1, contents=contents)
     if not any(file.rows for file in loaded):
         raise no_record(loaded[0].source_file)
     return loaded
@@ -136,25 +139,55 @@ def load_tables(
     tables: Sequence[RawTable],
     conventions: Conventions,
     first_id: int,
+    contents: Sequence[Content] = (),
 ) -> list[LoadedFile]:
-    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`."""
+    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`.
+
+    `contents` are what the tables of files were opened from.
+    """
     create_table(con, table, type(source))
+    by_name = {content.name.label: content for content in contents}
     loaded: list[LoadedFile] = []
     for source_id, raw in enumerate(tables, start=first_id):
-        loaded.append(_load_one(con, Target(quote_identifier(table), source, conventions, source_id), raw))
+        one = _load_one(con, Target(quote_identifier(table), source, conventions, source_id), raw)
+        loaded.append(_identified(one, by_name[raw.name]) if raw.file is not None else one)
         for path in raw.temporary:
             path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
-    return loaded
+    return _apart_where_empty(loaded, by_name)
+
+
+def _identified(loaded: LoadedFile, content: Content) -> LoadedFile:
+    identified = replace(loaded, sha256=content.name.sha256, content=content.name.content)
+    return identified.with_copies(content.copies)
+
+
+def _apart_where_empty(loaded: Sequence[LoadedFile], contents: Mapping[str, Content]) -> list[LoadedFile]:
+    """Without the copies of files that hold no record: each is a file of its own, and no copy doubles anything."""
+    filled = {file.name for file in loaded if file.rows}
+    number = max((file.source_id for file in loaded), default=0)
+    found: list[LoadedFile] = []
+    for file in loaded:
+        if file.is_query or file.name in filled:
+            found.append(file)
+            continue
+        found.append(file.with_copies([]))
+        for name in contents[file.name].names[1:]:
+            number += 1
+            found.append(replace(named(file, Content((name,))), source_id=number))
+    return found
 
 
 def open_source(
     con: duckdb.DuckDBPyConnection,
     source: TableSource,
-    files: Sequence[SourceFile],
+    contents: Sequence[Content],
+    there: Sequence[Content],
     base_dir: Path,
     work_dir: Path,
 ) -> tuple[TableSource, list[RawTable]]:
-    """The raw tables of `files`, or of the source's query, their headers in agreement with the mapping.
+    """The raw tables of `contents`, or of the source's query, their headers in agreement with the mapping.
+
+    `there` are all contents of the source: what an archive holds beside those to open stays closed.
 
     Of a customer source that maps only the customer, the source comes back with every column as an attribute.
     Raises SourceError that names every file that cannot be opened and every mapped column that is missing.
@@ -162,12 +195,19 @@ def open_source(
     tables, problems = (
         ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
         if source.url is not None and source.query is not None
-        else open_tables(con, files, source, work_dir)
+        else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
     tables = agreeing(tables, source, problems)
     if isinstance(source, CustomerSource) and not source.attributes:
         return _with_every_column(source, tables)
     return source, tables
+
+
+def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:
+    """The files of `contents`, and the labels of what else is in them."""
+    files = list(dict.fromkeys(content.name.file for content in contents))
+    wanted = {content.name.label for content in contents}
+    return files, {name.label for content in there for name in content.names} - wanted
 
 
 def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
@@ -252,9 +292,10 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
         {"start": start, "first_line": raw.first_line, "id": target.source_id},
     )
     unreadable = _count_unreadable(con, target.table, start, rows) if raw.unreadable != "NULL" else 0
-    rejected = _add_rejects(con, target, raw, start, rows) if raw.stores_rejects else 0
+    rejected = add_rejects(con, target.table, target.source_id, raw, start, rows) if raw.stores_rejects else 0
     rows += rejected
     unreadable += rejected
+    lines = lines_of(con, raw, rows)
     conventions = target.conventions
     dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
     decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
@@ -264,12 +305,21 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
         rows=rows,
         unreadable_rows=unreadable,
         bytes=raw.file.bytes if raw.file is not None else None,
-        sha256=raw.sha256.result() if raw.sha256 is not None else None,
+        sha256=None,
         format=raw.format + dates + decimal,
         path=raw.file.label if raw.file is not None else raw.source_file,
         stamp=raw.file.stamp() if raw.file is not None else "",
         conventions=json.dumps(asdict(conventions)),
+        read_with=_read_with(target.source),
+        lines=lines.count if lines is not None else None,
+        joined_lines=lines.continuing if lines is not None else None,
     )
+
+
+def _read_with(source: TableSource) -> str:
+    """What of the settings decides which columns are read, and how, as JSON."""
+    stated = source.format.model_dump(exclude_none=True)
+    return json.dumps({"columns": source.columns, **({"format": stated} if stated else {})}, sort_keys=True)
 
 
 def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
@@ -279,7 +329,7 @@ def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> in
         SourceError: the file cannot be read.
     """
     if raw.stores_rejects:
-        _forget_rejects(con)
+        forget_rejects(con)
     select, parameters = typed_select(raw, target.source, target.conventions, target.source_id)
     try:
         return _count(con, f"INSERT INTO {target.table} {select}", parameters)
@@ -298,7 +348,8 @@ def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable)
     back to the patient way, which keeps the original text of such rows.
     """
     source = target.source
-    if not raw.csv_width or target.conventions.date_formats or target.conventions.decimal != ".":
+    is_plain = not target.conventions.date_formats and target.conventions.decimal == "."
+    if not raw.csv_width or raw.unreadable != "NULL" or not is_plain:
         return None
     kinds: dict[str, tuple[str, ColumnKind]] = {
         source.columns[name]: ("DECIMAL(18,4)", "number") for name in source.numbers if name in source.columns
@@ -329,62 +380,3 @@ def _count_unreadable(con: duckdb.DuckDBPyConnection, table: str, start: int, ro
         f" AND starts_with(source_text, '{UNREADABLE}')"
     )
     return _count(con, sql, {"start": start, "rows": rows})
-
-
-def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
-    known = con.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name IN ($errors, $scans)",
-        {"errors": REJECTS, "scans": REJECT_SCANS},
-    ).fetchall()
-    for (name,) in known:
-        con.execute(f"DELETE FROM {name}")
-
-
-def _add_rejects(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable, start: int, good_rows: int) -> int:
-    """Append the lines that were not split, and move the numbers of the good rows below them. Returns how many."""
-    lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
-    if not lines:
-        return 0
-    refuse_swallowed_lines(con, raw, good_rows + len(lines))
-    assert raw.scanned_path is not None  # noqa: S101 - whoever stores rejects has scanned a file
-    # DuckDB counts blank lines here, although they are no records.
-    blanks = blank_lines_before(raw.scanned_path, [position for _, position in lines])
-    numbers = [line - blank for (line, _), blank in zip(lines, blanks, strict=True)]
-    con.execute("CREATE OR REPLACE TEMP TABLE clv_reject_lines (line BIGINT, number BIGINT, good_before BIGINT)")
-    con.execute(
-        "INSERT INTO clv_reject_lines SELECT unnest($lines), unnest($numbers), unnest($good_before)",
-        {
-            "lines": [line for line, _ in lines],
-            "numbers": numbers,
-            "good_before": [number - raw.first_line - earlier for earlier, number in enumerate(numbers)],
-        },
-    )
-    if good_rows:
-        con.execute(
-            f"""
-            UPDATE {target.table} AS t SET source_line = t.source_line + shifted.shift
-            FROM (
-                SELECT good.position, steps.shift
-                FROM (SELECT rowid AS position FROM {target.table} WHERE rowid >= $start) AS good
-                ASOF JOIN (
-                    SELECT good_before + $start AS threshold,
-                        max(number - $first_line - good_before) + 1 AS shift
-                    FROM clv_reject_lines GROUP BY ALL
-                ) AS steps ON good.position >= steps.threshold
-            ) AS shifted
-            WHERE t.rowid = shifted.position
-            """,
-            {"start": start, "first_line": raw.first_line},
-        )
-    con.execute(
-        f"""
-        INSERT INTO {target.table} (source_id, source_line, source_text)
-        SELECT $source_id, any_value(number),
-            '{UNREADABLE}' || left(trim(any_value(csv_line), chr(10) || chr(13)), {SHOWN_CHARACTERS})
-                || ' [' || string_agg(DISTINCT error_message, '; ' ORDER BY error_message) || ']'
-        FROM {REJECTS} JOIN clv_reject_lines USING (line)
-        GROUP BY line ORDER BY line
-        """,
-        {"source_id": target.source_id},
-    )
-    return len(lines)

@@ -6,6 +6,7 @@ needed, and plain utf-8 CSV, also gzipped, is scanned in place.
 """
 
 import gzip
+import hashlib
 import io
 import re
 import shutil
@@ -13,8 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile
@@ -77,7 +79,8 @@ def damage_told(label: str) -> Iterator[None]:
 
 
 @contextmanager
-def _uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
+def uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
+    """The bytes of a file as they are read."""
     if gzipped:
         with gzip.open(path, "rb") as stream:
             yield cast(BinaryIO, stream)
@@ -130,7 +133,7 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
     Raises:
         SourceError: it is empty or damaged, no text, or a bomb.
     """
-    with damage_told(file.label), _uncompressed(file.path, gzipped) as stream:
+    with damage_told(file.label), uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
         stream.seek(0)
         ending = next((ending for mark, ending in _OTHER_KINDS.items() if beginning.startswith(mark)), None)
@@ -148,34 +151,40 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
     return facts
 
 
-def as_plain_utf8(file: SourceFile, gzipped: bool, encoding: str, whitespace: bool, target: Path) -> Path:
-    r"""Copies to `target`: utf-8, `\n` line ends, and for `whitespace` one tab for each run of spaces.
+def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace: bool, target: Path) -> TextFacts:
+    r"""Copy to `target`: utf-8, `\n` line ends, and for `whitespace` one tab for each run of spaces.
 
-    A line break inside quotes becomes `\n` as well. Raises SourceError for bytes that are not in the
-    encoding.
+    A line break inside quotes becomes `\n` as well. Returns the facts of the copy.
+
+    Raises:
+        SourceError: there are bytes that are not in the encoding.
     """
-    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    codec = "utf-8-sig" if facts.encoding == "utf-8" else facts.encoding
+    lines, last, has_nul = 0, "", False
     with (
         damage_told(file.label),
-        _uncompressed(file.path, gzipped) as stream,
+        uncompressed(file.path, gzipped) as stream,
         io.TextIOWrapper(stream, encoding=codec, errors="strict", newline=None) as text,
         target.open("w", encoding="utf-8", newline="\n") as out,
     ):
         rest = ""
         while chunk := text.read(CHUNK):
+            lines += chunk.count("\n")
+            has_nul = has_nul or "\0" in chunk
+            last = chunk[-1]
             if whitespace:
                 # Runs of spaces are joined within whole lines only, so the last, open one waits.
                 chunk, newline, rest = (rest + chunk).rpartition("\n")
                 chunk = _tabs_for_spaces(chunk + newline)
             out.write(chunk)
         out.write(_tabs_for_spaces(rest))
-    return target
+    return replace(facts, lines=lines + (last != "\n"), has_nul=has_nul)
 
 
 def blank_lines_before(path: Path, positions: Sequence[int]) -> list[int]:
     """How many blank lines come before each byte position, ascending, of the uncompressed `path`."""
     counts, count, read = [], 0, 0
-    with _uncompressed(path, path.suffix.lower() == ".gz") as stream:
+    with uncompressed(path, path.suffix.lower() == ".gz") as stream:
         for position in positions:
             while read < position:
                 lines = stream.readlines(min(CHUNK, position - read))
@@ -185,12 +194,6 @@ def blank_lines_before(path: Path, positions: Sequence[int]) -> list[int]:
                 count += lines.count(b"\n") + lines.count(b"\r\n")
             counts.append(count)
     return counts
-
-
-def lines_in(path: Path) -> int:
-    """How many lines that are not blank the text file at `path` has; ones inside quotes count too."""
-    with _uncompressed(path, path.suffix.lower() == ".gz") as stream:
-        return sum(1 for line in stream if line.strip())
 
 
 def _tabs_for_spaces(lines: str) -> str:
@@ -205,23 +208,68 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
             size, or nothing readable is inside.
     """
     members: list[SourceFile] = []
+    with _opened_zip(file) as archive:
+        for label, info in _members(file, archive):
+            # The member's own name is never used as a path.
+            target = work_dir / f"member_{len(members):05d}{PurePosixPath(label).suffix.lower()}"
+            with archive.open(info) as packed, target.open("wb") as out:
+                shutil.copyfileobj(packed, out, CHUNK)
+            members.append(SourceFile(label, target))
+    return members
+
+
+def contents_of(file: SourceFile) -> tuple[str, dict[str, str]]:
+    """sha256 of the file as it lies on disk, and by label that of each of its contents, unpacked.
+
+    A file has one content, an archive one per readable member.
+
+    Raises:
+        SourceError: it is damaged, encrypted, a bomb or of an unknown kind, or may not be read.
+    """
+    kind, gzipped = kind_of(file.label)
+    with damage_told(file.label):
+        sha256 = file.sha256()
+    if kind == "zip":
+        with _opened_zip(file) as archive:
+            return sha256, {label: _digest_of(file, archive.open(info)) for label, info in _members(file, archive)}
+    if not gzipped:
+        return sha256, {file.label: sha256}
+    with damage_told(file.label), uncompressed(file.path, gzipped) as stream:
+        return sha256, {file.label: _digest_of(file, stream)}
+
+
+def _digest_of(file: SourceFile, stream: IO[bytes]) -> str:
+    bounded = _Bounded(cast(BinaryIO, stream), file)
+    digest = hashlib.sha256()
+    while chunk := bounded.read(CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened_zip(file: SourceFile) -> Iterator[zipfile.ZipFile]:
     # Together, because many members may share the same packed bytes; a member never unpacks to more than it says.
     refuse_zip_bomb(file.label, file.path)
     with damage_told(file.label), zipfile.ZipFile(file.path) as archive:
-        for info in archive.infolist():
-            name = PurePosixPath(info.filename.replace("\\", "/"))
-            if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                raise SourceError(
-                    f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
-                )
-            readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
-            if info.is_dir() or not readable or name.parts[0] == "__MACOSX":
-                continue
-            # The member's own name is never used as a path.
-            target = work_dir / f"member_{len(members):05d}{name.suffix.lower()}"
-            with archive.open(info) as packed, target.open("wb") as out:
-                shutil.copyfileobj(packed, out, CHUNK)
-            members.append(SourceFile(f"{file.label}#{name}", target))
-    if not members:
+        yield archive
+
+
+def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """The members that are read, with their labels.
+
+    Raises:
+        SourceError: there is none, or a name leads out of the archive.
+    """
+    found = []
+    for info in archive.infolist():
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+            raise SourceError(
+                f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
+            )
+        readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
+        if not info.is_dir() and readable and name.parts[0] != "__MACOSX":
+            found.append((f"{file.label}#{name}", info))
+    if not found:
         raise SourceError(f"{file.label}: holds no file that is read ({', '.join(KINDS)})")
-    return members
+    return found

@@ -30,6 +30,10 @@ class TextFacts:
     """`utf-8` (with or without byte-order mark), or the codec to decode with."""
     odd_line_ends: bool
     """Both \\r\\n and a bare \\n occur, or a bare \\r (also inside quotes): DuckDB refuses or misnumbers such lines."""
+    lines: int
+    """Bytes that are `\\n`, and the last line without one; only right if one byte is one character."""
+    has_nul: bool
+    """Whether there is a NUL; likewise."""
     head: str
     """The first 64 KB, decoded, without byte-order mark."""
     header_is_cut: bool
@@ -45,6 +49,7 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     """
     head = b""
     returns = line_feeds = pairs = 0
+    has_nul = False
     previous = b""
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
     while chunk := stream.read(CHUNK):
@@ -56,12 +61,11 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
                 decoder = None
+        line_feeds += chunk.count(b"\n")
+        has_nul = has_nul or b"\0" in chunk
         if returns or b"\r" in chunk:
             returns += chunk.count(b"\r")
-            line_feeds += chunk.count(b"\n")
             pairs += chunk.count(b"\r\n") + (previous == b"\r" and chunk.startswith(b"\n"))
-        elif b"\n" in chunk:
-            line_feeds += 1  # none of them is part of a pair: that one exists is enough
         previous = chunk[-1:]
     if decoder is not None:
         try:
@@ -75,7 +79,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     odd_line_ends = returns > pairs or 0 < pairs < line_feeds
     text = text.removeprefix("\ufeff")
     header_is_cut = len(head) == _HEAD and not re.search(r"[\r\n]", text.lstrip("\r\n"))
-    return TextFacts(encoding, odd_line_ends, text, header_is_cut)
+    lines = line_feeds + (previous not in (b"", b"\n"))
+    return TextFacts(encoding, odd_line_ends, lines, has_nul, text, header_is_cut)
 
 
 def _is_damaged_utf8(stream: BinaryIO) -> bool:

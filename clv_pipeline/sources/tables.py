@@ -9,8 +9,7 @@ what the values mean belongs in `typed`. No value of a file or of the user is ev
 # ruff: noqa: S608
 
 import glob
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -82,47 +81,53 @@ class RawTable:
     """Names that the header holds more than once."""
     file: SourceFile | None = None
     """The file on disk: of a member or sheet, the archive or workbook; None for a query."""
-    sha256: Future[str] | None = None
-    """Of the whole file; may still be being computed."""
+    name: str = ""
+    """Label of the file or of the member of an archive; of a sheet, that of its workbook."""
     scanned_path: Path | None = None
+    lines: int | None = None
+    """Of the text file that is scanned, header and blank lines included; None for other kinds."""
+    header_lines: int = 0
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may go after the load."""
 
 
 def open_tables(
-    con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: TableSource, work_dir: Path
+    con: duckdb.DuckDBPyConnection,
+    files: Sequence[SourceFile],
+    leave_out: Container[str],
+    source: TableSource,
+    work_dir: Path,
 ) -> tuple[list[RawTable], list[SourceError]]:
     """One table per file, zip member or sheet, in order, and an error per file of which there is none.
 
-    A file has none if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the copies.
+    A file has none if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the copies;
+    members of archives whose labels are in `leave_out` are not opened.
     """
     tables: list[RawTable] = []
     problems: list[SourceError] = []
-    # Hashing goes on beside the look at the text and the load; it leaves the interpreter to them.
-    hashing = ThreadPoolExecutor(max_workers=1)
     for number, file in enumerate(files):
         own_dir = work_dir / f"{number:05d}"
         own_dir.mkdir(parents=True)
         try:
-            tables.extend(_tables_of(con, file, source, own_dir, hashing))
+            tables.extend(_tables_of(con, file, source, own_dir, leave_out))
         except SourceError as error:
             problems.append(error)
-    hashing.shutdown(wait=False)
     return tables, problems
 
 
 def _tables_of(
-    con: duckdb.DuckDBPyConnection, file: SourceFile, source: TableSource, own_dir: Path, hashing: ThreadPoolExecutor
+    con: duckdb.DuckDBPyConnection, file: SourceFile, source: TableSource, own_dir: Path, leave_out: Container[str]
 ) -> list[RawTable]:
     tables: list[RawTable] = []
     kind, gzipped = kind_of(file.label)
     members = unpack(file, own_dir) if kind == "zip" else [file]
-    sha256 = hashing.submit(file.sha256)
     for position, member in enumerate(members):
+        if kind == "zip" and member.label in leave_out:
+            continue
         member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
         copy = own_dir / f"copy_{position:05d}"
         temporary = [member.path] if kind == "zip" else []
-        origin = {"file": file, "sha256": sha256, "temporary": temporary}
+        origin = {"file": file, "name": member.label, "temporary": temporary}
         if member_kind == "csv":
             tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
         elif member_kind == "jsonl":
@@ -150,16 +155,18 @@ _SCAN_OPTIONS = (
 
 def _in_place_or_copied(
     file: SourceFile, gzipped: bool, facts: TextFacts, copy: Path, whitespace: bool = False
-) -> tuple[Path, dict[str, Any], list[Path]]:
-    """(the path to scan, its scan parameters, the copies made): a copy where DuckDB would misread the file."""
+) -> tuple[Path, dict[str, Any], list[Path], TextFacts]:
+    """(the path to scan, its scan parameters, the copies made, its facts): a copy if DuckDB would misread the file."""
     needs_copy = whitespace or facts.odd_line_ends or facts.encoding not in ("utf-8", "utf-8-sig", "ascii")
-    path = as_plain_utf8(file, gzipped, facts.encoding, whitespace, copy) if needs_copy else file.path
+    if needs_copy:
+        facts = as_plain_utf8(file, gzipped, facts, whitespace, copy)
+    path = copy if needs_copy else file.path
     parameters = {
         "path": glob.escape(str(path)),
         "compression": "gzip" if gzipped and not needs_copy else "none",
         "buffer": BUFFER_BYTES,
     }
-    return path, parameters, [path] if needs_copy else []
+    return path, parameters, [path] if needs_copy else [], facts
 
 
 def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origin: dict[str, Any]) -> RawTable:
@@ -173,13 +180,14 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
     names, blank_lines = header_of(facts.head, delimiter)
     _refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
-    path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
+    path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
     # Columns are named by position, so that no name of the file enters the SQL; the header is held against the
     # mapping beforehand.
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
     return RawTable(
         source_file=file.label,
-        scan=_csv_scan(["VARCHAR"] * len(names)),
+        scan=_damage_apart(len(names)) if facts.has_nul else _csv_scan(["VARCHAR"] * len(names)),
+        unreadable="damaged" if facts.has_nul else "NULL",
         csv_width=len(names),
         parameters={**parameters, "skip": blank_lines, "delimiter": "\t" if whitespace else delimiter},
         columns={name: Column(f"c{names.index(name)}") for name in names if name},
@@ -188,6 +196,8 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
         stores_rejects=True,
         repeated=frozenset(name for name in names if names.count(name) > 1),
         scanned_path=path,
+        lines=facts.lines,
+        header_lines=1 + sum(name.count("\n") for name in names),
         **{**origin, "temporary": [*origin["temporary"], *copies]},
     )
 
@@ -198,6 +208,24 @@ def _csv_scan(types: Sequence[str]) -> str:
         f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
         f"quote = '\"', escape = '\"', columns = {{{struct}}})"
     )
+
+
+def _damage_apart(width: int) -> str:
+    """The scan of a CSV with NULs in it, which no program writes on purpose.
+
+    Records that hold one have no fields, and their text in the column `damaged`.
+    """
+    columns = [f"c{position}" for position in range(width)]
+    has_nul = " OR ".join(f"coalesce(contains({column}, chr(0)), false)" for column in columns)
+    fields = ", ".join(f"CASE WHEN NOT has_nul THEN {column} END AS {column}" for column in columns)
+    text = f"replace(concat_ws($delimiter, {', '.join(columns)}), chr(0), '\u2400')"
+    scanned = f"SELECT *, {has_nul} AS has_nul FROM {_csv_scan(['VARCHAR'] * width)}"
+    return f"(SELECT {fields}, CASE WHEN has_nul THEN {text} END AS damaged FROM ({scanned}))"
+
+
+def text_scan(raw: RawTable) -> str:
+    """The scan of a CSV, every field as the text that it is."""
+    return _csv_scan(["VARCHAR"] * raw.csv_width)
 
 
 def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) -> RawTable:
@@ -225,7 +253,7 @@ def _json_lines(
     origin: dict[str, Any],
 ) -> RawTable:
     facts = text_facts(file, gzipped, source.format.encoding)
-    path, parameters, copies = _in_place_or_copied(file, gzipped, facts, copy)
+    path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy)
     # Lines are read as text and taken apart by JSON functions: read_json would stop at, or drop, a broken line.
     # The unit separator cannot occur unescaped in JSON, so no valid line is ever split.
     scan = (
@@ -267,6 +295,7 @@ def _json_lines(
         stores_rejects=True,
         localised=False,
         scanned_path=path,
+        lines=facts.lines,
         **{**origin, "temporary": [*origin["temporary"], *copies]},
     )
 

@@ -51,8 +51,8 @@ def storage_error(error: BaseException | None, warehouse: Path) -> StorageError 
             f"{warehouse} is damaged",
             quoted=text,
             to_do="put a backup in its place, or move it away and run `clv run --full-refresh`: everything is built"
-            " again from the source, only the history of past forecasts and champions begins anew. What is served stays"
-            " as it is",
+            " again from the source, but rows of source files that are gone are lost, and the history of past forecasts"
+            " and champions begins anew. What is served stays as it is",
         )
     if any(words in text for words in _STRAY_LOG):
         return StorageError(

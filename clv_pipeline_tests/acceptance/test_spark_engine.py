@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from polars.testing import assert_frame_equal
 
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.errors import ClusterError
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load
 from clv_pipeline.spark.connect import Cluster
+from clv_pipeline.spark.session import SessionOnSpark
+from clv_pipeline.warehouse.parquet_tables import folders
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
+from clv_pipeline_tests.helpers import order_folder
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
+from clv_pipeline_tests.helpers.nights import NEWS
 from clv_pipeline_tests.helpers.receivers import free_port
 from clv_pipeline_tests.helpers.runs import failure
 
@@ -218,3 +224,22 @@ def test_spark_counts_the_rows_that_it_writes_and_those_that_it_finds(address: s
         assert cluster.count_parquet(empty) == 0
     finally:
         cluster.close()
+
+
+def test_rows_that_duckdb_kept_are_handed_over_to_spark(address: str) -> None:
+    rows = "select * exclude (source_id) from {} order by all"
+    contracts = MODELS["raw_transactions"].contract, MODELS["source_files"].contract
+    with order_folder.shops() as shop:
+        for day in range(4):
+            shop.write(f"{order_folder.FIRST + timedelta(days=day)}.csv", order_folder.line("ann", day))
+        shop.run()
+        before = shop.session.execute(rows.format("raw_transactions")).fetchall()
+        min(shop.orders.iterdir()).unlink()
+        folder = shop.folder / "home" / "tables"
+        spark = SessionOnSpark(shop.session.connection, Cluster(address, SHORT_QUERIES), folder, [])
+        settings, work_dir = shop.settings(), shop.warehouse.work_dir
+        source = settings.source.transactions
+        load = load_source(spark, contracts, source, settings.base_dir, work_dir, refresh=NEWS, recipe="another engine")
+        stage_load(spark, contracts, source, load)
+        assert folders(spark.connection)["raw_transactions__staged"].parent == folder / "raw_transactions"
+        assert shop.session.execute(rows.format("raw_transactions__staged")).fetchall() == before

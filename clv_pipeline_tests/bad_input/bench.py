@@ -31,6 +31,8 @@ class Books:
     ledger: list[dict[str, Any]]
     raw_rows: int
     raw_amount: Decimal
+    lines: list[tuple[int | None, int]]
+    """Of every file: lines, and those that a record accounts for."""
 
     @property
     def told(self) -> list[str]:
@@ -43,7 +45,9 @@ class Books:
         return {row["source_line"]: row["reason"] for row in self.rejected}
 
     def assert_balanced(self) -> None:
-        """Kept and rejected make up the raw rows, in number and in money; every rejected row has its reason."""
+        """Kept and rejected make up the raw rows, in number and in money; every rejected row has its reason, and every
+        line is in a record."""
+        assert all(lines in (None, booked) for lines, booked in self.lines)
         assert len(self.kept) + len(self.rejected) == self.raw_rows == sum(row["rows"] for row in self.ledger)
         money = [row["amount"] or Decimal(0) for row in (*self.kept, *self.rejected)]
         assert sum(money, Decimal(0)) == self.raw_amount == sum(row["amount"] for row in self.ledger)
@@ -85,12 +89,14 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     con.execute(f"CREATE TABLE IF NOT EXISTS outlier_fence AS {_query_of('outlier_fence')}")
     for name in ("rejected_transactions", "cleaned_transactions"):
         con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")
-    raw = con.execute("SELECT count(*), coalesce(sum(amount), 0) FROM raw_transactions").fetchall()[0]
+    [(raw_rows, raw_amount)] = con.execute("SELECT count(*), coalesce(sum(amount), 0) FROM raw_transactions").fetchall()
     return Books(
         _rows(con, "FROM cleaned_transactions ORDER BY source_id, source_line"),
         _rows(con, "FROM rejected_transactions ORDER BY source_id, source_line"),
         _rows(con, _query_of("row_ledger")),
-        *raw,
+        raw_rows=raw_rows,
+        raw_amount=raw_amount,
+        lines=[(file.lines, file.rows + (file.joined_lines or 0)) for file in loaded],
     )
 
 

@@ -46,6 +46,7 @@ def night(
     today: date,
     refresh: Refresh = NEWS,
     steps: Sequence[Sequence[str]] = STEPS,
+    recipe: str = RECIPE,
 ) -> dict[str, Admission]:
     """What came of each step, by its first table. The warehouse stays open."""
     session = warehouse.open("test")
@@ -54,19 +55,27 @@ def night(
         contracts = [MODELS[table].contract for table in tables]
         model = MODELS[tables[0]]
         reads = model.dependencies if isinstance(model, SqlModel) else []
-        kept = None if refresh.full else unchanged(session, contracts, reads, RECIPE)
-        stage = partial(_stage, tables=tables, settings=settings, warehouse=warehouse, today=today, refresh=refresh)
-        admissions[tables[0]] = kept or admit(session, contracts, stage, reads=reads, run_id="test", recipe=RECIPE)
+        kept = None if refresh.full else unchanged(session, contracts, reads, recipe)
+        stage = partial(
+            _stage, tables=tables, settings=settings, warehouse=warehouse, today=today, refresh=refresh, recipe=recipe
+        )
+        admissions[tables[0]] = kept or admit(session, contracts, stage, reads=reads, run_id="test", recipe=recipe)
     return admissions
 
 
 def _stage(
-    session: Session, tables: Sequence[str], settings: Settings, warehouse: Warehouse, today: date, refresh: Refresh
+    session: Session,
+    tables: Sequence[str],
+    settings: Settings,
+    warehouse: Warehouse,
+    today: date,
+    refresh: Refresh,
+    recipe: str,
 ) -> None:
     contracts = [MODELS[table].contract for table in tables]
     model = MODELS[tables[0]]
     if isinstance(model, SqlModel):
-        stage_model(session, model, MODELS, recipe=RECIPE, full=refresh.full)
+        stage_model(session, model, MODELS, recipe=recipe, full=refresh.full)
     elif model.name == "parameters":
         blocks = [dict(settings.cleaning), dict(settings.forecast)]
         session.stage_frame(model.contract, settings_frame(model.contract, blocks))
@@ -77,6 +86,6 @@ def _stage(
     else:
         source, (raw, files) = settings.source.transactions, contracts
         load = load_source(
-            session, (raw, files), source, settings.base_dir, warehouse.work_dir, refresh=refresh, recipe=RECIPE
+            session, (raw, files), source, settings.base_dir, warehouse.work_dir, refresh=refresh, recipe=recipe
         )
         stage_load(session, (raw, files), source, load)

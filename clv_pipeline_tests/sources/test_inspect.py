@@ -33,6 +33,15 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv(name, raising=False)
 
 
+def test_check_names_files_that_are_there_twice(tmp_path: Path) -> None:
+    write(tmp_path, "orders/shop.csv", SHOP)
+    write(tmp_path, "orders/shop (1).csv", SHOP)
+    clv("init", "orders/*.csv")
+    told = " ".join(clv("check").output.split())
+    assert "orders/shop (1).csv: 6 rows" in told
+    assert "; also there as orders/shop.csv, which counts once 6 rows, 2 customers" in told
+
+
 def test_init_guesses_a_mapping_that_settings_accept_and_check_passes(tmp_path: Path) -> None:
     write(tmp_path, "shop.csv", SHOP)
     made = clv("init", "shop.csv")

@@ -18,7 +18,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
+from clv_pipeline.warehouse.duckdb_engine import added_name, day_of, staged_name
 from clv_pipeline.warehouse.gate import built_by
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 REPLACED = "gate.replaced_sources"
 """Which live rows a load of changes replaces: all rows of a source, or those since a day."""
+
+RENAMED = "gate.renamed_sources"
+"""Of which sources the file has another name since the last load."""
 
 SHOWN_FILES = 100
 """Most files in the metadata of the UI; the table holds all files."""
@@ -139,9 +142,9 @@ def load_source(
 
     raw, files = contracts
     known: list[LoadedFile] = []
-    if not refresh.full and built_by(session, raw.table, recipe):
+    if session.has_table(files.table):
         rows = session.read(f"select * from {quote_identifier(files.table)} order by source_id")  # noqa: S608
-        known = [LoadedFile(**row) for row in rows.iter_rows(named=True)]
+        known = list(map(LoadedFile.from_row, rows.iter_rows(named=True)))
     return load_changes(
         session.connection,
         added_name(raw.table),
@@ -150,6 +153,7 @@ def load_source(
         work_dir,
         live=raw.table,
         known=known,
+        anew=refresh.full or not built_by(session, raw.table, recipe),
         days=refresh.days,
     )
 
@@ -169,6 +173,13 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
             raw,
             f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))",  # noqa: S608
         )
+        if load.renamed and session.changed_days is not None:
+            # Rejected rows bear the name of their file, and it decides which of two equal rows counts.
+            session.execute(f"create or replace table {RENAMED} as select unnest(?) as renamed_id", [load.renamed])
+            session.changed_days += (
+                f" union select {day_of(raw)} from {quote_identifier(raw.table)}"  # noqa: S608
+                f" where source_id in (select renamed_id from {RENAMED})"
+            )
 
 
 def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
@@ -187,6 +198,12 @@ def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
         "stamp": pl.String,
         "conventions": pl.String,
         "present": pl.Boolean,
+        "content": pl.String,
+        "copies": pl.String,
+        "copies_known": pl.String,
+        "read_with": pl.String,
+        "lines": pl.Int64,
+        "joined_lines": pl.Int64,
     }
     return pl.DataFrame([asdict(file) for file in files], schema=schema)
 
