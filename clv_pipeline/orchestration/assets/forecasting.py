@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TOTALS = """
 select horizon_days, as_of, model,
     cast(sum(cast(expected_purchases as decimal(18, 6))) as double) as expected_purchases,
-    cast(sum(cast(expected_spend as decimal(18, 6))) as double) as expected_spend,
+    cast(sum(cast(expected_spend as decimal(28, 6))) as double) as expected_spend,
     sum(power(spend_deviation, 2)) / nullif(power(sum(expected_spend), 2), 0) as variance,
     count(*) as customers
 from clv_forecasts
