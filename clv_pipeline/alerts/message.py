@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clv_pipeline.text import displayed
+
 _LONGEST_TEXT = 600
 _MOST_PROBLEMS = 10
 
@@ -62,6 +64,6 @@ class Alert:
 
 
 def bounded(text: str) -> str:
-    """`text` on one line, without control characters, and no longer than a reader wants."""
-    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+    """`text` on one line, safe to display, and no longer than a reader wants."""
+    line = displayed(" ".join(text.split()))
     return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]} …"
