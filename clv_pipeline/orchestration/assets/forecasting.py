@@ -35,7 +35,9 @@ order by horizon_days
 """
 
 _PAST_TOTALS = """
-select cutoff, horizon_days, sum(expected_spend) as expected_spend, sum(actual_spend) as actual_spend
+select cutoff, horizon_days,
+    cast(sum(cast(expected_spend as decimal(28, 6))) as double) as expected_spend,
+    cast(sum(cast(actual_spend as decimal(28, 6))) as double) as actual_spend
 from backtest_forecasts
 where model = (select max(model) from clv_forecasts)
 group by cutoff, horizon_days
