@@ -10,6 +10,7 @@
     ├── GateError
     ├── ClusterError
     ├── PublicationError
+    ├── PictureError
     ├── ExplanationError
     ├── ExportError
     ├── RegisterError
@@ -108,6 +109,10 @@ class ClusterError(ClvError):
 
 class PublicationError(ClvError):
     """A publication that must not or could not be made; what is served stays as it was."""
+
+
+class PictureError(ClvError):
+    """A picture that could not be drawn, and why. Whoever asked for it goes on without it, and says so."""
 
 
 class ExplanationError(ClvError):
