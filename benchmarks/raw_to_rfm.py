@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, report_of
-from clv_pipeline.publication.charts.look import finish, to_png
+from clv_pipeline.publication.charts.look import finish
+from clv_pipeline.publication.charts.pictures import to_png
 
 Turn = dict[str, dict[str, Any]]
 """What one turn measured: reports by way."""

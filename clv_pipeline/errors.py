@@ -10,6 +10,7 @@
     ├── GateError
     ├── ClusterError
     ├── PublicationError
+    ├── PictureError
     ├── ExplanationError
     ├── ExportError
     ├── RegisterError
@@ -109,6 +110,10 @@ class ClusterError(ClvError):
 
 class PublicationError(ClvError):
     """A publication must not or could not be written; the published version stays as it was."""
+
+
+class PictureError(ClvError):
+    """A picture that could not be drawn, and why. Whoever asked for it goes on without it, and says so."""
 
 
 class ExplanationError(ClvError):

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from clv_pipeline.config.alerts import WebhookFormat
+from clv_pipeline.text import displayed
 
 MOST_BYTES = 20_000
-"""Of what a webhook gets. Teams refuses messages of more than 28 kB; other chat tools take more."""
+"""Most bytes for a webhook. Teams refuses messages of more than 28 kB; other chat tools take more."""
 
 _LONGEST_TEXT = 600
 _LONGEST_NAME = 120
@@ -145,6 +146,6 @@ def _text_block(text: str, **looks: object) -> dict[str, Any]:
 
 
 def bounded(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """`text` on one line, without control characters, and no longer than a reader wants."""
-    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+    """`text` on one line, safe to display, and no longer than a reader wants."""
+    line = displayed(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest - 2]} …"

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from clv_pipeline.errors import ClvError, StorageError
+from clv_pipeline.text import displayed
 
 _FREE, _PERMIT, _PATH = "free some space", "give the user who runs clv the right to it", "correct the path"
 _OF_THE_DISK = {
@@ -50,7 +51,7 @@ def _tell(context: click.Context, error: ClvError) -> NoReturn:
     if context.meta.get(_JSON):
         from clv_pipeline.cli.json_documents import as_json, error_document
 
-        click.echo(as_json(error_document(context.invoked_subcommand, error)))
+        _say(as_json(error_document(context.invoked_subcommand, error)))
         raise SystemExit(1)
     _stop(str(error))
 
@@ -97,16 +98,16 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
         output.write_text(config_text(paths, guess, folder), encoding="utf-8")
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
-    click.echo(f"wrote {output}")
+    _say(f"wrote {output}")
     for ours, theirs in guess.columns.items():
-        click.echo(f"  {ours:<12} {theirs}")
+        _say(f"  {ours:<12} {theirs}")
     for name in guess.unknown:
-        click.echo(f"could not guess {name}: replace the placeholder in {output}")
+        _say(f"could not guess {name}: replace the placeholder in {output}")
     if guess.date_problem:
-        click.echo(f"could not guess the date format: {guess.date_problem}")
+        _say(f"could not guess the date format: {guess.date_problem}")
     if guess.further:
-        click.echo(f"not mapped: {', '.join(guess.further)}")
-    click.echo("next: correct the mapping, then run `clv check`")
+        _say(f"not mapped: {', '.join(guess.further)}")
+    _say("next: correct the mapping, then run `clv check`")
 
 
 def _from_folder(file: str, folder: Path) -> str:
@@ -125,8 +126,8 @@ def demo(folder: Path, customers: int, seed: int) -> None:
     from clv_pipeline.simulation.demo import write_demo
 
     config = write_demo(folder, customers=customers, seed=seed)
-    click.echo(f"wrote a made-up shop of {customers:,} customers: nothing in {folder} is real")
-    click.echo(f"next: clv run --config {shlex.quote(str(config))}")
+    _say(f"wrote a made-up shop of {customers:,} customers: nothing in {folder} is real")
+    _say(f"next: clv run --config {shlex.quote(str(config))}")
 
 
 @main.command()
@@ -150,11 +151,11 @@ def check(config: Path | None, json: bool) -> None:
     found = survey(settings.source, settings.base_dir)
     noted = notices(settings)
     if json:
-        click.echo(as_json(check_document(settings, noted, found)))
+        _say(as_json(check_document(settings, noted, found)))
         return
-    click.echo(f"{settings.config_file or 'embedded default'}\n")
+    _say(f"{settings.config_file or 'embedded default'}\n")
     _note(noted)
-    click.echo(survey_text(settings, found))
+    _say(survey_text(settings, found))
 
 
 _wait = click.option(
@@ -192,15 +193,15 @@ def run(
         select=select,
         refresh=Refresh.of(full_refresh, days),
         wait_minutes=wait_minutes,
-        echo=partial(click.echo, err=json),
+        echo=partial(_say, err=json),
     )
     facts = publication_facts(settings) if outcome.published else None
     if json:
-        click.echo(as_json(run_document(outcome, facts)))
+        _say(as_json(run_document(outcome, facts)))
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
     if facts:
-        click.echo("\n" + "\n".join(publication_summary(facts)), err=json)
+        _say("\n" + "\n".join(publication_summary(facts)), err=json)
 
 
 @main.command()
@@ -213,13 +214,13 @@ def audit(config: Path | None, wait_minutes: float, json: bool) -> None:
     from clv_pipeline.cli.live_audit import audit_lines, audit_live_tables
     from clv_pipeline.config.settings import Settings
 
-    echo = partial(click.echo, err=json)
+    echo = partial(_say, err=json)
     audited = {}
     for table, results in audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, tell=echo):
         audited[table] = results
         echo("\n".join(audit_lines(table, results)))
     if json:
-        click.echo(as_json(audit_document(audited)))
+        _say(as_json(audit_document(audited)))
     failed = sum(result.blocks for results in audited.values() for result in results)
     if failed:
         _stop(f"\n{failed} checks failed")
@@ -239,7 +240,7 @@ def publish(config: Path | None, version: str | None, json: bool) -> None:
     if version is not None:
         serve_version(settings, version)
     versions = listed_versions(settings)
-    click.echo(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
+    _say(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
 
 
 @main.command()
@@ -252,7 +253,7 @@ def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
     from clv_pipeline.publication.explain import explain
 
     lines = explain(Settings.load(config), customer_id, horizon)
-    click.echo("\n".join(lines))
+    _say("\n".join(lines))
 
 
 @main.command()
@@ -283,13 +284,14 @@ def export(
         Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
     )
     of_whom = "all segments" if segment is None else segment
-    click.echo(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
-    click.echo(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
+    _say(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
+    _say(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
     if done.guarded:
-        click.echo(
-            f"{done.guarded:,} of them have a text that could be taken for a formula: an apostrophe is put into it"
+        _say(
+            f"{done.guarded:,} of them have a text that could be taken for a formula, or that is not safe to display:"
+            " an apostrophe is put into it, a control character is spelled out"
         )
-    click.echo(f"wrote {out}, which only you can read")
+    _say(f"wrote {out}, which only you can read")
 
 
 @main.command()
@@ -304,16 +306,21 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     settings = Settings.load(config)
     erasure = forget(settings, Pipeline.of(settings).warehouse, customer_ids)
     for table, rows in erasure.rows.items():
-        click.echo(f"{table:<24}{rows:>12,} rows")
-    click.echo(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
+        _say(f"{table:<24}{rows:>12,} rows")
+    _say(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
     for line in NOT_ERASED:
-        click.echo(line)
+        _say(line)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """The one place that prints: names of files and what they hold reach the terminal as they are displayed."""
+    click.echo(displayed(text), err=err)  # noqa: TID251
 
 
 def _note(lines: list[str]) -> None:
     """Print notes before the work begins, on standard error."""
     for line in lines:
-        click.echo(f"note: {line}", err=True)
+        _say(f"note: {line}", err=True)
 
 
 def _stop(message: str) -> NoReturn:
@@ -322,5 +329,5 @@ def _stop(message: str) -> NoReturn:
     Raises:
         SystemExit: always.
     """
-    click.echo(message, err=True)
+    _say(message, err=True)
     raise SystemExit(1)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.text import displayed
+
 if TYPE_CHECKING:
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.errors import ClvError
@@ -32,10 +34,11 @@ def as_json(document: Mapping[str, Any]) -> str:
 
 def error_document(command: str | None, error: ClvError) -> Fields:
     """The document of a command that failed."""
+    # As displayed: names of files that are no UTF-8 hold halves of characters, which JSON does not take.
     return {
         "command": command,
         "status": "error",
-        "error": {"kind": type(error).__name__, "message": str(error)},
+        "error": {"kind": type(error).__name__, "message": displayed(str(error))},
     }
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 import duckdb
 
 from clv_pipeline.errors import ClvError, SourceError
+from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Warehouse, storage_error
 
 WHAT, TO_DO = "what is wrong", "what to do"
@@ -35,4 +36,5 @@ def expected_failures(warehouse: Warehouse) -> Iterator[None]:
 
 def failure(error: ClvError) -> dg.Failure:
     """`error` as a Dagster failure without a retry: its text, and the part that may leave the machine as metadata."""
-    return dg.Failure(str(error), metadata={WHAT: error.what, TO_DO: error.remedy}, allow_retries=False)
+    told = {WHAT: displayed(error.what), TO_DO: displayed(error.remedy)}
+    return dg.Failure(displayed(str(error)), metadata=told, allow_retries=False)

@@ -18,6 +18,7 @@ from clv_pipeline.orchestration.failures import expected_failures
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
+from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Admission, Session, admit, stage_model, unchanged
 from clv_pipeline.warehouse.gate import content_ids
 
@@ -214,7 +215,7 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
         check_name=result.check,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
-        description=result.told,
+        description=displayed(result.told),
         metadata={
             "promised": result.description,
             "observed": result.observed,
@@ -227,7 +228,7 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
 def _refusal(pipeline: Pipeline, admission: Admission) -> dg.Failure:
     broken = dict.fromkeys(result.table for result in admission.failures)
     promises = ", ".join(str(pipeline.models[table].file) for table in broken)
-    failures = "\n".join(f"- {result}" for result in admission.failures)
+    failures = displayed("\n".join(f"- {result}" for result in admission.failures))
     return dg.Failure(
         f"{', '.join(admission.results)} did not pass the audit and is not promoted; the last good version stays,"
         f" nothing downstream runs, the publication is untouched:\n{failures}\n"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from clv_pipeline.errors import PictureError
 from clv_pipeline.orchestration.gated_step import Describe, Metadata
 from clv_pipeline.publication.report.figures import figures
 from clv_pipeline.publication.report.queries import QUERIES
@@ -22,20 +23,24 @@ if TYPE_CHECKING:
 
 
 def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
-    from clv_pipeline.publication.charts.look import to_png
+    from clv_pipeline.publication.charts.pictures import to_png
 
-    encoded = base64.b64encode(to_png(chart)).decode()
+    try:
+        encoded = base64.b64encode(to_png(chart)).decode()
+    except PictureError as error:
+        dg.get_dagster_logger().warning(str(error))
+        return dg.MetadataValue.md(error.what)
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
     """Figures of the report as pictures, by their titles; figures without data are left out."""
+    from clv_pipeline.publication.charts.pictures import title_of
+
     known = figures()
     charts = {shown_as: known[name].of(session.read(QUERIES[known[name].query])) for shown_as, name in names.items()}
     return {
-        shown_as: _picture(chart, chart.to_dict()["title"]["text"])
-        for shown_as, chart in charts.items()
-        if chart is not None
+        shown_as: _picture(chart, title_of(chart)["text"]) for shown_as, chart in charts.items() if chart is not None
     }
 
 

@@ -204,6 +204,8 @@ class _Progress:
             # Messages of a long step.
             if entry.level == logging.INFO:
                 self._echo(f"        … {entry.user_message}")
+            elif entry.level == logging.WARNING:
+                self._echo(f"        warning {entry.user_message}")
             return
         with self._lock:
             match event.event_type_value:

@@ -1,7 +1,7 @@
 """`clv export`: an audience list as CSV or Parquet, from the published database alone.
 
 Only export.sql says what a row holds. Parquet holds the published values; in CSV, texts that a
-spreadsheet might take for a formula are made harmless.
+spreadsheet might take for a formula are made harmless, and control characters are spelled out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.errors import ExportError, did_you_mean
+from clv_pipeline.text import UNSAFE
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +42,7 @@ _GUARDS = (
     # the middle. No cell begins within a word or a number, so ann-1001 and ann@example.com stay as they are.
     (rf"(^|[^\p{{L}}\p{{N}}{_BEGINS}])([{_BEGINS}]+)", r"\1'\2"),
     # Some programs skip these and take what follows for the beginning.
-    (r"^([\t\r\n])", r"'\1"),
+    (r"^([\t\n])", r"'\1"),
 )
 
 
@@ -62,7 +63,7 @@ class Exported:
     audience: Audience
     customers: int
     guarded: int
-    """Customers with a text to which an apostrophe was added; 0 in Parquet."""
+    """Customers with a text that was made harmless; 0 in Parquet."""
     pseudonyms: bool
     """Whether customer_id is a pseudonym, as published."""
 
@@ -121,12 +122,22 @@ def export(
 def guarded(text: str) -> str:
     """SQL for the value of the SQL expression `text`, with an apostrophe wherever a cell could begin as a formula.
 
-    Nothing else changes. The apostrophe is what OWASP recommends.
+    What is not safe to display is spelled out, as everywhere (clv_pipeline.text). Nothing else changes. The apostrophe
+    is what OWASP recommends.
     """
-    text = f"cast({text} as varchar)"
+    text = _displayed(f"cast({text} as varchar)")
     for pattern, replacement in _GUARDS:
         text = f"regexp_replace({text}, {quote_literal(pattern)}, {quote_literal(replacement)}, 'g')"
     return text
+
+
+def _displayed(text: str) -> str:
+    """SQL that does to the SQL expression `text` what clv_pipeline.text does to a text."""
+    unsafe = quote_literal(f"[{UNSAFE}]")
+    spelled = f"if(regexp_matches(c, {unsafe}), printf('\\u%04x', ord(c)), c)"
+    whole = f"array_to_string(list_transform(string_split({text}, ''), lambda c: {spelled}), '')"
+    # Few texts have any, and taking a text apart is dear.
+    return f"if(regexp_matches({text}, {unsafe}), {whole}, {text})"
 
 
 def _define_audience(published: duckdb.DuckDBPyConnection) -> None:

@@ -279,11 +279,15 @@ def _cast(cast: exp.Cast) -> exp.Expr:
     if not cast.to.is_type("decimal") or not _type(cast.this).is_type("double", "float"):
         return cast
     precision, scale = (int(parameter.name) for parameter in cast.to.expressions)
-    if precision > 18:
-        raise ValueError(f"{cast.sql(DIALECT)}: a double has no {precision} digits")
     shifted = exp.func("round", exp.Mul(this=exp.paren(cast.this), expression=exp.Literal.number(f"1E{scale}")))
     unit = exp.Literal.number(f"{10**-scale:.{scale}f}")
-    return exp.cast(exp.Mul(this=exp.cast(shifted, "bigint"), expression=unit), cast.to)
+    whole: exp.Expr = exp.cast(shifted, "bigint")
+    if precision > 18:
+        # Digits that a double does not have: here both engines may fill them in differently.
+        longer = exp.cast(shifted.copy(), f"decimal({precision}, 0)")
+        fits = exp.LT(this=exp.func("abs", shifted.copy()), expression=exp.Literal.number("9E18"))
+        whole = exp.case().when(fits, exp.cast(whole, f"decimal({precision}, 0)")).else_(longer)
+    return exp.cast(exp.Mul(this=whole, expression=unit), cast.to)
 
 
 def _try_cast(cast: exp.TryCast) -> exp.Expr:

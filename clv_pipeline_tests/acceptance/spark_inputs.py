@@ -66,6 +66,12 @@ HOSTILE = [
     "update parameters set returns = 'drop', outliers = 'drop', exclude_products = ['mug', null]",
     "update outlier_fence set treatment = 'drop', upper_amount = 40",
     "update history_span set as_of = as_of - 45",
+    # Amounts whose sums have more digits than they, and forecasts as large.
+    """insert into cleaned_transactions by name
+       select * replace (3000000 + source_line as source_line, 'rich' as customer_id, 'yacht' as product_id,
+           99999999999999.9999 as amount, 99999999999999 as quantity)
+       from cleaned_transactions limit 20""",
+    "update clv_forecasts set expected_spend = 1e12 * expected_spend, clv = 1e12 * clv where customer_id < 'C'",
     # The first and the last moment that a timestamp in Parquet and Spark can be, and rows of nothing but NULL.
     """insert into raw_transactions by name
        select source_id, 1000000 + source_line as source_line, 'Ünïcode 👩‍👧 ' as customer_id,

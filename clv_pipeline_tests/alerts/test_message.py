@@ -109,5 +109,5 @@ def test_no_problem_is_left_out_before_its_text_is_shortened() -> None:
 
 
 def test_a_text_is_one_bounded_line() -> None:
-    assert bounded("a\n\tb\x1b[31m\x00c") == "a b [31m c"
+    assert bounded("a\n\tb\x1b[31m\x00c") == r"a b\u001b[31m\u0000c"
     assert len(bounded("x" * 10_000)) == 600

@@ -123,7 +123,7 @@ def _night(folder: Path, prepare: Prepare | None) -> None:
     (folder / "report.json").write_text(json.dumps({"success": result.success, "failure": failure(result)}))
 
 
-def _write_page(version: Path) -> None:
+def _write_page(version: Path, *, warn: Callable[[str], None] = print) -> None:
     (version / REPORT).write_text("<p>A page.</p>\n" * 20_000, encoding="utf-8")
 
 

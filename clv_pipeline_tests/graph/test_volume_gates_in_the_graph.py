@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 import duckdb
@@ -87,3 +87,36 @@ def test_a_mended_day_passes_and_a_missing_one_is_a_warning_that_stops_nothing(s
     (warning,) = failed_checks(night).values()
     assert (warning.check_name, warning.severity) == ("new_days_are_nearly_as_usual", dg.AssetCheckSeverity.WARN)
     assert f"Wednesday {WEDNESDAY}: rows on a day that usually has some 0" in str(warning.metadata["observed"].value)
+
+
+@pytest.mark.parametrize("days_ago", [28, 1], ids=["last month", "yesterday"])
+def test_a_mistyped_year_moves_neither_as_of_nor_what_is_judged(new_shop: Callable[[], Shop], days_ago: int) -> None:
+    shop = new_shop()
+    typo = datetime.now(UTC).date() - timedelta(days=days_ago)
+    write_days(shop, *(MONDAY - timedelta(days=ago) for ago in range(70)))
+    write_days(shop, typo, lines=1)
+    night = shop.materialize("*history_span")
+    assert night.success, failure(night)
+    assert as_of(shop) == MONDAY
+    warning = failed_checks(night)["no_day_is_far_behind_all_others"]
+    assert warning.severity == dg.AssetCheckSeverity.WARN
+    assert f"{typo} in orders/{typo}.csv, record 2" in str(warning.metadata["observed"].value)
+
+    write_days(shop, TUESDAY, lines=5)
+    stopped = shop.materialize("*history_span")
+    assert not stopped.success
+    assert "Tuesday 2024-05-21: rows kept 5, expected at least" in failure(stopped)
+
+    write_days(shop, TUESDAY)
+    write_days(shop, typo - timedelta(days=1), lines=30)
+    confirmed = shop.materialize("*history_span")
+    assert confirmed.success, failure(confirmed)
+    assert as_of(shop) == typo
+    assert "no_day_is_far_behind_all_others" not in failed_checks(confirmed)
+
+
+def as_of(shop: Shop) -> date:
+    with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as client:
+        [(day,)] = client.execute("select as_of from history_span").fetchall()
+    assert isinstance(day, date)
+    return day

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.publication import charts
-from clv_pipeline.publication.charts.look import percent, short, to_png, to_svg
+from clv_pipeline.publication.charts.look import percent, short
+from clv_pipeline.publication.charts.pictures import to_png, to_svg
 from clv_pipeline.publication.charts.value_bins import value_bins
+from clv_pipeline_tests.helpers.odd_texts import arbitrary_texts, with_texts
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -129,6 +135,17 @@ def every_chart() -> dict[str, ChartType]:
     }
 
 
+WITH_TEXT: dict[str, tuple[Callable[[pl.DataFrame], ChartType], pl.DataFrame]] = {
+    "leaderboard": (charts.leaderboard, skills()),
+    "probabilities": (charts.probabilities, p_classes()),
+    "fit_by_frequency": (charts.fit_by_frequency, repeats()),
+    "segment_map": (charts.segment_map, segments()),
+    "ledger_flow": (charts.ledger_flow, outcomes()),
+    "ranking": (partial(charts.ranking, title="Names", unit="Revenue"), countries()),
+}
+"""The charts that draw text of their rows, with rows to draw."""
+
+
 def drawn(chart: ChartType) -> list[dict[str, Any]]:
     """All rows of data in the specification."""
     return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
@@ -159,6 +176,39 @@ def test_every_chart_becomes_an_svg_that_fits_a_screen_and_a_phone(name: str) ->
         assert "aria-" not in svg
         assert " id=" not in svg
     assert widths[True] < 400 < widths[False] < 730
+
+
+@pytest.mark.parametrize("name", WITH_TEXT)
+@settings(max_examples=5)
+@example(texts=["P\x0b1", "\x00", "\x1b[31m", "\ufffe", "\uffff", "\u202e", "", "<b>&\"'", "$[0]{{datum.x}}\\"])
+@given(texts=arbitrary_texts(9))
+def test_whatever_text_there_is_the_chart_is_drawn(name: str, texts: list[str]) -> None:
+    chart, rows = WITH_TEXT[name]
+    odd = with_texts(rows, texts)
+
+    assert to_png(chart(odd)).startswith(b"\x89PNG")
+    ElementTree.fromstring(to_svg(chart(odd), narrow=False))  # noqa: S314  (our own picture)
+
+
+@pytest.mark.parametrize(
+    "name", ["🎁" * 40, "Gift box 🎁 with a red ribbon, the large one 🎀🎀🎀 of this year", "顧客" * 40]
+)
+def test_a_long_name_is_shortened_between_characters(name: str) -> None:
+    rows = pl.DataFrame({"name": [name, f"{name}!", "mug"], "amount": [3.0, 2.0, 1.0]})
+    svg = to_svg(charts.ranking(rows, title="Products", unit="Revenue"), narrow=False)
+
+    shown = re.findall(r">([^<>]*…[^<>]*)<", svg)
+    assert len(set(shown)) == 2
+    assert all(label.removesuffix(" (2)").removesuffix("…") in name for label in shown)
+
+
+def test_every_chart_that_draws_text_is_tried_with_any() -> None:
+    """Charts without a text column, or with names of ours alone, cannot meet one."""
+    untried = every_chart().keys() - WITH_TEXT.keys()
+    assert untried == {
+        *("calibration", "cohort_heatmap", "customers_by_month", "daily_revenue", "forecast_against_actual"),
+        *("forecast_distribution", "revenue_by_tenth", "rfm_heatmap", "totals_by_horizon", "tracking"),
+    }
 
 
 @pytest.mark.parametrize("name", every_chart())

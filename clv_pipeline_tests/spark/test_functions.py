@@ -14,15 +14,19 @@ from clv_pipeline.orchestration.assets.forecasting import READINGS
 from clv_pipeline.spark.functions import PROVEN, functions_of, require_proven
 
 
+def _query(sql: str) -> exp.Query:
+    query = sqlglot.parse_one(sql, read=DIALECT)
+    assert isinstance(query, exp.Query)
+    return query
+
+
 def test_every_proven_function_is_used_and_no_other() -> None:
     models = load_models().values()
     queries = [model.parsed for model in models if isinstance(model, SqlModel)]
     for expectation in (stated for model in models for stated in model.contract.expectations):
-        for sql in (expectation.kwargs.get("unexpected_rows_query"), expectation.shows):
-            if sql is not None:
-                query = sqlglot.parse_one(sql.replace("{batch}", "batch"), read=DIALECT)
-                assert isinstance(query, exp.Query)
-                queries.append(query)
+        asked = (expectation.kwargs.get("unexpected_rows_query"), expectation.shows)
+        queries += [_query(sql.replace("{batch}", "batch")) for sql in asked if sql is not None]
+    queries += [_query(reading.format(scored="scored")) for reading in READINGS.values()]
     used = {name for query in queries for name in functions_of(query, DIALECT)}
     # Samples are drawn by the md5 of customers (warehouse/model_inputs.py).
     assert used | {"md5"} == PROVEN
@@ -30,9 +34,7 @@ def test_every_proven_function_is_used_and_no_other() -> None:
 
 @pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
 def test_what_is_read_of_scored_paths_uses_proven_functions_only(reading: str) -> None:
-    query = sqlglot.parse_one(reading.format(scored="scored"), read=DIALECT)
-    assert isinstance(query, exp.Query)
-    assert functions_of(query, DIALECT) <= PROVEN
+    assert functions_of(_query(reading.format(scored="scored")), DIALECT) <= PROVEN
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,52 @@ def test_no_history_has_no_days(bench: Bench) -> None:
 def test_doubled_and_skipped_days_break_the_contract(bench: Bench, second: Row, broken: set[str]) -> None:
     bench.given("daily_volumes", [{"ordered_on": "2024-01-05", "rejected": 0}, second])
     assert set(bench.failed_checks("daily_volumes")) == broken
+
+
+def daily(first: date, days: int, every: int = 1, **changes: Any) -> list[Row]:
+    """A sale on every so-manieth of so many days."""
+    dates = [first + timedelta(days=ago) for ago in range(0, days, every)]
+    return [sale(2 + line, ordered_at=f"{day} 10:00:00", **changes) for line, day in enumerate(dates)]
+
+
+LONE = date(2024, 3, 1)
+
+
+@pytest.mark.parametrize("days", [3, 60, 90])
+def test_a_lone_day_far_behind_all_others_does_not_end_the_history(bench: Bench, days: int) -> None:
+    real = daily(date(2011, 1, 1), days)
+    found = volumes(bench, *real, sale(500, ordered_at=f"{LONE} 10:00:00"))
+    assert picked(found, "ordered_on") == picked(volumes(bench, *real), "ordered_on")
+
+
+def test_a_second_day_near_it_confirms_it(bench: Bench) -> None:
+    after = LONE + timedelta(days=29)
+    lone = [sale(500 + n, ordered_at=f"{day} 10:00:00") for n, day in enumerate((LONE, after))]
+    assert volumes(bench, *daily(date(2011, 1, 1), 60), *lone)[-1]["ordered_on"] == after
+
+
+def test_two_lone_days_far_from_each_other_confirm_nothing(bench: Bench) -> None:
+    lone = [sale(500, ordered_at="2021-03-01 10:00:00"), sale(501, ordered_at=f"{LONE} 10:00:00")]
+    assert volumes(bench, *daily(date(2011, 1, 1), 60), *lone)[-1]["ordered_on"] == date(2011, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("every", "pause"),
+    [
+        (1, 30),  # a holiday of a month
+        (7, 70),
+        (30, 300),  # a small shop
+    ],
+)
+def test_how_far_is_far_depends_on_the_usual_pause(bench: Bench, every: int, pause: int) -> None:
+    real = daily(date(2022, 1, 1), 10 * every, every)
+    last = date(2022, 1, 1) + timedelta(days=9 * every)
+    for days, ends in ((pause, last + timedelta(days=pause)), (pause + 1, last)):
+        late = sale(500, ordered_at=f"{last + timedelta(days=days)} 10:00:00")
+        assert volumes(bench, *real, late)[-1]["ordered_on"] == ends
+
+
+def test_a_rejected_row_confirms_nothing(bench: Bench) -> None:
+    nobody = sale(501, ordered_at=f"{LONE + timedelta(days=1)} 10:00:00", customer_id=None)
+    found = volumes(bench, *daily(date(2011, 1, 1), 60), sale(500, ordered_at=f"{LONE} 10:00:00"), nobody)
+    assert found[-1]["ordered_on"] == date(2011, 3, 1)

@@ -36,8 +36,8 @@ final as (
         ordered_on as purchase_day,
         cast(order_count as integer) as orders,
         cast(line_count as integer) as transaction_lines,
-        cast(quantity as decimal(18, 4)) as quantity,
-        cast(revenue as decimal(18, 4)) as revenue
+        cast(quantity as decimal(28, 4)) as quantity,
+        cast(revenue as decimal(28, 4)) as revenue
     from days
 )
 

@@ -35,13 +35,33 @@ counts as (
     left join rejected_per_day on arrived_per_day.ordered_on = rejected_per_day.ordered_on
 ),
 
+pauses as (
+    select
+        ordered_on,
+        date_diff('day', lag(ordered_on) over (order by ordered_on), ordered_on) as pause_days
+    from counts
+    where kept > 0
+),
+
+usual_pauses as (select median(pause_days) as pause_days from pauses),
+
+-- A lone day far behind all others, such as a mistyped year makes one, is no end of the history: a second day
+-- near it has to confirm it. Far is more than a month, and than ten times the usual pause.
+confirmed as (
+    select max(pauses.ordered_on) as last_day
+    from pauses
+    cross join usual_pauses
+    where pauses.pause_days is null or pauses.pause_days <= greatest(30, 10 * usual_pauses.pause_days)
+),
+
 -- 21 weeks: 5 that may be judged, 8 to see how much days vary, and 8 to expect the first of those from.
 history as (
     select
-        greatest(min(ordered_on), max(ordered_on) - 146) as first_day,
-        max(ordered_on) as last_day
+        greatest(min(counts.ordered_on), max(confirmed.last_day) - 146) as first_day,
+        max(confirmed.last_day) as last_day
     from counts
-    where kept > 0
+    cross join confirmed
+    where counts.kept > 0
 ),
 
 calendar as (

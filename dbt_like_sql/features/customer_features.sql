@@ -119,15 +119,15 @@ final as (
         cast(date_diff('day', first_purchase_date, cutoff) as integer) as tenure_days,
         cast(date_diff('day', last_purchase_date, cutoff) as integer) as days_since_last,
         cast(orders as integer) as orders,
-        cast(revenue as decimal(18, 4)) as revenue,
+        cast(revenue as decimal(28, 4)) as revenue,
         cast(
             case
                 when frequency = 0 then 0
                 else cast(repeat_revenue as double) / frequency
-            end as decimal(18, 4)
+            end as decimal(28, 4)
         ) as monetary_value,
         last_spend,
-        cast(largest_spend as decimal(18, 4)) as largest_spend,
+        cast(largest_spend as decimal(28, 4)) as largest_spend,
         cast(log_spend as double) as log_spend,
         cast(squared_log_spend as double) as squared_log_spend,
         cast(purchases_30_days as integer) as purchases_30_days,
@@ -137,10 +137,10 @@ final as (
         cast(purchases_30_days_year_ago as integer) as purchases_30_days_year_ago,
         cast(purchases_90_days_year_ago as integer) as purchases_90_days_year_ago,
         cast(purchases_180_days_year_ago as integer) as purchases_180_days_year_ago,
-        cast(coalesce(spend_30_days, 0) as decimal(18, 4)) as spend_30_days,
-        cast(coalesce(spend_90_days, 0) as decimal(18, 4)) as spend_90_days,
-        cast(coalesce(spend_180_days, 0) as decimal(18, 4)) as spend_180_days,
-        cast(coalesce(spend_365_days, 0) as decimal(18, 4)) as spend_365_days,
+        cast(coalesce(spend_30_days, 0) as decimal(28, 4)) as spend_30_days,
+        cast(coalesce(spend_90_days, 0) as decimal(28, 4)) as spend_90_days,
+        cast(coalesce(spend_180_days, 0) as decimal(28, 4)) as spend_180_days,
+        cast(coalesce(spend_365_days, 0) as decimal(28, 4)) as spend_365_days,
         case when frequency >= 1 then cast(gap_days as double) / frequency end as mean_gap_days,
         -- From sums of whole numbers, so that the digits do not depend on the order in which rows are added.
         case

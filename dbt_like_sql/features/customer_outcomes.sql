@@ -40,7 +40,7 @@ final as (
         completed.cutoff,
         cast(completed.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases, 0) as integer) as actual_purchases,
-        cast(coalesce(activity.spend, 0) as decimal(18, 4)) as actual_spend
+        cast(coalesce(activity.spend, 0) as decimal(28, 4)) as actual_spend
     from completed
     left join activity
         on

@@ -54,10 +54,10 @@ final as (
         past_windows.cutoff,
         cast(past_windows.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases_last_window, 0) as integer) as purchases_last_window,
-        cast(coalesce(activity.spend_last_window, 0) as decimal(18, 4)) as spend_last_window,
+        cast(coalesce(activity.spend_last_window, 0) as decimal(28, 4)) as spend_last_window,
         cast(coalesce(activity.purchases_same_window_last_year, 0) as integer)
             as purchases_same_window_last_year,
-        cast(coalesce(activity.spend_same_window_last_year, 0) as decimal(18, 4))
+        cast(coalesce(activity.spend_same_window_last_year, 0) as decimal(28, 4))
             as spend_same_window_last_year
     from past_windows
     left join activity

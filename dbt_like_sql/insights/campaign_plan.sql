@@ -52,10 +52,10 @@ final as (
         expected_margin,
         cost_per_contact,
         assumed_uplift,
-        cast(expected_return as decimal(18, 4)) as expected_return,
+        cast(expected_return as decimal(28, 4)) as expected_return,
         cast(cost_per_contact as double) / cast(expected_margin as double) as break_even_uplift,
         cast(cumulative_cost as decimal(18, 4)) as cumulative_cost,
-        cast(cumulative_return as decimal(18, 4)) as cumulative_return,
+        cast(cumulative_return as decimal(28, 4)) as cumulative_return,
         cast(cumulative_cost as double) / cast(cumulative_margin as double) as cumulative_break_even_uplift,
         cast(
             'ASSUMPTION, not a measurement: a contact raises the expected margin by '

@@ -69,10 +69,10 @@ final as (
         cast(grown.customers as integer) as customers,
         cast(grown.active_customers as integer) as active_customers,
         cast(grown.active_customers as double) / grown.customers as retention,
-        cast(grown.revenue as decimal(18, 4)) as revenue,
-        cast(grown.cumulative_revenue as decimal(18, 4)) as cumulative_revenue,
+        cast(grown.revenue as decimal(28, 4)) as revenue,
+        cast(grown.cumulative_revenue as decimal(28, 4)) as cumulative_revenue,
         cast(
-            cast(grown.cumulative_revenue as double) / grown.customers as decimal(18, 4)
+            cast(grown.cumulative_revenue as double) / grown.customers as decimal(28, 4)
         ) as cumulative_revenue_per_customer,
         last_day(grown.activity_month) <= span.as_of as is_complete
     from grown

@@ -38,7 +38,7 @@ final as (
     select
         countries.country,
         cast(rank() over (order by countries.revenue desc) as integer) as revenue_rank,
-        cast(countries.revenue as decimal(18, 4)) as revenue,
+        cast(countries.revenue as decimal(28, 4)) as revenue,
         cast(countries.revenue as double) / cast(totals.revenue as double) as revenue_share,
         cast(countries.orders as integer) as orders,
         cast(countries.customers as integer) as customers,

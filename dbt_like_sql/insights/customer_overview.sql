@@ -23,9 +23,9 @@ longest as (select max(horizon_days) as horizon_days from forecasts),
 told as (
     select
         *,
-        cast(expected_spend as decimal(18, 2)) as told_spend,
-        cast(spend_lower as decimal(18, 2)) as told_lower,
-        cast(spend_upper as decimal(18, 2)) as told_upper,
+        cast(expected_spend as decimal(28, 2)) as told_spend,
+        cast(spend_lower as decimal(28, 2)) as told_lower,
+        cast(spend_upper as decimal(28, 2)) as told_upper,
         case when p_purchase < 0.5 then 'most_likely_nothing' else 'spends' end as outcome,
         case
             when p_purchase > 0 and p_purchase < 0.01 then 'under 1'
@@ -126,7 +126,7 @@ measured as (
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
-        ) as decimal(18, 2)) as fact_1,
+        ) as decimal(28, 2)) as fact_1,
         cast(cast(
             case places.feature_2
                 when 'days_since_last' then today.days_since_last
@@ -136,7 +136,7 @@ measured as (
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
-        ) as decimal(18, 2)) as fact_2,
+        ) as decimal(28, 2)) as fact_2,
         cast(cast(
             case places.feature_3
                 when 'days_since_last' then today.days_since_last
@@ -146,7 +146,7 @@ measured as (
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
-        ) as decimal(18, 2)) as fact_3
+        ) as decimal(28, 2)) as fact_3
     from today
     cross join places
 ),
@@ -253,17 +253,17 @@ final as (
         longest_forecasts.model,
         longest_forecasts.purchase_model,
         longest_forecasts.expected_purchases,
-        cast(longest_forecasts.expected_spend as decimal(18, 4)) as expected_spend,
-        cast(longest_forecasts.spend_lower as decimal(18, 4)) as spend_lower,
-        cast(longest_forecasts.spend_upper as decimal(18, 4)) as spend_upper,
+        cast(longest_forecasts.expected_spend as decimal(28, 4)) as expected_spend,
+        cast(longest_forecasts.spend_lower as decimal(28, 4)) as spend_lower,
+        cast(longest_forecasts.spend_upper as decimal(28, 4)) as spend_upper,
         longest_forecasts.interval_level,
         longest_forecasts.p_purchase,
         longest_forecasts.p_alive,
-        cast(longest_forecasts.clv as decimal(18, 4)) as clv,
+        cast(longest_forecasts.clv as decimal(28, 4)) as clv,
         longest_forecasts.clv_rank,
-        cast(outlooks.value_per_purchase as decimal(18, 4)) as order_value,
+        cast(outlooks.value_per_purchase as decimal(28, 4)) as order_value,
         outlooks.next_order_date,
-        cast(outlooks.lifetime_value as decimal(18, 4)) as lifetime_value,
+        cast(outlooks.lifetime_value as decimal(28, 4)) as lifetime_value,
         cast(longest_forecasts.forecasts_in_words as varchar) as forecasts_in_words,
         cast(longest_forecasts.forecasts_codes as varchar) as forecasts_codes,
         cast('[' || longest_forecasts.forecasts_facts || ']' as varchar) as forecasts_facts,

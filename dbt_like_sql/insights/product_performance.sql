@@ -52,9 +52,9 @@ final as (
     select
         products.product_id,
         cast(rank() over (order by products.revenue desc) as integer) as revenue_rank,
-        cast(products.revenue as decimal(18, 4)) as revenue,
+        cast(products.revenue as decimal(28, 4)) as revenue,
         cast(products.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
-        cast(products.quantity as decimal(18, 4)) as quantity,
+        cast(products.quantity as decimal(28, 4)) as quantity,
         cast(products.orders as integer) as orders,
         cast(products.customers as integer) as customers,
         cast(products.repeat_customers as integer) as repeat_customers,

@@ -50,11 +50,11 @@ final as (
         cast(places.from_percent as integer) as from_percent,
         cast(places.to_percent as integer) as to_percent,
         cast(count(ranked.place) as integer) as customers,
-        cast(coalesce(sum(ranked.revenue), 0) as decimal(18, 4)) as revenue,
+        cast(coalesce(sum(ranked.revenue), 0) as decimal(28, 4)) as revenue,
         cast(coalesce(sum(ranked.revenue), 0) as double)
         / cast(places.total_revenue as double) as revenue_share,
-        cast(min(ranked.revenue) as decimal(18, 4)) as lowest_revenue,
-        cast(max(ranked.revenue) as decimal(18, 4)) as highest_revenue
+        cast(min(ranked.revenue) as decimal(28, 4)) as lowest_revenue,
+        cast(max(ranked.revenue) as decimal(28, 4)) as highest_revenue
     from places
     left join ranked on places.after_place < ranked.place and places.last_place >= ranked.place
     group by places.kind, places.slice, places.from_percent, places.to_percent, places.total_revenue

@@ -89,7 +89,7 @@ final as (
         cast(parts.period as varchar) as period,
         parts.period_start,
         parts.period_end,
-        cast(sum(parts.revenue) as decimal(18, 4)) as revenue,
+        cast(sum(parts.revenue) as decimal(28, 4)) as revenue,
         cast(sum(parts.orders) as integer) as orders,
         cast(sum(parts.customers) as integer) as customers,
         cast(sum(parts.new_customers) as integer) as new_customers,

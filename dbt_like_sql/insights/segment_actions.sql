@@ -21,12 +21,41 @@ channels (segment, channel, channel_code) as (
     ('Lost', 'e-mail only', 'email_only')
 ),
 
--- In whole cents, rounded down, so that all customers together cost no more than they bring.
+cents as (
+    select
+        segment,
+        customers,
+        cast(clv * 100 as decimal(28, 2)) as brought
+    from profiles
+),
+
+-- In whole cents each and rounded down, so that all customers together cost no more than they bring.
 limits as (
     select
         segment,
-        cast(floor(clv * 100) as bigint) // customers as cents_per_customer
-    from profiles
+        customers,
+        cast(brought - brought % customers as decimal(28, 0)) as spent
+    from cents
+),
+
+-- A quotient is a double; where it has too few digits, what is left over is divided once more.
+quotients as (
+    select
+        segment,
+        customers,
+        spent,
+        cast(spent / customers as decimal(28, 0)) as nearly_each
+    from limits
+),
+
+per_customer as (
+    select
+        segment,
+        spent,
+        nearly_each
+        + cast(cast(spent - nearly_each * customers as decimal(28, 0)) / customers as decimal(28, 0))
+            as each_spent
+    from quotients
 ),
 
 final as (
@@ -40,11 +69,11 @@ final as (
         profiles.horizon_days,
         profiles.expected_spend as expected_revenue_at_stake,
         profiles.clv as expected_margin,
-        cast(limits.cents_per_customer * 0.01 as decimal(18, 2)) as max_spend_per_customer,
-        cast(limits.cents_per_customer * 0.01 * profiles.customers as decimal(18, 2)) as max_spend,
+        cast(per_customer.each_spent * 0.01 as decimal(28, 2)) as max_spend_per_customer,
+        cast(per_customer.spent * 0.01 as decimal(28, 2)) as max_spend,
         settings.margin
     from profiles
-    inner join limits on profiles.segment = limits.segment
+    inner join per_customer on profiles.segment = per_customer.segment
     left join channels on profiles.segment = channels.segment
     cross join settings
 )

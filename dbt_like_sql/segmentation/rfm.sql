@@ -59,12 +59,12 @@ final as (
         ) as recency_days,
         cast(measured.frequency as integer) as frequency,
         cast(measured.orders as integer) as orders,
-        cast(measured.revenue as decimal(18, 4)) as revenue,
+        cast(measured.revenue as decimal(28, 4)) as revenue,
         cast(
             case
                 when measured.frequency = 0 then 0
                 else cast(measured.repeat_revenue as double) / measured.frequency
-            end as decimal(18, 4)
+            end as decimal(28, 4)
         ) as monetary_value,
         cast(
             5

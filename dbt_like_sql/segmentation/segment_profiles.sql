@@ -42,8 +42,8 @@ profiles as (
         sum(customers.revenue) as revenue,
         quantile_disc(customers.days_since_last, 0.5) as median_days_since_last,
         quantile_disc(customers.frequency, 0.5) as median_frequency,
-        sum(cast(longest_forecasts.expected_spend as decimal(18, 4))) as expected_spend,
-        sum(cast(longest_forecasts.clv as decimal(18, 4))) as clv
+        sum(cast(longest_forecasts.expected_spend as decimal(28, 4))) as expected_spend,
+        sum(cast(longest_forecasts.clv as decimal(28, 4))) as clv
     from members
     inner join customers on members.customer_id = customers.customer_id
     inner join longest_forecasts on members.customer_id = longest_forecasts.customer_id
@@ -54,13 +54,13 @@ final as (
     select
         profiles.segment,
         cast(profiles.customers as integer) as customers,
-        cast(profiles.revenue as decimal(18, 4)) as revenue,
+        cast(profiles.revenue as decimal(28, 4)) as revenue,
         cast(cast(profiles.revenue as double) / cast(totals.revenue as double) as double) as revenue_share,
         cast(profiles.median_days_since_last as integer) as median_days_since_last,
         cast(profiles.median_frequency as integer) as median_frequency,
         cast(profiles.horizon_days as integer) as horizon_days,
-        cast(profiles.expected_spend as decimal(18, 4)) as expected_spend,
-        cast(profiles.clv as decimal(18, 4)) as clv,
+        cast(profiles.expected_spend as decimal(28, 4)) as expected_spend,
+        cast(profiles.clv as decimal(28, 4)) as clv,
         profiles.recommended_action,
         cast(actions.recommended_action_code as varchar) as recommended_action_code
     from profiles

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TOTALS = """
 select horizon_days, as_of, model,
     cast(sum(cast(expected_purchases as decimal(18, 6))) as double) as expected_purchases,
-    cast(sum(cast(expected_spend as decimal(18, 6))) as double) as expected_spend,
+    cast(sum(cast(expected_spend as decimal(28, 6))) as double) as expected_spend,
     sum(power(spend_deviation, 2)) / nullif(power(sum(expected_spend), 2), 0) as variance,
     count(*) as customers
 from clv_forecasts
@@ -35,7 +35,9 @@ order by horizon_days
 """
 
 _PAST_TOTALS = """
-select cutoff, horizon_days, sum(expected_spend) as expected_spend, sum(actual_spend) as actual_spend
+select cutoff, horizon_days,
+    cast(sum(cast(expected_spend as decimal(28, 6))) as double) as expected_spend,
+    cast(sum(cast(actual_spend as decimal(28, 6))) as double) as actual_spend
 from backtest_forecasts
 where model = (select max(model) from clv_forecasts)
 group by cutoff, horizon_days

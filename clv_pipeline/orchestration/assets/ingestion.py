@@ -17,6 +17,7 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
+from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import added_name, day_of, staged_name
 from clv_pipeline.warehouse.gate import built_by
@@ -91,7 +92,7 @@ def _loading_step(
         told = f"{len(load.read)} of {len(load.files)} files read"
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
-            dg.get_dagster_logger().info(f"{label} is no longer there; its rows are {rows}")
+            dg.get_dagster_logger().info(displayed(f"{label} is no longer there; its rows are {rows}"))
         records = [dg.TableRecord(asdict(file)) for file in load.files[:SHOWN_FILES]]
         return {
             table: {

@@ -1,6 +1,7 @@
 """The publication: the asset that hands the published tables to BI tools."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -72,7 +73,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 always=refresh.asked().full,
                 known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
-                write_report=write_report,
+                write_report=partial(write_report, warn=context.log.warning),
             )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.directory.name),

@@ -28,7 +28,7 @@ def ranking(rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = Fal
     data = data.with_columns(label=pl.Series(written))
     reach = alt.Scale(domain=[min(0.0, *amounts) * 1.2, max(*amounts, 1e-9) * 1.2], nice=False)
     base = alt.Chart(data).encode(
-        y=alt.Y("name:N", sort=data["name"].to_list(), title=None, axis=alt.Axis(labelLimit=170)),
+        y=alt.Y("name:N", sort=data["name"].to_list(), title=None),
         x=alt.X("amount:Q", axis=None, scale=reach),
     )
     layers = alt.layer(

@@ -1,13 +1,11 @@
-"""The shared look of all charts: colours, titles, legends, short numbers, and the ways to PNG bytes and to SVG.
+"""The shared look of all charts: colours, titles, legends, short numbers.
 
-Here: everything that makes two charts belong together. Not here: what a chart shows (charts).
+Here: everything that makes two charts belong together. Not here: what a chart shows (charts), how it becomes a picture
+(pictures).
 """
 
 from __future__ import annotations
 
-import re
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -104,6 +102,8 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
         "gridColor": GRID,
         "labelColor": MUTED,
         "labelFontSize": 11,
+        # Labels are shortened by us (labels): the renderer cuts within characters, and then draws nothing at all.
+        "labelLimit": 0,
         "labelPadding": 6,
         "titleColor": MUTED,
         "titleFontSize": 11,
@@ -131,78 +131,10 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
     return styled
 
 
-def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
-    """Render a chart in this process and without network: PNG bytes, `scale` pixels per px of the chart."""
-    import vl_convert
-
-    png = vl_convert.vegalite_to_png(chart.to_dict(), vl_version=_vega_lite(), scale=scale, allowed_base_urls=[])
-    return _pack(png)
-
-
-def to_svg(chart: ChartType, *, narrow: bool) -> str:
-    """Draw a chart as an SVG element for a page that says its title itself, in light colours (see dark_style).
-
-    `narrow` is for a phone: smaller plots, one below the other.
-    """
-    import vl_convert
-
-    spec = chart.to_dict()
-    del spec["title"]
-    spec |= {"background": "transparent", "padding": 2}
-    drawn = _narrowed(spec) if narrow else spec
-    svg: str = vl_convert.vegalite_to_svg(drawn, vl_version=_vega_lite(), allowed_base_urls=[])
-    # The page gives the whole picture one text alternative; the marks need no names.
-    return re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
-
-
 def dark_style(selector: str) -> str:
     """CSS rules that give the SVG elements below `selector` their colours on a dark page."""
     return "\n".join(
         f'{selector} [{attribute}="{light}"] {{ {attribute}: {dark}; }}'
         for light, dark in DARK.items()
         for attribute in ("fill", "stroke")
-    )
-
-
-def _narrowed(part: Any) -> Any:
-    """A specification, or a part of one, as it is drawn on a phone."""
-    if isinstance(part, list):
-        return [_narrowed(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    narrowed = {"vconcat" if key == "hconcat" else key: _narrowed(value) for key, value in part.items()}
-    if isinstance(narrowed.get("width"), int):
-        narrowed["width"] = min(narrowed["width"], NARROW_WIDTH)
-    if "columns" in narrowed:
-        narrowed["columns"] = 1
-    # Where the plot to the left had the labels for both.
-    if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
-        narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
-    return narrowed
-
-
-def _vega_lite() -> str:
-    """The version of the language that charts are written in."""
-    import altair as alt
-
-    return str(alt.SCHEMA_VERSION.rsplit(".", 1)[0])
-
-
-def _pack(png: bytes) -> bytes:
-    """The same picture in about a third of the bytes: the renderer compresses for speed.
-
-    A PNG is a signature and chunks (length, type, data, CRC); the IDAT chunks together are one zlib stream.
-    """
-    signature, at, pixels, chunks = png[:8], 8, b"", []
-    while at < len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        if kind == b"IDAT":
-            pixels += data
-        else:
-            chunks.append((kind, data))
-        at += length + 12
-    chunks.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(pixels), 9)))
-    return signature + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )

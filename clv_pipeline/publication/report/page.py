@@ -1,18 +1,22 @@
 """The page: the rows of the queries and the drawn figures, put into the templates.
 
-Everything from outside is escaped by the template engine; only what this package wrote itself is marked as safe.
+Everything from outside is escaped by the template engine; only what this package wrote itself is marked as safe. What
+would not be safe to display is spelled out in the page as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.errors import PictureError
 from clv_pipeline.publication.report.queries import QUERIES, Cell, cells, read
 from clv_pipeline.publication.write import DATABASE, REPORT
+from clv_pipeline.text import displayed
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,12 +31,18 @@ SUMMARY = ("shop", "best_tenth", "last_month", "outlook", "at_risk", "accuracy",
 """The queries that the summary needs."""
 
 Rows = Mapping[str, list[dict[str, Cell]]]
+Warn = Callable[[str], None]
+
+_log = logging.getLogger(__name__)
 
 
-def write_report(version: Path) -> None:
-    """Make the report of a published version from its database, in the same folder."""
+def write_report(version: Path, *, warn: Warn = _log.warning) -> None:
+    """Make the report of a published version from its database, in the same folder.
+
+    A picture that cannot be drawn is missing there, and `warn` is told which and why.
+    """
     with open_read_only(version / DATABASE) as published:
-        page = render(published)
+        page = render(published, warn=warn)
     (version / REPORT).write_text(page, encoding="utf-8")
 
 
@@ -46,17 +56,17 @@ def summary_lines(database: Path) -> list[str]:
     return [line.unescape() for line in _sentences(_environment(marks=False), _rows(frames))]
 
 
-def render(published: duckdb.DuckDBPyConnection) -> str:
-    """The whole page."""
+def render(published: duckdb.DuckDBPyConnection, *, warn: Warn = _log.warning) -> str:
+    """The whole page; `warn` is told of every picture that is missing."""
     from clv_pipeline.publication.charts.look import dark_style
 
     frames = {name: read(published, name) for name in QUERIES}
     rows = _rows(frames)
     environment = _environment(marks=True)
-    return environment.get_template("page.html").render(
+    page = environment.get_template("page.html").render(
         rows=rows,
         summary=_sentences(environment, rows),
-        figures=_drawn(frames),
+        figures=_drawn(frames, warn),
         dictionary=[
             (name, list(columns)) for name, columns in groupby(rows["dictionary"], key=lambda row: str(row["name"]))
         ],
@@ -64,6 +74,8 @@ def render(published: duckdb.DuckDBPyConnection) -> str:
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         dark_drawings=dark_style(".drawing"),
     )
+    # Of the whole page, so that nothing on it is forgotten.
+    return displayed(page)
 
 
 def _rows(frames: Mapping[str, pl.DataFrame]) -> Rows:
@@ -91,27 +103,38 @@ def _sentences(environment: jinja2.Environment, rows: Rows) -> list[Markup]:
     """The summary, a sentence per line of its template, escaped."""
     from markupsafe import Markup
 
-    told = environment.get_template("summary.html").render(rows=rows)
+    told = displayed(environment.get_template("summary.html").render(rows=rows))
     return [Markup(line) for line in told.splitlines() if line]  # noqa: S704  (escaped by the template engine)
 
 
-def _drawn(frames: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
-    """Title and SVG elements of every figure that has something to draw."""
+def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str, Any]]:
+    """Title and SVG elements of every figure that has something to draw; no elements where one cannot be drawn."""
+    from clv_pipeline.publication.charts.pictures import title_of
     from clv_pipeline.publication.report.figures import figures
 
     charts = {name: figure.of(frames[figure.query]) for name, figure in figures().items()}
-    return {name: _drawing(chart) for name, chart in charts.items() if chart is not None}
+    drawn: dict[str, dict[str, Any]] = {}
+    for name, chart in charts.items():
+        if chart is None:
+            continue
+        title = title_of(chart)
+        try:
+            drawings = _drawings(chart, title)
+        except PictureError as error:
+            warn(f"report: {error}")
+            drawings = {}
+        drawn[name] = {"title": title["text"], "drawings": drawings}
+    return drawn
 
 
-def _drawing(chart: ChartType) -> dict[str, Any]:
+def _drawings(chart: ChartType, title: Mapping[str, Any]) -> dict[str, Markup]:
     """A chart as a wide and a narrow screen show it; style.css chooses."""
     from markupsafe import Markup
 
-    from clv_pipeline.publication.charts.look import to_svg
+    from clv_pipeline.publication.charts.pictures import to_svg
 
-    head = chart.to_dict()["title"]
-    image = Markup('<svg role="img" aria-label="{}. {}" ').format(head["text"], head["subtitle"])
+    image = Markup('<svg role="img" aria-label="{}. {}" ').format(title["text"], title["subtitle"])
     drawings = {
         width: to_svg(chart, narrow=width == "narrow").replace("<svg ", image, 1) for width in ("wide", "narrow")
     }
-    return {"title": head["text"], "drawings": {width: Markup(svg) for width, svg in drawings.items()}}  # noqa: S704
+    return {width: Markup(svg) for width, svg in drawings.items()}  # noqa: S704  (drawn by us)

@@ -207,7 +207,7 @@ select
 from (
     select
         horizon_days,
-        cast(clv as decimal(18, 4)) as clv,
+        cast(clv as decimal(28, 4)) as clv,
         floor(log10(greatest(clv, 1))) as exponent
     from clv_forecasts
 )
@@ -225,7 +225,7 @@ select
 from (
     select
         horizon_days,
-        cast(clv as decimal(18, 4)) as clv,
+        cast(clv as decimal(28, 4)) as clv,
         row_number() over (order by clv desc, customer_id) as place,
         count(*) over () as customers_in_all
     from clv_forecasts

@@ -11,8 +11,9 @@ import pytest
 
 from clv_pipeline_tests.helpers.graph_shop import Shop
 
-PRODUCT = "<script>alert('&\"')</script>"
-CUSTOMER = "<i>best</i> & customer"
+PRODUCT = "<script>\x0balert('&\"')</script>\uffff"
+CUSTOMER = "<i>best\x1b[31m</i> & customer"
+FILE = "<b>orders\x1bc.csv"
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,21 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published(new_shop: Callable[[], Shop]) -> Published:
-    """The whole graph on orders in which the best product and a customer are named like markup."""
+    """The whole graph on orders whose products all hold a control character; the best one, a customer and the file are
+    named like markup and commands of a terminal.
+    """
     shop = new_shop()
-    path = shop.write_orders("<b>orders.csv", 1_500, seed=3)
+    path = shop.write_orders(FILE, 1_500, seed=3)
     orders = pl.read_csv(path, infer_schema=False)
     best_customer, best_product = (
         orders[column].drop_nulls().mode().sort()[0] for column in ("customer_id", "product_id")
     )
     orders.with_columns(
         pl.col("customer_id").replace(best_customer, CUSTOMER),
-        pl.col("product_id").replace(best_product, PRODUCT),
+        pl.when(pl.col("product_id") == best_product)
+        .then(pl.lit(PRODUCT))
+        .otherwise(pl.col("product_id").str.slice(0, 1) + "\x0b" + pl.col("product_id").str.slice(1))
+        .alias("product_id"),
         unit_price=pl.when(pl.col("product_id") == best_product).then(pl.lit("999.99")).otherwise("unit_price"),
     ).write_csv(path)
     result = shop.materialize(

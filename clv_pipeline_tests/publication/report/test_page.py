@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,19 +16,26 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.errors import PictureError
 from clv_pipeline.publication.charts.look import DARK
-from clv_pipeline.publication.report import summary_lines
+from clv_pipeline.publication.charts.renderer import RENDERER
+from clv_pipeline.publication.report import page, summary_lines
 from clv_pipeline.publication.report.figures import figures
 from clv_pipeline.publication.report.formats import FORMATS
 from clv_pipeline.publication.report.page import render
-from clv_pipeline.publication.report.queries import QUERIES
+from clv_pipeline.publication.report.queries import QUERIES, read
 from clv_pipeline.publication.summary import publication_facts, publication_summary
+from clv_pipeline.text import displayed
 from clv_pipeline_tests.helpers.graph_shop import erased
-from clv_pipeline_tests.publication.report.conftest import CUSTOMER, PRODUCT, Published
+from clv_pipeline_tests.helpers.odd_texts import arbitrary_texts, with_texts
+from clv_pipeline_tests.publication.report.conftest import CUSTOMER, FILE, PRODUCT, Published
 
 LARGEST = 5_000_000
+OUR_WORDS = ("kept",)
+"""Texts that the page looks for."""
 SECTIONS = [
     *("summary", "sales", "revenue", "rfm", "segments", "clusters", "value", "expected", "cohorts", "products"),
     *("campaign", "quality", "accuracy", "drivers", "dictionary", "sources"),
@@ -160,10 +168,55 @@ def test_sections_stand_in_their_order_and_every_link_leads_to_one(published: Pu
 
 
 def test_everything_from_outside_is_escaped(published: Published) -> None:
-    for name in (PRODUCT, CUSTOMER, "<b>orders"):
+    for name in (PRODUCT, CUSTOMER, FILE):
         assert name not in published.page
-        assert html.escape(name)[:20] in published.page
+        assert html.escape(displayed(name))[:20] in published.page
     assert "<script" not in published.page
+    assert displayed(published.page) == published.page
+
+
+def test_products_with_a_control_character_are_kept_as_they_came_and_drawn(published: Published) -> None:
+    with open_read_only(published.database) as tables:
+        products = [name for (name,) in tables.execute("select product_id from product_performance").fetchall()]
+    assert PRODUCT in products
+    assert all("\x0b" in name for name in products)
+    figure = published.page.partition('<figure id="figure-products">')[2].partition("</figure>")[0]
+    assert figure.count("<svg ") == 2
+    assert r"\u000b" in figure
+    assert "could not be drawn" not in published.page
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=arbitrary_texts(30))
+def test_whatever_text_there_is_the_page_is_whole(
+    published: Published, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+) -> None:
+    monkeypatch.setattr(page, "read", lambda tables, name: with_texts(read(tables, name), texts, keep=OUR_WORDS))
+    missing: list[str] = []
+    with open_read_only(published.database) as tables:
+        written = render(tables, warn=missing.append)
+    assert missing == []
+    assert displayed(written) == written
+    assert re.findall(r'<section id="(\w+)">', written) == SECTIONS
+    assert written.count("<svg ") == 2 * len(re.findall(r'<figure id="figure-', written))
+
+
+def test_a_picture_that_cannot_be_drawn_is_missing_and_named(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(spec: dict[str, Any], **_: Any) -> bytes:
+        if "\\u000b" in json.dumps(spec["datasets"]).replace("\\\\", "\\"):
+            raise PictureError("the process that draws was ended by SIGABRT")
+        return b"<svg />"
+
+    monkeypatch.setattr(RENDERER, "draw", draw)
+    told: list[str] = []
+    with open_read_only(published.database) as tables:
+        written = render(tables, warn=told.append)
+    assert told == [
+        "report: the chart 'Products that brought most' is not drawn: the process that draws was ended by SIGABRT"
+    ]
+    assert written.count("This picture could not be drawn") == 1
 
 
 def test_the_page_is_one_small_file_that_asks_nobody_for_anything(published: Published) -> None:
@@ -294,10 +347,10 @@ def test_asset_pages_show_the_charts_numbers_over_runs_and_the_summary(published
 def test_nobody_who_was_forgotten_is_left_in_the_report(published: Published, tmp_path: Path) -> None:
     shutil.copytree(published.shop.folder, tmp_path / "shop", symlinks=True)
     shop = replace(published.shop, folder=tmp_path / "shop")
-    assert html.escape(CUSTOMER) in (shop.served.parent / "report.html").read_text()
+    assert html.escape(displayed(CUSTOMER)) in (shop.served.parent / "report.html").read_text()
     erased(shop.settings(), [CUSTOMER])
     page = (shop.served.parent / "report.html").read_text()
-    assert html.escape(CUSTOMER) not in page
+    assert html.escape(displayed(CUSTOMER)) not in page
     with open_read_only(shop.served) as tables:
         assert page == render(tables)
 

@@ -1,0 +1,58 @@
+"""Names in a chart, short enough to stand beside it.
+
+The renderer would shorten them too. It cuts a character like 🎁 in two, which it then cannot draw.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+LABEL_WIDTH = 170
+"""The widest label in px."""
+
+
+def with_short_labels(spec: dict[str, Any]) -> dict[str, Any]:
+    """The specification of a chart with every long text of its data shortened; different ones stay different."""
+    rows = (row for dataset in spec.get("datasets", {}).values() for row in dataset)
+    texts = dict.fromkeys(text for row in rows for text in row.values() if isinstance(text, str))
+    labels: dict[str, str] = {}
+    taken = {text for text in texts if _shortened(text) == text}
+    for text in texts:
+        if text not in taken:
+            label, copies = _shortened(text), 1
+            while label in taken:
+                copies += 1
+                label = f"{_shortened(text)} ({copies})"
+            taken.add(label)
+            labels[text] = label
+    relabelled: dict[str, Any] = _relabelled(spec, labels) if labels else spec
+    return relabelled
+
+
+def _shortened(text: str) -> str:
+    width = 0.0
+    for place, character in enumerate(text):
+        width += _width(character)
+        if width > LABEL_WIDTH:
+            return text[:place] + "…"
+    return text
+
+
+def _width(character: str) -> float:
+    """About how many px a character is wide at the size of labels."""
+    if unicodedata.combining(character):
+        return 0
+    if ord(character) > 0xFFFF or unicodedata.east_asian_width(character) in "WF":
+        return 12
+    return 5.5 if character.islower() or not character.isalnum() else 7.5
+
+
+def _relabelled(part: Any, labels: dict[str, str]) -> Any:
+    if isinstance(part, str):
+        return labels.get(part, part)
+    if isinstance(part, list):
+        return [_relabelled(item, labels) for item in part]
+    if isinstance(part, dict):
+        return {key: _relabelled(value, labels) for key, value in part.items()}
+    return part
