@@ -21,9 +21,10 @@ from benchmarks.measurement import MEMORY_GB, Stopwatch, report
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
-from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load, stage_run_day
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Limits, Session, Warehouse, admit, stage_model, unchanged
+from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
@@ -33,7 +34,8 @@ NIGHTLY = Refresh()
 STEPS = (
     ("parameters",),
     ("run_day",),
-    ("raw_transactions", "source_files"),
+    ("file_gate_settings", "passed_files"),
+    ("raw_transactions", "source_files", "file_measures", "file_gates"),
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
@@ -70,10 +72,13 @@ def night(
             stage_run_day(session, model.contract, settings, today)
         elif table == "gate_settings":
             stage_gate_inputs(session, [model.contract, models["passed_volumes"].contract], settings.gates)
+        elif table == "file_gate_settings":
+            stage_file_gate_inputs(session, models, settings.gates)
         else:
             contracts = model.contract, models["source_files"].contract
             source, base_dir, work_dir = settings.source.transactions, settings.base_dir, warehouse.work_dir
             load = load_source(session, contracts, source, base_dir, work_dir, refresh=refresh, recipe=recipe)
+            stage_gates_of(session, models, source, base_dir, load)
             stage_load(session, contracts, source, load)
 
     session = warehouse.open("benchmark")

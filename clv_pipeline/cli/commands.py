@@ -133,28 +133,32 @@ def demo(folder: Path, customers: int, seed: int) -> None:
 @_json
 @_config
 def check(config: Path | None, json: bool) -> None:
-    """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    """Hold clv.yaml against its source, as a run would: mapping, readable shares, files, days; status 1 where one would
+    stop."""
     from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
+    from clv_pipeline.cli.verdict_text import verdict_text
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.orchestration.cron import check_schedule
-    from clv_pipeline.sources.inspect import survey
+    from clv_pipeline.orchestration.rehearsal import rehearse
 
     settings = Settings.load(config)
     check_models(settings.models, settings.extensions)
     load_models(extension=settings.extensions.sql_folder)
     check_schedule(settings)
-    found = survey(settings.source, settings.base_dir)
+    found = rehearse(settings)
     noted = notices(settings)
     if json:
         click.echo(as_json(check_document(settings, noted, found)))
-        return
+        raise SystemExit(int(found.stops))
     click.echo(f"{settings.config_file or 'embedded default'}\n")
     _note(noted)
-    click.echo(survey_text(settings, found))
+    click.echo(f"{survey_text(settings, found.survey)}\n")
+    click.echo(verdict_text(found))
+    raise SystemExit(int(found.stops))
 
 
 _wait = click.option(

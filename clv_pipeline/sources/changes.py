@@ -4,8 +4,10 @@ Here belongs comparing the files that are there with the files that were loaded.
 size and content are; its content is not even hashed when its times show that nobody has written to it.
 """
 
+import os
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.prepare import damage_told
@@ -100,3 +102,21 @@ def _is_same(file: SourceFile, loaded: LoadedFile) -> bool:
         if loaded.stamp and file.stamp() == loaded.stamp:
             return True
         return file.bytes == loaded.bytes and file.sha256() == loaded.sha256
+
+
+def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
+    """Whether a file of lines ends with a line break, as a copy that was interrupted hardly does.
+
+    None for what is no plain file of lines, or is packed: packing tells by itself that something is missing.
+    """
+    is_plain = file.format.startswith(("CSV", "JSON lines")) and "gzip" not in file.format
+    if file.bytes is None or file.bytes < _TAIL or not is_plain or file.path != file.source_file:
+        return None
+    with damage_told(file.path), (base_dir / file.path).open("rb") as opened:
+        opened.seek(-_TAIL, os.SEEK_END)
+        tail = opened.read()
+    return b"\n" in tail or b"\r" in tail
+
+
+_TAIL = 2
+"""Bytes of a character of UTF-16."""

@@ -7,6 +7,8 @@ rejected_rows as (select * from rejected_transactions),
 
 cleaned as (select * from cleaned_transactions),
 
+run as (select * from run_day),
+
 arrived_per_day as (
     select
         cast(ordered_at as date) as ordered_on,
@@ -38,10 +40,11 @@ counts as (
 -- 21 weeks: 5 that may be judged, 8 to see how much days vary, and 8 to expect the first of those from.
 history as (
     select
-        greatest(min(ordered_on), max(ordered_on) - 146) as first_day,
-        max(ordered_on) as last_day
+        greatest(min(counts.ordered_on), max(counts.ordered_on) - 146) as first_day,
+        max(counts.ordered_on) as last_day
     from counts
-    where kept > 0
+    cross join run
+    where counts.ordered_on <= run.today
 ),
 
 calendar as (
