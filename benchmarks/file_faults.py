@@ -134,7 +134,7 @@ class Judge:
         measured = self.run(
             "file_measures",
             raw_transactions="broken",
-            source_files="files",
+            arrived_files="files",
             rejected_transactions="rejects",
             cleaned_transactions="known",
         )

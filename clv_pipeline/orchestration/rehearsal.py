@@ -39,7 +39,7 @@ STEPS = (
     ("parameters",),
     ("run_day",),
     ("file_gate_settings", "passed_files"),
-    ("raw_transactions", "source_files", "file_measures", "file_gates"),
+    ("raw_transactions", "source_files", "arrived_files", "file_measures", "file_gates"),
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from clv_pipeline.sources.changes import LoadedFile
 
-MEASURED, JUDGED = "file_measures", "file_gates"
+ARRIVED, MEASURED, JUDGED = "arrived_files", "file_measures", "file_gates"
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class FileMeasure:
     """How one measure of a file is held against other files, and against a floor by itself.
 
     A file is odd when it is further off than `slack` and than `strays` times the median deviation of earlier files.
-    Both are in the unit that is compared: the natural logarithm of a `ratio` and of a `mean`, as in the volume gates; a
-    `share` itself. Means and shares stray more where a file has fewer rows. A measure that is often odd for good
-    reasons is a warning at most (`gravest`).
+    Both are in the unit that is compared: the natural logarithm of a `ratio` and of a `mean`, as in the volume gates;
+    a `share` or other `difference` itself. Means and shares stray more where a file has fewer rows. A measure that is
+    often odd for good reasons is a warning at most (`gravest`).
     """
 
     measure: str
     label: str
-    compares: Literal["ratio", "mean", "share"]
+    compares: Literal["ratio", "mean", "share", "difference"]
     slack: float
     strays: float
     least_rows: int = 0
@@ -63,13 +63,19 @@ MEASURES = (
     ),
     # Both are 1 in every file, or of no use.
     FileMeasure(
-        "complete", "last line ended by a line break (1: yes, 0: no)", "share", 0.4, 6, judges_above=False, digits=0
+        "complete",
+        "last line ended (1: yes, 0: no)",
+        "difference",
+        0.4,
+        6,
+        judges_above=False,
+        digits=0,
     ),
-    FileMeasure("reach", "number of the last customer as a share of the highest", "share", 0.1, 5, judges_above=False),
+    FileMeasure("reach", "number of the last customer, of the highest", "difference", 0.1, 5, judges_above=False),
     FileMeasure("dates", "share of readable dates", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure("amounts", "share of readable amounts", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure(
-        "customers", "share of rows with a customer", "share", 0.2, 12, judges_above=False, floor=0.02, floor_rows=20
+        "customers", "share of rows with a customer", "share", 0.15, 12, judges_above=False, floor=0.02, floor_rows=20
     ),
     FileMeasure("kept", "share of rows kept", "share", 0.3, 12, judges_above=False),
     FileMeasure("known_customers", "share of rows of known customers", "share", 0.3, 6, judges_above=False),
@@ -156,7 +162,7 @@ def stage_file_gates(
     is_whole: bool,
     replaced: str,
 ) -> None:
-    """Stage `file_measures` and `file_gates` of a load whose new rows are in `added_name` of raw_transactions.
+    """Stage arrived_files, file_measures and file_gates of a load whose new rows are `added_name` of raw_transactions.
 
     What was said of other files stays; their alarms have been told.
 
@@ -169,13 +175,14 @@ def stage_file_gates(
         replaced: SQL condition that is true of live raw rows which make way.
     """
     measured, judged = models[MEASURED], models[JUDGED]
-    is_live = session.has_table(JUDGED) and session.has_table(MEASURED)
+    is_live = {ARRIVED, MEASURED, JUDGED} <= session.kinds().keys()
     if not files:
-        for model in (measured, judged):
+        for model in (models[ARRIVED], measured, judged):
             kept = quote_identifier(model.name) if is_live else _no_rows(models, model.name)
             session.stage_frame(model.contract, session.read(f"select * from {kept}"))
         return
-    with _arrived(session, models, files, complete, is_whole=is_whole, replaced=replaced) as instead:
+    session.stage_frame(models[ARRIVED].contract, _arrivals(session, files, complete))
+    with _arrived(session, models, is_whole=is_whole, replaced=replaced) as instead:
         session.stage_frame(measured.contract, _frame(session, _sql(measured).reading(instead)))
     new = quote_identifier(staged_name(MEASURED))
     verdicts = _sql(judged).reading({MEASURED: staged_name(MEASURED)})
@@ -188,37 +195,31 @@ def stage_file_gates(
     session.stage_frame(judged.contract, _frame(session, verdicts))
 
 
+def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[bool | None]) -> pl.DataFrame:
+    """The rows of `arrived_files`. A query has one name for all of its loads, so a load is told by its day."""
+    import polars as pl
+
+    ((today,),) = session.execute("select cast(max(today) as varchar) from run_day").fetchall()
+    names = [file.source_file if file.bytes is not None else f"{file.source_file} {today}" for file in files]
+    return pl.DataFrame(
+        {
+            "source_id": [file.source_id for file in files],
+            "source_file": names,
+            "sha256": [file.sha256 for file in files],
+            "bytes": [file.bytes for file in files],
+            "is_complete": list(complete),
+        }
+    )
+
+
 @contextmanager
 def _arrived(
-    session: Session,
-    models: Mapping[str, TableModel],
-    files: Sequence[LoadedFile],
-    complete: Sequence[bool | None],
-    *,
-    is_whole: bool,
-    replaced: str,
+    session: Session, models: Mapping[str, TableModel], *, is_whole: bool, replaced: str
 ) -> Iterator[dict[str, str]]:
     """What `file_measures` reads in the place of live tables: the rows that arrived, and what becomes of them."""
     execute = session.connection.execute
     added, live = quote_identifier(added_name("raw_transactions")), "raw_transactions"
-    instead = {"raw_transactions": added_name("raw_transactions"), "source_files": "arrived_files"}
-    execute(
-        "create or replace temp table arrived_files as select unnest($ids) as source_id,"
-        " unnest($names) as source_file, unnest($hashes) as sha256, unnest($bytes) as bytes,"
-        " cast(unnest($complete) as boolean) as is_complete",
-        {
-            "ids": [file.source_id for file in files],
-            "names": [file.source_file for file in files],
-            "hashes": [file.sha256 for file in files],
-            "bytes": [file.bytes for file in files],
-            "complete": list(complete),
-        },
-    )
-    # A query has one name for all of its loads.
-    execute(
-        "update arrived_files set source_file = source_file || ' ' || (select cast(max(today) as varchar) from run_day)"
-        " where bytes is null"
-    )
+    instead = {"raw_transactions": added_name("raw_transactions"), ARRIVED: staged_name(ARRIVED)}
     rows = f"select * from {added}"
     if not is_whole:
         # A row may be a duplicate of one that is there already, and then both are of one day.
@@ -229,7 +230,7 @@ def _arrived(
     execute(f"create or replace temp view arrived_rows as {rows}")
     known = f"{added} where false" if is_whole else f"{live} where not coalesce({replaced}, false)"
     execute(f"create or replace temp view known_rows as select customer_id, product_id from {known}")
-    screening = {**instead, "raw_transactions": "arrived_rows"}
+    screening = {"raw_transactions": "arrived_rows", "source_files": staged_name(ARRIVED)}
     if is_whole or not session.has_table("outlier_fence"):
         fence = _sql(models["outlier_fence"]).reading(screening)
         execute(f"create or replace temp table arrived_fence as {fence}")
@@ -241,7 +242,7 @@ def _arrived(
     finally:
         for view in ("arrived_rows", "known_rows"):
             execute(f"drop view if exists {view}")
-        for table in ("arrived_files", "arrived_fence", "arrived_rejects"):
+        for table in ("arrived_fence", "arrived_rejects"):
             execute(f"drop table if exists {table}")
 
 

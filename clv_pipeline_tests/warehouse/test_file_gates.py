@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -12,8 +13,9 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import GateError
+from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Warehouse
-from clv_pipeline_tests.helpers.nights import STEPS, night
+from clv_pipeline_tests.helpers.nights import NEWS, STEPS, night
 
 FIRST = date(2024, 1, 1)
 GOOD_DAYS = 118
@@ -54,7 +56,7 @@ class Shop:
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([",".join(COLUMNS), *text]) + "\n")
 
-    def night(self, today: date, **blocks: Any) -> dict[str, Admission]:
+    def night(self, today: date, refresh: Refresh = NEWS, **blocks: Any) -> dict[str, Admission]:
         """What came of every step; those behind a refused one are not tried."""
         settings = Settings.from_mapping(
             {"source": {"transactions": {"path": "orders/*.csv", "columns": COLUMNS}}, **blocks},
@@ -62,7 +64,7 @@ class Shop:
         )
         admissions: dict[str, Admission] = {}
         for step in STEPS:
-            admissions |= night(self.warehouse, settings, today=today, steps=[step])
+            admissions |= night(self.warehouse, settings, today=today, refresh=refresh, steps=[step])
             if not admissions[step[0]].admitted:
                 break
         return admissions
@@ -97,23 +99,31 @@ def told(admissions: Mapping[str, Admission]) -> str:
     return "\n".join(str(failure) for admission in admissions.values() for failure in admission.failures)
 
 
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """118 good files and a green night."""
+    folder = tmp_path_factory.mktemp("history")
+    made = Shop(folder, Warehouse(folder / "home" / "clv.duckdb", [folder]))
+    try:
+        for day in range(GOOD_DAYS):
+            made.write(FIRST + timedelta(days=day))
+        first = made.night(BAD_DAY)
+        assert green(first), told(first)
+    finally:
+        made.warehouse.close()
+    return folder
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    (tmp_path / "orders").mkdir()
-    warehouse = Warehouse(tmp_path / "home" / "clv.duckdb", [tmp_path])
-    made = Shop(tmp_path, warehouse)
+def shop(history: Path, tmp_path: Path) -> Iterator[Shop]:
+    """A copy of the history, which every test may go on with."""
+    folder = tmp_path / "shop"
+    shutil.copytree(history, folder)
+    made = Shop(folder, Warehouse(folder / "home" / "clv.duckdb", [folder]))
     try:
         yield made
     finally:
-        warehouse.close()
-
-
-def with_history(shop: Shop) -> None:
-    """118 good files and a green night."""
-    for day in range(GOOD_DAYS):
-        shop.write(FIRST + timedelta(days=day))
-    first = shop.night(BAD_DAY)
-    assert green(first), told(first)
+        made.warehouse.close()
 
 
 UNREADABLE: dict[str, tuple[Change, str]] = {
@@ -128,7 +138,6 @@ UNREADABLE: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("fault", UNREADABLE)
 def test_an_unreadable_file_among_118_good_ones_is_red_named_and_kept_out(shop: Shop, fault: str) -> None:
-    with_history(shop)
     before = shop.counts()
     change, finding = UNREADABLE[fault]
     shop.write(BAD_DAY, change)
@@ -144,7 +153,6 @@ def test_an_unreadable_file_among_118_good_ones_is_red_named_and_kept_out(shop: 
 
 
 def test_the_next_night_is_green_once_the_file_is_mended(shop: Shop) -> None:
-    with_history(shop)
     shop.write(BAD_DAY, UNREADABLE["all dates"][0])
     assert told(shop.night(BAD_DAY + timedelta(days=1)))
     shop.write(BAD_DAY)
@@ -155,7 +163,6 @@ def test_the_next_night_is_green_once_the_file_is_mended(shop: Shop) -> None:
 
 
 def test_the_next_night_is_green_once_the_file_is_accepted_and_it_stays_so(shop: Shop) -> None:
-    with_history(shop)
     shop.write(BAD_DAY, UNREADABLE["all dates"][0])
     assert told(shop.night(BAD_DAY + timedelta(days=1)))
     shop.write(BAD_DAY + timedelta(days=1))
@@ -167,7 +174,6 @@ def test_the_next_night_is_green_once_the_file_is_accepted_and_it_stays_so(shop:
 
 
 def test_whoever_reads_a_refused_load_waits_for_it(shop: Shop) -> None:
-    with_history(shop)
     shop.write(BAD_DAY, UNREADABLE["all amounts"][0])
     shop.night(BAD_DAY + timedelta(days=1))
     settings = Settings.from_mapping(
@@ -175,3 +181,58 @@ def test_whoever_reads_a_refused_load_waits_for_it(shop: Shop) -> None:
     )
     with pytest.raises(GateError, match="the last audit of raw_transactions failed"):
         night(shop.warehouse, settings, today=BAD_DAY, steps=[("rejected_transactions",)])
+
+
+def test_severity_is_the_users_choice(shop: Shop) -> None:
+    shop.write(BAD_DAY, UNREADABLE["all customers"][0])
+    warned = shop.night(BAD_DAY + timedelta(days=1), gates={"files": "warn", "kept": "warn"})
+    assert green(warned), told(warned)
+    (warning,) = (result for result in warned["raw_transactions"].results["file_gates"] if not result.passed)
+    assert BAD in warning.observed
+    assert (warning.severity, warning.check) == ("warning", "new_files_are_nearly_as_usual")
+
+
+def test_a_warning_is_told_once_and_not_for_every_later_file(shop: Shop) -> None:
+    shop.write(BAD_DAY, UNREADABLE["all customers"][0])
+    shop.night(BAD_DAY + timedelta(days=1), gates={"files": "warn", "kept": "warn"})
+    shop.write(BAD_DAY + timedelta(days=1))
+    later = shop.night(BAD_DAY + timedelta(days=2), gates={"files": "warn", "kept": "warn"})
+    assert all(result.passed for result in later["raw_transactions"].results["file_gates"])
+    assert shop.verdicts(BAD)["customers"][2] == "passed before"
+
+
+def test_a_copy_that_was_interrupted_within_a_line_is_stopped(shop: Shop) -> None:
+    shop.write(BAD_DAY)
+    path = shop.folder / BAD
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "last line ended (1: yes, 0: no) 0, expected at least" in told(shop.night(BAD_DAY + timedelta(days=1)))
+
+
+def test_a_header_alone_is_no_file_of_a_day(shop: Shop) -> None:
+    (shop.folder / BAD).write_text(",".join(COLUMNS) + "\n")
+    assert f"{BAD}: rows 0, expected at least" in told(shop.night(BAD_DAY + timedelta(days=1)))
+
+
+def test_a_full_refresh_judges_every_file_and_lets_in_what_passed(shop: Shop) -> None:
+    shop.write(BAD_DAY, UNREADABLE["all dates"][0])
+    assert green(shop.night(BAD_DAY + timedelta(days=1), gates={"accepted_files": [BAD]}))
+    full = shop.night(BAD_DAY + timedelta(days=1), refresh=Refresh(full=True))
+    assert green(full), told(full)
+    assert shop.verdicts(BAD)["dates"] == (0.0, "too low", "passed before")
+
+
+def test_files_are_measured_by_what_cleaning_would_reject(shop: Shop) -> None:
+    """Every second line of the new file repeats one that is there already."""
+    old = (shop.folder / "orders" / f"{BAD_DAY - timedelta(days=1)}.csv").read_text().splitlines()
+    (shop.folder / "orders" / f"{BAD_DAY}.csv").write_text("\n".join([*old[:21], *_fresh(20)]) + "\n")
+    night_of = shop.night(
+        BAD_DAY + timedelta(days=1), gates={"files": "warn", "hours": "warn", "kept": "warn", "rows": "warn"}
+    )
+    assert green(night_of), told(night_of)
+    assert shop.verdicts(BAD)["rejected: exact duplicate"][0] == 0.5
+    assert shop.verdicts(BAD)["kept"][0] == 0.5
+
+
+def _fresh(lines: int) -> list[str]:
+    return [f"C{line},new-{line},{BAD_DAY} 10:00:00,P{line % 12},{5 + line % 9}.50" for line in range(lines)]

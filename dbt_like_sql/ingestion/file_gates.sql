@@ -1,7 +1,7 @@
 -- Whether the files that were read now hold what files of this source usually hold. By itself a file must be
 -- readable. Against the 56 files before it, two things may be expected: what files of its weekday held (the
 -- median), and that moved to the level of the last 6. It is odd where it lies beyond both by more than files stray,
--- and beyond what all but one of them held.
+-- and well beyond what all but one of them held.
 with
 
 measured as (select * from file_measures),
@@ -62,7 +62,7 @@ files as (
 history as (
     select
         *,
-        files_before + 1 as number
+        files_before + 1 as place
     from files
     where is_history
 ),
@@ -73,16 +73,16 @@ compared as (
         files.source_file,
         history.source_file as other_file,
         dayofweek(history.last_day) as weekday,
-        files.files_before - history.number < 6 as is_recent
+        files.files_before - history.place < 6 as is_recent
     from files
     inner join history
         on
-            history.number > files.files_before - 56
-            and history.number <= greatest(files.files_before, 28)
+            history.place > files.files_before - 56
+            and history.place <= greatest(files.files_before, 28)
     where
         files.is_new
         and files.source_file <> history.source_file
-        and (history.number <= files.files_before or (files.files_before < 12 and not history.is_new))
+        and (history.place <= files.files_before or (files.files_before < 12 and not history.is_new))
 ),
 
 values_of as (
@@ -108,14 +108,14 @@ scaled as (
         settings.measure,
         values_of.was_odd,
         case
-            when settings.compares = 'share' then values_of.observed
+            when settings.compares in ('share', 'difference') then values_of.observed
             when values_of.observed > 0 then ln(values_of.observed)
         end as scaled
     from values_of
     inner join settings on values_of.measure = settings.measure
 ),
 
-samples as (
+seen as (
     select
         compared.source_file,
         compared.weekday,
@@ -133,10 +133,10 @@ levels as (
         source_file,
         measure,
         count(*) as other_files,
-        median(scaled) as level,
+        median(scaled) as usual,
         quantile_disc(scaled, 0.02) filter (where not was_odd) as lowest,
         quantile_disc(scaled, 0.98) filter (where not was_odd) as highest
-    from samples
+    from seen
     group by source_file, measure
 ),
 
@@ -145,25 +145,25 @@ by_weekday as (
         source_file,
         measure,
         weekday,
-        median(scaled) as level
-    from samples
+        median(scaled) as usual
+    from seen
     group by source_file, measure, weekday
     having count(*) >= 4
 ),
 
 residuals as (
     select
-        samples.source_file,
-        samples.measure,
-        samples.is_recent,
-        samples.scaled - coalesce(by_weekday.level, levels.level) as residual
-    from samples
-    inner join levels on samples.source_file = levels.source_file and samples.measure = levels.measure
+        seen.source_file,
+        seen.measure,
+        seen.is_recent,
+        seen.scaled - coalesce(by_weekday.usual, levels.usual) as residual
+    from seen
+    inner join levels on seen.source_file = levels.source_file and seen.measure = levels.measure
     left join by_weekday
         on
-            samples.source_file = by_weekday.source_file
-            and samples.measure = by_weekday.measure
-            and samples.weekday = by_weekday.weekday
+            seen.source_file = by_weekday.source_file
+            and seen.measure = by_weekday.measure
+            and seen.weekday = by_weekday.weekday
 ),
 
 spreads as (
@@ -196,9 +196,10 @@ expectations as (
         levels.other_files,
         levels.lowest,
         levels.highest,
-        coalesce(by_weekday.level, levels.level) as usual,
-        coalesce(by_weekday.level, levels.level) + spreads.drift as expected,
-        greatest(settings.slack, settings.strays * spreads.spread) as tolerance
+        coalesce(by_weekday.usual, levels.usual) as usual,
+        coalesce(by_weekday.usual, levels.usual) + spreads.drift as expected,
+        settings.slack,
+        settings.strays * spreads.spread as stray
     from measured
     inner join settings on measured.measure = settings.measure
     inner join arrived on measured.source_file = arrived.source_file
@@ -228,15 +229,19 @@ scaled_ranges as (
         -- Of so few rows, half may be missing by chance.
         coalesce(usual_rows.usual_rows, 0) < settings.least_rows as has_few_rows,
         -- Means and shares of fewer rows stray more. One row more or less is never odd, unless it is the only one.
-        case settings.compares
-            when 'ratio' then expectations.tolerance
-            else
-                expectations.tolerance * greatest(1, sqrt(usual_rows.usual_rows / expectations.arrived))
-                + case when settings.compares = 'share' then least(1 / expectations.arrived, 0.5) else 0 end
-        end as allowed,
+        greatest(
+            expectations.slack,
+            expectations.stray * case
+                when settings.compares in ('share', 'mean')
+                    then greatest(1, sqrt(usual_rows.usual_rows / expectations.arrived))
+                else 1
+            end
+        )
+        + case when settings.compares = 'share' then least(1 / expectations.arrived, 0.5) else 0 end
+            as allowed,
         -- None where there usually are many is odd, however much they stray.
         case
-            when settings.compares = 'share' and expectations.usual * expectations.arrived >= 10
+            when settings.floor is not null and expectations.usual * expectations.arrived >= 10
                 then expectations.usual / 10
         end as least_of_many,
         -- One unreadable row of a few is no broken file; all of them are.
@@ -265,19 +270,33 @@ ranges as (
         last_day,
         measure,
         observed,
-        case when compares = 'share' then expected else exp(expected) end as expected,
+        case when compares in ('share', 'difference') then expected else exp(expected) end as expected,
         case
             when not has_history or has_few_rows then least_share
-            when compares = 'share' then case when below is not null then greatest(least(below - allowed, lowest), least_of_many, least_share) end
-            else case when below is not null then exp(least(below - allowed, lowest)) end
+            when
+                compares in ('share', 'difference')
+                then
+                    case
+                        when
+                            below is not null
+                            then
+                                greatest(
+                                    least(below - allowed, lowest - slack / 2), least_of_many, least_share
+                                )
+                    end
+            when below is not null then exp(least(below - allowed, lowest - slack / 2))
         end as lower,
         case
             when not has_history then null
-            when compares = 'share' then case when above is not null then greatest(above + allowed, highest) end
-            else exp(case when above is not null then greatest(above + allowed, highest) end)
+            when
+                compares in ('share', 'difference')
+                then case when above is not null then greatest(above + allowed, highest + slack / 2) end
+            else exp(case when above is not null then greatest(above + allowed, highest + slack / 2) end)
         end as upper,
         case
-            when not has_history and (least_share is null or observed >= least_share) then 'too little history'
+            when
+                not has_history and (least_share is null or observed >= least_share)
+                then 'too little history'
             when has_few_rows and above is null then 'too few rows in such a file'
         end as not_judged_because
     from scaled_ranges

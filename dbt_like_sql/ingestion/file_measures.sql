@@ -7,7 +7,7 @@ raw_rows as (select * from raw_transactions),
 
 rejected as (select * from rejected_transactions),
 
-files as (select * from source_files),
+files as (select * from arrived_files),
 
 settings as (select * from file_gate_settings),
 
@@ -65,7 +65,9 @@ arrivals as (
         described.last_number,
         described.highest_number,
         coalesce(described.arrived, 0) as arrived,
-        row_number() over (order by described.last_day nulls last, described.first_day, files.source_file) as position
+        row_number() over (
+            order by described.last_day nulls last, described.first_day, files.source_file
+        ) as place
     from files
     left join described on files.source_id = described.source_id
 ),
@@ -84,17 +86,17 @@ customers as (
 first_customers as (
     select
         seen.customer_id,
-        min(seen.position) as position
+        min(seen.place) as place
     from (
         select
             customers.customer_id,
-            arrivals.position
+            arrivals.place
         from customers
         inner join arrivals on customers.source_id = arrivals.source_id
         union all
         select
             customer_id,
-            0 as position
+            0 as place
         from known_rows
         where customer_id in (select customers.customer_id from customers)
         group by customer_id
@@ -105,8 +107,8 @@ first_customers as (
 of_known_customers as (
     select
         customers.source_id,
-        sum(case when first_customers.position < arrivals.position then customers.line_count else 0 end)
-        / sum(customers.line_count) as share
+        sum(case when first_customers.place < arrivals.place then customers.line_count else 0 end)
+        / sum(customers.line_count) as known_share
     from customers
     inner join arrivals on customers.source_id = arrivals.source_id
     inner join first_customers on customers.customer_id = first_customers.customer_id
@@ -126,17 +128,17 @@ products as (
 first_products as (
     select
         seen.product_id,
-        min(seen.position) as position
+        min(seen.place) as place
     from (
         select
             products.product_id,
-            arrivals.position
+            arrivals.place
         from products
         inner join arrivals on products.source_id = arrivals.source_id
         union all
         select
             product_id,
-            0 as position
+            0 as place
         from known_rows
         where product_id in (select products.product_id from products)
         group by product_id
@@ -147,8 +149,8 @@ first_products as (
 of_known_products as (
     select
         products.source_id,
-        sum(case when first_products.position < arrivals.position then products.line_count else 0 end)
-        / sum(products.line_count) as share
+        sum(case when first_products.place < arrivals.place then products.line_count else 0 end)
+        / sum(products.line_count) as known_share
     from products
     inner join arrivals on products.source_id = arrivals.source_id
     inner join first_products on products.product_id = first_products.product_id
@@ -168,7 +170,7 @@ orders as (
 whole_orders as (
     select
         source_id,
-        count_if(is_whole) / count(*) as share
+        count_if(is_whole) / count(*) as whole_share
     from orders
     group by source_id
 ),
@@ -176,7 +178,7 @@ whole_orders as (
 -- Where files are sorted by numbers of customers, one that was cut ends far below the highest. Two digits tell
 -- that, and no customer.
 highest_before as (
-    select max(try_cast(customer_id as double)) as number
+    select max(try_cast(customer_id as double)) as highest
     from known_rows
 ),
 
@@ -186,9 +188,9 @@ reaches as (
         round(
             arrivals.last_number / nullif(
                 greatest(
-                    coalesce(highest_before.number, 0),
+                    coalesce(highest_before.highest, 0),
                     max(arrivals.highest_number) over (
-                        order by arrivals.position rows between unbounded preceding and current row
+                        order by arrivals.place rows between unbounded preceding and current row
                     )
                 ), 0
             ), 2
@@ -232,9 +234,9 @@ measured as (
             when 'dates' then arrivals.dated / nullif(arrivals.arrived, 0)
             when 'amounts' then arrivals.valued / nullif(arrivals.arrived, 0)
             when 'customers' then arrivals.named / nullif(arrivals.arrived, 0)
-            when 'known_customers' then of_known_customers.share
-            when 'known_products' then of_known_products.share
-            when 'whole_orders' then whole_orders.share
+            when 'known_customers' then of_known_customers.known_share
+            when 'known_products' then of_known_products.known_share
+            when 'whole_orders' then whole_orders.whole_share
             when 'whole_quantities' then arrivals.whole_quantities / nullif(arrivals.counted, 0)
             when 'line_amount' then arrivals.line_amount
             when 'quantity' then arrivals.quantity
