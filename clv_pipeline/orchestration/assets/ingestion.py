@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 REPLACED = "gate.replaced_sources"
 """Which live rows make way in a load of changes: all of a source, or those since a day."""
 
+FILE_GATES = ["arrived_files", "file_measures", "file_gates"]
+"""Tables that are built with raw_transactions, and admitted with it or not at all."""
+
 SHOWN_FILES = 100
 """Files that the metadata in the UI lists at most; the table has them all."""
 
@@ -73,7 +76,7 @@ def _loading_step(
 ) -> dg.AssetsDefinition:
     """The step that loads one source; without one, both tables are there and empty, and the graph is the same."""
     contracts = pipeline.contract(table), pipeline.contract(files_table)
-    judged = [name for name, model in pipeline.models.items() if model.contract.staged_with == table]
+    judged = FILE_GATES if kind is TransactionSource else []
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.privacy.register import Register, suppress
