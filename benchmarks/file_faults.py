@@ -74,11 +74,11 @@ has `rows`. A third of three lines is one line, and one broken line is no broken
 
 IN_A_LINE, HALF = "its first half, cut within a line", "its first half, cut at the end of a line"
 OTHER_SHOP = "a file of another shop"
-PROMISED = {
+GOALS = {
     **dict.fromkeys([*[fault for fault in FAULTS if fault not in (IN_A_LINE, HALF)], OTHER_SHOP], 0.95),
     **dict.fromkeys((IN_A_LINE, HALF), 0.8),
 }
-"""The share of broken files that has to be found."""
+"""The share of broken files that should be found."""
 
 FALSE_ERRORS = 0.01
 """The share of good files that may be stopped."""
@@ -248,12 +248,12 @@ def table(counts: Sequence[Count], absent: Sequence[Absent]) -> str:
     """The counts as Markdown: a line per kind of file, a column per shop."""
     shops = list(dict.fromkeys(count.shop for count in counts))
     titles = [f"{shop} ({SHOPS[shop]})" for shop in shops]
-    lines = [f"| file | {' | '.join(titles)} | all | promised |", f"|---|{'---:|' * (len(shops) + 2)}"]
-    for fault in ["good", *PROMISED]:
+    lines = [f"| file | {' | '.join(titles)} | all | goal |", f"|---|{'---:|' * (len(shops) + 2)}"]
+    for fault in ["good", *GOALS]:
         shares = [_share(counts, fault, shop) for shop in shops]
         label = "good: stopped for nothing" if fault == "good" else fault
-        promised = f"at most {FALSE_ERRORS:.0%}" if fault == "good" else f"at least {PROMISED[fault]:.0%}"
-        lines.append(f"| {label} | {' | '.join(shares)} | {_share(counts, fault)} | {promised} |")
+        goal = f"at most {FALSE_ERRORS:.0%}" if fault == "good" else f"at least {GOALS[fault]:.0%}"
+        lines.append(f"| {label} | {' | '.join(shares)} | {_share(counts, fault)} | {goal} |")
     lines += [f"\nLeft out: {shop.name}, because {shop.reason}." for shop in absent]
     return "\n".join(lines)
 

@@ -230,7 +230,14 @@ def _arrived(
     execute(f"create or replace temp view arrived_rows as {rows}")
     known = f"{added} where false" if is_whole else f"{live} where not coalesce({replaced}, false)"
     execute(f"create or replace temp view known_rows as select customer_id, product_id from {known}")
-    screening = {"raw_transactions": "arrived_rows", "source_files": staged_name(ARRIVED)}
+    # Which of two copies is rejected depends on the names of both files.
+    arrivals = quote_identifier(staged_name(ARRIVED))
+    names = f"select source_id, source_file from {arrivals}"
+    if not is_whole:
+        earlier = f"source_id not in (select source_id from {arrivals})"
+        names += f" union all select source_id, source_file from source_files where {earlier}"
+    execute(f"create or replace temp view arrived_names as {names}")
+    screening = {"raw_transactions": "arrived_rows", "source_files": "arrived_names"}
     if is_whole or not session.has_table("outlier_fence"):
         fence = _sql(models["outlier_fence"]).reading(screening)
         execute(f"create or replace temp table arrived_fence as {fence}")
@@ -240,7 +247,7 @@ def _arrived(
     try:
         yield {**instead, "rejected_transactions": "arrived_rejects", "cleaned_transactions": "known_rows"}
     finally:
-        for view in ("arrived_rows", "known_rows"):
+        for view in ("arrived_rows", "arrived_names", "known_rows"):
             execute(f"drop view if exists {view}")
         for table in ("arrived_fence", "arrived_rejects"):
             execute(f"drop table if exists {table}")
