@@ -109,7 +109,9 @@ bench: $(VENV)/ready
 accuracy: $(VENV)/ready
 	$(BIN)/python -m benchmarks.accuracy
 
+# docs/explanation/reliability.md; what the file gates find, on the shops in the folder CLV_SHOPS.
 reliability: $(VENV)/ready
+	$(BIN)/python -m benchmarks.file_faults
 	$(BIN)/python -m benchmarks.reliability
 
 # The block `soak` of docs/explanation/reliability.md.

@@ -1,6 +1,6 @@
 """Count from the tests which faults and bad inputs the pipeline met and what it lost.
 
-Writes the block `faults` of docs/explanation/reliability.md.
+Writes the block `faults` of docs/explanation/reliability.md; the block `files` is that of `benchmarks.file_faults`.
 
 Runs the fault and bad-input tests, the slow ones too. A fault test notes what it injects and how often (the fixture
 `injected`), which pytest keeps in its XML report; a bad-input test injects one. A failed test is a loss. The table

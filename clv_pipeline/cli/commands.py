@@ -134,28 +134,34 @@ def demo(folder: Path, customers: int, seed: int) -> None:
 @_json
 @_config
 def check(config: Path | None, json: bool) -> None:
-    """Hold clv.yaml against its source: mapping, readable shares, dates, what is likely to be refused."""
+    """Hold clv.yaml against its source as a run would: mapping, readable shares, files, days.
+
+    The status is 1 if a run would stop.
+    """  # noqa: DOC501  (the status is how a command ends)
     from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
+    from clv_pipeline.cli.verdict_text import verdict_text
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.forecasting.registry import check_models
     from clv_pipeline.orchestration.cron import check_schedule
-    from clv_pipeline.sources.inspect import survey
+    from clv_pipeline.orchestration.rehearsal import rehearse
 
     settings = Settings.load(config)
     check_models(settings.models, settings.extensions)
     load_models(extension=settings.extensions.sql_folder)
     check_schedule(settings)
-    found = survey(settings.source, settings.base_dir)
+    found = rehearse(settings)
     noted = notices(settings)
     if json:
         _say(as_json(check_document(settings, noted, found)))
-        return
+        raise SystemExit(int(found.stops))
     _say(f"{settings.config_file or 'embedded default'}\n")
     _note(noted)
-    _say(survey_text(settings, found))
+    _say(f"{survey_text(settings, found.survey)}\n")
+    _say(verdict_text(found))
+    raise SystemExit(int(found.stops))
 
 
 _wait = click.option(

@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.cli.verdict_text import cure
 from clv_pipeline.text import displayed
 
 if TYPE_CHECKING:
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.errors import ClvError
+    from clv_pipeline.orchestration.rehearsal import Rehearsal
     from clv_pipeline.orchestration.runner import Outcome
     from clv_pipeline.publication.summary import Facts, ListedVersion
     from clv_pipeline.quality import CheckResult
-    from clv_pipeline.sources.inspect import FurtherSurvey, Survey
+    from clv_pipeline.sources.inspect import FurtherSurvey
     from clv_pipeline.sources.loaded import LoadedFile
 
 Fields = dict[str, Any]
@@ -81,18 +83,32 @@ def audit_document(audited: Mapping[str, Sequence[CheckResult]]) -> Fields:
     }
 
 
-def check_document(settings: Settings, notices: Sequence[str], survey: Survey) -> Fields:
+def check_document(settings: Settings, notices: Sequence[str], found: Rehearsal) -> Fields:
     """The document of `clv check`."""
+    survey = found.survey
     further: dict[str, FurtherSurvey | None] = {"customers": survey.demographics, "events": survey.events}
     transactions = asdict(survey)
     del transactions["demographics"], transactions["events"]
     return {
         "command": "check",
-        "status": "ok",
+        "status": "failed" if found.stops else "ok",
         "config_file": settings.config_file,
         "notices": notices,
         "transactions": {**transactions, "files": _files(survey.files)},
-        **{name: {**asdict(found), "files": _files(found.files)} if found else None for name, found in further.items()},
+        **{name: {**asdict(each), "files": _files(each.files)} if each else None for name, each in further.items()},
+        "odd_files": [{**asdict(odd), "cure": cure(odd.measure)} for odd in found.odd_files],
+        "odd_customers": [asdict(odd) for odd in found.odd_customers],
+        "failed_checks": [
+            {
+                "table": result.table,
+                "check": result.check,
+                "severity": result.severity,
+                "message": result.description,
+                "observed": result.observed,
+                "cure": cure(result.check),
+            }
+            for result in found.failed
+        ],
     }
 
 

@@ -22,6 +22,8 @@ class Cleaning(Block):
     """What happens to negative amounts: `drop` rejects them, `net` lets a return reduce the spend of its own day."""
     exclude_products: list[str] = Field(default=[])
     """Products that are not sales, such as postage, vouchers and fees; their lines are rejected."""
+    anonymous_ids: list[str] = Field(default=[])
+    """Customer ids that stand for nobody in particular, such as '0' or guest; their rows are rejected."""
     outliers: Literal["keep", "cap", "drop"] = "keep"
     """What happens to lines whose amount is above exp(Q3 + 3 × IQR) of the logarithm of all amounts: `cap` lowers them
     to that."""
@@ -77,10 +79,21 @@ Severity = Literal["error", "warn", "ignore"]
 
 
 class Gates(Block):
-    """What happens when a new day does not bring what such days usually bring (`volume_gates`)."""
+    """What happens when a new file or a new day is not as usual.
+
+    `file_gates` judges what a file of transactions holds, `volume_gates` what a day brings.
+    """
+
+    files: Severity = "error"
+    """A file of transactions that can hardly be read, was cut, has other columns or is of another shop. What is often
+    odd for good reasons is a warning in any case."""
+    accepted_files: list[str] = Field(default=[])
+    """Files that really are like that, by the names that findings give them: nothing in them is an alarm."""
 
     rows: Severity = "error"
     """How many rows of the day are kept."""
+    kept: Severity = "error"
+    """Which share of the rows that arrived for the day is kept."""
     hours: Severity = "error"
     """The first row of the day is late, or the last one early: the file was cut."""
     line_amount: Severity = "error"

@@ -93,7 +93,8 @@ class Contract(_Strict):
     A table with a `day_column` is built day by day: the rows of a day depend on the rows of that day only, in
     every table it reads that has a `day_column` too. When some days change, only those are built again.
 
-    A table `waits_for` others that it does not read, if their failed audit must hold it back.
+    A table `waits_for` others that it does not read, if their failed audit must hold it back. One that is
+    `staged_with` another has SQL, but is built in the step of that other table and admitted with it or not at all.
     """
 
     table: str
@@ -105,6 +106,7 @@ class Contract(_Strict):
     materialized: Literal["table", "view"] = "table"
     day_column: str | None = None
     waits_for: list[str] = []
+    staged_with: str | None = None
     columns: list[Column] = Field(min_length=1)
     expectations: list[Expectation] = Field(min_length=1)
 

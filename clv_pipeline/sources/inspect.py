@@ -18,6 +18,7 @@ import duckdb
 
 from clv_pipeline.config.source import CustomerSource, EventSource, FileFormat, Source, TableSource, TransactionSource
 from clv_pipeline.database.connections import open_scratch
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_ROWS, used
@@ -209,17 +210,32 @@ class Survey:
     events: FurtherSurvey | None
 
 
-def survey(source: Source, base_dir: Path) -> Survey:
-    """Loads the sources into a temporary database and counts. Raises SourceError."""
+def survey_of(
+    con: duckdb.DuckDBPyConnection,
+    raw: str,
+    files: list[LoadedFile],
+    source: Source,
+    base_dir: Path,
+    work_dir: Path,
+) -> Survey:
+    """Counts what a load gave, and what the further sources would give.
+
+    Args:
+        con: reaches the files of all sources.
+        raw: name of the table that the transactions were loaded into, all of them.
+        files: of that load.
+        source: what is configured.
+        base_dir: where relative paths start.
+        work_dir: takes temporary copies.
+
+    Raises:
+        SourceError: a further source cannot be read.
+    """
     transactions = source.transactions
     mapped = [name for name in transactions.known if name in transactions.columns]
     kept = [*mapped, "attributes"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_scratch(Path(folder) / "survey.duckdb", [Path(folder), *readable_folders(source, base_dir)]) as con,
-    ):
-        work_dir = Path(folder) / "work"
-        files = load_records(con, "raw", transactions, base_dir, work_dir)
+    con.execute(f"CREATE TEMP VIEW raw AS FROM {quote_identifier(raw)}")
+    try:
         shares = ", ".join(f"count({name}) / count(*)" for name in mapped)
         numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers)
         counted = con.execute(
@@ -244,6 +260,9 @@ def survey(source: Source, base_dir: Path) -> Survey:
             for kind in (source.customers, source.events)
             if kind is not None
         }
+    finally:
+        con.execute("DROP VIEW raw")
+        con.execute("DROP TABLE IF EXISTS further")
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
     return Survey(
         files=files,

@@ -8,6 +8,7 @@ needed, and plain utf-8 CSV, also gzipped, is scanned in place.
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 import zipfile
@@ -20,6 +21,8 @@ from typing import IO, BinaryIO, cast
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.loaded import LoadedFile
+from clv_pipeline.sources.reach import PACKAGED
 from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
 
 TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -33,6 +36,10 @@ _MAX_RATIO = 200
 _RATIO_APPLIES_ABOVE = 100 * CHUNK
 """What unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb: tables of text are
 packed to a fifth or a twentieth."""
+
+
+_TAIL = 2
+"""Bytes of a character of UTF-16."""
 
 
 def kind_of(label: str) -> tuple[str, bool]:
@@ -149,6 +156,23 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
             to_do="get the file again if it is damaged, or state the source's format.encoding, for example utf-16-le",
         )
     return facts
+
+
+def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
+    """Whether a file of lines ends with a line break, as a copy that was interrupted hardly does.
+
+    None for what is not a plain file of lines, or is packed: packing tells by itself that something is missing.
+
+    Raises:
+        SourceError: the file cannot be read any more.
+    """
+    is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed
+    if file.bytes is None or file.bytes < _TAIL or not is_plain or file.path.startswith(PACKAGED):
+        return None
+    with damage_told(file.path), (base_dir / Path(file.path).expanduser()).open("rb") as opened:
+        opened.seek(-_TAIL, os.SEEK_END)
+        tail = opened.read()
+    return b"\n" in tail or b"\r" in tail
 
 
 def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace: bool, target: Path) -> TextFacts:

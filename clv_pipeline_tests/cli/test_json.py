@@ -83,13 +83,27 @@ def undocumented(document: dict[str, Any]) -> set[str]:
 def test_check_tells_what_the_source_gives(shop: Settings) -> None:
     (shop.base_dir / "orders" / "jan.csv").write_text(ORDERS.replace("2.00", "x"))
     answer = clv("check")
-    assert (answer.status, answer.document["status"]) == (0, "ok")
+    # Half of the amounts cannot be read: a run would stop, and so the check says it.
+    assert (answer.status, answer.document["status"]) == (1, "failed")
+    cures = {check["check"]: check["cure"] for check in answer.document["failed_checks"]}
+    assert "source.transactions.columns" in cures["most_amounts_can_be_read"]
     assert answer.document["config_file"] == str(shop.base_dir / "clv.yaml")
     found = answer.document["transactions"]
     assert (found["rows"], found["customers"], found["no_number"]) == (2, 2, 1)
     assert (found["first_day"], found["readable"]["unit_price"]) == ("2024-01-05T00:00:00", 0.5)
     assert [file["source_file"] for file in found["files"]] == ["orders/jan.csv"]
     assert answer.document["events"] is None
+    assert undocumented(answer.document) == set()
+
+
+def test_check_ends_well_where_a_run_would_and_tells_ids_that_stand_for_nobody(shop: Settings) -> None:
+    (shop.base_dir / "orders" / "jan.csv").write_text(ORDERS.replace("bob", "guest"))
+    answer = clv("check")
+    assert (answer.status, answer.document["status"]) == (0, "ok")
+    assert answer.document["odd_customers"] == [{"customer_id": "guest", "share": 0.5}]
+    assert {check["check"]: check["cure"] for check in answer.document["failed_checks"]} == {
+        "customers_are_somebody": "cleaning.anonymous_ids"
+    }
     assert undocumented(answer.document) == set()
 
 
@@ -135,11 +149,12 @@ def test_publish_lists_versions_and_serves_another_one(shop: Settings) -> None:
 
 def test_a_run_and_an_audit_tell_of_every_table_and_every_failed_check(shop: Settings) -> None:
     """One run of a few tables that ends well, one that does not, and audits of what they have left."""
-    ran = clv("run", "--select", "key:parameters or key:raw_transactions")
+    ran = clv("run", "--select", "+key:raw_transactions")
     assert (ran.status, ran.document["status"], ran.document["published"]) == (0, "ok", False)
     rows = {table["table"]: table["rows"] for table in ran.document["tables"]}
-    assert rows == {"parameters": 1, "raw_transactions": 2, "source_files": 1}
-    assert "[ 1/3]" in ran.stderr
+    assert (rows["parameters"], rows["raw_transactions"], rows["source_files"]) == (1, 2, 1)
+    assert rows.keys() >= {"run_day", "file_gate_settings", "passed_files", "file_measures", "file_gates"}
+    assert "[ 1/8]" in ran.stderr
     assert not any(table["unchanged"] for table in ran.document["tables"])
 
     audited = clv("audit")

@@ -22,6 +22,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         "deduplicate": True,
         "returns": "drop",
         "exclude_products": [],
+        "anonymous_ids": [],
         "outliers": "keep",
     }
     assert settings.forecast.model_dump() == {

@@ -12,9 +12,10 @@ from functools import partial
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
-from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load, stage_run_day
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, stage_model, unchanged
+from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 MODELS = load_models()
@@ -24,7 +25,8 @@ RECIPE = "test"
 STEPS = (
     ("parameters",),
     ("run_day",),
-    ("raw_transactions", "source_files"),
+    ("file_gate_settings", "passed_files"),
+    ("raw_transactions", "source_files", "arrived_files", "file_measures", "file_gates"),
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
@@ -83,9 +85,12 @@ def _stage(
         stage_run_day(session, model.contract, settings, today)
     elif model.name == "gate_settings":
         stage_gate_inputs(session, contracts, settings.gates)
+    elif model.name == "file_gate_settings":
+        stage_file_gate_inputs(session, MODELS, settings.gates)
     else:
-        source, (raw, files) = settings.source.transactions, contracts
+        source, (raw, files, *_) = settings.source.transactions, contracts
         load = load_source(
             session, (raw, files), source, settings.base_dir, warehouse.work_dir, refresh=refresh, recipe=recipe
         )
+        stage_gates_of(session, MODELS, source, settings.base_dir, load)
         stage_load(session, (raw, files), source, load)

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.orchestration.rehearsal import rehearse
 from clv_pipeline.simulation.demo import demo_shop
 from clv_pipeline.simulation.shop import Shop
-from clv_pipeline.sources.inspect import survey
 
 
 def demo(folder: Path, *options: str) -> Result:
@@ -36,7 +36,7 @@ def shop() -> Shop:
 def test_every_optional_input_is_mapped_and_can_be_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLV_HOME", raising=False)
     settings = Settings.load(written / "clv.yaml")
-    found = survey(settings.source, settings.base_dir)
+    found = rehearse(settings).survey
     mapped = settings.source.transactions
     assert set(mapped.known) - set(mapped.columns) == {"amount"}, "which quantity and unit_price stand for"
     assert set(mapped.attributes) == {"channel"}

@@ -107,7 +107,17 @@ def test_money_is_counted_as_cleaned(bench: Bench) -> None:
 
 
 def test_no_history_has_no_days(bench: Bench) -> None:
-    assert volumes(bench, sale(2, customer_id=None)) == []
+    assert volumes(bench, sale(2, ordered_at=None)) == []
+
+
+def test_the_last_day_is_the_last_that_something_arrived_for_kept_or_not(bench: Bench) -> None:
+    days = volumes(
+        bench, sale(2, ordered_at="2024-01-05 10:00:00"), sale(3, ordered_at="2024-01-06 10:00:00", amount=None)
+    )
+    assert picked(days, "ordered_on", "arrived_rows", "kept_rows") == [
+        (date(2024, 1, 5), 1, 1),
+        (date(2024, 1, 6), 1, 0),
+    ]
 
 
 @pytest.mark.parametrize(

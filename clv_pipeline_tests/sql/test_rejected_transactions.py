@@ -209,3 +209,9 @@ def test_a_source_with_amounts_only_is_judged_by_its_amounts(bench: Bench) -> No
         4: "non-positive amount",
         5: "unparsable number",
     }
+
+
+def test_rows_of_ids_that_stand_for_nobody_have_a_reason_of_their_own(bench: Bench) -> None:
+    rows = [sale(2, customer_id="0"), sale(3, customer_id="guest", amount=None), sale(4, customer_id="10")]
+    assert rejections(bench, rows, anonymous_ids=["0", "guest"]) == {2: "anonymous customer", 3: "anonymous customer"}
+    assert rejections(bench, rows) == {3: "unparsable number"}

@@ -60,7 +60,7 @@ def gates(
 ) -> list[Row]:
     """Judge an ordinary history with some days changed; by default every day before the last week passed before."""
     history = [ordinary_day(NEWEST - timedelta(days=ago)) for ago in range(days)]
-    history = [row | dict((changes or {}).get(row["ordered_on"], {})) for row in history]
+    history = [_changed(row, (changes or {}).get(row["ordered_on"], {})) for row in history]
     if passed is None:
         passed = [{"ordered_on": NEWEST - timedelta(days=400), "measure": "rows", "observed": 1}]
     bench.given("daily_volumes", history)
@@ -69,6 +69,13 @@ def gates(
     bench.given("passed_volumes", list(passed))
     bench.given("run_day", [{"today": today}])
     return bench.run("volume_gates")
+
+
+def _changed(row: Row, change: Row) -> Row:
+    """The row with the change; rows that are not kept have not arrived, unless the change says so."""
+    if "kept_rows" in change and "arrived_rows" not in change:
+        change = {"arrived_rows": change["kept_rows"] + 20, **change}
+    return row | dict(change)
 
 
 def alarms(rows: Iterable[Row]) -> list[tuple[Any, ...]]:
@@ -100,6 +107,7 @@ def test_a_day_cut_at_noon_is_an_error_even_where_half_the_rows_could_be_chance(
         (times(2, NEWEST, "kept_rows"), ("rows", "error", "too high")),
         (times(0.3, NEWEST, "customers"), ("customers", "warn", "too low")),
         (times(3, NEWEST, "revenue"), ("revenue", "warn", "too high")),
+        ({"arrived_rows": 1000}, ("kept", "error", "too low")),
         ({"line_amount": 995}, ("line_amount", "error", "too high")),
         ({"line_amount": "0.0995"}, ("line_amount", "error", "too low")),
         ({"without_customer": 0.35}, ("without_customer", "warn", "too high")),
@@ -262,3 +270,17 @@ def test_both_severities_are_checks_of_their_own_and_tell_the_findings(bench: Be
     assert "Friday 2024-05-31: rows kept 61" in error.observed
     assert "share without customer 0.50" not in error.observed
     assert "Friday 2024-05-31: share without customer 0.50, expected at most 0.25" in warning.observed
+
+
+def test_a_day_of_which_nothing_is_kept_is_no_missing_day_but_an_error(bench: Bench) -> None:
+    nothing_kept = NO_ROWS | {"arrived_rows": 218, "without_customer": 0, "rejected": 1}
+    rows = gates(bench, {NEWEST: nothing_kept})
+    assert ("kept", "error", "too low") in alarms(rows)
+    assert "missing_days" not in {row["measure"] for row in rows if row["ordered_on"] == NEWEST}
+    assert picked((r for r in rows if r["ordered_on"] == NEWEST and r["measure"] == "rows"), "verdict") == [
+        ("not judged: no row is kept",)
+    ]
+    (finding,) = (row["finding"] for row in rows if row["is_alarm"] and row["measure"] == "kept")
+    assert finding.startswith("Friday 2024-05-31: share of the arrived rows that is kept 0.00, expected at least 0.")
+    assert alarms(gates(bench, {NEWEST: nothing_kept}, accepted_days=[NEWEST])) == []
+    assert not any(severity == "error" for _, severity, _ in alarms(gates(bench, {NEWEST: nothing_kept}, kept="warn")))

@@ -7,6 +7,8 @@ rejected_rows as (select * from rejected_transactions),
 
 cleaned as (select * from cleaned_transactions),
 
+run as (select * from run_day),
+
 arrived_per_day as (
     select
         cast(ordered_at as date) as ordered_on,
@@ -37,10 +39,13 @@ counts as (
 
 pauses as (
     select
-        ordered_on,
-        date_diff('day', lag(ordered_on) over (order by ordered_on), ordered_on) as pause_days
+        counts.ordered_on,
+        date_diff(
+            'day', lag(counts.ordered_on) over (order by counts.ordered_on), counts.ordered_on
+        ) as pause_days
     from counts
-    where kept > 0
+    cross join run
+    where counts.ordered_on <= run.today
 ),
 
 usual_pauses as (select median(pause_days) as pause_days from pauses),
@@ -61,7 +66,8 @@ history as (
         max(confirmed.last_day) as last_day
     from counts
     cross join confirmed
-    where counts.kept > 0
+    cross join run
+    where counts.ordered_on <= run.today
 ),
 
 calendar as (

@@ -22,6 +22,7 @@ measured as (
         settings.judges_above,
         case settings.measure
             when 'rows' then volumes.kept_rows
+            when 'kept' then volumes.kept_rows / nullif(volumes.arrived_rows, 0)
             when 'customers' then volumes.customers
             when 'revenue' then volumes.revenue
             when 'line_amount' then volumes.line_amount
@@ -104,6 +105,7 @@ ranges as (
 weekdays as (
     select
         ordered_on,
+        arrived_rows,
         kept_rows,
         median(kept_rows) over same_weekday as usual_rows,
         count(*) over same_weekday as days_before,
@@ -119,7 +121,7 @@ open_days as (
         ordered_on,
         date_diff('day', lag(ordered_on) over (order by ordered_on), ordered_on) - 1 as closed_days_before
     from volumes
-    where kept_rows > 0
+    where arrived_rows > 0
 ),
 
 silence as (
@@ -141,6 +143,7 @@ judged as (
         ranges.upper,
         case
             when measured.ordered_on >= run.today then 'the day is not over'
+            when weekdays.kept_rows = 0 and measured.measure <> 'kept' then 'no row is kept'
             when ranges.measure is null then 'too little history'
             -- Of so few rows, half may be missing by chance.
             when weekdays.usual_rows < 20 then 'too few rows on such a day'
@@ -149,12 +152,12 @@ judged as (
     inner join weekdays on measured.ordered_on = weekdays.ordered_on
     cross join run
     left join ranges on measured.ordered_on = ranges.ordered_on and measured.measure = ranges.measure
-    where measured.observed is not null and weekdays.kept_rows > 0
+    where measured.observed is not null and weekdays.arrived_rows > 0
     union all
     select
         ordered_on,
         'missing_days' as measure,
-        kept_rows as observed,
+        arrived_rows as observed,
         usual_rows as expected,
         -- One closed day in eight is a holiday; more, and such days are often closed.
         case when open_days_before >= 0.875 * days_before then 1 end as lower,
@@ -164,7 +167,7 @@ judged as (
             when usual_rows < 20 then 'too few rows on such a day'
         end as not_judged_because
     from weekdays
-    where kept_rows = 0
+    where arrived_rows = 0
     union all
     select
         silence.ordered_on,

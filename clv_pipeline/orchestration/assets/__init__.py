@@ -41,7 +41,7 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     sql_tables = [
         sql_table(pipeline, model, PLOTS.get(name))
         for name, model in pipeline.models.items()
-        if isinstance(model, SqlModel)
+        if isinstance(model, SqlModel) and model.contract.staged_with is None
     ]
     return [
         *sql_tables,

@@ -42,6 +42,10 @@ class Measure:
 
 MEASURES = (
     Measure("rows", "rows", "rows kept", "ratio", 0.5, 4),
+    # Days of which nothing is kept are no missing days: something arrived.
+    Measure(
+        "kept", "kept", "share of the arrived rows that is kept", "difference", 0.4, 8, judges_above=False, digits=2
+    ),
     Measure("customers", "customers", "customers", "ratio", 0.5, 6),
     Measure("revenue", "revenue", "revenue", "ratio", 0.5, 5),
     Measure("line_amount", "line_amount", "median money of a row", "ratio", 0.7, 5, digits=2),

@@ -14,12 +14,14 @@ import dagster as dg
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.config.source import CustomerSource, EventSource, TableSource, TransactionSource
 from clv_pipeline.contracts import Contract
+from clv_pipeline.contracts.loader import TableModel
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import added_name, day_of, staged_name
+from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs, stage_file_gates
 from clv_pipeline.warehouse.gate import built_by
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -33,6 +35,9 @@ REPLACED = "gate.replaced_sources"
 
 RENAMED = "gate.renamed_sources"
 """Of which sources the file has another name since the last load."""
+
+FILE_GATES = ["arrived_files", "file_measures", "file_gates"]
+"""Tables that are built with raw_transactions, and admitted with it or not at all."""
 
 SHOWN_FILES = 100
 """Most files in the metadata of the UI; the table holds all files."""
@@ -56,10 +61,16 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         stage_run_day(session, pipeline.contract("run_day"), settings, today)
         return {"run_day": {"today": str(today)}}
 
+    def build_file_gate_inputs(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        stage_file_gate_inputs(session, pipeline.models, settings.gates)
+        return {}
+
     source = settings.source
+    gate_inputs = ["file_gate_settings", "passed_files"]
     return [
         gated_step(pipeline, ["parameters"], reads=[], kinds={"python"}, build=build_parameters),
         gated_step(pipeline, ["run_day"], reads=[], kinds={"python"}, build=build_run_day),
+        gated_step(pipeline, gate_inputs, reads=[], kinds={"python"}, build=build_file_gate_inputs),
         _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
         _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),
         _loading_step(pipeline, "raw_events", "event_files", EventSource, source.events),
@@ -71,6 +82,7 @@ def _loading_step(
 ) -> dg.AssetsDefinition:
     """The step that loads one source. Without the source both tables exist and are empty, and the graph is the same."""
     contracts = pipeline.contract(table), pipeline.contract(files_table)
+    judged = FILE_GATES if kind is TransactionSource else []
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.privacy.register import Register, suppress
@@ -88,6 +100,8 @@ def _loading_step(
             recipe=pipeline.recipe,
         )
         forgotten = suppress(session.connection, added_name(table), Register(pipeline.settings.privacy_dir))
+        if judged:
+            stage_gates_of(session, pipeline.models, source, pipeline.settings.base_dir, load)
         stage_load(session, contracts, source, load)
         told = f"{len(load.read)} of {len(load.files)} files read"
         for label in load.gone:
@@ -104,7 +118,7 @@ def _loading_step(
             files_table: {"files": dg.MetadataValue.table(records)},
         }
 
-    return gated_step(pipeline, [table, files_table], reads=[], kinds={"python"}, build=build)
+    return gated_step(pipeline, [table, files_table, *judged], reads=[], kinds={"python"}, build=build)
 
 
 def stage_no_source(session: Session, contracts: tuple[Contract, Contract], kind: type[TableSource]) -> None:
@@ -166,14 +180,7 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
     if load.is_whole:
         session.stage_added(raw)
     else:
-        session.execute(f"create or replace table {REPLACED} (replaced_id integer, since date)")
-        for part in load.replaced:
-            session.execute(f"insert into {REPLACED} values (?, ?)", [part.source_id, part.since])  # noqa: S608
-        since = f"r.since is null or {source.time} >= r.since" if source.time is not None else "true"
-        session.stage_changes(
-            raw,
-            f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))",  # noqa: S608
-        )
+        session.stage_changes(raw, _note_replaced(session, source, load))
         if load.renamed and session.changed_days is not None:
             # Rejected rows bear the name of their file, and it decides which of two equal rows counts.
             session.execute(f"create or replace table {RENAMED} as select unnest(?) as renamed_id", [load.renamed])
@@ -181,6 +188,29 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
                 f" union select {day_of(raw)} from {quote_identifier(raw.table)}"  # noqa: S608
                 f" where source_id in (select renamed_id from {RENAMED})"
             )
+
+
+def stage_gates_of(
+    session: Session, models: Mapping[str, TableModel], source: TableSource, base_dir: Path, load: Load
+) -> None:
+    """Stage the file gates of what `load_source` read of the transactions, before `stage_load` takes it away."""
+    from clv_pipeline.sources.prepare import ends_a_line
+
+    has_rows = session.count(added_name("raw_transactions")) > 0
+    # A query that gave nothing new was asked all the same.
+    read = [file for file in load.files if file.source_file in load.read and (has_rows or not file.is_query)]
+    replaced = "false" if load.is_whole else _note_replaced(session, source, load)
+    complete = [ends_a_line(file, base_dir) for file in read]
+    stage_file_gates(session, models, read, complete, is_whole=load.is_whole, replaced=replaced)
+
+
+def _note_replaced(session: Session, source: TableSource, load: Load) -> str:
+    """SQL condition that is true of the live rows that a load of changes replaces."""
+    session.execute(f"create or replace table {REPLACED} (replaced_id integer, since date)")
+    for part in load.replaced:
+        session.execute(f"insert into {REPLACED} values (?, ?)", [part.source_id, part.since])  # noqa: S608
+    since = f"r.since is null or {source.time} >= r.since" if source.time is not None else "true"
+    return f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))"  # noqa: S608
 
 
 def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:

@@ -351,6 +351,11 @@ from row_ledger
 group by source_file
 order by all_rows - kept_rows desc, source_file
 limit {TOP}""",
+    "accepted": """
+select kind, file_or_day, string_agg(finding, '; ' order by measure) as findings
+from accepted_findings
+group by kind, file_or_day
+order by kind, file_or_day desc""",
     "ledger": """
 select
     count(distinct source_file) as files,

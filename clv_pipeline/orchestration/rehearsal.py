@@ -1,0 +1,205 @@
+"""What a run would say of the source: its first steps, by the same SQL and contracts, in a warehouse of their own.
+
+Here belongs which steps these are and what is kept of them. What passed before is copied from the real warehouse, so
+that a file or a day is judged as tonight.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.contracts.loader import SqlModel
+from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
+from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
+from clv_pipeline.pipeline import Pipeline, Refresh
+from clv_pipeline.quality import CheckResult
+from clv_pipeline.warehouse import Limits, Session, Warehouse, admit, stage_model
+from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
+from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
+from clv_pipeline.warehouse.settings_table import settings_frame
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clv_pipeline.sources.inspect import Survey
+
+STEPS = (
+    ("parameters",),
+    ("run_day",),
+    ("file_gate_settings", "passed_files"),
+    ("raw_transactions", "source_files", "arrived_files", "file_measures", "file_gates"),
+    ("outlier_fence",),
+    ("rejected_transactions",),
+    ("cleaned_transactions",),
+    ("gate_settings", "passed_volumes"),
+    ("daily_volumes",),
+    ("volume_gates",),
+    ("customer_days",),
+)
+"""What lies between the files and the first table that is computed from them, in the order of the graph."""
+
+PASSED = ("file_gates", "source_files", "volume_gates")
+"""Tables of the real warehouse that say what passed before."""
+
+
+@dataclass(frozen=True)
+class OddFile:
+    """One measure of one file that is an alarm."""
+
+    source_file: str
+    measure: str
+    severity: str
+    finding: str
+
+
+@dataclass(frozen=True)
+class OddCustomer:
+    """An id that may stand for nobody in particular."""
+
+    customer_id: str
+    share: float
+    """Of all orders."""
+
+
+@dataclass
+class Rehearsal:
+    """What a run would say."""
+
+    survey: Survey = field(init=False)
+    failed: list[CheckResult] = field(default_factory=list)
+    """Checks that fail, those included that only warn."""
+    odd_files: list[OddFile] = field(default_factory=list)
+    """The newest file first, and of a file the worst first."""
+    odd_customers: list[OddCustomer] = field(default_factory=list)
+    is_alone: bool = False
+    """A run is at work, so that what passed before could not be read: everything is judged as in a first load."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether a run would stop."""
+        return any(result.blocks for result in self.failed)
+
+
+def rehearse(settings: Settings) -> Rehearsal:
+    """Read the source and take the first steps of a run, in a warehouse of their own.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    pipeline = Pipeline.of(settings)
+    storage = settings.storage
+    outcome = Rehearsal()
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Warehouse(
+            Path(folder) / "clv.duckdb",
+            pipeline.warehouse.directories,
+            Limits(storage.memory_gb, storage.spill_gb, storage.threads),
+        )
+        try:
+            session = warehouse.open("clv check")
+            _copy_passed(session, pipeline, outcome)
+            for tables in STEPS:
+                _take(session, pipeline, warehouse, tables, outcome)
+                if outcome.stops:
+                    break
+        finally:
+            warehouse.close()
+    return outcome
+
+
+def _copy_passed(session: Session, pipeline: Pipeline, outcome: Rehearsal) -> None:
+    """Copy what passed before, where there is a warehouse."""
+    path = pipeline.settings.warehouse_path
+    if not path.exists():
+        return
+    try:
+        with open_read_only(path, pipeline.warehouse.directories) as live:
+            there = {name for (name,) in live.execute("select table_name from information_schema.tables").fetchall()}
+            # Of an earlier version there is nothing that files are held against.
+            frames: dict[str, pl.DataFrame] = {
+                table: live.sql(f"from {quote_identifier(table)}").pl() for table in PASSED if set(PASSED) <= there
+            }
+    except duckdb.IOException:
+        outcome.is_alone = True
+        return
+    for table, frame in frames.items():
+        session.stage_frame(pipeline.contract(table), frame)
+        session.replace_live(pipeline.contract(table))
+
+
+def _take(
+    session: Session, pipeline: Pipeline, warehouse: Warehouse, tables: Sequence[str], outcome: Rehearsal
+) -> None:
+    contracts = [pipeline.contract(table) for table in tables]
+    model = pipeline.models[tables[0]]
+    reads = model.dependencies if isinstance(model, SqlModel) else []
+    build = partial(_stage, pipeline=pipeline, warehouse=warehouse, table=tables[0], outcome=outcome)
+    admission = admit(session, contracts, build, reads=reads, run_id="clv check")
+    outcome.failed += [result for results in admission.results.values() for result in results if not result.passed]
+
+
+def _stage(session: Session, pipeline: Pipeline, warehouse: Warehouse, table: str, outcome: Rehearsal) -> None:
+    settings, models = pipeline.settings, pipeline.models
+    model = models[table]
+    if isinstance(model, SqlModel):
+        stage_model(session, model, models, recipe="", full=True)
+        if table == "customer_days":
+            outcome.odd_customers = _odd_customers(session, pipeline)
+    elif table == "parameters":
+        session.stage_frame(
+            model.contract, settings_frame(model.contract, [dict(settings.cleaning), dict(settings.forecast)])
+        )
+    elif table == "run_day":
+        stage_run_day(session, model.contract, settings, datetime.now(ZoneInfo(settings.schedule.timezone)).date())
+    elif table == "file_gate_settings":
+        stage_file_gate_inputs(session, models, settings.gates)
+    elif table == "gate_settings":
+        stage_gate_inputs(session, [model.contract, models["passed_volumes"].contract], settings.gates)
+    else:
+        _stage_source(session, pipeline, warehouse, outcome)
+
+
+def _stage_source(session: Session, pipeline: Pipeline, warehouse: Warehouse, outcome: Rehearsal) -> None:
+    from clv_pipeline.sources.inspect import survey_of
+
+    settings = pipeline.settings
+    contracts = pipeline.contract("raw_transactions"), pipeline.contract("source_files")
+    source, base_dir = settings.source.transactions, settings.base_dir
+    everything = Refresh(full=True)
+    load = load_source(session, contracts, source, base_dir, warehouse.work_dir, refresh=everything, recipe="")
+    outcome.survey = survey_of(
+        session.connection, added_name("raw_transactions"), load.files, settings.source, base_dir, warehouse.work_dir
+    )
+    stage_gates_of(session, pipeline.models, source, base_dir, load)
+    stage_load(session, contracts, source, load)
+    odd = session.read(
+        "select source_file, measure, severity, finding"  # noqa: S608
+        f" from {quote_identifier(staged_name('file_gates'))} where is_alarm"
+        " order by last_day desc nulls first, source_file, severity,"
+        " abs(observed - expected) / nullif(abs(coalesce(lower, upper) - expected), 0) desc nulls first, measure"
+    )
+    outcome.odd_files = [OddFile(**row) for row in odd.iter_rows(named=True)]
+
+
+def _odd_customers(session: Session, pipeline: Pipeline) -> list[OddCustomer]:
+    """The rows that the check `customers_are_somebody` does not expect."""
+    (check,) = (c for c in pipeline.contract("customer_days").expectations if c.name == "customers_are_somebody")
+    query: Mapping[str, str] = check.kwargs
+    batch = quote_identifier(staged_name("customer_days"))
+    rows = session.read(query["unexpected_rows_query"].replace("{batch}", batch))
+    return [
+        OddCustomer(row["customer_id"], row["share"])
+        for row in rows.sort("share", descending=True).iter_rows(named=True)
+    ]

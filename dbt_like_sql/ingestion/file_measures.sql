@@ -1,0 +1,269 @@
+-- What the files hold that were read now. Built where they are loaded, before any of their rows goes further:
+-- raw_transactions are the new rows alone, rejected_transactions what cleaning would reject of their days,
+-- and cleaned_transactions the rows that were there before.
+with
+
+raw_rows as (select * from raw_transactions),
+
+rejected as (select * from rejected_transactions),
+
+files as (select * from arrived_files),
+
+settings as (select * from file_gate_settings),
+
+known_rows as not materialized (select * from cleaned_transactions),
+
+-- Of a customer who was erased, nothing is left that says how the file was.
+lines as (
+    select
+        *,
+        cast(ordered_at as date) as ordered_on
+    from raw_rows
+    where coalesce(source_text, '') <> 'forgotten customer'
+),
+
+-- Geometric means: one absurd value moves them little. Logarithms are decimals, so that their sum has no
+-- order.
+described as (
+    select
+        source_id,
+        count(*) as arrived,
+        min(ordered_on) as first_day,
+        max(ordered_on) as last_day,
+        count(ordered_at) as dated,
+        count(amount) as valued,
+        count(customer_id) as named,
+        count(quantity) as counted,
+        count(case when quantity = floor(quantity) then 1 end) as whole_quantities,
+        arg_max(try_cast(customer_id as double), source_line) as last_number,
+        max(try_cast(customer_id as double)) as highest_number,
+        date_diff('minute', min(ordered_at), max(ordered_at)) / 60 as hours,
+        exp(avg(cast(case when amount <> 0 then ln(abs(amount)) end as decimal(18, 6)))) as line_amount,
+        exp(avg(cast(case when quantity <> 0 then ln(abs(quantity)) end as decimal(18, 6)))) as quantity,
+        exp(avg(cast(case when unit_price <> 0 then ln(abs(unit_price)) end as decimal(18, 6)))) as unit_price
+    from lines
+    group by source_id
+),
+
+arrivals as (
+    select
+        files.source_id,
+        files.source_file,
+        files.sha256,
+        files.bytes,
+        described.first_day,
+        described.last_day,
+        described.dated,
+        described.valued,
+        described.named,
+        described.hours,
+        described.line_amount,
+        described.quantity,
+        described.unit_price,
+        files.is_complete,
+        described.counted,
+        described.whole_quantities,
+        described.last_number,
+        described.highest_number,
+        coalesce(described.arrived, 0) as arrived,
+        row_number() over (
+            order by described.last_day nulls last, described.first_day, files.source_file
+        ) as place
+    from files
+    left join described on files.source_id = described.source_id
+),
+
+-- In which of these files a customer or a product comes first; 0 is before all of them.
+customers as (
+    select
+        lines.customer_id,
+        lines.source_id,
+        count(*) as line_count
+    from lines
+    where lines.customer_id is not null
+    group by lines.customer_id, lines.source_id
+),
+
+first_customers as (
+    select
+        seen.customer_id,
+        min(seen.place) as place
+    from (
+        select
+            customers.customer_id,
+            arrivals.place
+        from customers
+        inner join arrivals on customers.source_id = arrivals.source_id
+        union all
+        select
+            customer_id,
+            0 as place
+        from known_rows
+        where customer_id in (select customers.customer_id from customers)
+        group by customer_id
+    ) as seen
+    group by seen.customer_id
+),
+
+of_known_customers as (
+    select
+        customers.source_id,
+        sum(case when first_customers.place < arrivals.place then customers.line_count else 0 end)
+        / sum(customers.line_count) as known_share
+    from customers
+    inner join arrivals on customers.source_id = arrivals.source_id
+    inner join first_customers on customers.customer_id = first_customers.customer_id
+    group by customers.source_id
+),
+
+products as (
+    select
+        lines.product_id,
+        lines.source_id,
+        count(*) as line_count
+    from lines
+    where lines.product_id is not null
+    group by lines.product_id, lines.source_id
+),
+
+first_products as (
+    select
+        seen.product_id,
+        min(seen.place) as place
+    from (
+        select
+            products.product_id,
+            arrivals.place
+        from products
+        inner join arrivals on products.source_id = arrivals.source_id
+        union all
+        select
+            product_id,
+            0 as place
+        from known_rows
+        where product_id in (select products.product_id from products)
+        group by product_id
+    ) as seen
+    group by seen.product_id
+),
+
+of_known_products as (
+    select
+        products.source_id,
+        sum(case when first_products.place < arrivals.place then products.line_count else 0 end)
+        / sum(products.line_count) as known_share
+    from products
+    inner join arrivals on products.source_id = arrivals.source_id
+    inner join first_products on products.product_id = first_products.product_id
+    group by products.source_id
+),
+
+-- An order is one customer's: where some of its rows name another or none, columns or rows are mixed up.
+orders as (
+    select
+        source_id,
+        count(distinct customer_id) <= 1 and count(customer_id) in (0, count(*)) as is_whole
+    from lines
+    where order_id is not null
+    group by source_id, hash(order_id)
+),
+
+whole_orders as (
+    select
+        source_id,
+        count_if(is_whole) / count(*) as whole_share
+    from orders
+    group by source_id
+),
+
+-- Where files are sorted by numbers of customers, one that was cut ends far below the highest. Two digits
+-- tell that, and no customer.
+highest_before as (
+    select max(try_cast(customer_id as double)) as highest
+    from known_rows
+),
+
+reaches as (
+    select
+        arrivals.source_id,
+        round(
+            arrivals.last_number / nullif(
+                greatest(
+                    coalesce(highest_before.highest, 0),
+                    max(arrivals.highest_number) over (
+                        order by arrivals.place rows between unbounded preceding and current row
+                    )
+                ), 0
+            ), 2
+        ) as reach
+    from arrivals
+    cross join highest_before
+),
+
+reasons as (
+    select
+        source_id,
+        reason,
+        count(*) as line_count
+    from rejected
+    where reason <> 'forgotten customer'
+    group by source_id, reason
+),
+
+rejections as (
+    select
+        source_id,
+        sum(line_count) as line_count
+    from reasons
+    group by source_id
+),
+
+measured as (
+    select
+        arrivals.source_file,
+        arrivals.sha256,
+        arrivals.first_day,
+        arrivals.last_day,
+        settings.measure,
+        case settings.measure
+            when 'rows' then arrivals.arrived
+            when 'bytes' then arrivals.bytes
+            when 'hours' then arrivals.hours
+            when 'reach' then reaches.reach
+            when 'complete' then cast(arrivals.is_complete as integer)
+            when 'kept' then 1 - coalesce(rejections.line_count, 0) / nullif(arrivals.arrived, 0)
+            when 'dates' then arrivals.dated / nullif(arrivals.arrived, 0)
+            when 'amounts' then arrivals.valued / nullif(arrivals.arrived, 0)
+            when 'customers' then arrivals.named / nullif(arrivals.arrived, 0)
+            when 'known_customers' then of_known_customers.known_share
+            when 'known_products' then of_known_products.known_share
+            when 'whole_orders' then whole_orders.whole_share
+            when 'whole_quantities' then arrivals.whole_quantities / nullif(arrivals.counted, 0)
+            when 'line_amount' then arrivals.line_amount
+            when 'quantity' then arrivals.quantity
+            when 'unit_price' then arrivals.unit_price
+            else coalesce(reasons.line_count, 0) / nullif(arrivals.arrived, 0)
+        end as observed
+    from arrivals
+    cross join settings
+    inner join reaches on arrivals.source_id = reaches.source_id
+    left join rejections on arrivals.source_id = rejections.source_id
+    left join reasons on arrivals.source_id = reasons.source_id and settings.reason = reasons.reason
+    left join whole_orders on arrivals.source_id = whole_orders.source_id
+    left join of_known_customers on arrivals.source_id = of_known_customers.source_id
+    left join of_known_products on arrivals.source_id = of_known_products.source_id
+),
+
+final as (
+    select
+        source_file,
+        sha256,
+        first_day,
+        last_day,
+        measure,
+        cast(observed as double) as observed
+    from measured
+    where observed is not null
+)
+
+select * from final
