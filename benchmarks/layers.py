@@ -29,8 +29,9 @@ from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, MEMORY_GB, WORK
 from benchmarks.pipeline import settings_for, source_of
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.orchestration.bare_steps import STEPS
 from clv_pipeline.warehouse import Limits, Warehouse
-from clv_pipeline_tests.helpers.nights import STEPS, night
+from clv_pipeline_tests.helpers.nights import night
 
 Seconds = dict[str, tuple[float, float]]
 """By layer: seconds of the pipeline, and of its floor."""

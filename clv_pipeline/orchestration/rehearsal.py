@@ -21,34 +21,20 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
-from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
+from clv_pipeline.orchestration.bare_steps import STEPS, stage_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
-from clv_pipeline.warehouse import Limits, Session, Warehouse, admit, stage_model
+from clv_pipeline.warehouse import Limits, Session, Warehouse, admit
 from clv_pipeline.warehouse.duckdb_engine import added_name, staged_name
-from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
-from clv_pipeline.warehouse.settings_table import settings_frame
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from clv_pipeline.sources import Load
     from clv_pipeline.sources.inspect import Survey
 
-STEPS = (
-    ("parameters",),
-    ("run_day",),
-    ("file_gate_settings", "passed_files"),
-    ("raw_transactions", "source_files", "arrived_files", "file_measures", "file_gates"),
-    ("outlier_fence",),
-    ("rejected_transactions",),
-    ("cleaned_transactions",),
-    ("gate_settings", "passed_volumes"),
-    ("daily_volumes",),
-    ("volume_gates",),
-    ("customer_days",),
-)
-"""What lies between the files and the first table that is computed from them, in the order of the graph."""
+REHEARSED = STEPS[: STEPS.index(("customer_days",)) + 1]
+"""The steps from the files to the first table that is computed from them."""
 
 PASSED = ("file_gates", "source_files", "volume_gates")
 """Tables of the real warehouse that say what passed before."""
@@ -110,7 +96,7 @@ def rehearse(settings: Settings) -> Rehearsal:
         try:
             session = warehouse.open("clv check")
             _copy_passed(session, pipeline, outcome)
-            for tables in STEPS:
+            for tables in REHEARSED:
                 _take(session, pipeline, warehouse, tables, outcome)
                 if outcome.stops:
                     break
@@ -151,46 +137,37 @@ def _take(
 
 
 def _stage(session: Session, pipeline: Pipeline, warehouse: Warehouse, table: str, outcome: Rehearsal) -> None:
-    settings, models = pipeline.settings, pipeline.models
-    model = models[table]
-    if isinstance(model, SqlModel):
-        stage_model(session, model, models, recipe="", full=True)
-        if table == "customer_days":
-            outcome.odd_customers = _odd_customers(session, pipeline)
-    elif table == "parameters":
-        session.stage_frame(
-            model.contract, settings_frame(model.contract, [dict(settings.cleaning), dict(settings.forecast)])
-        )
-    elif table == "run_day":
-        stage_run_day(session, model.contract, settings, datetime.now(ZoneInfo(settings.schedule.timezone)).date())
-    elif table == "file_gate_settings":
-        stage_file_gate_inputs(session, models, settings.gates)
-    elif table == "gate_settings":
-        stage_gate_inputs(session, [model.contract, models["passed_volumes"].contract], settings.gates)
-    else:
-        _stage_source(session, pipeline, warehouse, outcome)
+    settings = pipeline.settings
+    today = datetime.now(ZoneInfo(settings.schedule.timezone)).date()
+    survey = partial(_survey, session, settings, warehouse.work_dir, outcome)
+    stage_step(
+        *(session, table, pipeline.models, settings, warehouse.work_dir),
+        today=today,
+        refresh=Refresh(full=True),
+        recipe="",
+        loaded=survey,
+    )
+    if table == "raw_transactions":
+        outcome.odd_files = _odd_files(session)
+    elif table == "customer_days":
+        outcome.odd_customers = _odd_customers(session, pipeline)
 
 
-def _stage_source(session: Session, pipeline: Pipeline, warehouse: Warehouse, outcome: Rehearsal) -> None:
+def _survey(session: Session, settings: Settings, work_dir: Path, outcome: Rehearsal, load: Load) -> None:
     from clv_pipeline.sources.inspect import survey_of
 
-    settings = pipeline.settings
-    contracts = pipeline.contract("raw_transactions"), pipeline.contract("source_files")
-    source, base_dir = settings.source.transactions, settings.base_dir
-    everything = Refresh(full=True)
-    load = load_source(session, contracts, source, base_dir, warehouse.work_dir, refresh=everything, recipe="")
-    outcome.survey = survey_of(
-        session.connection, added_name("raw_transactions"), load.files, settings.source, base_dir, warehouse.work_dir
-    )
-    stage_gates_of(session, pipeline.models, source, base_dir, load)
-    stage_load(session, contracts, source, load)
+    added = added_name("raw_transactions")
+    outcome.survey = survey_of(session.connection, added, load.files, settings.source, settings.base_dir, work_dir)
+
+
+def _odd_files(session: Session) -> list[OddFile]:
     odd = session.read(
         "select source_file, measure, severity, finding"  # noqa: S608
         f" from {quote_identifier(staged_name('file_gates'))} where is_alarm"
         " order by last_day desc nulls first, source_file, severity,"
         " abs(observed - expected) / nullif(abs(coalesce(lower, upper) - expected), 0) desc nulls first, measure"
     )
-    outcome.odd_files = [OddFile(**row) for row in odd.iter_rows(named=True)]
+    return [OddFile(**row) for row in odd.iter_rows(named=True)]
 
 
 def _odd_customers(session: Session, pipeline: Pipeline) -> list[OddCustomer]:

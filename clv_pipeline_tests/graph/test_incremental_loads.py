@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.errors import SourceError
+from clv_pipeline.orchestration.bare_steps import STEPS
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse import Admission, Session, Warehouse
-from clv_pipeline_tests.helpers.nights import NEWS, STEPS, night
+from clv_pipeline_tests.helpers.nights import NEWS, night
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 FIRST = date(2024, 3, 1)

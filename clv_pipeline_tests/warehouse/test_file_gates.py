@@ -13,9 +13,10 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import GateError
+from clv_pipeline.orchestration.bare_steps import STEPS
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Warehouse
-from clv_pipeline_tests.helpers.nights import NEWS, STEPS, night
+from clv_pipeline_tests.helpers.nights import NEWS, night
 
 FIRST = date(2024, 1, 1)
 GOOD_DAYS = 118
