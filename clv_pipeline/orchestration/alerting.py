@@ -35,7 +35,7 @@ MOST_REFUSALS = 3
 """Number of tries for a receiver that refuses the message itself."""
 
 GIVEN_UP_AFTER_DAYS = 7
-"""Number of days on which a receiver that is down is tried again."""
+"""Number of days for which a receiver that is down is tried again."""
 
 _PUBLICATION = dg.AssetKey("published_marts")
 # A tick that takes longer than three minutes is given up.
