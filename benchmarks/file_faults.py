@@ -1,9 +1,10 @@
 """Count on real shops which broken files the file gates stop, and which good ones they stop for nothing.
 
-Writes the block `files` of docs/explanation/reliability.md. A shop is cut into a file per day, and per week. Every
-file after the first 28 is judged as it is, and broken in several ways, against the good ones before it: by the SQL and
-the tolerances of the pipeline, many files at a time, without a run for each. CDNOW comes with a package; the other
-shops are in the folder that CLV_SHOPS names, and one that is absent is left out with the reason.
+Writes the block `files` of docs/explanation/reliability.md. Each shop is cut into a file per day, and into a file per
+week. Every file after the first 28 is judged as it is and broken in several ways, each time against the good files
+before it. The SQL and the tolerances are the pipeline's, but many files are judged at a time, without a run for each.
+CDNOW comes with a package. The other shops are in the folder that CLV_SHOPS names; one that is absent is left out with
+the reason.
 
 Run: python -m benchmarks.file_faults; some minutes
 """
@@ -40,7 +41,7 @@ SHOPS: Mapping[str, Literal["design", "held out"]] = {
     "grocery": "held out",
     "game": "held out",
 }
-"""By name: whether the tolerances were chosen on it."""
+"""Shops by name, and whether the tolerances were chosen on them."""
 
 CADENCES = {"daily": "day", "weekly": "week"}
 FIRST_JUDGED = 28
@@ -69,8 +70,9 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "its first half, cut within a line": ("", "number <= (rows + 1) // 2"),
     "its first half, cut at the end of a line": ("", "number <= (rows + 1) // 2"),
 }
-"""What becomes of the columns of a file's lines, and which lines are left. `number` counts the lines of a file, which
-has `rows`. A third of three lines is one line, and one broken line is no broken file."""
+"""Faults by name: the changed columns of a file's lines, and the condition for the lines that are left. `number` counts
+the lines of a file, and `rows` is their total. A third of three lines is one line, and one broken line does not make a
+broken file."""
 
 IN_A_LINE, HALF = "its first half, cut within a line", "its first half, cut at the end of a line"
 OTHER_SHOP = "a file of another shop"
@@ -86,7 +88,7 @@ FALSE_ERRORS = 0.01
 
 @dataclass(frozen=True)
 class Count:
-    """Of one kind of file of one shop: how many were tried, how many stopped."""
+    """How many files of one kind of one shop were tried, and how many were stopped."""
 
     shop: str
     cadence: str
@@ -96,16 +98,16 @@ class Count:
 
 
 class Judge:
-    """All files of some shops in one scratch database, and what is said of them."""
+    """All files of some shops in one scratch database, and their verdicts."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     def run(self, model: str, **instead: str) -> str:
-        """The query of a model on other tables.
+        """The query of a model, run on other tables.
 
         Raises:
-            TypeError: the model is not built by SQL.
+            TypeError: the model is not a SQL model.
         """
         found = MODELS[model]
         if not isinstance(found, SqlModel):
@@ -113,7 +115,7 @@ class Judge:
         return found.reading(instead)
 
     def cut(self, cadence: str) -> None:
-        """Table `lines`: those of the shop in `raw`, with the number of their file and their number in it."""
+        """Create table `lines`: the shop's lines in `raw`, with the number of their file and their number in it."""
         unit = CADENCES[cadence]
         self.session.execute(
             f"create or replace temp table lines as select * replace (dense_rank() over (order by"
@@ -125,7 +127,7 @@ class Judge:
         self.session.execute("update lines set source_line = number")
 
     def measure(self, lines: str, files: str, known: str, name: str) -> None:
-        """Table `name`: the measures of the files of `lines`, of which `files` gives name and number."""
+        """Create table `name`: the measures of the files in `lines`. `files` gives their names and numbers."""
         execute = self.session.execute
         execute(f"create or replace temp view broken as select * from ({lines})")
         execute(f"create or replace temp table files as {files}")
@@ -145,7 +147,7 @@ class Judge:
         execute(f"create or replace temp table {name} as {measured}")
 
     def stopped(self, measured: str) -> tuple[int, int]:
-        """How many files of a table of measures there are, and how many of them are an error."""
+        """The number of files in a table of measures, and the number of files with an error."""
         self.session.execute("create or replace temp view passed as select *, false as was_odd from good")
         verdicts = self.run("file_gates", file_measures=measured, passed_files="passed")
         self.session.execute(f"create or replace temp table verdicts as {verdicts}")
@@ -157,7 +159,7 @@ class Judge:
 
 
 def _named(prefix: str, lines: str, *, complete: bool = True) -> str:
-    """SQL for the files of lines; a leading ! sorts broken ones before good ones, which so are none before them."""
+    """SQL for the files of lines. A leading ! sorts a broken file before the good file of the same days."""
     return (
         f"select source_id, '{prefix}' || lpad(cast(source_id as varchar), 6, '0') as source_file, null as sha256,"
         f" count(*) * 40 as bytes, {complete} as is_complete from {lines} group by source_id"
@@ -165,7 +167,7 @@ def _named(prefix: str, lines: str, *, complete: bool = True) -> str:
 
 
 def judged(shop: str, judge: Judge, others: Sequence[str]) -> Iterator[Count]:
-    """What is said of the good and of the broken files of the shop whose lines are in `raw`."""
+    """The verdicts on the good and on the broken files of the shop whose lines are in `raw`."""
     execute = judge.session.execute
     for cadence in CADENCES:
         judge.cut(cadence)
@@ -188,7 +190,7 @@ def judged(shop: str, judge: Judge, others: Sequence[str]) -> Iterator[Count]:
 
 
 def _foreign(judge: Judge, others: Sequence[str], unit: str) -> str:
-    """Lines of other shops in turn, in files that begin on the days of this shop's."""
+    """SQL for lines of the other shops in turn, in files that begin on the same days as this shop's files."""
     parts = [
         f"select *, {position} as shop, dense_rank() over (order by date_trunc('{unit}', ordered_at)) as their_file"
         f" from {other} where ordered_at is not null"
@@ -209,7 +211,7 @@ def _foreign(judge: Judge, others: Sequence[str], unit: str) -> str:
 
 @contextmanager
 def loaded(folder: Path | None) -> Iterator[tuple[Judge, dict[str, Settings], list[Absent]]]:
-    """A database with the lines of every shop that is there, in a table of its name."""
+    """A database with one table per available shop, which has the shop's name and lines."""
     with tempfile.TemporaryDirectory() as work:
         found: dict[str, Settings] = {}
         absent: list[Absent] = []
@@ -229,7 +231,7 @@ def loaded(folder: Path | None) -> Iterator[tuple[Judge, dict[str, Settings], li
 
 
 def measure(folder: Path | None) -> tuple[list[Count], list[Absent]]:
-    """Every count of every shop that is there."""
+    """All counts of all available shops, and the absent shops."""
     counts: list[Count] = []
     with loaded(folder) as (judge, shops, absent):
         session = judge.session
@@ -249,7 +251,7 @@ def measure(folder: Path | None) -> tuple[list[Count], list[Absent]]:
 
 
 def table(counts: Sequence[Count], absent: Sequence[Absent]) -> str:
-    """The counts as Markdown: a line per kind of file, a column per shop."""
+    """The counts as Markdown, with a line per kind of file and a column per shop."""
     shops = list(dict.fromkeys(count.shop for count in counts))
     titles = [f"{shop} ({SHOPS[shop]})" for shop in shops]
     lines = [f"| file | {' | '.join(titles)} | all | goal |", f"|---|{'---:|' * (len(shops) + 2)}"]

@@ -1,8 +1,8 @@
-"""Whether `storage.home` goes on growing: sixty nights of a small shop, each with one more day of orders.
+"""Test whether `storage.home` keeps growing: sixty nights of a small shop, each with one more day of orders.
 
-Writes the block `soak` of docs/explanation/reliability.md, and fails where the home has grown by more than a fifth
-between the twentieth night and the last. A night is the whole of `clv run`, with the cheapest model; the models are
-reviewed in every seventh. What Dagster keeps of earlier runs becomes a day older after each.
+Writes the block `soak` of docs/explanation/reliability.md. It fails if the home grows by more than a fifth between the
+twentieth night and the last. A night is a whole `clv run` with the cheapest model; every seventh night reviews the
+models. After each night, Dagster's records of earlier runs become a day older.
 
 Run: python -m benchmarks.soak (`make soak`); about a quarter of an hour
 """
@@ -26,7 +26,7 @@ from clv_pipeline.simulation.raw_lines import generate
 DOCUMENT = Path("docs/explanation/reliability.md")
 NIGHTS, SETTLED = 60, 20
 MOST_GROWTH = 1.2
-"""The home after the last night, as a multiple of what it was when everything that is kept for a while was there."""
+"""Largest size of the home after the last night, as a multiple of its size when it first held everything it keeps."""
 HISTORY_DAYS = 7
 REVIEW_EVERY = 7
 ROWS = 20_000
@@ -52,7 +52,7 @@ def settings_of(folder: Path) -> Settings:
 
 
 def deliveries(orders: Path, nights: int) -> Iterator[None]:
-    """Before each night, what it finds: at first two years less `nights` days in one file, then a file a day."""
+    """Write the files of each night: first two years less `nights` days in one file, then one file per night."""
     orders.mkdir()
     lines = generate(ROWS)
     day = pl.col("ordered_at").dt.date()
@@ -66,7 +66,7 @@ def deliveries(orders: Path, nights: int) -> Iterator[None]:
 
 
 def age_runs(home: Path) -> None:
-    """Let everything that Dagster keeps of runs become a day older."""
+    """Make all of Dagster's records of runs a day older."""
     with closing(sqlite3.connect(home / "dagster" / "history" / "runs.db")) as runs, runs:
         runs.execute(
             "update runs set create_timestamp = datetime(create_timestamp, '-1 day'),"
@@ -75,7 +75,7 @@ def age_runs(home: Path) -> None:
 
 
 def sizes(home: Path) -> dict[str, int]:
-    """Bytes of all files of the home, by part and in all."""
+    """Total bytes of all files of the home, by part and in all."""
     parts = {part: home / part for part in PARTS} | {"all": home}
     return {
         part: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
@@ -84,7 +84,7 @@ def sizes(home: Path) -> dict[str, int]:
 
 
 def measure(folder: Path, nights: int) -> dict[int, dict[str, int]]:
-    """Sizes of the home after each night.
+    """The sizes of the home after each night.
 
     Raises:
         SystemExit: a night failed.

@@ -1,1 +1,1 @@
-"""What is told of a failed run, and how it reaches somebody."""
+"""The message about a failed run, and how it reaches its receivers."""

@@ -1,7 +1,7 @@
 """One message about one failed run.
 
-It leaves the house, so it is made of what may leave: never of what an error quotes. However much went wrong, it has a
-bounded size: texts are shortened one by one, and then fewer problems are told.
+It leaves the machine, so it holds only what may leave: never what an error quotes. Its size is bounded, however much
+went wrong: texts are shortened first, and then fewer problems are listed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_BYTES = 20_000
 _LONGEST_TEXT = 600
 _LONGEST_NAME = 120
 _SIZES = ((_LONGEST_TEXT, 10), (300, 10), (150, 10), (150, 5), (150, 2), (100, 1))
-"""How long a text may be and how many problems are told, from the most to the least; the first that fits is sent."""
+"""Longest text and number of problems listed, from the most to the least. The first pair that fits is sent."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,24 @@ class Problem:
 
     asset: str
     check: str | None
-    """The expectation that failed; None where the step failed for another reason."""
+    """The expectation that failed; None if the step failed for another reason."""
     observed: str
     expected: str | None
     what_to_do: str
 
     @property
     def name(self) -> str:
-        """Where it went wrong."""
+        """The place where it went wrong."""
         return f"{self.asset}.{self.check}" if self.check else self.asset
 
     @property
     def facts(self) -> dict[str, str]:
-        """What there is to say of it, by the word for it."""
+        """The facts about the problem, by their labels."""
         expected = {"expected": self.expected} if self.expected else {}
         return {"observed": self.observed, **expected, "to do": self.what_to_do}
 
     def shortened(self, longest: int) -> Problem:
-        """The same with no text longer than that."""
+        """The same problem with no text longer than `longest`."""
         return replace(
             self,
             asset=bounded(self.asset, _LONGEST_NAME),
@@ -62,7 +62,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Alert:
-    """What is known of a failed run."""
+    """The facts about a failed run."""
 
     run_id: str
     job: str
@@ -116,7 +116,7 @@ class Alert:
         return {"text": self._text(shown), "alert": fields}
 
     def _card(self, shown: Sequence[Problem]) -> dict[str, Any]:
-        """The message of one Adaptive Card that a workflow of Teams posts."""
+        """The message as one Adaptive Card, which a Teams workflow posts."""
         blocks = [_text_block(self.subject, weight="Bolder", size="Medium")]
         for problem in shown:
             facts = [{"title": word, "value": text} for word, text in problem.facts.items()]
@@ -146,6 +146,6 @@ def _text_block(text: str, **looks: object) -> dict[str, Any]:
 
 
 def bounded(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """`text` on one line, safe to display, and no longer than a reader wants."""
+    """`text` on one line, safe to display, and no longer than `longest`."""
     line = displayed(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest - 2]} …"

@@ -1,7 +1,7 @@
-"""Who gets a message, and how it is delivered: to all receivers side by side, and to each within a bounded time.
+"""Who gets a message, and how it is delivered: to all receivers in parallel, and to each within a bounded time.
 
-A receiver that answers drop by drop, or a name server that never does, would hold whoever waits for it: a timeout
-counts from one byte to the next. So a process of its own sends, and is ended when its time is over.
+A timeout counts from one byte to the next. So a receiver that answers byte by byte, or a name server that never
+answers, would block the sender. A process of its own therefore sends each message and is killed when its time is over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clv_pipeline.config.alerts import Alerts
 from clv_pipeline.errors import AlertError, AlertRefusedError
 
 TIME_LIMIT_SECONDS = 20.0
-"""For a whole delivery."""
+"""Time limit of a whole delivery."""
 
 _ROOT = Path(__file__).parents[2]
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def letters(alerts: Alerts, alert: Alert) -> dict[str, Letter]:
             username=email.username,
             password=None if email.password is None else email.password.get_secret_value(),
             subject=alert.subject,
-            # Always the same for one run, so that a mail that is sent twice is seen once.
+            # The id is the same for every mail about a run, so that a mail that is sent twice is shown once.
             message_id=f"<{alert.run_id}@clv-pipeline>",
             text=alert.text,
         )
@@ -57,7 +57,7 @@ def letters(alerts: Alerts, alert: Alert) -> dict[str, Letter]:
 
 
 def deliver(messages: Mapping[str, Letter], *, time_limit: float = TIME_LIMIT_SECONDS) -> dict[str, AlertError | None]:
-    """Send every message, all at the same time; what hindered each, or None, by the receiver's name."""
+    """Send all messages at the same time. Returns the error of each, or None, by the receiver's name."""
     if not messages:
         return {}
     with ThreadPoolExecutor(len(messages)) as side_by_side:
@@ -68,7 +68,7 @@ def deliver(messages: Mapping[str, Letter], *, time_limit: float = TIME_LIMIT_SE
 def _outcome(name: str, letter: Letter, *, time_limit: float) -> AlertError | None:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        # -P: the current folder may hold anything. The letter, which holds secrets, is no argument.
+        # -P: the current folder may hold anything. The letter holds secrets, so it is not passed as an argument.
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-P", "-m", sending.__name__],
             input=sending.written(letter),
@@ -78,10 +78,10 @@ def _outcome(name: str, letter: Letter, *, time_limit: float) -> AlertError | No
             env={**os.environ, "PYTHONPATH": path},
         )
     except subprocess.TimeoutExpired:
-        # Without its cause, which holds the letter.
+        # The cause is left out because it holds the letter.
         return AlertError(f"{name}: not done within {time_limit:g} s")
     if done.returncode != 0:
-        # What it printed may hold the address or the password.
+        # Its output is left out because it may hold the address or the password.
         return AlertError(f"{name}: the process that sends it ended with status {done.returncode}")
     told = json.loads(done.stdout)
     if "refused" in told:

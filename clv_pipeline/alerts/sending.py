@@ -1,7 +1,7 @@
-"""How one message goes to one receiver, by webhook or by mail. Run as a module, it sends the one on its input.
+"""Sending one message to one receiver, by webhook or by mail. Run as a module, it sends the message on its input.
 
-A message is sent by a process of its own, which `receivers.py` starts and ends when its time is over. So it imports
-little, and says how it went in a line of JSON.
+Each message is sent by a process of its own. `receivers.py` starts it and kills it when its time is over. So this
+module imports little, and reports its outcome in a line of JSON.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from email.message import EmailMessage
 from clv_pipeline.errors import AlertError, AlertRefusedError
 
 TIMEOUT_SECONDS = 10
-"""For each step of talking to a receiver."""
+"""Timeout of each step of the exchange with a receiver."""
 
 _OF_THE_MESSAGE = (400, 413, 415, 422)
-"""Statuses that blame the message: it would be refused again."""
+"""Statuses that blame the message, so that it would be refused again."""
 _TOO_LARGE = 552
-"""What a mail server answers to a sender whose mail is too large."""
+"""Status of a mail server for a mail that is too large."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Post:
     body: str
 
     def send(self) -> str:
-        """Post it. Returns nothing worth telling.
+        """Post the message. Returns '', because there is nothing to report.
 
         Raises:
             AlertRefusedError: the receiver blames the message.
-            AlertError: the receiver was not reached, or its answer has no status of 2xx.
+            AlertError: the receiver was not reached, or its status is not 2xx.
         """
         import requests
 
@@ -50,7 +50,7 @@ class Post:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # The text of the error and its causes hold the address, which is a secret.
+            # The text of the error and its causes contain the address, which is a secret.
             raise AlertError(f"webhook: not reached ({type(error).__name__})") from None
         if not 200 <= answer.status_code < 300:
             kind = AlertRefusedError if answer.status_code in _OF_THE_MESSAGE else AlertError
@@ -74,23 +74,23 @@ class Mail:
     text: str
 
     def send(self) -> str:
-        """Send it as plain text. Returns what is worth telling although it was taken.
+        """Send the message as plain text. Returns what to report although the server accepted it.
 
         Raises:
             AlertRefusedError: the server blames the message.
-            AlertError: the server was not reached, or takes it for none of the addresses.
+            AlertError: the server was not reached, or accepts the message for none of the addresses.
         """
         try:
             refused = self._handed_over(ssl.create_default_context())
         except (OSError, smtplib.SMTPException) as error:
-            # An answer of the server is its own words and may repeat the credentials.
+            # The server's answer is free text and may repeat the credentials.
             kind = AlertRefusedError if _blames_the_message(error) else AlertError
             raise kind(f"email: {self.host}:{self.port} did not take it ({type(error).__name__})") from None
-        # No error: it would be sent to the others again.
+        # Not an error: otherwise the mail would be sent to the other addresses again.
         return f"{self.host}:{self.port} refused {refused} of {len(self.to)} addresses" if refused else ""
 
     def _handed_over(self, context: ssl.SSLContext) -> int:
-        """Hand it over to the server; how many addresses it refused."""
+        """Hand the message over to the server. Returns the number of addresses that it refused."""
         connection = (
             smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_SECONDS, context=context)
             if self.encryption == "tls"
@@ -123,12 +123,12 @@ Letter = Post | Mail
 
 
 def written(letter: Letter) -> str:
-    """The letter as this module reads it from its input."""
+    """The letter in the form in which this module reads it from its input."""
     return json.dumps({type(letter).__name__: asdict(letter)})
 
 
 def main() -> None:
-    """Send the letter on standard input, and print how it went: `{}`, or what there is to tell."""
+    """Send the letter on standard input, and print the outcome: `{}`, or what to report."""
     [(kind, fields)] = json.loads(sys.stdin.read()).items()
     letter = {"Post": Post, "Mail": Mail}[kind](**fields)
     try:

@@ -1,6 +1,6 @@
-"""What a run would say of the source, in lines: files that are odd, checks that fail, and the setting that cures each.
+"""What a run would say about the source, as text: odd files, failing checks, and the setting that helps with each.
 
-Here belongs wording only; what is odd is found out by the run's own steps (`orchestration/rehearsal.py`).
+Here belongs only the wording. The run's own steps find out what is odd (`orchestration/rehearsal.py`).
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ CURES = {
     "new_files_are_nearly_as_usual": "gates.accepted_files, where a file really is like that",
     "customers_are_somebody": "cleaning.anonymous_ids",
 }
-"""By measure of a file and by check: the setting of clv.yaml to look at."""
+"""The setting of clv.yaml to look at, by measure of a file and by check."""
 
 SHOWN_FILES, SHOWN_CUSTOMERS = 20, 10
 
 
 def cure(name: str) -> str:
-    """The setting that cures a check or a measure; empty where none does."""
+    """The setting that helps with a check or a measure; empty if there is none."""
     return CURES.get(name, "")
 
 
 def verdict_text(found: Rehearsal) -> str:
-    """What a run would say, in lines: the newest file first and of a file the worst first."""
+    """What a run would say, in lines: the newest file first, and the worst measure of a file first."""
     lines = [
         "a run is at work: files and days are judged as in a first load" if found.is_alone else "",
         *_file_lines(found.odd_files),

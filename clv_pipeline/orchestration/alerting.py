@@ -1,7 +1,7 @@
-"""Failed runs, told to the receivers of `alerts:`: by the daemon's sensor, and by `clv run` itself.
+"""Reporting failed runs to the receivers of `alerts:`, by the daemon's sensor and by `clv run` itself.
 
-How far each receiver is with each run stands on the run, as a tag. So it does not matter who sends, one message that a
-receiver refuses holds up no other, and nobody is told twice.
+A tag on the run records its state for each receiver. So it does not matter who sends, a message that a receiver
+refuses holds up no other message, and nobody is told twice.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from clv_pipeline.orchestration.failures import TO_DO, WHAT
 from clv_pipeline.orchestration.run_origin import is_ours
 
 ALERTED_TAG = "clv/alerted_by_"
-"""Followed by the receiver; on a failed run that was told, is waiting to be told again, or was given up."""
+"""Tag on a failed run, followed by the receiver's name. Its values are TOLD, WAITING and GIVEN_UP."""
 
 TOLD, WAITING, GIVEN_UP = "yes", "waiting", "given up"
-"""Values of ALERTED_TAG."""
+"""Values of ALERTED_TAG: the receiver has the message, will be tried again, or was given up."""
 
 TRIES_TAG = "clv/alert_tries_by_"
-"""Followed by the receiver: how often it did not take the message."""
+"""Tag, followed by the receiver's name: how often the receiver did not accept the message."""
 
 MOST_REFUSALS = 3
-"""So often a message is sent to who refuses it for what it is."""
+"""Number of tries for a receiver that refuses the message itself."""
 
 GIVEN_UP_AFTER_DAYS = 7
-"""For so long a message is sent to who is down."""
+"""Number of days for which a receiver that is down is tried again."""
 
 _PUBLICATION = dg.AssetKey("published_marts")
 # A tick that takes longer than three minutes is given up.
@@ -49,9 +49,9 @@ _CRASH = "run again; if it ends like this again, look for too little memory or a
 def untold(
     instance: dg.DagsterInstance, settings: Settings, run_ids: Iterable[str], location: str | None
 ) -> list[tuple[dg.DagsterRun, list[str]]]:
-    """Those of the runs that are of this warehouse and not settled, each with the receivers that still wait for it.
+    """The unsettled runs of this warehouse, each with the receivers that do not have its message yet.
 
-    Least often tried first, so that a message which nobody takes stands behind those that came after it.
+    The least tried run comes first, so that a message that no receiver accepts does not hold up later ones.
     """
     found = []
     asked = list(dict.fromkeys(run_ids))
@@ -70,13 +70,13 @@ def untold(
 def tell_failures(
     instance: dg.DagsterInstance, settings: Settings, run_ids: Iterable[str], location: str | None
 ) -> int:
-    """Send what was not yet sent about the failed runs of this warehouse; returns how many runs were told.
+    """Send the pending messages about failed runs of this warehouse. Returns the number of runs that were reported.
 
-    A receiver that is not reached is left in peace until the next call; the others still get theirs. So does one that
-    refuses a message get the next message. A few runs are told by one call: the next one goes on.
+    A receiver that is not reached is not tried again until the next call; the others still get their messages. A
+    receiver that refuses a message still gets the next message. One call reports a few runs, and the next call goes on.
 
     Raises:
-        AlertError: at the end, if a receiver did not take a message. It is kept and tried again, or given up.
+        AlertError: raised at the end, if a receiver did not accept a message. The message is tried again or given up.
     """
     told: set[str] = set()
     left_in_peace: set[str] = set()
@@ -99,7 +99,7 @@ def tell_failures(
 
 
 def keep_for_telling(instance: dg.DagsterInstance, settings: Settings, run_ids: Iterable[str]) -> None:
-    """Note that these failed runs are to be told, so that `waiting_runs` finds them whoever is stopped meanwhile."""
+    """Mark these failed runs as waiting, so that `waiting_runs` finds them even if this process is stopped."""
     for run_id in run_ids:
         run = instance.get_run_by_id(run_id)
         tags = {f"{ALERTED_TAG}{name}": WAITING for name in receivers(settings.alerts)}
@@ -108,7 +108,7 @@ def keep_for_telling(instance: dg.DagsterInstance, settings: Settings, run_ids: 
 
 
 def waiting_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
-    """Failed runs that a receiver was to be told of and was not."""
+    """Failed runs that a receiver should have been told about but was not."""
     found = (
         instance.get_runs(
             dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={f"{ALERTED_TAG}{name}": WAITING}),
@@ -120,7 +120,10 @@ def waiting_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
 
 
 def tell_of_no_run(settings: Settings, error: ClvError) -> list[AlertError]:
-    """Send that `clv run` ended before there was a run; what hindered it. No record is left, so it is sent once."""
+    """Report that `clv run` ended before there was a run. Returns the errors of the receivers.
+
+    Nothing is recorded, so the message is sent only once.
+    """
     alert = Alert(
         run_id=str(uuid.uuid4()),
         job="clv run",
@@ -132,7 +135,7 @@ def tell_of_no_run(settings: Settings, error: ClvError) -> list[AlertError]:
 
 
 def _note_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, name: str, error: AlertError) -> str:
-    """Note on the run that a receiver did not take its message, and whether that was the last time; says so."""
+    """Record on the run that a receiver did not accept its message and whether it is given up; return that as text."""
     tries = _tries(run, name) + 1
     refused = isinstance(error, AlertRefusedError) and tries >= MOST_REFUSALS
     state = GIVEN_UP if refused or _is_old(instance, run) else WAITING
@@ -155,14 +158,14 @@ def _is_old(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 @contextmanager
 def _one_at_a_time(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Keep the sensor and `clv run` from telling of the same run at the same time."""
+    """Keep the sensor and `clv run` from reporting the same run at the same time."""
     with (Path(instance.root_directory) / ".alerts.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> Alert:
-    """What the event log knows of a failed run, without contents of records."""
+    """The facts in the event log about a failed run, without contents of records."""
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
     red = [event for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION" and _blocks(event)]
     explained = {event.step_key for event in red}
@@ -170,7 +173,7 @@ def alert_of(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Setting
     problems = [*map(_red_check, red), *map(_failed_step, failed)]
     return Alert(
         run_id=run.run_id,
-        # Dagster's name for what somebody materialized by hand begins with underscores.
+        # Dagster's job name for a manual materialization begins with underscores.
         job="an ad-hoc run" if run.job_name.startswith("__") else run.job_name,
         problems=tuple(problems or [_crash(events)]),
         published=any(event.asset_key == _PUBLICATION for event in events if event.is_step_materialization),
@@ -186,7 +189,7 @@ def _blocks(event: dg.DagsterEvent) -> bool:
 def _red_check(event: dg.DagsterEvent) -> Problem:
     evaluation = event.asset_check_evaluation_data
     metadata = {name: str(value.value) for name, value in evaluation.metadata.items()}
-    # A run of an earlier version does not say what it promised, and what it saw may hold a value of a record.
+    # A run of an earlier version has no field for what was promised, and what it saw may hold a value of a record.
     is_told = "promised" in metadata
     return Problem(
         asset=evaluation.asset_key.to_user_string(),
@@ -202,18 +205,18 @@ def _failed_step(event: dg.DagsterEvent) -> Problem:
     metadata = {name: str(value.value) for name, value in (stated.metadata if stated else {}).items()}
     if WHAT in metadata:
         return Problem(str(event.step_key), None, bounded(metadata[WHAT]), None, bounded(metadata[TO_DO]))
-    # Not one of ours, so nobody has looked what its text may quote.
+    # Not one of our errors, so its text may quote anything.
     return Problem(str(event.step_key), None, f"{_class_of(event)} (the run's page has its text)", None, _BUG)
 
 
 def _crash(events: list[dg.DagsterEvent]) -> Problem:
-    """A run without a failed step: its process has ended, or never started."""
+    """The problem of a run without a failed step: its process ended, or never started."""
     said = [event.message for event in events if event.is_engine_event or event.is_job_failure]
     return Problem("the run itself", None, bounded(" ".join(filter(None, said[-2:]))), None, _CRASH)
 
 
 def _class_of(event: dg.DagsterEvent) -> str:
-    """Name of the class of the first cause of a step's failure."""
+    """The class name of the first cause of a step's failure."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause

@@ -1,7 +1,7 @@
-"""What a run would say of the source: its first steps, by the same SQL and contracts, in a warehouse of their own.
+"""What a run would say about the source: its first steps, with the same SQL and contracts, in a scratch warehouse.
 
-Here belongs which steps these are and what is kept of them. What passed before is copied from the real warehouse, so
-that a file or a day is judged as tonight.
+Here belongs which steps these are and which results are kept. What passed before is copied from the real warehouse, so
+that a file or a day is judged as in tonight's run.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ REHEARSED = STEPS[: STEPS.index(("customer_days",)) + 1]
 """The steps from the files to the first table that is computed from them."""
 
 PASSED = ("file_gates", "source_files", "volume_gates")
-"""Tables of the real warehouse that say what passed before."""
+"""Tables of the real warehouse that record what passed before."""
 
 
 @dataclass(frozen=True)
 class OddFile:
-    """One measure of one file that is an alarm."""
+    """One measure of one file that raises an alarm."""
 
     source_file: str
     measure: str
@@ -56,7 +56,7 @@ class OddCustomer:
 
     customer_id: str
     share: float
-    """Of all orders."""
+    """Share of all orders."""
 
 
 @dataclass
@@ -65,12 +65,13 @@ class Rehearsal:
 
     survey: Survey = field(init=False)
     failed: list[CheckResult] = field(default_factory=list)
-    """Checks that fail, those included that only warn."""
+    """Checks that fail, including those that only warn."""
     odd_files: list[OddFile] = field(default_factory=list)
-    """The newest file first, and of a file the worst first."""
+    """Odd measures of files: the newest file first, and the worst measure of a file first."""
     odd_customers: list[OddCustomer] = field(default_factory=list)
     is_alone: bool = False
-    """A run is at work, so that what passed before could not be read: everything is judged as in a first load."""
+    """Whether a run held the warehouse, so that what passed before could not be read. Then everything is judged as in a
+    first load."""
 
     @property
     def stops(self) -> bool:
@@ -79,7 +80,7 @@ class Rehearsal:
 
 
 def rehearse(settings: Settings) -> Rehearsal:
-    """Read the source and take the first steps of a run, in a warehouse of their own.
+    """Read the source and take the first steps of a run in a scratch warehouse.
 
     Raises:
         SourceError: the source cannot be read.
@@ -106,14 +107,14 @@ def rehearse(settings: Settings) -> Rehearsal:
 
 
 def _copy_passed(session: Session, pipeline: Pipeline, outcome: Rehearsal) -> None:
-    """Copy what passed before, where there is a warehouse."""
+    """Copy what passed before, if there is a warehouse."""
     path = pipeline.settings.warehouse_path
     if not path.exists():
         return
     try:
         with open_read_only(path, pipeline.warehouse.directories) as live:
             there = {name for (name,) in live.execute("select table_name from information_schema.tables").fetchall()}
-            # Of an earlier version there is nothing that files are held against.
+            # A warehouse of an earlier version has no table to compare files with.
             frames: dict[str, pl.DataFrame] = {
                 table: live.sql(f"from {quote_identifier(table)}").pl() for table in PASSED if set(PASSED) <= there
             }
@@ -171,7 +172,7 @@ def _odd_files(session: Session) -> list[OddFile]:
 
 
 def _odd_customers(session: Session, pipeline: Pipeline) -> list[OddCustomer]:
-    """The rows that the check `customers_are_somebody` does not expect."""
+    """The unexpected rows of the check `customers_are_somebody`."""
     (check,) = (c for c in pipeline.contract("customer_days").expectations if c.name == "customers_are_somebody")
     query: Mapping[str, str] = check.kwargs
     batch = quote_identifier(staged_name("customer_days"))

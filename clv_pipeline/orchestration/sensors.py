@@ -41,7 +41,7 @@ def _run_failure_alerts(settings: Settings) -> dg.SensorDefinition:
         if context.cursor is None:
             context.update_cursor(str(newest[0].storage_id if newest else 0))
             return dg.SkipReason("runs that fail from now on are told")
-        # Whatever is not settled yet, however much of what came after it is: a tick that fails leaves the cursor.
+        # All failures after the cursor, settled or not: a tick that fails leaves the cursor where it was.
         failures = list(_failures_after(context.instance, int(context.cursor)))
         run_ids = [run_id for _, run_id in failures]
         told = tell_failures(context.instance, settings, run_ids, _location(context))
@@ -56,7 +56,7 @@ def _run_failure_alerts(settings: Settings) -> dg.SensorDefinition:
 
 
 def _failures_after(instance: dg.DagsterInstance, number: int) -> Iterator[tuple[int, str]]:
-    """Number and run of every failure behind the one with this number, in order."""
+    """Number and run of every failure after the one with this number, in order."""
     fetched = True
     while fetched:
         behind = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=number)

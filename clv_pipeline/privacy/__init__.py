@@ -1,1 +1,1 @@
-"""Forgotten persons: their register, their erasure, and names that nobody can turn back into ids."""
+"""Forgotten customers: their register, their erasure, and keyed hashes that nobody can turn back into ids."""

@@ -1,8 +1,8 @@
-"""`clv forget`: customers erased from the warehouse and from every kept publication, with no byte left.
+"""`clv forget`: erasing customers from the warehouse and from every kept publication, with no byte left.
 
-The register comes first, so that an erasure that is stopped half-way lets nobody back in. Its hashes say enough to go
-on: the next run finishes it before it does anything else. Files are rewritten and not only deleted from: a database
-keeps deleted rows in its free blocks.
+The register is written first, so that an erasure that is stopped half-way lets nobody back in. Its hashes are enough to
+continue: the next run finishes the erasure before it does anything else. Files are rewritten, because a database keeps
+deleted rows in its free blocks.
 """
 
 # Only quoted names and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -39,7 +39,7 @@ from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.parquet_tables import claim, sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
-"""Tables that keep the customers' rows, emptied. Every other table loses them."""
+"""Tables that keep the customers' rows with emptied fields. Every other table loses these rows."""
 
 NOT_ERASED = (
     "not erased, because it is not the pipeline's: source files and databases (their rows are refused from now on),"
@@ -50,7 +50,7 @@ NOT_ERASED = (
 
 @dataclass(frozen=True)
 class Erasure:
-    """What was erased: rows per table (those of publications under `published`), and publications rewritten."""
+    """What was erased: rows per table (rows in publications under `published`), and rewritten publications."""
 
     run_id: str
     rows: Mapping[str, int]
@@ -61,16 +61,16 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
     """Erase the customers, and those of erasures that were stopped.
 
     Args:
-        settings: whose publications, and whose register.
-        warehouse: the warehouse of these settings. DuckDB reads and writes its files, on Spark, too.
-        customers: ids as they stand in `raw_transactions`.
+        settings: the settings that name the publications and the register.
+        warehouse: the warehouse of these settings. DuckDB reads and writes its files, also with Spark.
+        customers: ids as they are in `raw_transactions`.
 
     Raises:
-        ForgetError: an id is nowhere to be found (nothing was done then), or a publication could not be searched.
+        ForgetError: an id is nowhere to be found (then nothing was done), or a publication could not be searched.
         WarehouseBusyError: a run is going on; it is named.
         RegisterError: the register's salt is missing.
-        StorageError: the warehouse is damaged or the disk full; the next run goes on, and so does this again.
-        ClusterError: the folder for tables of Spark is another warehouse's.
+        StorageError: the warehouse is damaged or the disk is full. The next run, or the same command again, continues.
+        ClusterError: the folder for Spark's tables belongs to another warehouse.
     """
     run_id = str(uuid.uuid4())
     register = Register(settings.privacy_dir)
@@ -83,7 +83,7 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
         with storage_faults_told(settings.warehouse_path):
             session = warehouse.open(f"clv forget, run {run_id}")
             if settings.spark_tables_dir.exists():
-                # Before anything is erased: afterwards no table says any more that its folder is ours.
+                # Before anything is erased, because afterwards no table shows that its folder is ours.
                 claim(session.connection, settings.spark_tables_dir)
             listed = set(register.hashes())
             named = {customer for customer in customers if register.hash().of(customer) in listed}
@@ -101,26 +101,26 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
 
 
 def finish_erasures(settings: Settings, warehouse: Warehouse) -> Erasure | None:
-    """Finish the erasures that were stopped, by what the register says of them; None where there are none.
+    """Finish the erasures that were stopped, with the hashes in the register; None if there are none.
 
-    The warehouse is open, and open again afterwards: sessions from before are closed.
+    The warehouse is open before and after. Earlier sessions are closed.
 
     Raises:
-        ForgetError: a publication could not be searched; nothing may be published before that is mended.
+        ForgetError: a publication could not be searched. Nothing may be published before that is fixed.
         RegisterError: the register's salt is missing.
-        StorageError: the warehouse is damaged or the disk full.
-        ClusterError: the folder for tables of Spark is another warehouse's.
+        StorageError: the warehouse is damaged or the disk is full.
+        ClusterError: the folder for Spark's tables belongs to another warehouse.
     """
     register = Register(settings.privacy_dir)
     if not (unfinished := register.unfinished()):
         return None
-    # Before the work, which every step of the run would do again in vain.
+    # Checked first, because otherwise every step of the run would repeat the work in vain.
     _Publications(settings.published_dir, register).require_searchable()
     return _erase_listed(settings, warehouse, register, str(unfinished[-1]["run_id"]))
 
 
 def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, run_id: str) -> Erasure:
-    """Erase everybody on the list from the open warehouse and the publications, and record that it is done."""
+    """Erase all listed customers from the open warehouse and the publications, and record that it is done."""
     publications = _Publications(settings.published_dir, register)
     with storage_faults_told(settings.warehouse_path):
         session = warehouse.open(f"erasure {run_id}")
@@ -135,7 +135,7 @@ def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, 
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
-    """Tables of the database that have customers: their names, qualified and quoted, by name."""
+    """The tables of the database that have customers: qualified and quoted names, by table name."""
     found = connection.execute(
         "select c.table_name from duckdb_columns() as c"
         " inner join duckdb_tables() as t using (database_name, schema_name, table_name)"
@@ -149,7 +149,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, s
 
 
 def _known(session: Session, customers: Sequence[str]) -> set[str]:
-    """The customers who are in any table of the warehouse, wherever its rows are."""
+    """The customers who are in any table of the warehouse, in DuckDB or in folders."""
     tables = _tables(session.connection, _own_name(session)).values()
     found: set[str] = set()
     for relation in (*tables, *map(quote_identifier, session.tables_of_customers_elsewhere())):
@@ -164,9 +164,9 @@ def _own_name(session: Session) -> str:
 
 
 def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> dict[str, int]:
-    """Empty the customers' raw rows, book them as rejected, and delete their rows elsewhere: all or nothing.
+    """Empty the customers' raw rows, record them as rejected, and delete their other rows, in one transaction.
 
-    Returns the rows per table.
+    Returns the number of rows per table.
     """
     session.execute("begin transaction")
     try:
@@ -197,7 +197,7 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -
 
 
 def _book_as_rejected(session: Session) -> None:
-    """Write rejected rows anew where they say less than before: forgotten customers and unreadable lines."""
+    """Rewrite the rejected rows that have lost data: rows of forgotten customers, and unreadable lines."""
     emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
     session.execute(
         "delete from rejected_transactions where (source_id, source_line) in"
@@ -214,7 +214,7 @@ def _book_as_rejected(session: Session) -> None:
 
 
 def _published(folder: Path, customers: Sequence[str], pseudonyms: KeyedHash | None) -> set[str]:
-    """Those of the customers whom any kept version holds, under their id or their pseudonym."""
+    """The customers who are in any kept version, under their id or their pseudonym."""
     names = {customer: customer for customer in customers}
     if pseudonyms is not None:
         names |= {pseudonyms.of(customer): customer for customer in customers}
@@ -240,7 +240,7 @@ def _opened(folder: Path, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 class _Publications:
-    """The kept versions, searched for the customers on the list and rid of them."""
+    """The kept versions. Finds the listed customers in them and erases them."""
 
     def __init__(self, folder: Path, register: Register) -> None:
         self._folder = folder
@@ -279,18 +279,18 @@ class _Publications:
             successor = supersede(self._folder, version, partial(self._write_without, version))
             if successor is not None:
                 replaced += 1
-                # If it was there from an erasure that was stopped, it may hold one of today's customers.
+                # A successor left by a stopped erasure may hold one of today's customers.
                 waiting = [*(other for other in waiting if other != successor), successor]
         return self._erased_rows, replaced
 
     def _find(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Fill FOUND with what stands for the customers in `old`; returns how many there are."""
+        """Fill FOUND with the ids or pseudonyms of the customers in `old`. Returns their number."""
         key = _pseudonym_key(connection)
         hashes = None if key is None else self._register.pseudonyms(key) or []
         return find_forgotten(connection, list(_tables(connection, "old").values()), self._register, hashes)
 
     def _write_without(self, version: Path, folder: Path) -> dict[str, tuple[int, str]] | None:
-        """Write the version without the customers into `folder`; None where it holds nobody of them."""
+        """Write the version without the customers into `folder`; None if it holds none of them."""
         with _opened(self._folder, version) as connection:
             if not self._find(connection):
                 return None
@@ -303,11 +303,11 @@ class _Publications:
 
 
 def _pseudonym_key(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """The fingerprint of the key that customers have pseudonyms under in `old`; None where they have their ids."""
+    """The fingerprint of the key of the pseudonyms in `old`; None if customers have their ids there."""
     columns = connection.execute(
         "select column_name from duckdb_columns() where database_name = 'old' and table_name = 'publication'"
     ).fetchall()
-    # Publications from before there were pseudonyms do not have the column.
+    # Publications of versions without pseudonyms do not have the column.
     if ("pseudonym_key",) not in columns:
         return None
     [(fingerprint_of_key,)] = connection.execute("select pseudonym_key from old.main.publication").fetchall()
@@ -317,7 +317,7 @@ def _pseudonym_key(connection: duckdb.DuckDBPyConnection) -> str | None:
 def _copy_without_found(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[int, list[dict[str, Any]]]:
     """Copy `old` without the customers in FOUND to a new file in `folder`, and what differs to Parquet.
 
-    Returns the rows left out, and the description of the tables as it is in `publication` now.
+    Returns the number of rows left out, and the new description of the tables in `publication`.
     """
     connection.execute(f"attach ? as fresh (storage_version '{STORAGE_VERSION}')", [str(folder / DATABASE)])
     connection.execute("copy from database old to fresh (schema)")

@@ -27,12 +27,12 @@ class KeyedHash:
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[: self.digits]
 
     def expression(self, column: str) -> str:
-        """SQL for the same of a text column (quoted already), to be run with `parameters`."""
+        """SQL for the hash of a text column (quoted already), to be run with `parameters`."""
         return f"left(sha256($hash_outer || unhex(sha256($hash_inner || encode({column})))), {self.digits})"
 
     @property
     def parameters(self) -> dict[str, bytes]:
-        """What `expression` needs bound: the padded keys."""
+        """The bound parameters of `expression`: the padded keys."""
         key = hashlib.sha256(self.key).digest() if len(self.key) > _BLOCK_BYTES else self.key
         padded = key.ljust(_BLOCK_BYTES, b"\0")
         return {
@@ -42,11 +42,11 @@ class KeyedHash:
 
     @property
     def fingerprint(self) -> str:
-        """Tells keys apart without telling them."""
+        """A text that tells keys apart without revealing them."""
         return self.of("the fingerprint of this key")[:16]
 
 
 def pseudonyms_of(settings: Settings) -> KeyedHash | None:
-    """What the key in CLV_PSEUDONYM_KEY makes of ids, whether or not publications hold it; None without a key."""
+    """The hash under the key in CLV_PSEUDONYM_KEY, whether or not publications use it; None without a key."""
     key = settings.pseudonym_key
     return None if key is None else KeyedHash(key.encode(), digits=32)

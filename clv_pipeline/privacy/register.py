@@ -1,6 +1,6 @@
-"""The register of forgotten customers, and what it does to freshly loaded rows so that they stay forgotten.
+"""The register of forgotten customers, and how it keeps them forgotten in freshly loaded rows.
 
-The register lies beside the warehouse and not in it, so that a warehouse that is deleted, rebuilt or restored brings
+The register is beside the warehouse and not in it, so that a warehouse that is deleted, rebuilt or restored brings
 nobody back. It holds salted hashes and never an id. The erasure itself is in `erasure.py`.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 FORGOTTEN = "forgotten customer"
-"""The source_text of a raw row whose customer is forgotten, and the reason for which it is rejected."""
+"""The source_text of a raw row whose customer is forgotten, and the reason of its rejection."""
 
 TEXT_NOT_KEPT = f"{UNREADABLE}its text is not kept, because customers have been forgotten"
 
@@ -45,7 +45,7 @@ class Register:
     def entries(self) -> list[dict[str, Any]]:
         """Every erasure: run_id, requested_at, erased_at (None until it is complete), customers (hashes), rows.
 
-        While it is not complete also pseudonyms (hashes of them), by the fingerprint of the key that made them.
+        An incomplete erasure also has pseudonyms (their hashes), by the fingerprint of the key that made them.
         """
         if not self._entries.exists():
             return []
@@ -60,7 +60,7 @@ class Register:
         """The hash that turns an id into an entry of the register.
 
         Raises:
-            RegisterError: the salt is gone, so that nobody on the list could be recognised.
+            RegisterError: the salt is missing, so that no listed customer can be recognised.
         """
         if not self._salt.exists():
             if self.entries():
@@ -73,12 +73,12 @@ class Register:
         return KeyedHash(self._salt.read_bytes(), digits=64)
 
     def request(self, run_id: str, customers: Sequence[str], pseudonyms: KeyedHash | None = None) -> None:
-        """Put the customers on the list: from now on no load lets them in, and whoever goes on finds them without ids.
+        """Put the customers on the list. From now on no load lets them in, and the erasure can be finished without ids.
 
         Args:
-            run_id: of the erasure.
+            run_id: id of the erasure.
             customers: their ids.
-            pseudonyms: what stands for ids in publications; None where there is no key.
+            pseudonyms: the hash that makes the pseudonyms in publications; None without a key.
         """
         hashed = self.hash()
         entry: dict[str, Any] = {
@@ -94,7 +94,7 @@ class Register:
         self._write(self._entries, json.dumps([*self.entries(), entry], indent=1))
 
     def finish(self, rows: Mapping[str, int]) -> None:
-        """Record that every erasure is complete; `rows` are the newest one's."""
+        """Record that every erasure is complete. `rows` are those of the newest one."""
         entries = self.entries()
         open_ones = [entry for entry in entries if entry["erased_at"] is None]
         open_ones[-1]["rows"] = dict(rows)
@@ -108,9 +108,9 @@ class Register:
         return [entry for entry in self.entries() if entry["erased_at"] is None]
 
     def pseudonyms(self, key: str) -> list[str] | None:
-        """Hashes of the pseudonyms, under the key of this fingerprint, that are still to be erased.
+        """Hashes of the pseudonyms that are still to be erased, for the key with this fingerprint.
 
-        None where some are not known: that erasure was requested without the key, or by an earlier version.
+        None if some are not known, because an erasure was requested without the key or by an earlier version.
         """
         unfinished = self.unfinished()
         with_key = [entry for entry in unfinished if key in entry.get("pseudonyms", {})]
@@ -131,13 +131,13 @@ class Register:
 
 
 def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Register) -> int:
-    """Take from freshly loaded rows of a raw table everything about forgotten customers. Returns how many rows.
+    """Empty the freshly loaded rows of forgotten customers in a raw table. Returns the number of these rows.
 
-    The rows stay, so that kept + rejected = raw still holds; their source_text says why they are empty. Lines that
-    could not be split may be anybody's: once anyone is forgotten, none of them keeps its text.
+    The rows stay, so that kept + rejected = raw still holds. Their source_text says why they are empty. A line that
+    could not be split may be anybody's: once anyone is forgotten, no such line keeps its text.
 
     Raises:
-        RegisterError: there are forgotten customers and the salt is gone.
+        RegisterError: there are forgotten customers and the salt is missing.
     """
     if not register.hashes():
         return 0
@@ -162,7 +162,7 @@ def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Regist
 
 
 FOUND = "temp.main.found_forgotten_customers"
-"""A temporary table of the ids that `find_forgotten` recognised."""
+"""Temporary table of the ids that `find_forgotten` recognised."""
 
 
 def find_forgotten(
@@ -171,14 +171,14 @@ def find_forgotten(
     register: Register,
     hashes: Sequence[str] | None = None,
 ) -> int:
-    """Fill FOUND with the ids in the relations (quoted already) that are on the list. Returns how many there are.
+    """Fill FOUND with the listed ids in the relations (quoted already). Returns their number.
 
-    `hashes` takes the place of the list where the relations hold something else than ids.
+    `hashes` replaces the list if the relations hold something other than ids.
     """
     queries = [f"select distinct customer_id from {relation}" for relation in relations]
     # A new warehouse has no tables yet.
     every = " union ".join(queries) or "select null::varchar as customer_id where false"
-    # In two steps: as one query, rows would be hashed before equal ids are joined, every row of a customer again.
+    # In two steps: a single query would hash every row of a customer before it removes duplicate ids.
     known = "temp.main.known_customers"
     connection.execute(f"create or replace temp table known_customers as {every}")
     hashed = register.hash()

@@ -1,6 +1,6 @@
-"""A table held against its contract by Great Expectations, pushed down to the engine that holds it.
+"""Checking a table against its contract with Great Expectations, pushed down to the table's engine.
 
-No Dagster here, and no decision about what a failed check means: that is the gate's.
+No Dagster here. The gate decides what a failed check means.
 """
 
 from clv_pipeline.quality.audit import Auditor, CheckResult

@@ -1,4 +1,4 @@
-"""Running a contract's expectations on one table, and saying plainly what came of each."""
+"""Running a contract's expectations on one table, and describing the result of each plainly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check on one table: what was seen, what was promised. All but `quoted` may leave the machine."""
+    """One check on one table: what was seen and what was promised. Everything but `quoted` may leave the machine."""
 
     table: str
     check: str
@@ -31,11 +31,11 @@ class CheckResult:
     expected: str
     description: str
     quoted: str = ""
-    """The engine's own text where the check could not run; it may hold a value of a record."""
+    """The engine's own text if the check could not run. It may hold a value of a record."""
 
     @property
     def blocks(self) -> bool:
-        """A failed ERROR keeps the table out; a failed WARNING only shows."""
+        """Whether the check blocks the table. A failed ERROR does; a failed WARNING is only shown."""
         return not self.passed and self.severity == "error"
 
     @property
@@ -50,9 +50,9 @@ class CheckResult:
 
 
 class Auditor:
-    """Holds tables of one DuckDB connection, which may send queries on to Spark, against their contracts.
+    """Checks tables of one DuckDB connection, which may pass queries on to Spark, against their contracts.
 
-    Great Expectations takes seconds to import and is needed only here, so the first audit loads it.
+    Great Expectations takes seconds to import and is needed only here, so the first audit imports it.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | RoutedConnection) -> None:
@@ -60,16 +60,16 @@ class Auditor:
         self._source: Any = None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         if self._source is not None:
             self._source.get_execution_engine().engine.dispose()
             self._source = None
 
     def audit(self, contract: Contract, relation: str) -> list[CheckResult]:
-        """Check `relation` (a table that holds the contract's rows, perhaps under a staging name).
+        """Check `relation` (a table with the contract's rows, perhaps under a staging name).
 
-        Returns one result for the schema and one for each expectation, in the contract's order. Where the
-        schema is wrong, that is the only result: expectations on missing columns explain nothing.
+        Returns one result for the schema and one for each expectation, in the contract's order. If the schema is
+        wrong, that is the only result, because expectations on missing columns explain nothing.
         """
         schema = self._schema_check(contract, relation)
         if not schema.passed:
@@ -132,9 +132,9 @@ class Auditor:
         from clv_pipeline.quality.buffered_duckdb import URL, connection_arguments
 
         if self._source is None:
-            # GX warns about every failed metric by itself; the results say it better.
+            # GX logs a warning for every failed metric. The results say it better.
             logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-            # GX's stubs know neither engine keywords nor the shape of its own progress bar setting.
+            # GX's stubs lack engine keywords and the type of its own progress bar setting.
             context: Any = gx.get_context(mode="ephemeral")
             context.variables.progress_bars = {"globally": False}
             # GX would write its whole configuration as YAML, into memory, three times an audit: an eighth of its time.
@@ -161,11 +161,11 @@ class Auditor:
 
 
 def _save_nothing() -> None:
-    """An ephemeral context has nothing to keep."""
+    """Do nothing, because an ephemeral context has nothing to save."""
 
 
 def _exception_text(info: Mapping[str, Any] | None) -> str | None:
-    """The message of an expectation that raised: flat, or nested one level by metric."""
+    """The message of an expectation that raised. It is flat, or nested one level by metric."""
     if not info:
         return None
     entries = [info] if "raised_exception" in info else list(info.values())
@@ -175,7 +175,7 @@ def _exception_text(info: Mapping[str, Any] | None) -> str | None:
 
 def _observed(stated: Expectation, result: Mapping[str, Any]) -> str:
     if "unexpected_count" in result:
-        # Of an empty table the count is None.
+        # The count is None for an empty table.
         return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} rows unexpected"
     if stated.type == counted_rows.TYPE:
         count = int(result["observed_value"])

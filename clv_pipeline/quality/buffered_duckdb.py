@@ -1,8 +1,9 @@
 """The SQLAlchemy dialect through which Great Expectations can read DuckDB.
 
-Great Expectations fetches rows after it gave the connection back to its pool (GX issues 10738 and 11579),
-when DuckDB's result is gone. Here every result is fetched at once; check queries return a few rows. And what SQLAlchemy
-does for a server (transactions around every query, PostgreSQL's catalog) is left out, which was a fifth of an audit.
+Great Expectations fetches rows after it has returned the connection to its pool (GX issues 10738 and 11579), and
+DuckDB's result is gone by then. This dialect fetches every result at once; check queries return a few rows. It also
+leaves out SQLAlchemy's work for a server (a transaction around every query, PostgreSQL's catalog), which took a fifth
+of an audit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.types import NullType
 
 URL = "duckdb+buffered:///:memory:"
-"""Only names the dialect: connections come from the `creator` that goes with it."""
+"""A URL that only names the dialect. Connections come from the `creator` that is passed with it."""
 
 
 class _BufferedContext(PGExecutionContext_psycopg2):
@@ -31,28 +32,28 @@ class _BufferedContext(PGExecutionContext_psycopg2):
 
 
 class BufferedDialect(duckdb_engine.Dialect):
-    """DuckDB with results fetched at execution."""
+    """A DuckDB dialect that fetches results at execution."""
 
     execution_ctx_cls = _BufferedContext
     supports_statement_cache = False
 
-    # A check is one query, which is a transaction by itself.
+    # A check is one query, which is its own transaction.
     def do_begin(self, connection: Any) -> None:
-        """Nothing to begin."""
+        """Do nothing: there is nothing to begin."""
 
     def do_commit(self, connection: Any) -> None:
-        """Nothing to commit."""
+        """Do nothing: there is nothing to commit."""
 
     def do_rollback(self, connection: Any) -> None:
-        """Nothing to roll back."""
+        """Do nothing: there is nothing to roll back."""
 
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
-        """The names of a table's columns; their types are held against the contract by the audit itself."""
+        """The names of a table's columns. The audit itself compares their types with the contract."""
         names = connection.execute(text("select name from pragma_table_info(:table)"), {"table": table_name})
         return [{"name": name, "type": NullType(), "nullable": True, "default": None} for (name,) in names]
 
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
-        """None: what is audited are tables and views built from a query."""
+        """No key: audited tables and views are built from a query."""
         return {"constrained_columns": [], "name": None}
 
 

@@ -1,7 +1,7 @@
-"""`unexpected_rows_expectation` as the audit runs it: only the number of unexpected rows is asked for.
+"""`unexpected_rows_expectation` as the audit runs it: it asks only for the number of unexpected rows.
 
-Great Expectations asks each such query twice, for the rows and for their number, although it reports rows only under a
-result format that the audit never uses, because a row may be a person's data.
+Great Expectations runs each such query twice, for the rows and for their number. It reports rows only in a result
+format that the audit never uses, because a row may be a person's data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ROWS, _COUNT = "unexpected_rows_query.table", "unexpected_rows_query.row_count"
 
 @cache
 def count_unexpected_rows() -> Any:
-    """The expectation's class: of the same arguments and the same verdict, for half of its cost."""
+    """The class of the expectation. It has the same arguments and the same verdict at half the cost."""
     from great_expectations.expectations.registry import get_expectation_impl
 
     # Its type is not known before Great Expectations is imported, which only an audit may do.

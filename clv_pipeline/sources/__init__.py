@@ -1,11 +1,11 @@
-"""Reading what users have: files and databases become typed tables: transactions, demographics, events.
+"""Reading the user's files and databases into typed tables of transactions, demographics and events.
 
 Here belongs everything between `source:` in `clv.yaml` and the raw table: which files there are
 (`catalog`), how each is encoded and separated (`sniff`, `prepare`), what dates and numbers look like in
 them (`conventions`), how a file becomes something SQL can scan (`tables`, `workbooks`, `databases`), the
-load itself (`load`), and which files need one (`changes`, `incremental`). `inspect` guesses a mapping and
-reports on a source. Every record arrives, readable or not: refusing rows is the business of the cleaning
-layer. Nothing here knows of Dagster or of the warehouse's layout.
+load itself (`load`), and which files must be loaded (`changes`, `incremental`). `inspect` guesses a mapping and
+reports on a source. Every record arrives, readable or not; the cleaning layer rejects rows. Nothing here
+knows Dagster or the warehouse's layout.
 """
 
 from clv_pipeline.sources.catalog import SourceFile, list_files

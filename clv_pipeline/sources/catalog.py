@@ -1,7 +1,7 @@
 """Which files a source consists of.
 
-Here belongs the step from what the user wrote (a file, a glob, `lifetimes:NAME`) to existing files with a
-label each. Nothing is opened here except to hash it.
+Here belongs the step from the user's path (a file, a glob, `lifetimes:NAME`) to existing files, each with a
+label. Files are opened here only to hash them.
 """
 
 import glob
@@ -24,7 +24,7 @@ class SourceFile:
     """One existing file of a source."""
 
     label: str
-    """The path as the user wrote it, its glob resolved: the same on every machine if it was relative."""
+    """The path as the user wrote it, with its glob resolved. A relative path is the same on every machine."""
     path: Path
 
     @property
@@ -33,20 +33,20 @@ class SourceFile:
         return self.path.stat().st_size
 
     def state(self) -> tuple[int, int, int]:
-        """Size and times: different after every writing. Nobody can set the last one, as rsync sets mtime."""
+        """Size and times, which differ after every write. rsync sets mtime, but nobody can set the last one."""
         found = self.path.stat()
         return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def stamp(self) -> str:
         """The state as text; '' for a file that was written to in the last seconds.
 
-        The next writing may bear the same times.
+        The next write to such a file may bear the same times.
         """
         size, modified, changed = self.state()
         return f"{size} {modified} {changed}" if time.time() - changed / 1e9 > _SECONDS_TO_SETTLE else ""
 
     def sha256(self) -> str:
-        """Hex digest of the bytes on disk (of a compressed file: of the compressed bytes)."""
+        """Hex digest of the bytes on disk, which are the compressed bytes of a compressed file."""
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -54,11 +54,11 @@ class SourceFile:
 def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
     """The files that `source.path` names, sorted by label, each once; empty for a database source.
 
-    Where links lead to a file that is named itself, it goes by its own name. Relative paths start at `base_dir`.
+    A file that is named itself and by links keeps its own name. Relative paths start at `base_dir`.
 
     Raises:
-        SourceError: a path or glob matches nothing or may not be looked for, or a link leads out of the folders that
-            are named.
+        SourceError: a path or glob matches nothing, a folder cannot be listed, or a link leads out of the named
+            folders.
     """
     found: dict[Path, list[SourceFile]] = {}
     for pattern in source.path:
@@ -79,7 +79,7 @@ def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
 
 
 def _own_name(names: Sequence[SourceFile], target: Path) -> SourceFile:
-    """Of several names of one file its own: a link may lead to another file tomorrow."""
+    """The file's own name among several names of it. A link may lead to another file tomorrow."""
 
     def is_odd(file: SourceFile) -> tuple[bool, int, str]:
         return Path(os.path.abspath(file.path)) != target, len(file.path.parts), file.label  # noqa: PTH100
@@ -88,10 +88,10 @@ def _own_name(names: Sequence[SourceFile], target: Path) -> SourceFile:
 
 
 def exists(path: str, base_dir: Path) -> bool:
-    """Whether there is a file of this label, among those of the source or not."""
+    """Whether there is a file with this label, part of the source or not."""
     if path.startswith(PACKAGED):
         return True
-    # Where the folder may not be looked into, Path.is_file raises; here that means that the file is out of reach.
+    # Path.is_file raises if access to the folder is denied; here that means that the file is out of reach.
     return os.path.isfile(base_dir / Path(path).expanduser())  # noqa: PTH113
 
 

@@ -1,7 +1,7 @@
-"""What is new in a source since the last load. The unit is the content: it is read whole, or not at all.
+"""What is new in a source since the last load. The unit is the content, which is read whole or not at all.
 
-Here belongs comparing what is there with what was loaded. Bytes that were loaded keep their rows, whatever the file is
-called now and however it is packed; bytes that are there twice are read once.
+Here belongs comparing what is there with what was loaded. Loaded bytes keep their rows, whatever the file's name or
+compression is now. Bytes that are there twice are read once.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -20,52 +20,52 @@ class Content:
 
     @property
     def name(self) -> Name:
-        """The one under which it is loaded."""
+        """The name under which it is loaded."""
         return self.names[0]
 
     @property
     def copies(self) -> list[KnownName]:
-        """The other ones."""
+        """The other names."""
         return [name.known() for name in self.names[1:]]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The contents of a source, held against those of the last load."""
+    """The contents of a source, compared with those of the last load."""
 
     there: list[Content]
-    """All of them, in the order of their names."""
+    """All contents, in the order of their names."""
     read: list[Content]
-    """New, or asked for."""
+    """Contents to read, because they are new or were asked for."""
     kept: list[LoadedFile]
-    """Their rows stay."""
+    """Files whose rows stay."""
     replaced: list[LoadedFile]
-    """Their rows go: of a changed file, of one that is gone, or of bytes that were loaded twice."""
+    """Files whose rows go: the file has changed or is gone, or its bytes were loaded twice."""
     renamed: list[int]
-    """Numbers of those kept whose file has another name now."""
+    """Numbers of the kept files that have a new name."""
 
     def reading_all(self) -> "Changes":
-        """The same, but everything that is there is read again."""
+        """The same changes, but everything that is there is read again."""
         present = [file for file in self.kept if file.present]
         gone = [file for file in self.kept if not file.present]
         return Changes(self.there, self.there, gone, [*present, *self.replaced], [])
 
     @property
     def gone(self) -> list[str]:
-        """The files that are no longer there, whether their rows are kept or not."""
+        """The files that are no longer there, whether or not their rows are kept."""
         there = {name.file.label for content in self.there for name in content.names}
         gone = {file.path for file in self.kept if not file.present}
         return sorted(gone | {file.path for file in self.replaced if file.path not in there})
 
 
 def distinct(names: Sequence[Name], empty: Collection[str | None] = ()) -> dict[tuple[str, ...], Content]:
-    """The contents behind `names`, by what they are known by.
+    """The contents behind `names`, by what identifies them.
 
-    Files without a record in them are known by their names: there may be many, and nothing in them counts twice.
+    Files without a record are identified by their names: there may be many, and nothing in them counts twice.
 
     Args:
-        names: of the files that are there, the preferred ones first.
-        empty: contents of which it is known that they hold no record.
+        names: names of the files that are there, the preferred ones first.
+        empty: contents that are known to hold no record.
     """
     grouped: dict[tuple[str, ...], list[Name]] = {}
     for name in names:
@@ -81,21 +81,22 @@ def compare(
     keep_removed: bool,
     exists: Callable[[str], bool],
 ) -> Changes:
-    """What has to be read.
+    """Decide what must be read.
 
     Args:
-        names: of the files that are there now.
+        names: names of the files that are there now.
         known: what the last load knew.
-        again: numbers of sources to read although they have not changed.
+        again: numbers of sources to read again although they have not changed.
         keep_removed: whether the rows of files that are gone stay.
-        exists: whether there is a file of this path, although it is not among those configured.
+        exists: tells whether there is a file at a path that is not configured.
     """
     loaded = _by_name(known)
     empty = {parts[0].content for parts in loaded if not any(part.rows for part in parts)}
     there = distinct(names, empty)
     before: dict[tuple[str, ...], list[LoadedFile]] = {}
     replaced: list[LoadedFile] = []
-    # Of bytes that an earlier version loaded twice, those whose file is there, and came first, keep their rows.
+    # An earlier version may have loaded the same bytes twice. Files that are there come first, then lower numbers; the
+    # first one keeps its rows.
     for parts in sorted(loaded, key=lambda parts: (not parts[0].present, parts[0].source_id)):
         key = _known_by(parts[0].content, parts[0].name, empty)
         replaced += parts if key in before else []
@@ -105,7 +106,7 @@ def compare(
     renamed: list[int] = []
     written: set[str] = set()
     for key, content in there.items():
-        # What cannot be unpacked is opened by whoever reads it, and told.
+        # A file that cannot be unpacked is read, which raises the error.
         parts = before.pop(key, []) if content.name.content is not None else []
         if not parts:
             written |= {name.file.label for name in content.names}
@@ -121,7 +122,7 @@ def compare(
     listed = {name.file.label for name in names}
     for parts in before.values():
         path = parts[0].path
-        # Its file was written anew; or nobody names it any more, and it can be named again.
+        # Its file was rewritten; or `path` no longer names it, and can name it again.
         is_replaced = path in written or (path not in listed and exists(path)) or parts[0].is_query
         if is_replaced or not keep_removed:
             replaced += parts
@@ -135,7 +136,7 @@ def _known_by(content: str | None, label: str, empty: Collection[str | None]) ->
 
 
 def _by_name(known: Sequence[LoadedFile]) -> list[list[LoadedFile]]:
-    """The loaded parts, those of one workbook together."""
+    """The loaded parts; the sheets of one workbook are together."""
     found: dict[tuple[str, str], list[LoadedFile]] = {}
     for part in known:
         found.setdefault((part.path, part.name), []).append(part)
@@ -143,7 +144,7 @@ def _by_name(known: Sequence[LoadedFile]) -> list[list[LoadedFile]]:
 
 
 def named(part: LoadedFile, content: Content) -> LoadedFile:
-    """What was loaded, under the name that it has now."""
+    """The loaded part under its present name."""
     name = content.name
     return replace(
         part,
@@ -157,7 +158,7 @@ def named(part: LoadedFile, content: Content) -> LoadedFile:
 
 
 def _gone(part: LoadedFile, listed: Collection[str]) -> LoadedFile:
-    """What was loaded, its file gone. Where another file has taken its name, it gets one that nobody takes."""
+    """The loaded part after its file is gone. If another file has taken its name, it gets a name that no file has."""
     gone = replace(part, present=False).with_copies([])
     if part.path not in listed:
         return gone

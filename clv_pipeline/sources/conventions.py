@@ -1,8 +1,8 @@
 """How dates and numbers are written, decided once for all files of a source.
 
-Here belongs judging samples of text: day or month first, decimal comma or point. What is ambiguous is never
-guessed: the error asks for the format and shows two values. Files are judged together, because each daily
-file alone may hold nothing but ambiguous dates. What the head of the files leaves open, whole columns decide.
+Here belongs judging samples of text: day or month first, decimal comma or point. Ambiguous values are never
+guessed: the error asks for the format and shows two of them. Files are judged together, because a daily file
+alone may hold only ambiguous dates. If the heads of the files do not decide, whole columns are read.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -22,9 +22,9 @@ from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 
 SAMPLE_ROWS = 1_000
-"""From the head of each file."""
+"""Number of rows that are sampled from the head of each file."""
 SAMPLE_BUFFER_BYTES = 4_000_000
-"""Enough for the sample; a scan reads at least one buffer."""
+"""Buffer size of a scan for a sample. A scan reads at least one buffer, and this is enough."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +32,36 @@ class Conventions:
     """How to read text as dates and numbers."""
 
     date_formats: list[str]
-    """strptime formats, tried in this order where a value is not ISO 8601."""
+    """strptime formats, tried in this order if a value is not ISO 8601."""
     decimal: str
     thousands: str | None
-    """Accepted only where it separates groups of three digits."""
+    """Thousands separator, accepted only between groups of three digits."""
     currency: str | None = None
-    """The one currency that amounts may be written with, as in $12.50 or 12.50 EUR."""
+    """The only currency that may stand beside amounts, as in $12.50 or 12.50 EUR."""
 
 
 def is_plausible(timestamp: str) -> str:
-    """SQL for whether the SQL expression `timestamp` can be an order's date.
+    """SQL that is true if the SQL expression `timestamp` can be the date of an order.
 
-    DuckDB reads 01-02-10 as a day of the year 1, and knows infinity and years above 9999. Up to 1900-01-01 lie the
-    zeros of Excel, Windows and SQL Server, which stand for no date.
+    DuckDB reads 01-02-10 as a day of the year 1, and knows infinity and years above 9999. The zero dates of Excel,
+    Windows and SQL Server, which mean no date, are 1900-01-01 or earlier.
     """
     return f"{timestamp} BETWEEN TIMESTAMP '1900-01-02' AND TIMESTAMP '9999-12-30'"
 
 
 def instant_of(text: str) -> str:
-    """SQL for the timestamp that the SQL expression `text`, trimmed, is in ISO 8601; NULL if it is none.
+    """SQL that reads the trimmed SQL expression `text` as an ISO 8601 timestamp; NULL if it is none.
 
-    DuckDB takes the PM of 2010-05-01 08:26 PM for the name of a time zone; such values are left to the formats.
+    DuckDB takes the PM of 2010-05-01 08:26 PM for a time zone. Such values are left to the formats.
     """
     return f"CASE WHEN lower(right({text}, 2)) NOT IN ('am', 'pm') THEN TRY_CAST({text} AS TIMESTAMP) END"
 
 
 def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
-    """The conventions of `tables`, configured or found out.
+    """The conventions of `tables`, from the configuration or from the values.
 
     Raises:
-        SourceError: the values do not tell.
+        SourceError: the values are ambiguous.
     """
     configured = source.format
     dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
@@ -75,9 +75,9 @@ def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: T
 def still_hold(
     con: duckdb.DuckDBPyConnection, conventions: Conventions, tables: Sequence[RawTable], source: TableSource
 ) -> bool:
-    """Whether `tables` are written as the files were that `conventions` were decided from.
+    """Whether `tables` follow the conventions that were decided from earlier files.
 
-    False is no error: then all files have to be judged together once more.
+    False is not an error: all files must then be judged together once more.
     """
     configured = source.format
     if configured.date_formats is None and source.time is not None:
@@ -91,16 +91,16 @@ def still_hold(
             return False
     try:
         currency = _currency(con, tables, source)
-    except SourceError:  # several; all files together will say so
+    except SourceError:  # several currencies; judging all files together raises the error
         return False
     if currency not in (None, conventions.currency):
         return False
     if configured.decimal is None and configured.thousands is None:
         try:
             evidence = _decimal(con, tables, source, currency)
-        except SourceError:  # ambiguous by itself; the other files may tell
+        except SourceError:  # ambiguous by itself; the other files may decide
             return False
-        # Where no number had a separator so far, the first one decides.
+        # As long as no number had a separator, the first separator decides.
         return evidence is None or (conventions.thousands is not None and evidence == conventions.decimal)
     return True
 
@@ -108,7 +108,7 @@ def still_hold(
 _IS_ISO = f"coalesce({is_plausible(instant_of('v'))}, false)"
 
 _DATE_KINDS = ("text", "number")
-"""20100501 is a date also where a file has it as a number."""
+"""Kinds of columns that may hold dates. 20100501 is a date even if a file has it as a number."""
 
 
 def sample(
@@ -122,8 +122,8 @@ def sample(
 ) -> list[str]:
     """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`.
 
-    The condition may name `$formats`. In the `whole` table, the first of them, in their own order. Empty for a column
-    of none of the `kinds`.
+    The condition may name `$formats`. With `whole`, all rows are read and the first values in sorted order returned.
+    The list is empty for a column of none of the `kinds`.
     """
     column = table.columns[theirs]
     if column.kind not in kinds:
@@ -151,7 +151,7 @@ def _ask(
 
 
 def used(parameters: dict[str, object], query: str) -> dict[str, object]:
-    """Those of the parameters that the query names: DuckDB refuses any other."""
+    """The parameters that the query names. DuckDB refuses any other."""
     named = set(re.findall(r"\$(\w+)", query))
     return {name: value for name, value in parameters.items() if name in named}
 
@@ -185,7 +185,7 @@ def _plain_format(value: str) -> str | None:
         return "%Y%m%d" + _clock_format(match)
     if _COMPACT_SECONDS.match(value):
         return "%Y%m%d%H%M%S"
-    # Of those with hyphens or slashes, the ones without AM or PM are ISO 8601 already, or no dates.
+    # With hyphens or slashes and without AM or PM, the value is ISO 8601 already, or not a date.
     if (match := _YEAR_FIRST.match(value)) and (match["sep"] == "." or match["half"]):
         return match["sep"].join(("%Y", "%m", "%d")) + _clock_format(match)
     if match := _DAY_NAME.match(value):
@@ -235,7 +235,7 @@ def _day_comes_first(
     first = max(_up_to_31(match["first"]) for match in samples)
     second = max(_up_to_31(match["second"]) for match in samples)
     if first <= 12 and second <= 12:
-        # The head may be one month's first days; the whole column costs a scan, so it is asked only now.
+        # The head may hold only the first days of a month. Reading the whole column costs a scan, so it is done last.
         first, second = _largest_parts(con, tables, theirs, separator)
     shown = _two([match.string for match in samples])
     asked = f"state {key}.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
@@ -278,9 +278,9 @@ def _two(values: Sequence[str]) -> str:
 # --- numbers ---
 
 LOOKS_LIKE_NUMBER = r"[+-]?[0-9][0-9.,' ]*|[+-]?[.,][0-9]+"
-"""A regular expression of SQL: what may be a number in some country."""
+"""SQL regular expression for whatever may be a number in some country."""
 MISSING = "('', 'nan', 'null', 'none', 'n/a')"
-"""Lower-case words for nothing, as a list of SQL."""
+"""SQL list of the words that stand for a missing value, in lower case."""
 
 _POINT = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|0?\.\d+|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,}))$")
 _COMMA = re.compile(r"^[+-]?(\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}|0?,\d+|\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$")
@@ -288,13 +288,13 @@ _EITHER = re.compile(r"^[+-]?\d{1,3}[.,]\d{3}$")
 
 
 def _holds_numbers(con: duckdb.DuckDBPyConnection, table: RawTable, theirs: str) -> bool:
-    """Whether everything in the head of a column looks like a number, or like nothing."""
+    """Whether all values in the head of a column look like numbers or missing values."""
     pattern = LOOKS_LIKE_NUMBER.replace("'", "''")
     return not sample(con, table, theirs, f"NOT regexp_full_match(v, '{pattern}') AND lower(v) NOT IN {MISSING}")
 
 
 def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> str | None:
-    """The currency in the head of the columns of money; None where numbers are bare.
+    """The currency in the head of the money columns; None if the numbers have none.
 
     Raises:
         SourceError: there are several currencies.
@@ -319,12 +319,12 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
 def _decimal(
     con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource, currency: str | None
 ) -> str | None:
-    """The decimal separator that the values prove; None where no number has any separator.
+    """The decimal separator that the values prove; None if no number has a separator.
 
     Raises:
         SourceError: the values prove both separators, or neither.
     """
-    # The attributes of customers are not declared as numbers or text: their values have to tell.
+    # Customer attributes are not declared as numbers or text, so their values decide.
     undeclared = list(source.attributes.values()) if isinstance(source, CustomerSource) else []
     numbers = [
         (table, theirs)
@@ -335,7 +335,7 @@ def _decimal(
             *(name for name in undeclared if _holds_numbers(con, table, name)),
         )
     ]
-    # Whole numbers in the head prove nothing about the rest: 1.234 may come further down.
+    # Integers in the head prove nothing about the rest: 1.234 may come further down.
     for whole in (False, True):
         found = {
             undressed(value, currency)

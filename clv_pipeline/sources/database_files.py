@@ -1,6 +1,6 @@
-"""SQLite files opened so that no query can change them, nor make or read a file beside them; SQLite sees to it.
+"""SQLite files, opened so that no query can change them or create or read another file. SQLite itself enforces this.
 
-DuckDB files are opened by `database/connections.py`, as all of them. Neither is made where it is missing.
+DuckDB files are opened by `database/connections.py`, like every DuckDB file. A file that is missing is never created.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from urllib.parse import quote
 from clv_pipeline.errors import SourceError
 
 READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
-"""What a query on SQLite may do. Attaching, pragmas, transactions and all that writes are none of it."""
+"""What a query on SQLite may do. Attaching, pragmas, transactions and writing are not among it."""
 
 WRITE_AHEAD = 2
-"""How byte 18 of a SQLite file says that its changes go into a log beside it first."""
+"""Value of byte 18 of a SQLite file whose changes first go into a log beside it."""
 
 
 def require_file(path: Path, label: str) -> None:
-    """Refuse a file that does not exist. The databases would say less, or make one.
+    """Refuse a file that does not exist. The databases would say less, or create it.
 
     Raises:
         SourceError: there is no such file.
@@ -32,10 +32,10 @@ def require_file(path: Path, label: str) -> None:
 
 
 def open_sqlite(path: Path, label: str, **options: Any) -> sqlite3.Connection:
-    """The SQLite file for reading; `options` are those of `sqlite3.connect`.
+    """A read-only connection to the SQLite file; `options` are those of `sqlite3.connect`.
 
     Raises:
-        SourceError: it was not closed as it should be, and nobody works on it.
+        SourceError: the file was not closed properly, and no program has it open.
     """
     if _beside(path, "-wal").exists() and not _beside(path, "-shm").exists():
         raise SourceError(
@@ -53,10 +53,10 @@ def open_sqlite(path: Path, label: str, **options: Any) -> sqlite3.Connection:
 
 @contextmanager
 def unchanged_sqlite(path: Path, label: str) -> Iterator[None]:
-    """Refuse what was read from a file at rest that somebody has written to in the meantime.
+    """Refuse the result of a read during which somebody wrote to a file that was at rest.
 
     Raises:
-        SourceError: the file was written to.
+        SourceError: somebody wrote to the file.
     """
     at_rest, before = _is_at_rest(path), _state(path)
     yield
@@ -65,10 +65,10 @@ def unchanged_sqlite(path: Path, label: str) -> Iterator[None]:
 
 
 def _is_at_rest(path: Path) -> bool:
-    """Whether the file keeps a log while somebody works on it, and nobody does.
+    """Whether the file uses a write-ahead log and no program has it open.
 
-    Opened as usual, SQLite would make that log and an index of it beside the file, owned by whoever runs the pipeline,
-    and the shop's own program might then be unable to write to them.
+    Opened as usual, SQLite would create that log and its index beside the file. They would be owned by the user of the
+    pipeline, and the shop's own program might then be unable to write to them.
     """
     with path.open("rb") as stream:
         header = stream.read(20)
@@ -85,6 +85,6 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _only_reading(action: int, name: str | None, value: str | None, *_within: str | None) -> int:
-    # SQLAlchemy asks how much the connection is isolated.
+    # SQLAlchemy asks for the isolation level of the connection.
     asks = action == sqlite3.SQLITE_PRAGMA and name == "read_uncommitted" and value is None
     return sqlite3.SQLITE_OK if asks or action in READING else sqlite3.SQLITE_DENY

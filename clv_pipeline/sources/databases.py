@@ -1,9 +1,9 @@
 """A query against a database, as a table.
 
-Here belongs everything that knows of database URLs. Rows are streamed in chunks into a temporary table of
-text columns, so that no driver's idea of types changes what a value means. Databases are read and never written:
-files by how they are opened, servers by read-only transactions where they have them. Credentials appear in no
-label and in no error.
+Here belongs everything that handles database URLs. Rows are streamed in chunks into a temporary table of
+text columns, so that no driver's types change the meaning of a value. Databases are read and never written:
+files are opened for reading only, and servers get read-only transactions if they have them. Credentials appear in
+no label and no error.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -38,20 +38,20 @@ READ_ONLY = {
     "mariadb": "SET SESSION TRANSACTION READ ONLY",
     "oracle": "SET TRANSACTION READ ONLY",
 }
-"""How servers are told that a query may only read, where they can be told in SQL. PostgreSQL's driver has a word of its
-own for it; SQL Server and warehouses in the cloud have none, so that the rights of the user alone count there."""
+"""SQL that makes transactions read-only, by kind of server. PostgreSQL's driver has an option of its own for it. SQL
+Server and cloud warehouses have neither, so there only the rights of the user count."""
 
 
 @dataclass(frozen=True)
 class Since:
-    """Only rows from a day on: the database compares `column` of the query with it."""
+    """A filter for rows from a day on. The database compares `column` of the query with that day."""
 
     column: str
     day: date
 
 
 def query_label(url: str) -> str:
-    """What the rows of a query are labelled: `<url without credentials>#query`."""
+    """The label of a query's rows: `<url without credentials>#query`."""
     return f"{without_credentials(url)}#query"
 
 
@@ -65,11 +65,11 @@ def query_table(
 ) -> RawTable:
     """The rows of `query`, staged in a temporary table of `con`.
 
-    A relative file in a sqlite or duckdb URL starts at `base_dir`; what a query on DuckDB cannot hold in memory goes
-    into `work_dir`.
+    A relative file in a sqlite or duckdb URL starts at `base_dir`. A query on DuckDB spills to `work_dir` what does not
+    fit into memory.
 
     Raises:
-        SourceError: the query is not one SELECT, or failed: in the database's own words, but never with a secret.
+        SourceError: the query is not one SELECT, or it failed. The text is the database's own, without secrets.
     """
     label = query_label(url)
     database = url.partition(":")[0].partition("+")[0]
@@ -84,8 +84,7 @@ def query_table(
     except SourceError:
         raise
     except Exception as error:
-        # Drivers raise what they like, and some put the whole URL into the text: neither it nor the cause
-        # is shown.
+        # Drivers raise any exception, and some put the whole URL into its text. Neither the URL nor the cause is shown.
         raise SourceError(f"{label}: the query failed", quoted=censored(first_line(error), url)) from None
     return RawTable(
         source_file=label,
@@ -100,7 +99,7 @@ def query_table(
 
 
 def forget_query(con: duckdb.DuckDBPyConnection) -> None:
-    """Drops the temporary table of a query, if there is one."""
+    """Drop the temporary table of a query, if there is one."""
     con.execute(f"DROP TABLE IF EXISTS {_STAGE}")
 
 
@@ -128,7 +127,7 @@ def _from_any(con: duckdb.DuckDBPyConnection, url: str, query: str, base_dir: Pa
 
 
 def _answer(con: duckdb.DuckDBPyConnection, engine: "sqlalchemy.Engine", query: str, since: Since | None) -> list[str]:
-    """Stages what the database answers, and returns the names of its columns."""
+    """Stage the rows that the database returns, and return the names of their columns."""
     import polars as pl
     import sqlalchemy
 
@@ -143,7 +142,7 @@ def _answer(con: duckdb.DuckDBPyConnection, engine: "sqlalchemy.Engine", query: 
             rows: Any = (
                 sqlalchemy.text(query.replace(":", r"\:")).columns(sqlalchemy.column(since.column)).subquery("q")
             )
-            # SQLite has no dates: theirs is text, and so must ours be.
+            # SQLite has no dates: its values are text, so this one must be text too.
             day = since.day.isoformat() if backend == "sqlite" else since.day
             condition = rows.c[since.column] >= sqlalchemy.literal(day)
             result = connection.execute(sqlalchemy.select(sqlalchemy.text("*")).select_from(rows).where(condition))

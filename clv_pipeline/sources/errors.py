@@ -1,7 +1,7 @@
 """The one error of this package, and the ways it is worded.
 
 Here belongs what every reader needs to tell a user what is wrong with a source. Third-party exceptions are
-wrapped where they are raised, with `from`, so that the cause stays visible to who debugs.
+wrapped where they are raised, with `from`, so that the cause stays visible while debugging.
 """
 
 import re
@@ -11,7 +11,7 @@ from clv_pipeline.errors import SourceError
 
 
 def one_error(problems: Sequence[SourceError]) -> SourceError:
-    """One error for several; the first five are spelled out."""
+    """One error for several problems; the first five are spelled out."""
     shown = list(problems[:5])
     if len(problems) > len(shown):
         shown.append(SourceError(f"… and {len(problems) - len(shown)} more"))
@@ -19,12 +19,12 @@ def one_error(problems: Sequence[SourceError]) -> SourceError:
 
 
 def first_line(error: Exception) -> str:
-    """What a third party says, without the lines below it: those show statements, paths of copies and data."""
+    """The first line of a third party's message. The lines below it show statements, paths of copies and data."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first twenty names, quoted and of forty characters at most; `none` if there are none."""
+    """The first twenty names, quoted and cut to forty characters; `none` if there are none."""
     known = list(names)
     shown = [repr(_shown_name(name if len(name) <= 40 else name[:40] + "…")) for name in known[:20]]
     if len(known) > len(shown):
@@ -33,14 +33,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shape(value: str) -> str:
-    """A value as an error may quote it: letters as a, digits as 9.
+    """The form in which an error may quote a value: letters as a, digits as 9.
 
-    Errors end up in event logs, and under a wrong mapping any value may be somebody's.
+    Errors end up in event logs, and under a wrong mapping any value may be personal data.
     """
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
 
 
 def _shown_name(name: str) -> str:
-    """A column name as an error may show it: in full, unless it looks like a value, as in a file without a header."""
+    """The form in which an error may show a column name: in full, unless it looks like a value of a headerless file."""
     looks_like_a_value = "@" in name or sum(map(str.isdigit, name)) > sum(map(str.isalpha, name))
     return shape(name) if looks_like_a_value else name

@@ -1,7 +1,7 @@
-"""What a file is known by: its bytes, unpacked. Its name may change, and so may the way it is packed.
+"""What identifies a file: its unpacked bytes. Its name and its compression may change.
 
-Here belongs finding out which contents there are, and under which names. (A link is the file that it leads to, which
-`catalog` sees to.) What the last load knew is not hashed again while nobody has written to the file.
+Here belongs finding the contents that are there, and their names. (`catalog` replaces a link by the file that it leads
+to.) A file that the last load knew is not hashed again unless somebody has written to it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from clv_pipeline.sources.prepare import contents_of
 
 @dataclass(frozen=True)
 class Name:
-    """A file that is there, or a member of an archive, and what it holds."""
+    """A file that is there, or an archive member, and the hash of its content."""
 
     file: SourceFile
-    """The file on disk: of a member, the archive."""
+    """The file on disk; for a member, the archive."""
     label: str
-    """Of the file, or of the member."""
+    """Label of the file or of the member."""
     sha256: str | None
-    """Of the file as it lies on disk."""
+    """Hash of the file as it is on disk."""
     content: str | None
-    """sha256 of the bytes, unpacked; None where they cannot be read: whoever opens the file says why."""
+    """sha256 of the unpacked bytes; None if they cannot be read. Opening the file then raises the error."""
 
     def known(self) -> KnownName:
-        """What the next load will know of it."""
+        """What the next load will know about it."""
         return KnownName(self.label, self.file.label, self.file.stamp(), self.sha256)
 
 
@@ -39,8 +39,8 @@ def names_of(files: Sequence[SourceFile], known: Sequence[LoadedFile] = ()) -> l
     """The names of everything in `files`, in their order.
 
     Args:
-        files: that are there now.
-        known: what the last load knew; it is believed of a file that nobody has written to since.
+        files: the files that are there now.
+        known: what the last load knew. It holds for a file that nobody has written to since.
     """
     remembered: dict[str, dict[str, tuple[KnownName, str | None]]] = {}
     for part in known:
@@ -49,15 +49,15 @@ def names_of(files: Sequence[SourceFile], known: Sequence[LoadedFile] = ()) -> l
             remembered.setdefault(name.path, {})[name.label] = (name, part.content)
     found = {file.label: _believed(file, remembered.get(file.label, {}).values()) for file in files}
     unknown = [file for file in files if not found[file.label]]
-    # Hashing and unpacking leave the interpreter to the other thread.
+    # Hashing and unpacking release the interpreter lock.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
         found |= {file.label: names for file, names in zip(unknown, threads.map(_hashed, unknown), strict=True)}
     return [name for file in files for name in found[file.label]]
 
 
 def with_contents(known: Sequence[LoadedFile], names: Sequence[Name]) -> list[LoadedFile]:
-    """`known`, each with its content: earlier versions noted the hash of the file on disk only."""
-    # By the bytes on disk and the place in the archive, because the file may have another name by now.
+    """`known`, each with the hash of its content. Earlier versions recorded only the hash of the file on disk."""
+    # Matched by the bytes on disk and the place in the archive, because the file may have another name by now.
     now = {(name.sha256, name.label.removeprefix(name.file.label)): name.content for name in names}
     return [
         replace(part, content=now.get((part.sha256, part.name.removeprefix(part.path))))
@@ -68,7 +68,7 @@ def with_contents(known: Sequence[LoadedFile], names: Sequence[Name]) -> list[Lo
 
 
 def _believed(file: SourceFile, remembered: Iterable[tuple[KnownName, str | None]]) -> list[Name]:
-    """The names as the last load knew them; none where anything may have changed."""
+    """The names as the last load knew them; empty if anything may have changed."""
     known = list(remembered)
     stamp = file.stamp() if known else ""
     if not stamp or any(name.stamp != stamp or content is None for name, content in known):
@@ -79,6 +79,6 @@ def _believed(file: SourceFile, remembered: Iterable[tuple[KnownName, str | None
 def _hashed(file: SourceFile) -> list[Name]:
     try:
         sha256, contents = contents_of(file)
-    except SourceError:  # said by whoever opens it, together with what is wrong with other files
+    except SourceError:  # raised again when the file is opened, together with the errors of other files
         return [Name(file, file.label, None, None)]
     return [Name(file, label, sha256, content) for label, content in contents.items()]

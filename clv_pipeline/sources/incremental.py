@@ -1,7 +1,7 @@
-"""Loading only what is new: of files, those that are new or have changed; of a query, the rows since a day.
+"""Loading only what is new: new and changed files, or the rows of a query since a day.
 
-The result is what reading everything would give. That is why new files are first held against the conventions that
-the others were read by: where they do not agree, all files are judged together again.
+The result is the same as after reading everything. New files are therefore first compared with the conventions under
+which the others were read. If they do not agree, all files are judged together again.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -40,7 +40,7 @@ from clv_pipeline.sources.tables import RawTable
 
 @dataclass(frozen=True)
 class Replaced:
-    """Live rows that make way: all of a source, or those since a day (of a query)."""
+    """Live rows that are replaced: all rows of a source, or the rows of a query since a day."""
 
     source_id: int
     since: date | None = None
@@ -51,16 +51,16 @@ class Load:
     """What a load of changes found."""
 
     files: list[LoadedFile]
-    """Of the whole source, as it is after the load."""
+    """All files of the source after the load."""
     read: list[str]
     """Labels of the files that were read."""
     gone: list[str]
     """Labels of the files that are no longer there."""
     replaced: list[Replaced]
     is_whole: bool
-    """Whether the new table holds the records of the whole source, so that nothing of the live one stays."""
+    """Whether the new table holds all records of the source and replaces the live one completely."""
     renamed: list[int] = field(default_factory=list)
-    """Numbers of the files that were not read and have another name now."""
+    """Numbers of the files that were not read again and have a new name."""
 
 
 def load_changes(
@@ -83,11 +83,10 @@ def load_changes(
         source: what is configured.
         base_dir: where relative paths start.
         work_dir: takes temporary copies.
-        live: the table that the last load went into; not looked at where nothing is known.
-        known: the files of the last load; none: everything is new.
-        anew: read everything that is there again. What only the live table has, because its file is gone, is then
-            copied as it is.
-        days: first and last day; what holds records of these days is read again in any case.
+        live: the table of the last load; not read if `known` is empty.
+        known: the files of the last load; empty if everything is new.
+        anew: read everything that is there again. Rows whose file is gone are copied from the live table as they are.
+        days: first and last day. Files with records of these days are read again in any case.
 
     Raises:
         SourceError: whatever is wrong with the source.
@@ -118,7 +117,7 @@ def _load_files(
 ) -> Load:
     files = list_files(source, base_dir)
     with held_still(files):
-        # What is read again is hashed again.
+        # Files that are read again are hashed again.
         names = names_of(files, () if anew else known)
         known = with_contents(known, names)
         changes = compare(
@@ -154,10 +153,13 @@ def _judged(
     base_dir: Path,
     copies: Path,
 ) -> tuple[TableSource, list[RawTable], Conventions, Changes]:
-    """The source as opened, the tables to load and how: of all files, where the new ones change how any is read."""
+    """The opened source, the tables to load and their conventions.
+
+    If the new files change how any file is read, the tables are those of all files.
+    """
     present = [file for file in changes.kept if file.present]
     remembered = Conventions(**json.loads(present[0].conventions)) if present else None
-    # Any file may bring another attribute of customers, so demographics are read together.
+    # Any file may bring another customer attribute, so demographics are read together.
     apart = remembered is not None and not isinstance(source, CustomerSource)
     if apart and remembered is not None:
         _, tables = open_source(con, source, changes.read, changes.there, base_dir, copies / "new")
@@ -172,7 +174,7 @@ def _judged(
 
 
 def _carry_over(con: duckdb.DuckDBPyConnection, live: str, table: str, files: Sequence[LoadedFile]) -> None:
-    """Copy the live rows of `files` to `table` as they are. Another version may have had other columns."""
+    """Copy the live rows of `files` to `table` unchanged. An earlier version may have had other columns."""
     if not files:
         return
     columns = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = $name"
@@ -196,10 +198,10 @@ def _load_query(
     anew: bool,
     days: tuple[date, date] | None,
 ) -> Load:
-    """The rows of a query: where a lookback is configured, those since the newest known record less the lookback.
+    """The rows of a query. With a lookback, only those since the newest known record minus the lookback.
 
     Raises:
-        SourceError: the query gave rows from before the day that was asked for.
+        SourceError: the query returned rows from before the requested day.
     """
     assert source.url is not None and source.query is not None  # noqa: S101, PT018  (the settings see to it)
     gone = _gone_before_the_query(source, known, base_dir)
@@ -244,7 +246,7 @@ def _load_query(
 
 
 def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], base_dir: Path) -> list[LoadedFile]:
-    """The files that were a source before the query was, where only the warehouse has their rows."""
+    """The files that were the source before the query, if only the warehouse still has their rows."""
     if source.removed_files != "keep":
         return []
     return [replace(file, present=False) for file in known if not file.is_query and not exists(file.path, base_dir)]
@@ -253,7 +255,7 @@ def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], bas
 def _since(
     con: duckdb.DuckDBPyConnection, source: TableSource, live: str, source_id: int, days: tuple[date, date] | None
 ) -> date | None:
-    """The first day that is asked for again; None where no record has a date yet."""
+    """The first day to ask for again; None if no record has a date yet."""
     ((newest,),) = con.execute(
         f"SELECT CAST(max({source.time}) AS DATE) FROM {quote_identifier(live)} WHERE source_id = $id",
         {"id": source_id},
@@ -268,7 +270,7 @@ def _since(
 def _holds_the_same(
     con: duckdb.DuckDBPyConnection, live: str, table: str, source_id: int, time: str, since: date
 ) -> bool:
-    """Whether the live rows since a day are those of `table`, whatever their numbers."""
+    """Whether the live rows since a day equal those of `table`, apart from their numbers."""
     old = (
         f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(live)}"
         f" WHERE source_id = $id AND {time} >= CAST($since AS DATE)"
@@ -285,7 +287,7 @@ def _files_holding(
     known: Sequence[LoadedFile],
     days: tuple[date, date],
 ) -> set[int]:
-    """Numbers of the files that hold records of these days."""
+    """Numbers of the files with records of these days."""
     if source.time is None or not known:
         return set()
     rows = con.execute(

@@ -1,7 +1,7 @@
-"""A look at a source without loading it into the warehouse: a guessed mapping, and what a load would give.
+"""A look at a source without loading it into the warehouse: a guessed mapping, and the result of a load.
 
 Here belongs what `clv init` and `clv check` know; the commands themselves only print it. A guess is a
-proposal for the user to correct: what was not recognised is said, never filled in silently.
+proposal for the user to correct. Columns that were not recognised are named, never filled in silently.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -43,8 +43,7 @@ SYNONYMS = {
     "total revenue sales salesamount spend paymentvalue dollarvalue value",
     "country": "country countrycode countryname shipcountry shippingcountry billingcountry customercountry",
 }
-"""Names of ours and what they are called elsewhere: lower case, letters and digits only, the likeliest
-first."""
+"""Our column names and their names elsewhere: lower case, letters and digits only, the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,20 @@ class Guess:
     """A proposed mapping and how sure it is."""
 
     columns: dict[str, str]
-    """Ours to theirs, only what was recognised."""
+    """Recognised columns: our name and the file's name."""
     further: list[str]
-    """Columns of the file that were not recognised: candidates for attributes."""
+    """Columns of the file that were not recognised, as candidates for attributes."""
     unknown: list[str]
-    """What a mapping needs and the names did not tell, in words."""
+    """Required columns that were not recognised, in words."""
     date_problem: str | None
-    """Why the dates cannot be read without being told their format."""
+    """Why the dates cannot be read unless their format is stated; None if they can."""
 
 
 def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
-    """Propose a mapping by the names of the columns.
+    """Propose a mapping from the names of the columns.
 
-    A date column must also hold dates, a number column numbers. Where only one column holds dates, it is `ordered_at`
-    whatever it is called.
+    A date column must also hold dates, and a number column numbers. If only one column holds dates, it is `ordered_at`
+    whatever its name.
 
     Raises:
         SourceError: files cannot be read or do not have the same columns.
@@ -99,8 +98,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         if "ordered_at" not in columns and len(dates - set(columns.values())) == 1:
             columns["ordered_at"] = next(iter(dates - set(columns.values())))
         if {"quantity", "unit_price"} <= set(columns):
-            # A total may be the whole order's, repeated on each of its lines; the line's own numbers are
-            # safe.
+            # A total may be the whole order's, repeated on each of its lines. The line's own numbers are safe.
             columns.pop("amount", None)
         date_problem = None
         if "ordered_at" in columns:
@@ -128,7 +126,7 @@ _LOOKS_LIKE_MONEY = rf"[(+−-]?{_CURRENCY}[(]?({LOOKS_LIKE_NUMBER}){_CURRENCY}[
 
 
 def _mostly(con: duckdb.DuckDBPyConnection, table: RawTable, pattern: str) -> set[str]:
-    """The columns in whose head more than half of the filled values match the pattern.
+    """The columns where more than half of the filled values in the head match the pattern.
 
     Raises:
         SourceError: the head cannot be read.
@@ -155,40 +153,40 @@ def _first_match(synonyms: Sequence[str], names: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Attribute:
-    """What the values of one attribute of the customers look like."""
+    """Facts about the values of one customer attribute."""
 
     name: str
     filled: float
     """Share of the records that have a value."""
     numeric: float
-    """Share of these values that are finite numbers."""
+    """Share of the values that are finite numbers."""
 
 
 @dataclass(frozen=True)
 class FurtherSurvey:
-    """What a load of demographics or of events gives."""
+    """The result of a load of demographics or events."""
 
     files: list[LoadedFile]
     rows: int
     unreadable: int
-    """Rows that could not be split, that name no customer, or whose date cannot be read."""
+    """Rows that could not be split, have no customer, or have an unreadable date."""
     customers: int
     buyers: int
-    """Those of the customers who are in the transactions."""
+    """Customers who are also in the transactions."""
     attributes: list[Attribute]
-    """Of demographics, by name."""
+    """Attributes of demographics, by name; empty for events."""
     event_types: int
-    """0 for demographics."""
+    """Number of event types; 0 for demographics."""
     first_day: datetime | None
-    """Of events, like `last_day`."""
+    """First day of the events; None for demographics, like `last_day`."""
     last_day: datetime | None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a load of a source gives, before any cleaning.
+    """The result of a load of a source, before any cleaning.
 
-    Counts are transaction rows; a row may count under several reasons.
+    Counts are transaction rows. A row may count under several reasons.
     """
 
     files: list[LoadedFile]
@@ -197,15 +195,15 @@ class Survey:
     first_day: datetime | None
     last_day: datetime | None
     readable: dict[str, float]
-    """Share of rows with a readable value, per mapped column of ours."""
+    """Share of rows with a readable value, by our name of each mapped column."""
     unreadable_lines: int
     no_customer: int
     no_date: int
     no_number: int
     not_positive: int
-    """Amount zero or below: returns, corrections, gifts."""
+    """Rows with an amount of zero or below: returns, corrections, gifts."""
     repeated: int
-    """Rows beyond the first of those that are equal in every mapped column."""
+    """Rows that equal an earlier row in every mapped column."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
 
@@ -218,13 +216,13 @@ def survey_of(
     base_dir: Path,
     work_dir: Path,
 ) -> Survey:
-    """Counts what a load gave, and what the further sources would give.
+    """Count the rows of a load, and the rows that the further sources would give.
 
     Args:
-        con: reaches the files of all sources.
-        raw: name of the table that the transactions were loaded into, all of them.
-        files: of that load.
-        source: what is configured.
+        con: a connection that can read the files of all sources.
+        raw: name of the table that holds all loaded transactions.
+        files: the files of that load.
+        source: the configured source.
         base_dir: where relative paths start.
         work_dir: takes temporary copies.
 

@@ -1,4 +1,4 @@
-"""Lines of text files, counted without a loop over them."""
+"""Counting and measuring the lines of text files without a loop over them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _RETURN, _FEED = 13, 10
 
 
 def filled_lines(path: Path) -> int:
-    """How many lines of the file at `path`, packed by gzip or not, hold more than their end."""
+    """Number of lines of the file at `path`, gzipped or not, that are not blank."""
     import numpy as np
 
     count = 0
-    # As if a line had ended before the first one; the bytes before a chunk decide whether its first line is blank.
+    # Starts as if a line had just ended. The bytes before a chunk decide whether its first line is blank.
     before = bytes([_FEED, _FEED])
     for chunk in _chunks(path):
         text = np.frombuffer(before + chunk, dtype=np.uint8)
@@ -28,7 +28,7 @@ def filled_lines(path: Path) -> int:
 
 
 def longest_line(path: Path) -> tuple[int, int]:
-    """Number, from 1, and bytes of the longest line of the file at `path`, packed by gzip or not."""
+    """Number (from 1) and size in bytes of the longest line of the file at `path`, gzipped or not."""
     import numpy as np
 
     number, longest, lines, start, offset = 1, 0, 0, 0, 0

@@ -1,8 +1,8 @@
 """The load: every record of a source becomes one row of one typed table.
 
-Here belongs the order of events: find the files, hold every header against the mapping, decide the
+Here belongs the order of events: find the files, compare every header with the mapping, decide the
 conventions, and only then write. Lines that cannot be split into fields become rows too, with their text
-and the reason. Which files have to be read is `incremental`'s business.
+and the reason. `incremental` decides which files must be read.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -42,17 +42,17 @@ from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns,
 
 @dataclass(frozen=True)
 class Target:
-    """Where the records of one file go, and how they are read."""
+    """The table for the records of one file, and how to read them."""
 
     table: str
-    """As an SQL identifier, quoted."""
+    """Name of the table as a quoted SQL identifier."""
     source: TableSource
     conventions: Conventions
     source_id: int
 
 
 def create_table(con: duckdb.DuckDBPyConnection, table: str, kind: type[TableSource]) -> None:
-    """Creates or replaces `table` without rows, in the columns that a source of this kind is loaded into."""
+    """Create or replace `table` without rows, with the columns of a source of this kind."""
     columns = ", ".join(
         f"{name} {type_}{' USING COMPRESSION uncompressed' if name in UNCOMPRESSED else ''}"
         for name, type_ in target_columns(kind).items()
@@ -65,14 +65,14 @@ def load_records(
 ) -> list[LoadedFile]:
     """Create or replace `table` with one row per record of `source`, in the order of files and records.
 
-    The columns are those of `typed.target_columns`. Text is trimmed of spaces and '' is NULL; what cannot
+    The columns are those of `typed.target_columns`. Text is trimmed of spaces, and '' is NULL. A value that cannot
     be read as a date or number is NULL, and `source_text` then holds the original mapped fields as a JSON
-    object. `source_line` is the number of the record, counting the header as 1: the number of the line,
+    object. `source_line` is the number of the record, where the header is 1. It equals the number of the line
     unless a blank line or a quoted line break comes before it. Files without a header line (JSON lines,
     Parquet) and queries count from 1.
 
     Temporary copies go into the folder `sources` below `work_dir`, which is removed before and after. Nothing is
-    written to `table` before every header agrees with the mapping. May be called inside a transaction.
+    written to `table` before every header agrees with the mapping. The function may be called inside a transaction.
 
     Raises:
         SourceError: whatever is wrong with the source.
@@ -90,18 +90,18 @@ def load_records(
 
 
 def no_record(label: str) -> SourceError:
-    """What is wrong where `label`, and every other file, is there and empty."""
+    """The error for a source whose files, `label` and all others, hold no record."""
     return SourceError(f"{label}: holds no record below its header, and so does every other file")
 
 
 @contextmanager
 def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
-    """An empty folder for copies, removed at the end, and a connection that keeps the order of lines."""
+    """Give an empty folder for copies, removed at the end, and make the connection keep the order of lines."""
     copies = work_dir / "sources"
     if copies.exists():  # of a load that was killed
         shutil.rmtree(copies)
     copies.mkdir(parents=True)
-    # The line numbers rest on it. It is the default, and a locked configuration refuses even that.
+    # Line numbers depend on it. It is the default, and a locked configuration refuses even setting the default.
     if con.execute("SELECT current_setting('preserve_insertion_order')").fetchone() != (True,):
         con.execute("SET preserve_insertion_order = true")
     try:
@@ -113,10 +113,10 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def held_still(files: Sequence[SourceFile]) -> Iterator[None]:
-    """See that none of `files` is written to or removed in the meantime: half of it may have been read.
+    """Make sure that no file is written to or removed meanwhile, when half of it may have been read.
 
     Raises:
-        SourceError: one of them was.
+        SourceError: a file was written to or removed.
     """
     before = [file.state() for file in files]
     try:
@@ -141,9 +141,9 @@ def load_tables(
     first_id: int,
     contents: Sequence[Content] = (),
 ) -> list[LoadedFile]:
-    """Creates or replaces `table` with the records of `tables`, numbered as sources from `first_id`.
+    """Create or replace `table` with the records of `tables`, whose sources are numbered from `first_id`.
 
-    `contents` are what the tables of files were opened from.
+    `contents` are the contents that the tables of files were opened from.
     """
     create_table(con, table, type(source))
     by_name = {content.name.label: content for content in contents}
@@ -152,7 +152,7 @@ def load_tables(
         one = _load_one(con, Target(quote_identifier(table), source, conventions, source_id), raw)
         loaded.append(_identified(one, by_name[raw.name]) if raw.file is not None else one)
         for path in raw.temporary:
-            path.unlink(missing_ok=True)  # the sheets of a packed workbook share one
+            path.unlink(missing_ok=True)  # the sheets of a packed workbook share a copy
     return _apart_where_empty(loaded, by_name)
 
 
@@ -162,7 +162,7 @@ def _identified(loaded: LoadedFile, content: Content) -> LoadedFile:
 
 
 def _apart_where_empty(loaded: Sequence[LoadedFile], contents: Mapping[str, Content]) -> list[LoadedFile]:
-    """Without the copies of files that hold no record: each is a file of its own, and no copy doubles anything."""
+    """List copies of files without records as files of their own, because copies of nothing double nothing."""
     filled = {file.name for file in loaded if file.rows}
     number = max((file.source_id for file in loaded), default=0)
     found: list[LoadedFile] = []
@@ -185,12 +185,14 @@ def open_source(
     base_dir: Path,
     work_dir: Path,
 ) -> tuple[TableSource, list[RawTable]]:
-    """The raw tables of `contents`, or of the source's query, their headers in agreement with the mapping.
+    """The raw tables of `contents`, or of the source's query, after every header has matched the mapping.
 
-    `there` are all contents of the source: what an archive holds beside those to open stays closed.
+    `there` are all contents of the source. Members of an archive that are not in `contents` are not opened.
 
-    Of a customer source that maps only the customer, the source comes back with every column as an attribute.
-    Raises SourceError that names every file that cannot be opened and every mapped column that is missing.
+    If a customer source maps only the customer, the returned source has every column as an attribute.
+
+    Raises:
+        SourceError: it names every file that cannot be opened and every mapped column that is missing.
     """
     tables, problems = (
         ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
@@ -204,14 +206,14 @@ def open_source(
 
 
 def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:
-    """The files of `contents`, and the labels of what else is in them."""
+    """The files of `contents`, and the labels of the other contents of these files."""
     files = list(dict.fromkeys(content.name.file for content in contents))
     wanted = {content.name.label for content in contents}
     return files, {name.label for content in there for name in content.names} - wanted
 
 
 def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
-    """`tables`, which all have the mapped columns.
+    """Return `tables` after checking that all of them have the mapped columns.
 
     Raises:
         SourceError: there are `problems`, or a table lacks a mapped column.
@@ -225,7 +227,7 @@ def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], s
     """How dates and numbers are written in `tables`.
 
     Raises:
-        SourceError: that is not certain.
+        SourceError: the values are ambiguous, or a date format is not valid.
     """
     conventions = decide(con, tables, source)
     try:
@@ -240,7 +242,7 @@ def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], s
 
 
 def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tuple[CustomerSource, list[RawTable]]:
-    """The mapping with every column of any of the tables as an attribute; NULL in the tables that lack it."""
+    """The mapping with all columns of all tables as attributes. A column is NULL in a table that lacks it."""
     names = {name: name for table in tables for name in table.columns if name not in source.columns.values()}
     complete = source.model_copy(update={"columns": {**names, **source.columns}})
     absent = dict.fromkeys(names, Column("NULL"))
@@ -282,8 +284,8 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
     rows = _insert_plain(con, target, raw)
     if rows is None:
         rows = _insert(con, target, raw)
-    # Rows get their number afterwards: row_number() would make the scan single-threaded. Rowids do not start at 0
-    # inside a transaction or behind deleted rows, hence the minimum.
+    # Rows get their number afterwards, because row_number() would make the scan single-threaded. Rowids do not start at
+    # 0 inside a transaction or after deleted rows, hence the minimum.
     start = _count(
         con, f"SELECT coalesce(min(rowid), 0) FROM {target.table} WHERE source_id = $id", {"id": target.source_id}
     )
@@ -317,13 +319,13 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
 
 
 def _read_with(source: TableSource) -> str:
-    """What of the settings decides which columns are read, and how, as JSON."""
+    """The settings that decide which columns are read and how, as JSON."""
     stated = source.format.model_dump(exclude_none=True)
     return json.dumps({"columns": source.columns, **({"format": stated} if stated else {})}, sort_keys=True)
 
 
 def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
-    """Add the records of one file and return how many; rejected lines are left in the reject tables.
+    """Add the records of one file and return their number. Rejected lines stay in the reject tables.
 
     Raises:
         SourceError: the file cannot be read.
@@ -342,10 +344,10 @@ def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> in
 
 
 def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int | None:
-    """The fast way for a CSV of ISO dates and plain numbers without a gap; None, and no rows, where it is not that.
+    """Load a CSV of ISO dates and plain numbers without gaps in the fast way; for any other file, load nothing.
 
-    The CSV reader then makes dates and numbers itself. A single value that it cannot make one of sends the file
-    back to the patient way, which keeps the original text of such rows.
+    The CSV reader parses the dates and numbers itself. If it cannot parse a value, the function returns None, and the
+    file must be loaded in the slow way, which keeps the original text of such rows.
     """
     source = target.source
     is_plain = not target.conventions.date_formats and target.conventions.decimal == "."

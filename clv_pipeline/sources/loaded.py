@@ -1,6 +1,6 @@
-"""What a load remembers of every file, zip member, sheet or query: a row of `source_files`.
+"""What a load remembers about every file, zip member, sheet or query: a row of `source_files`.
 
-Here belongs reading such a row, also one that an earlier version wrote.
+Here belongs reading such a row, including rows that an earlier version wrote.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class KnownName:
-    """One name of bytes that were loaded, and what the file of that name was."""
+    """One name of bytes that were loaded, and the facts about the file of that name."""
 
     label: str
-    """Of the file, or of the member of an archive."""
+    """Label of the file or of the archive member."""
     path: str
     """The file on disk, as configured."""
     stamp: str
-    """Size and times of the file; '' where it was written to just then."""
+    """Size and times of the file; '' if it had just been written to."""
     sha256: str | None
-    """Of the file as it lies on disk."""
+    """Hash of the file as it is on disk."""
 
 
 @dataclass(frozen=True)
@@ -31,57 +31,57 @@ class LoadedFile:
     """What one file, zip member, sheet or query gave."""
 
     source_id: int
-    """Its number, from 1: what the rows carry instead of the name, which is long and the same. Never used again."""
+    """Number from 1, never used again. Rows carry it instead of the name, which is long and the same for all rows."""
     source_file: str
     rows: int
-    """Rows in the table, the unreadable ones included."""
+    """Number of rows in the table, including the unreadable ones."""
     unreadable_rows: int
     bytes: int | None
-    """Of the whole file, also for one member or sheet of it; None for a query."""
+    """Size of the whole file, also for a single member or sheet; None for a query."""
     sha256: str | None
-    """Of the same bytes."""
+    """Hash of the same whole file; None for a query."""
     format: str
-    """For people: kind, delimiter, encoding, dates, decimals."""
+    """Kind, delimiter, encoding, dates and decimals, in words for people."""
     path: str
-    """The file on disk, as configured: of members and sheets the archive or workbook; of a query its label."""
+    """The file on disk, as configured: the archive of a member, the workbook of a sheet, the label of a query."""
     stamp: str
-    """Size and times of the file when it was loaded; '' where it was written to just then, and for a query."""
+    """Size and times of the file when it was loaded; '' for a query, and if the file had just been written to."""
     conventions: str
     """How dates and numbers were read, as JSON (`Conventions`)."""
     present: bool = True
-    """False: the file is gone, its rows are kept."""
+    """Whether the file is still there. False: the file is gone and its rows are kept."""
     content: str | None = None
-    """sha256 of the bytes, unpacked: what the file is known by. None for a query, and where an earlier version loaded
-    a packed file that is gone."""
+    """sha256 of the unpacked bytes, which identifies the file. None for a query, and for a packed file that an earlier
+    version loaded and that is gone."""
     copies: str | None = None
-    """Further names of the same bytes, which are not loaded; None: there are none."""
+    """Further names of the same bytes, which are not loaded; None if there are none."""
     copies_known: str = "[]"
-    """The same names as JSON, with what the next load has to know of them (`KnownName`)."""
+    """The same names as JSON, with what the next load must know about them (`KnownName`)."""
     read_with: str | None = None
-    """Mapping and format of `clv.yaml` under which the rows were read, as JSON; None: an earlier version did."""
+    """Mapping and format in `clv.yaml` when the rows were read, as JSON; None if an earlier version read them."""
     lines: int | None = None
-    """Lines of a text file that are not blank, below its header; None for other kinds."""
+    """Number of lines of a text file below its header, without blank ones; None for other kinds."""
     joined_lines: int | None = None
-    """Those of them that are inside a record of several lines, and not its first one."""
+    """Number of these lines that continue a record of several lines."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of the table; of an earlier version it has fewer columns."""
+        """Read a row of the table. A row of an earlier version has fewer columns."""
         return cls(**{field.name: row[field.name] for field in fields(cls) if field.name in row})
 
     @property
     def is_query(self) -> bool:
-        """Whether a database gave it, and no file."""
+        """Whether it came from a database and not from a file."""
         return self.bytes is None
 
     @property
     def is_packed(self) -> bool:
-        """Whether the bytes on disk are not those that are read."""
+        """Whether the bytes on disk differ from the bytes that are read."""
         return self.path.lower().endswith((".gz", ".zip"))
 
     @property
     def sheet(self) -> str:
-        """What the label of a sheet adds to that of its workbook; '' for what is no sheet."""
+        """The part of a sheet's label after that of its workbook; '' for other sources."""
         if not self.format.startswith("XLSX"):
             return ""
         rest = self.source_file.removeprefix(self.path)
@@ -90,11 +90,11 @@ class LoadedFile:
 
     @property
     def name(self) -> str:
-        """Label of the file or of the member of an archive; of a sheet, that of its workbook."""
+        """Label of the file or of the archive member; for a sheet, the label of its workbook."""
         return self.source_file.removesuffix(self.sheet)
 
     def other_names(self) -> list[KnownName]:
-        """`copies_known`, read."""
+        """The names in `copies_known`."""
         return [KnownName(**entry) for entry in json.loads(self.copies_known)]
 
     def with_copies(self, names: Sequence[KnownName]) -> Self:

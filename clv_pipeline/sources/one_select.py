@@ -1,8 +1,8 @@
-"""A query of the user is one SELECT, before any database sees it.
+"""The check that a user's query is one SELECT, made before any database sees it.
 
-Here belongs what is refused by its words alone, whatever the database: a second statement, and words that write. How
-a database is kept from writing by itself belongs in `database_files` and `databases`. Several drivers send whatever
-they are given, so a second statement would leave the read-only transaction of the first.
+Here belongs what is refused for its words alone, whatever the database: a second statement, and words that write.
+`database_files` and `databases` make sure that the database itself does not write. Several drivers send whatever they
+are given, so a second statement would leave the read-only transaction of the first.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from sqlglot import Token
 
 BEGINS = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "("})
-"""What a query begins with; some of it only on DuckDB."""
+"""First words of a query. Some of them exist only on DuckDB."""
 
 WRITES = frozenset(
     "INSERT UPDATE DELETE MERGE INTO CREATE ALTER DROP TRUNCATE EXEC EXECUTE GRANT REVOKE".split()  # noqa: SIM905
 )
-"""Words that write, wherever they stand: WITH x AS (DELETE …), SELECT … INTO, and SQL Server needs no semicolon."""
+"""Words that write, wherever they are: WITH x AS (DELETE …), SELECT … INTO, and SQL Server needs no semicolon."""
 
 RUNS_FUNCTION_OF_THE_NAME = frozenset({"EXEC", "EXECUTE", "INTO"})
-"""Those that may have a parenthesis behind them and are no function of that name."""
+"""Those of these words that are not functions even before a parenthesis."""
 
 DIALECTS = {
     "postgresql": "postgres",
@@ -34,15 +34,15 @@ DIALECTS = {
     "mssql": "tsql",
     **{name: name for name in ("sqlite", "duckdb", "oracle", "snowflake", "bigquery", "redshift", "trino")},
 }
-"""What sqlglot calls the databases of SQLAlchemy; of others it reads standard SQL."""
+"""Names of SQLAlchemy's databases in sqlglot. For any other database, sqlglot reads standard SQL."""
 
 
 def one_select(query: str, database: str, label: str) -> str:
-    """The query without the semicolon and the comments at its end, so that it can be part of another one.
+    """The query without the semicolon and comments at its end, so that it can be part of another query.
 
     Args:
         query: as the user wrote it.
-        database: what SQLAlchemy calls the database, such as `postgresql`.
+        database: SQLAlchemy's name of the database, such as `postgresql`.
         label: names the source in errors.
 
     Raises:
@@ -76,12 +76,12 @@ def one_select(query: str, database: str, label: str) -> str:
 
 
 def _is_a_name(query: str, tokens: list[Token], place: int, word: str) -> bool:
-    """Whether the word is behind a dot or AS, or a function."""
+    """Whether the word follows a dot or AS, or is a function."""
     before = _written(query, tokens[place - 1])
     behind = _written(query, tokens[place + 1]) if place + 1 < len(tokens) else ""
     return before in (".", "AS") or (behind == "(" and word not in RUNS_FUNCTION_OF_THE_NAME)
 
 
 def _written(query: str, token: Token) -> str:
-    """The token as it stands in the query, quotes included, so that no text is taken for a word."""
+    """The token as it is written in the query, including quotes, so that quoted text is never taken for a word."""
     return query[token.start : token.end + 1].upper()

@@ -1,8 +1,8 @@
-"""Files that DuckDB cannot scan as they are become ones that it can.
+"""Preparing files that DuckDB cannot scan as they are.
 
 Here belongs the step before SQL: unpacking zip members, transcoding to utf-8, one kind of line end, columns
-that are aligned by spaces. Everything is streamed; a copy is written into the work folder only where one is
-needed, and plain utf-8 CSV, also gzipped, is scanned in place.
+that are aligned by spaces. Everything is streamed. A copy is written into the work folder only if one is
+needed; plain utf-8 CSV, gzipped or not, is scanned in place.
 """
 
 import gzip
@@ -27,23 +27,23 @@ from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
 
 TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 KINDS = {**TEXT_KINDS, ".parquet": "parquet", ".xlsx": "xlsx"}
-"""File endings and the kind of reader each needs; text kinds may be gzipped too."""
+"""Reader of each file ending. Text kinds may be gzipped too."""
 
 _OTHER_KINDS = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip or .xlsx", b"PAR1": ".parquet"}
-"""How files begin that are no text, and what their names should end in."""
+"""First bytes of files that are not text, and the ending that their names should have."""
 
 _MAX_RATIO = 200
 _RATIO_APPLIES_ABOVE = 100 * CHUNK
-"""What unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb: tables of text are
-packed to a fifth or a twentieth."""
+"""A file that unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb. Tables of text
+are packed to between a fifth and a twentieth."""
 
 
 _TAIL = 2
-"""Bytes of a character of UTF-16."""
+"""Number of bytes of a UTF-16 character."""
 
 
 def kind_of(label: str) -> tuple[str, bool]:
-    """(`csv`, `jsonl`, `parquet`, `xlsx` or `zip`; whether it is gzipped).
+    """The kind of a file (`csv`, `jsonl`, `parquet`, `xlsx` or `zip`), and whether it is gzipped.
 
     Raises:
         SourceError: the file has another ending.
@@ -61,10 +61,10 @@ def kind_of(label: str) -> tuple[str, bool]:
 
 @contextmanager
 def damage_told(label: str) -> Iterator[None]:
-    """Turn what damaged, truncated or unreadable files raise into a SourceError that names the file.
+    """Turn the errors of damaged, truncated or unreadable files into a SourceError that names the file.
 
     Raises:
-        SourceError: the file is one of these.
+        SourceError: the file is damaged, truncated or unreadable.
     """
     try:
         yield
@@ -80,14 +80,14 @@ def damage_told(label: str) -> Iterator[None]:
             quoted=f"byte {error.object[error.start]:#04x}",
             to_do="state the source's format.encoding",
         ) from error
-    # RuntimeError is what zipfile raises for encrypted members and kinds of compression that it does not know.
+    # zipfile raises RuntimeError for encrypted members and unknown kinds of compression.
     except (OSError, RuntimeError) as error:
         raise SourceError(f"{label}: cannot be read", quoted=str(error)) from error
 
 
 @contextmanager
 def uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
-    """The bytes of a file as they are read."""
+    """A stream of the uncompressed bytes of a file."""
     if gzipped:
         with gzip.open(path, "rb") as stream:
             yield cast(BinaryIO, stream)
@@ -97,10 +97,10 @@ def uncompressed(path: Path, gzipped: bool) -> Iterator[BinaryIO]:
 
 
 def refuse_bomb(label: str, packed_bytes: int, unpacked_bytes: int) -> None:
-    """Refuse a file that unpacks to an absurd size; called before, or while, it is unpacked.
+    """Refuse a file that unpacks to an absurd size. Called before or while it is unpacked.
 
     Raises:
-        SourceError: it does.
+        SourceError: the file may be a bomb.
     """
     if unpacked_bytes > max(_RATIO_APPLIES_ABOVE, _MAX_RATIO * packed_bytes):
         ratio = unpacked_bytes // max(packed_bytes, 1)
@@ -108,13 +108,17 @@ def refuse_bomb(label: str, packed_bytes: int, unpacked_bytes: int) -> None:
 
 
 def refuse_zip_bomb(label: str, path: Path) -> None:
-    """Raises SourceError for a zip, or a workbook, which is one, whose members say that together they are a bomb."""
+    """Refuse a zip (a workbook is one) that may be a bomb by the stated sizes of all its members.
+
+    Raises:
+        SourceError: the file may be a bomb, or is damaged.
+    """
     with damage_told(label), zipfile.ZipFile(path) as archive:
         refuse_bomb(label, path.stat().st_size, sum(info.file_size for info in archive.infolist()))
 
 
 class _Bounded:
-    """A stream that is counted while it is read."""
+    """A stream that counts its bytes while it is read."""
 
     def __init__(self, stream: BinaryIO, file: SourceFile) -> None:
         self._stream = stream
@@ -122,14 +126,18 @@ class _Bounded:
         self._given = 0
 
     def read(self, size: int) -> bytes:
-        """The next bytes. Raises SourceError where the file turns out to be a bomb."""
+        """The next bytes.
+
+        Raises:
+            SourceError: the file turns out to be a bomb.
+        """
         chunk = self._stream.read(size)
         self._given += len(chunk)
         refuse_bomb(self._file.label, self._file.bytes, self._given)
         return chunk
 
     def seek(self, offset: int) -> None:
-        """Go to `offset` and count from there."""
+        """Go to `offset` and count on from there."""
         self._stream.seek(offset)
         self._given = offset
 
@@ -138,7 +146,7 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
     """Encoding, line ends and head of a text file.
 
     Raises:
-        SourceError: it is empty or damaged, no text, or a bomb.
+        SourceError: the file is empty, damaged, not text, or a bomb.
     """
     with damage_told(file.label), uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
@@ -159,12 +167,12 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
 
 
 def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
-    """Whether a file of lines ends with a line break, as a copy that was interrupted hardly does.
+    """Whether a file of lines ends with a line break. An interrupted copy hardly ever does.
 
-    None for what is not a plain file of lines, or is packed: packing tells by itself that something is missing.
+    None for other kinds and for packed files: a packed file that was cut cannot be unpacked.
 
     Raises:
-        SourceError: the file cannot be read any more.
+        SourceError: the file can no longer be read.
     """
     is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed
     if file.bytes is None or file.bytes < _TAIL or not is_plain or file.path.startswith(PACKAGED):
@@ -176,12 +184,12 @@ def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
 
 
 def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace: bool, target: Path) -> TextFacts:
-    r"""Copy to `target`: utf-8, `\n` line ends, and for `whitespace` one tab for each run of spaces.
+    r"""Copy to `target` as utf-8 with `\n` line ends; for `whitespace`, each run of spaces becomes one tab.
 
     A line break inside quotes becomes `\n` as well. Returns the facts of the copy.
 
     Raises:
-        SourceError: there are bytes that are not in the encoding.
+        SourceError: some bytes are not valid in the encoding.
     """
     codec = "utf-8-sig" if facts.encoding == "utf-8" else facts.encoding
     lines, last, has_nul = 0, "", False
@@ -197,7 +205,7 @@ def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace:
             has_nul = has_nul or "\0" in chunk
             last = chunk[-1]
             if whitespace:
-                # Runs of spaces are joined within whole lines only, so the last, open one waits.
+                # Runs of spaces are joined within complete lines only, so the last, incomplete line waits.
                 chunk, newline, rest = (rest + chunk).rpartition("\n")
                 chunk = _tabs_for_spaces(chunk + newline)
             out.write(chunk)
@@ -206,7 +214,7 @@ def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace:
 
 
 def blank_lines_before(path: Path, positions: Sequence[int]) -> list[int]:
-    """How many blank lines come before each byte position, ascending, of the uncompressed `path`."""
+    """The number of blank lines before each byte position (ascending) of the uncompressed file at `path`."""
     counts, count, read = [], 0, 0
     with uncompressed(path, path.suffix.lower() == ".gz") as stream:
         for position in positions:
@@ -228,8 +236,8 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
     """The readable members of a zip, extracted into `work_dir`; labels are `archive.zip#member`.
 
     Raises:
-        SourceError: the archive is damaged or encrypted, the name of a member leads out of it, they unpack to an absurd
-            size, or nothing readable is inside.
+        SourceError: the archive is damaged or encrypted, the name of a member leads out of it, its members unpack to an
+            absurd size, or nothing readable is inside.
     """
     members: list[SourceFile] = []
     with _opened_zip(file) as archive:
@@ -243,12 +251,12 @@ def unpack(file: SourceFile, work_dir: Path) -> list[SourceFile]:
 
 
 def contents_of(file: SourceFile) -> tuple[str, dict[str, str]]:
-    """sha256 of the file as it lies on disk, and by label that of each of its contents, unpacked.
+    """sha256 of the file as it is on disk, and sha256 of each of its unpacked contents by label.
 
-    A file has one content, an archive one per readable member.
+    A file has one content; an archive has one per readable member.
 
     Raises:
-        SourceError: it is damaged, encrypted, a bomb or of an unknown kind, or may not be read.
+        SourceError: the file is damaged, encrypted, a bomb or of an unknown kind, or access to it is denied.
     """
     kind, gzipped = kind_of(file.label)
     with damage_told(file.label):
@@ -272,7 +280,8 @@ def _digest_of(file: SourceFile, stream: IO[bytes]) -> str:
 
 @contextmanager
 def _opened_zip(file: SourceFile) -> Iterator[zipfile.ZipFile]:
-    # Together, because many members may share the same packed bytes; a member never unpacks to more than it says.
+    # All members together, because many of them may share the same packed bytes. A member never unpacks to more than
+    # its stated size.
     refuse_zip_bomb(file.label, file.path)
     with damage_told(file.label), zipfile.ZipFile(file.path) as archive:
         yield archive

@@ -1,7 +1,7 @@
-"""Which folders a source may be read from: those that its paths name.
+"""Which folders a source may be read from: the folders that its paths name.
 
-Here belongs where reading ends. A link that somebody dropped between the files of a source must not make the
-pipeline read, and publish, a file that nobody configured.
+Here belongs the limit of reading. A link that somebody put between the files of a source must not make the
+pipeline read and publish a file that nobody configured.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from clv_pipeline.sources.catalog import SourceFile
 
 PACKAGED = "lifetimes:"
-"""What a path begins with that names a data set of the lifetimes package."""
+"""Beginning of a path that names a data set of the lifetimes package."""
 
 
 def packaged_folder() -> Path | None:
-    """Where the data sets of the lifetimes package are; None where it is not installed."""
-    # Found without importing: lifetimes costs seconds and needs pkg_resources.
+    """The folder of the data sets of the lifetimes package; None if the package is not installed."""
+    # Found without an import, because importing lifetimes takes seconds and needs pkg_resources.
     spec = importlib.util.find_spec("lifetimes")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -33,10 +33,10 @@ def packaged_folder() -> Path | None:
 
 
 def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]:
-    """The folders, resolved, that files of the source may be in, subfolders included; none for a query.
+    """The resolved folders that may hold files of the source, with their subfolders; none for a query.
 
-    Of a glob it is what stands before the first wildcard. Of a file it is the file's own folder and, where the
-    configured path is itself a link, the folder that it leads to.
+    For a glob, it is the part before the first wildcard. For a file, it is the file's own folder and, if the configured
+    path is itself a link, the folder that the link leads to.
     """
     if isinstance(source, Source):
         kinds = filter(None, (source.transactions, source.customers, source.events))
@@ -47,7 +47,7 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
             folders |= {folder.resolve() for folder in [packaged_folder()] if folder is not None}
             continue
         written = base_dir / Path(pattern).expanduser()
-        # Path.is_file raises where the folder may not be looked into; that is for the load to say, of its own files.
+        # Path.is_file raises if access to the folder is denied. The load raises that error for its own files.
         if os.path.isfile(written):  # noqa: PTH113
             folders |= {written.parent.resolve(), written.resolve().parent}
             continue
@@ -59,7 +59,7 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
 
 
 def refuse_odd_names(files: Iterable[SourceFile]) -> None:
-    """Refuse a file whose name is no text: no table could hold it, and no error could show it.
+    """Refuse a file whose name is not text: no table could hold it, and no error could show it.
 
     Raises:
         SourceError: a name is not UTF-8.
@@ -73,10 +73,10 @@ def refuse_odd_names(files: Iterable[SourceFile]) -> None:
 
 
 def refuse_strays(files: Iterable[SourceFile], source: TableSource, base_dir: Path) -> None:
-    """Refuse a file that a link leads out of the source's folders.
+    """Refuse a link that leads out of the source's folders.
 
     Raises:
-        SourceError: there is one.
+        SourceError: there is such a link.
     """
     folders = readable_folders(source, base_dir)
     for file in files:

@@ -1,11 +1,11 @@
-"""Every line of a text file is a record, or continues one: no line goes without a word.
+"""Every line of a text file is a record or continues one. No line is lost silently.
 
-Here belongs counting lines against records, once a file is loaded. The CSV reader can lose lines in three ways: a quote
-that is never closed makes one broken record of all that follows; two stray quotes make one long value of what is
-between them, and the file is as valid as before; and a record beyond the reader's buffer is skipped.
+Here belongs comparing the number of lines with the number of records once a file is loaded. The CSV reader can lose
+lines in three ways. A quote that is never closed turns everything after it into one broken record. Two stray quotes
+turn what is between them into one long value, and the file stays valid. A record beyond the reader's buffer is skipped.
 
-Where there are as many lines as records, nothing more is asked. Only a file with values of several lines, or with blank
-lines, is looked at once more.
+A file with as many lines as records needs no further look. Only a file with values of several lines, or with blank
+lines, is read once more.
 """
 
 # Only expressions that this package wrote itself enter the SQL; values are parameters.
@@ -20,10 +20,10 @@ from clv_pipeline.sources.lines import filled_lines, longest_line
 from clv_pipeline.sources.tables import BUFFER_BYTES, REJECTS, RawTable, text_scan
 
 LINES_BETWEEN = 2
-"""So many lines within a value, that are built like records, are records: fewer may be chance."""
+"""Lines within a value that look like records are taken for records from this number on. Fewer may be chance."""
 
 _SHARE_ALIKE = 0.9
-"""Of the lines within a value, how many have to be built like records."""
+"""Share of the lines within a value that must have as many fields as a record."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Lines:
 
     count: int
     continuing: int
-    """Those that continue a record."""
+    """Number of lines that continue a record."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,21 @@ class _Continued:
     """Records of several lines."""
 
     lines: int
-    """That continue one."""
+    """Number of lines that continue a record."""
     swallowed_at: int | None
-    """Line at which the first value begins that holds records."""
+    """Line where the first value that holds records begins."""
     swallowed: int | None
-    """Lines in that value."""
+    """Number of lines in that value."""
 
 
 def lines_of(con: duckdb.DuckDBPyConnection, raw: RawTable, rows: int) -> Lines | None:
-    """The lines of a text file just loaded; None for what has no lines.
+    """The lines of a text file that was just loaded; None for a source without lines.
 
     Args:
-        con: the connection that has loaded it; what was rejected is still in the reject tables, and will not be.
+        con: the connection that loaded it. Its reject tables still hold the rejected lines of this file; the next load
+            empties them.
         raw: the file.
-        rows: records in the table, the rejected ones included.
+        rows: number of records in the table, including the rejected ones.
 
     Raises:
         SourceError: lines are in no record, or a value has swallowed records.
@@ -86,9 +87,9 @@ def _unclosed_quote(con: duckdb.DuckDBPyConnection) -> int | None:
 
 
 def _lost(raw: RawTable, unclosed: int | None, missing: int) -> SourceError:
-    """What is wrong where lines are in no record."""
+    """The error for lines that are in no record."""
     if unclosed is not None:
-        # Where values of several lines stand beside it, the two cannot be told apart.
+        # A value of several lines beside it could not be told from the open quote.
         return SourceError(
             f"{raw.source_file}: a quote opened near line {unclosed} is not closed, and {missing:,} lines after it are"
             " lost in it",
@@ -112,10 +113,10 @@ _FILLED = "lambda line: line NOT IN ('', chr(13))"
 
 
 def _continued_values(con: duckdb.DuckDBPyConnection, raw: RawTable) -> _Continued:
-    """Values of several lines, all columns considered.
+    """Values of several lines, in all columns.
 
-    A value has swallowed records where its lines, the quotes taken out, are as many records: its first line lacks the
-    fields before it, its last one those behind it.
+    A value has swallowed records if its lines, without the quotes, are records: the first line lacks the fields before
+    the value, and the last line lacks the fields after it.
     """
     columns = [f"c{position}" for position in range(raw.csv_width)]
     several = " OR ".join(f"contains({column}, chr(10))" for column in columns)
@@ -151,7 +152,7 @@ def _continued_values(con: duckdb.DuckDBPyConnection, raw: RawTable) -> _Continu
 
 
 def _continued_rejects(con: duckdb.DuckDBPyConnection, raw: RawTable) -> _Continued:
-    """Rejected records of several lines. Whole lines are in them."""
+    """Rejected records of several lines. They hold whole lines."""
     sql = f"""
         WITH rejected AS (
             SELECT line, any_value(rtrim(csv_line, chr(10) || chr(13))) AS text FROM {REJECTS} GROUP BY line

@@ -1,4 +1,4 @@
-"""Lines that the CSV reader could not split into fields: rows of the raw table too, with their text and the reason."""
+"""Lines that the CSV reader could not split into fields. They become raw rows too, with their text and the reason."""
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
@@ -11,7 +11,7 @@ from clv_pipeline.sources.typed import SHOWN_CHARACTERS, UNREADABLE
 
 
 def forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
-    """Empty the reject tables of whatever was read before."""
+    """Empty the reject tables of earlier reads."""
     known = con.execute(
         "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name IN ($errors, $scans)",
         {"errors": REJECTS, "scans": REJECT_SCANS},
@@ -23,15 +23,15 @@ def forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
 def add_rejects(
     con: duckdb.DuckDBPyConnection, table: str, source_id: int, raw: RawTable, start: int, good_rows: int
 ) -> int:
-    """Appends the lines that were not split to `table` (quoted), and moves the numbers of the good rows below them.
+    """Append the lines that were not split to `table` (quoted), and renumber the good rows below them.
 
-    Returns how many. The good rows of the source begin at the rowid `start`.
+    Returns the number of these lines. The good rows of the source begin at the rowid `start`.
     """
     lines = con.execute(f"SELECT DISTINCT line, line_byte_position FROM {REJECTS} ORDER BY ALL").fetchall()
     if not lines:
         return 0
-    assert raw.scanned_path is not None  # noqa: S101 - whoever stores rejects has scanned a file
-    # DuckDB counts blank lines here, although they are no records.
+    assert raw.scanned_path is not None  # noqa: S101 - only a scanned file has stored rejects
+    # DuckDB counts blank lines here, although they are not records.
     blanks = blank_lines_before(raw.scanned_path, [position for _, position in lines])
     numbers = [line - blank for (line, _), blank in zip(lines, blanks, strict=True)]
     con.execute("CREATE OR REPLACE TEMP TABLE clv_reject_lines (line BIGINT, number BIGINT, good_before BIGINT)")

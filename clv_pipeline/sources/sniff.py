@@ -1,7 +1,7 @@
 """What a text file says about itself: encoding, line ends, delimiter, header.
 
-Here belongs looking at bytes and guessing; a value that the user configured is never second-guessed. Dates
-and numbers are judged later and for all files together, in `conventions`.
+Here belongs guessing from bytes. A value that the user configured is never second-guessed. Dates and numbers are
+judged later, in `conventions`, for all files together.
 """
 
 import codecs
@@ -24,28 +24,30 @@ _BOMS = (
 
 @dataclass(frozen=True)
 class TextFacts:
-    """What one pass over the (uncompressed) bytes tells."""
+    """What one pass over the uncompressed bytes shows."""
 
     encoding: str
     """`utf-8` (with or without byte-order mark), or the codec to decode with."""
     odd_line_ends: bool
-    """Both \\r\\n and a bare \\n occur, or a bare \\r (also inside quotes): DuckDB refuses or misnumbers such lines."""
+    """Whether \\r\\n and a bare \\n both occur, or a bare \\r, inside or outside quotes.
+
+    DuckDB refuses or misnumbers such lines."""
     lines: int
-    """Bytes that are `\\n`, and the last line without one; only right if one byte is one character."""
+    """Number of `\\n` bytes, plus one for a last line without one. Right only where one byte is one character."""
     has_nul: bool
-    """Whether there is a NUL; likewise."""
+    """Whether there is a NUL byte. Right only where one byte is one character."""
     head: str
     """The first 64 KB, decoded, without byte-order mark."""
     header_is_cut: bool
-    """The first line that is not blank does not end within them."""
+    """Whether the first line that is not blank goes on beyond the head."""
 
 
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     """Reads the whole stream once: an odd byte may be in the last line.
 
-    Without a configured encoding: the byte-order mark decides, else utf-8 if every byte is valid utf-8, or if
-    most odd characters are (the lines of the others are damaged and will be refused), else windows-1252. Raises what
-    the stream raises on truncated or damaged compression.
+    Without a configured encoding, the byte-order mark decides. Without a mark, the encoding is utf-8 if every byte is
+    valid utf-8, or if at least half of the characters beyond ASCII are; lines with the others are damaged and will be
+    refused. Otherwise it is windows-1252. What the stream raises on truncated or damaged compression is passed on.
     """
     head = b""
     returns = line_feeds = pairs = 0
@@ -84,7 +86,7 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
 
 
 def _is_damaged_utf8(stream: BinaryIO) -> bool:
-    """Whether at least as many characters beyond ASCII are valid utf-8 as are not: by chance, hardly any is."""
+    """Whether at least half of the characters beyond ASCII are valid utf-8. By chance hardly any is."""
     stream.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     valid = invalid = 0
@@ -101,7 +103,7 @@ def _mark(head: bytes) -> str | None:
 
 
 def header_of(head: str, delimiter: str) -> tuple[list[str], int]:
-    """The names in the first record that is not blank, stripped, and how many blank lines come before it."""
+    """The stripped names in the first record that is not blank, and the number of blank lines before it."""
     text = head.lstrip("\r\n")
     blank = len(head[: len(head) - len(text)].splitlines())
     if delimiter == "whitespace":
@@ -115,10 +117,10 @@ def header_of(head: str, delimiter: str) -> tuple[list[str], int]:
 
 
 def guess_delimiter(head: str, wanted: Sequence[str]) -> str:
-    """The separator under which the header holds most of the `wanted` names: `,` `;` tab `|` or `whitespace`.
+    """The separator that finds most of the `wanted` names in the header: `,` `;` tab `|` or `whitespace`.
 
-    Ties go to the one that splits most lines of the sample into as many fields as the header, then to the one with most
-    fields.
+    Ties go to the separator that splits most lines of the sample into as many fields as the header has, then to the one
+    with most fields.
     """
     complete = head[: head.rfind("\n") + 1] or head
 

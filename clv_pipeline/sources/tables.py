@@ -1,8 +1,8 @@
-"""Files as tables that SQL can scan, whatever they were.
+"""Every kind of file as a table that SQL can scan.
 
-Here belongs one function per kind of file, each giving `RawTable`s: a FROM clause with bound parameters,
-and for each of the file's own column names the expression that yields it. Nothing is read here but headers;
-what the values mean belongs in `typed`. No value of a file or of the user is ever spliced into SQL.
+Here belongs one function per kind of file. Each gives `RawTable`s: a FROM clause with bound parameters,
+and for each of the file's own column names the expression that yields it. Only headers are read here; the
+meaning of values belongs in `typed`. No value of a file or of the user is ever spliced into SQL.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -25,15 +25,16 @@ from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unp
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
 
 BUFFER_BYTES = 32_000_000
-"""Of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
-CHECKPOINT of 4 million rows; twice this size leaves one of two cores idle on files of 200 MB."""
+"""Buffer size of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
+CHECKPOINT of 4 million rows. Twice this size leaves one of two cores idle on files of 200 MB."""
 
 REJECTS = "clv_reject_errors"
 REJECT_SCANS = "clv_reject_scans"
 """Temporary tables into which DuckDB stores the lines that it cannot split."""
 
 MOST_COLUMNS = 10_000
-"""Of a file. Queries name each of them: with six times as many, a load of a few rows takes minutes and gigabytes."""
+"""Most columns that a file may have. Queries name every column: with six times as many, a load of a few rows takes
+minutes and gigabytes."""
 
 ColumnKind = Literal["text", "number", "time", "zoned"]
 
@@ -71,24 +72,24 @@ class RawTable:
     first_line: int
     """source_line of the first record: 2 below a header line, else 1."""
     unreadable: str = "NULL"
-    """SQL expression that is the line's text where the record could not be taken apart."""
+    """SQL expression for the line's text if the record could not be split, else NULL."""
     stores_rejects: bool = False
     csv_width: int = 0
-    """Number of columns of a CSV; 0 for what is no CSV."""
+    """Number of columns of a CSV; 0 for other kinds."""
     localised: bool = True
-    """Text may hold numbers as people write them, with a decimal comma or thousands separators."""
+    """Whether text may hold numbers as people write them, with a decimal comma or thousands separators."""
     repeated: frozenset[str] = frozenset()
-    """Names that the header holds more than once."""
+    """Names that occur more than once in the header."""
     file: SourceFile | None = None
-    """The file on disk: of a member or sheet, the archive or workbook; None for a query."""
+    """The file on disk, which is the archive of a member or the workbook of a sheet; None for a query."""
     name: str = ""
-    """Label of the file or of the member of an archive; of a sheet, that of its workbook."""
+    """Label of the file or of the archive member; for a sheet, the label of its workbook."""
     scanned_path: Path | None = None
     lines: int | None = None
-    """Of the text file that is scanned, header and blank lines included; None for other kinds."""
+    """Number of lines of the scanned text file, including header and blank lines; None for other kinds."""
     header_lines: int = 0
     temporary: list[Path] = field(default_factory=list)
-    """Copies in the work folder that may go after the load."""
+    """Copies in the work folder that may be deleted after the load."""
 
 
 def open_tables(
@@ -98,10 +99,10 @@ def open_tables(
     source: TableSource,
     work_dir: Path,
 ) -> tuple[list[RawTable], list[SourceError]]:
-    """One table per file, zip member or sheet, in order, and an error per file of which there is none.
+    """One table per file, zip member or sheet, in order, and one error per file without a table.
 
-    A file has none if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the copies;
-    members of archives whose labels are in `leave_out` are not opened.
+    A file has no table if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the
+    copies. Archive members whose labels are in `leave_out` are not opened.
     """
     tables: list[RawTable] = []
     problems: list[SourceError] = []
@@ -144,8 +145,8 @@ def _tables_of(
 
 
 # Compression is stated, never guessed: DuckDB takes a ? in a file name for the start of a URL's query and then reads
-# the compressed bytes as text. A folder called amount=5 would replace what the file holds in that column. Lines that
-# cannot be split are kept aside instead of failing the scan.
+# the compressed bytes as text. Hive partitioning is off: a folder called amount=5 would replace the file's own column.
+# Lines that cannot be split are stored as rejects and do not fail the scan.
 _SCAN_OPTIONS = (
     "auto_detect = false, hive_partitioning = false, compression = $compression, buffer_size = $buffer, "
     "store_rejects = true, "
@@ -156,7 +157,7 @@ _SCAN_OPTIONS = (
 def _in_place_or_copied(
     file: SourceFile, gzipped: bool, facts: TextFacts, copy: Path, whitespace: bool = False
 ) -> tuple[Path, dict[str, Any], list[Path], TextFacts]:
-    """(the path to scan, its scan parameters, the copies made, its facts): a copy if DuckDB would misread the file."""
+    """(path to scan, scan parameters, copies made, facts): the path of a copy if DuckDB would misread the file."""
     needs_copy = whitespace or facts.odd_line_ends or facts.encoding not in ("utf-8", "utf-8-sig", "ascii")
     if needs_copy:
         facts = as_plain_utf8(file, gzipped, facts, whitespace, copy)
@@ -181,7 +182,7 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
     _refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
     path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
-    # Columns are named by position, so that no name of the file enters the SQL; the header is held against the
+    # Columns are named by position, so that no name of the file enters the SQL. The header is compared with the
     # mapping beforehand.
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
     return RawTable(
@@ -213,7 +214,7 @@ def _csv_scan(types: Sequence[str]) -> str:
 def _damage_apart(width: int) -> str:
     """The scan of a CSV with NULs in it, which no program writes on purpose.
 
-    Records that hold one have no fields, and their text in the column `damaged`.
+    A record that holds a NUL has no fields; its text is in the column `damaged`.
     """
     columns = [f"c{position}" for position in range(width)]
     has_nul = " OR ".join(f"coalesce(contains({column}, chr(0)), false)" for column in columns)
@@ -224,14 +225,14 @@ def _damage_apart(width: int) -> str:
 
 
 def text_scan(raw: RawTable) -> str:
-    """The scan of a CSV, every field as the text that it is."""
+    """The scan of a CSV with every field as text."""
     return _csv_scan(["VARCHAR"] * raw.csv_width)
 
 
 def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) -> RawTable:
     """The same CSV, with some columns (by name: SQL type, kind) read as that type straight from the file.
 
-    A fifth faster than casting text; a line with a value of another form becomes a reject.
+    This is a fifth faster than casting text. A line with a value of another form becomes a reject.
     """
     types = ["VARCHAR"] * raw.csv_width
     columns = dict(raw.columns)
@@ -254,7 +255,7 @@ def _json_lines(
 ) -> RawTable:
     facts = text_facts(file, gzipped, source.format.encoding)
     path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy)
-    # Lines are read as text and taken apart by JSON functions: read_json would stop at, or drop, a broken line.
+    # Lines are read as text and parsed by JSON functions: read_json would stop at a broken line, or drop it.
     # The unit separator cannot occur unescaped in JSON, so no valid line is ever split.
     scan = (
         "(SELECT line, CASE WHEN json_valid(line) THEN "
@@ -270,7 +271,7 @@ def _json_lines(
         ).fetchall()
         keys = [key for (key,) in found]
         absent = [key for key in dict.fromkeys(source.columns.values()) if keys and key not in keys]
-        # Keys without a value are usually left out. One that must be there may still come further below.
+        # Writers usually leave out keys without a value. A required key may still come further below.
         keys += [key for key in absent if key not in source.required_columns or _has_key(con, scan, parameters, key)]
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
@@ -309,12 +310,12 @@ def _refuse_too_wide(file: SourceFile, width: int) -> None:
 
 
 def _pointer(key: str) -> str:
-    """A JSON pointer, which reaches any key, also one with dots, quotes or a dollar sign."""
+    """A JSON pointer. It reaches any key, including keys with dots, quotes or a dollar sign."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def _has_key(con: duckdb.DuckDBPyConnection, scan: str, parameters: Mapping[str, Any], key: str) -> bool:
-    """Whether any object of a file of JSON lines has a key."""
+    """Whether any object in a file of JSON lines has the key."""
     asked = f"SELECT EXISTS (SELECT 1 FROM {scan} WHERE json_exists(doc, $key))"
     return con.execute(asked, {**parameters, "key": _pointer(key)}).fetchall() == [(True,)]
 
@@ -322,10 +323,10 @@ def _has_key(con: duckdb.DuckDBPyConnection, scan: str, parameters: Mapping[str,
 def parquet(
     con: duckdb.DuckDBPyConnection, file: SourceFile, path: Path, format_name: str, origin: dict[str, Any]
 ) -> RawTable:
-    """A Parquet file at `path`, labelled as `file`.
+    """The Parquet file at `path`, labelled as `file`.
 
     Raises:
-        SourceError: it is none.
+        SourceError: it is not a readable Parquet file.
     """
     parameters = {"path": glob.escape(str(path))}
     try:
@@ -333,7 +334,7 @@ def parquet(
         _refuse_too_wide(file, len(tree))
         result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)
         scanned = [(name, str(type_)) for name, type_, *_ in result.description]
-    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names of damaged files may be no text
+    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names in damaged files may not be text
         raise SourceError(f"{file.label}: cannot be read as {format_name}", quoted=first_line(error)) from error
     # DuckDB calls a second `amount`, or an `Amount` beside it, amount_1: the file's own names are in its schema.
     names = _top_level(tree)

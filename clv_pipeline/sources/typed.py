@@ -1,8 +1,8 @@
 """From a raw table's text to typed columns, in one SELECT.
 
 Here belongs the meaning of values: trimming, missing customers, dates, numbers, the amount. A value that
-cannot be read becomes NULL, and the row then keeps its original fields in `source_text`; no row is refused
-here. Attributes are a JSON object: which of them are numbers is found out later, from all rows together.
+cannot be read becomes NULL, and the row then keeps its original fields in `source_text`. No row is refused
+here. Attributes are a JSON object. Which of them are numbers is decided later, from all rows together.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -31,13 +31,13 @@ def target_columns(kind: type[TableSource]) -> dict[str, str]:
 
 
 UNCOMPRESSED = ("customer_id", "order_id", "product_id")
-"""The columns that hold most of the text: compressing them takes a sixth of a load and saves half of its disk."""
+"""The columns that hold most of the text. Compressing them takes a sixth of a load and saves half of its disk."""
 
 UNREADABLE = "unreadable line: "
-"""What the source_text of a record begins with that could not be split into fields."""
+"""Beginning of the source_text of a record that could not be split into fields."""
 
 SHOWN_CHARACTERS = 2_000
-"""Of an unreadable line: one may be megabytes."""
+"""Most characters that are kept of an unreadable line, which may be megabytes long."""
 
 
 def typed_select(
@@ -88,7 +88,7 @@ def typed_select(
             f"CASE WHEN unreadable IS NOT NULL THEN {shown} WHEN {unread} THEN {original_object} END"
         )
     columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in target_columns(type(source)))
-    # Nested, because an expression that is written twice is evaluated twice.
+    # The SELECTs are nested because an expression that is written twice is evaluated twice.
     sql = f"SELECT {fields}, {table.unreadable} AS unreadable FROM {table.scan}"
     sql = f"SELECT *, {', '.join(typed)} FROM ({sql})"
     for name in times:
@@ -130,8 +130,8 @@ _CUSTOMER = (
 )
 
 
-# DuckDB multiplies two DECIMAL(18,4) as DECIMAL(18,8) and fails the whole query above 10^10; the wide product is
-# right for all of them but costs fifty times as much, so only rows that need it take it.
+# DuckDB multiplies two DECIMAL(18,4) as DECIMAL(18,8) and fails the whole query above 10^10. The wide product is
+# right for all rows but costs fifty times as much, so only the rows that need it use it.
 _PRODUCT = (
     "CASE WHEN abs(CAST(quantity AS DOUBLE) * CAST(unit_price AS DOUBLE)) < 1e9 "
     "THEN TRY_CAST(quantity * unit_price AS DECIMAL(18,4)) "
@@ -152,7 +152,7 @@ def _attribute(column: Column, alias: str, conventions: Conventions, source: Tab
     text = _text(column, alias)
     if not isinstance(source, CustomerSource) or conventions.thousands is None:
         return text
-    # Numbers as people write them become numbers as SQL reads them; whatever else the column holds stays.
+    # Numbers as people write them become numbers that SQL reads. Other values of the column stay as they are.
     number = f"replace(regexp_replace({text}, $attribute_mark, '', 'g'), $decimal, '.')"
     return f"CASE WHEN regexp_full_match({text}, $attribute_pattern) THEN {number} ELSE {text} END"
 
@@ -180,13 +180,13 @@ def _number(column: Column, alias: str, conventions: Conventions) -> str:
     if conventions.currency is not None:
         bare = f"regexp_replace({bare}, $currency, '{BARE}')"
     bare = f"regexp_replace({bare}, $negative, '{SIGNED}')"
-    # Only what is no plain number is undressed.
+    # Currency and signs are stripped only where the plain cast fails.
     return f"coalesce({_digits(text, conventions)}, {_digits(bare, conventions)})"
 
 
 def _digits(text: str, conventions: Conventions) -> str:
     point = f"TRY_CAST({text} AS DECIMAL(18,4))"
-    # Thousands separators are dropped only where they stand as such: 1.2 under a decimal comma is no 12.
+    # Thousands separators are dropped only between groups of three digits: 1.2 under a decimal comma is not 12.
     joined = f"replace(regexp_replace(trim({text}), $group_mark, '', 'g'), $decimal, '.')"
     is_grouped = f"regexp_full_match(trim({text}), $group_pattern)"
     grouped = f"CASE WHEN {is_grouped} THEN TRY_CAST({joined} AS DECIMAL(18,4)) END"
@@ -197,7 +197,7 @@ def _digits(text: str, conventions: Conventions) -> str:
 
 
 def _any_mark(conventions: Conventions) -> str:
-    """Spaces and apostrophes between groups of three digits cannot be mistaken for anything else."""
+    """Pattern of any thousands separator. Spaces and apostrophes between groups of three digits are not ambiguous."""
     return f"[{conventions.thousands or ''}' \u00a0\u202f’]"
 
 

@@ -1,7 +1,7 @@
 """XLSX workbooks, sheet by sheet.
 
-Here belongs everything that knows of spreadsheets. Each sheet becomes a Parquet copy in the work folder,
-typed as Excel has it (numbers and dates are not text there), and is a table like any other from then on.
+Here belongs everything that handles spreadsheets. Each sheet becomes a Parquet copy in the work folder, with
+Excel's types (numbers and dates are not text there). From then on it is a table like any other.
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ from clv_pipeline.sources.prepare import refuse_zip_bomb
 def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list[tuple[SourceFile, Path]]:
     """The visible sheets, or those in `format.sheets`: (the sheet labelled `book.xlsx#Sheet`, its Parquet copy).
 
-    The first row of a sheet is its header; the other rows are typed per column, as text where a column mixes types.
-    Sheets without any cell are left out.
+    The first row of a sheet is its header. The other rows are typed per column; a column of mixed types is text.
+    Empty sheets are left out.
 
     Raises:
-        SourceError: the workbook is damaged or a bomb, a sheet is missing, the header holds a mapped column twice, or
-            no sheet is filled.
+        SourceError: the workbook is damaged or a bomb, a sheet is missing, a header holds a mapped column twice, or
+            no sheet has any cell.
     """  # noqa: DOC501  (`one_error` makes the other one)
     refuse_zip_bomb(file.label, file.path)
     try:
@@ -50,7 +50,7 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
         label = f"{file.label}#{name}"
         try:
             first = book.load_sheet(name, header_row=None, n_rows=1, dtypes="string")
-            # What nobody sees in the workbook is a copy or a list of choices; its orders are read if asked for.
+            # A hidden sheet is usually a copy or a list of choices. It is read only if `format.sheets` names it.
             is_unasked = first.visible != "visible" and source.format.sheets is None
             header = first.to_polars()
             if header.is_empty() or is_unasked:
@@ -59,11 +59,10 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
             if twice:
                 raise SourceError(f"{label}: the header holds {twice} more than once", to_do="rename one of them")
-            # schema_sample_rows=None: a text in the last row makes the column text instead of losing the
-            # cell.
+            # schema_sample_rows=None: a text in the last row makes the column text, and no cell is lost.
             unique = [value if value and names.index(value) == at else f"__{at}" for at, value in enumerate(names)]
             sheet = book.load_sheet(name, header_row=None, skip_rows=1, column_names=unique, schema_sample_rows=None)
-            # What has no name of its own cannot be mapped.
+            # A column without a name of its own cannot be mapped.
             frame = sheet.to_polars().select(name for name in unique if name in names)
         except fastexcel.FastExcelError as error:
             raise SourceError(f"{label}: cannot be read", quoted=first_line(error)) from error

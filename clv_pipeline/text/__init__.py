@@ -1,4 +1,4 @@
-"""Text from outside as it is displayed: safe for charts, pages, lists, terminals and logs."""
+"""Making text from outside safe to display in charts, pages, lists, terminals and logs."""
 
 from clv_pipeline.text.display import UNSAFE, displayed, displayed_in
 

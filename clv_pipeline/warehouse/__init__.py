@@ -1,4 +1,4 @@
-"""Where tables live and how they get there: staged, audited, promoted, and at last published.
+"""Where tables live and how they get there: they are staged, audited, promoted and finally published.
 
 The warehouse file is private to the pipeline; what others read is a publication. No Dagster here.
 """

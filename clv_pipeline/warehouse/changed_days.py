@@ -1,7 +1,7 @@
-"""Which days of which table changed, so that what is made of them day by day is built again for these days only.
+"""Which days of which table changed, so that tables built day by day are rebuilt for these days only.
 
-Every promotion that changes a table leaves a line per changed day in the log, or one line for "everything". Who
-reads the table knows the version it was built from, and finds here what has changed since, however many runs
+Every promotion that changes a table writes one line per changed day into the log, or one line for "everything". A
+dependent table knows the version that it was built from. It finds here what has changed since then, however many runs
 failed in between.
 """
 
@@ -17,7 +17,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session
 
 AFFECTED_DAYS = "gate.affected_days"
-"""The days that the table which is being built has to be built for; column `day`."""
+"""The days for which the current table must be built; column `day`."""
 
 _LOG = """
 create table if not exists gate.changed_days (table_name varchar not null, version bigint not null, day date);
@@ -26,14 +26,14 @@ create table if not exists gate.affected_days (day date);
 
 
 def ensure_log(session: Session) -> None:
-    """Create the log where it is missing; the schema `gate` exists."""
+    """Create the log if it is missing. The schema `gate` exists."""
     session.execute(_LOG)
 
 
 def log_changes(session: Session, table: str, version: int, days: str | None) -> None:
-    """Note that `table` has a new version, and the days that differ: a query with a column `day`, None for all."""
+    """Record that `table` has a new version. `days` is a query for the days that differ (column `day`); None: all."""
     if days is None:
-        # Whoever has an earlier version has to build everything; which days changed before is of no interest.
+        # Tables built from an earlier version must be rebuilt whole, so earlier changed days no longer matter.
         session.execute("delete from gate.changed_days where table_name = ?", [table])
         session.execute("insert into gate.changed_days values (?, ?, null)", [table, version])
     else:
@@ -43,7 +43,7 @@ def log_changes(session: Session, table: str, version: int, days: str | None) ->
 def find_affected_days(session: Session, built_from: Mapping[str, int], versions: Mapping[str, int]) -> bool:
     """Fill `AFFECTED_DAYS` with the days that differ between two sets of versions of a table's inputs.
 
-    Returns False, where every day may differ: an input is new, or changed in a way that no days are known of.
+    Returns False if every day may differ: an input is new, or its changed days are not known.
     """
     session.execute(f"delete from {AFFECTED_DAYS}")
     for table, version in versions.items():
@@ -68,7 +68,7 @@ def find_affected_days(session: Session, built_from: Mapping[str, int], versions
 
 
 def copy_affected(session: Session, contract: Contract, copy: str) -> None:
-    """The rows of a table on the affected days as the temporary table `copy`."""
+    """Copy the rows of a table on the affected days to the temporary table `copy`."""
     column = quote_identifier(str(contract.day_column))
     table = quote_identifier(contract.table)
     ((first, last, undated),) = session.execute(

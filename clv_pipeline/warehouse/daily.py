@@ -1,7 +1,7 @@
-"""Building a SQL table: whole, or only the days on which one of its inputs changed.
+"""Building a SQL table, either whole or only for the days on which one of its inputs changed.
 
-A model that is made day by day (`day_column` in its contract) is the same query either way: for a few days it
-reads copies of its inputs that hold these days alone.
+A model that is built day by day (`day_column` in its contract) uses the same query in both cases. For a few days, it
+reads copies of its inputs that hold only these days.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from clv_pipeline.warehouse.duckdb_engine import Session, added_name, day_of
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
 
 WORTH_IT = 0.3
-"""Above this share of all days, building everything is no dearer than replacing days."""
+"""Share of all days from which building everything costs no more than replacing days."""
 
 
 def stage_model(
     session: Session, model: SqlModel, models: Mapping[str, TableModel], *, recipe: str, full: bool
 ) -> None:
-    """Stage the model's table: only the affected days, where it is made day by day and it is known which they are.
+    """Stage the model's table: only the affected days if it is built day by day and these days are known, else all.
 
     Args:
         session: the open warehouse.
-        model: what to build.
-        models: of all tables, by name.
-        recipe: the table's own (code and settings); a table of another recipe is built whole.
+        model: the model to build.
+        models: the models of all tables, by name.
+        recipe: recipe of the table (code and settings). A table of another recipe is built whole.
         full: build everything in any case.
 
     Raises:
-        ContractError: DuckDB does not take the query; the text names the file.
+        ContractError: DuckDB rejects the query; the text names the file.
     """
     try:
         _stage(session, model, models, recipe=recipe, full=full)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
-        # These quote the query; others may quote rows.
+        # These errors quote the query; others may quote rows.
         raise ContractError(f"{model.sql_file} cannot be run", quoted=str(error)) from error
 
 
@@ -71,7 +71,7 @@ def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], 
 
 
 def _affected_share(session: Session) -> float:
-    """Affected days per day of history."""
+    """Affected days as a share of all days of history."""
     if not session.has_table("customer_days"):
         return 1.0
     ((affected, days),) = session.execute(

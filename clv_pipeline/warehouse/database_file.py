@@ -1,6 +1,6 @@
-"""The warehouse's file: one writer, what DuckDB may take of the machine, and opening, rewriting and closing it.
+"""The warehouse's file: one writer, DuckDB's limits on this machine, and opening, rewriting and closing the file.
 
-What is done in an open warehouse is the session's.
+Work in an open warehouse belongs in the session.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from clv_pipeline.warehouse.lock import WriterLock
 from clv_pipeline.warehouse.storage_faults import storage_faults_told
 
 STORAGE_VERSION = "v1.4.0"
-"""Of every file we write. Today's BI clients ship DuckDB 1.4 and 1.5, which cannot open the 2.0 default; and text
-is written a third faster in this one."""
+"""Storage version of every file we write. Today's BI clients ship DuckDB 1.4 and 1.5, which cannot open the 2.0
+default. Writing text is also a third faster in this version."""
 
 THREADS = max(4, os.cpu_count() or 1)
-"""Of DuckDB, which cuts its hash tables into more pieces for more threads. On two cores, the pieces of two threads
-outgrow the cache: grouping millions of rows takes a quarter less with four."""
+"""Default number of DuckDB threads. DuckDB cuts its hash tables into more pieces for more threads. On two cores, the
+pieces of two threads outgrow the cache: grouping millions of rows takes a quarter less time with four threads."""
 
 
 NewSession = Callable[[duckdb.DuckDBPyConnection], Session]
-"""Makes the session of an open database."""
+"""A function that makes the session of an open database."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What DuckDB may take of the machine; None: DuckDB's own default, and THREADS."""
+    """DuckDB's limits on this machine. None is DuckDB's own default, and THREADS for threads."""
 
     memory_gb: float | None = None
     spill_gb: float | None = None
     threads: int | None = None
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Hold an open database to the limits. DuckDB ignores the one of disk among the options of opening it."""
+        """Set the limits of an open database. DuckDB ignores the disk limit among the options of opening a database."""
         connection.execute("set threads = $threads", {"threads": self.threads or THREADS})
         for setting, size in (("memory_limit", self.memory_gb), ("max_temp_directory_size", self.spill_gb)):
             if size is not None:
-                # In bytes, because DuckDB takes whole numbers of a unit only.
+                # In bytes, because DuckDB accepts only whole numbers of a unit.
                 connection.execute(f"set {setting} = $size", {"size": f"{round(size * 1e9)}B"})
 
 
 class Warehouse:
-    """The pipeline's private database file, opened at most once per process and kept to its end.
+    """The pipeline's private database file, opened at most once per process and kept open until the process ends.
 
-    DuckDB admits one writing process. An advisory lock beside the file says who that is, so that the next one
-    gets a sentence and not a traceback. SQL reaches the warehouse's own folder and the `directories`, nothing else.
+    DuckDB admits one writing process. An advisory lock beside the file names that process, so that the next one
+    gets a sentence and not a traceback. SQL can read only the warehouse's own folder and the `directories`.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Warehouse:
 
     @property
     def work_dir(self) -> Path:
-        """A folder for files that live no longer than a step; a load empties it."""
+        """A folder for files that live no longer than a step. Every load empties it."""
         return self.path.parent / "work"
 
     def reserve(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
-        """Keep other processes out, before the file is opened. The arguments are those of `WriterLock.acquire`.
+        """Keep other processes out before the file is opened. The arguments are those of `WriterLock.acquire`.
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
@@ -97,10 +97,10 @@ class Warehouse:
 
         Raises:
             ClvError: another process holds the warehouse (WarehouseBusyError); the file is damaged, has a stray log
-                beside it, or may not be opened (StorageError); the folder for tables of Spark is another warehouse's
-                (ClusterError).
-            duckdb.Error: another error than of storage.
-            OSError: another error than of storage.
+                beside it, or cannot be opened (StorageError); the folder for Spark's tables belongs to another
+                warehouse (ClusterError).
+            duckdb.Error: an error that is not about storage.
+            OSError: an error that is not about storage.
         """
         if self._session is None:
             self.reserve(holder, wait_minutes=wait_minutes, tell=tell)
@@ -116,7 +116,7 @@ class Warehouse:
 
     @contextmanager
     def keep_out(self, holder: str) -> Iterator[None]:
-        """Hold the lock without opening the file, which may be damaged; no run starts meanwhile.
+        """Hold the lock without opening the file, which may be damaged. No run starts meanwhile.
 
         Raises:
             WarehouseBusyError: another process holds the warehouse.
@@ -131,8 +131,8 @@ class Warehouse:
     def rewrite(self) -> None:
         """Put a fresh copy of the open warehouse in its place, and empty the folders of temporary files.
 
-        Deleted rows leave their bytes in the free blocks of a database file; a copy has none of them. Whoever is
-        stopped meanwhile has the old file. Sessions from before are closed.
+        Deleted rows leave their bytes in the free blocks of a database file. A copy has none of them. If the rewrite is
+        stopped, the old file stays in place. Earlier sessions are closed.
 
         Raises:
             RuntimeError: the copy does not hold what the warehouse holds.
@@ -174,7 +174,7 @@ class Warehouse:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         spill = self.path.parent / "spill"
-        if spill.exists():  # of a run that was killed
+        if spill.exists():  # left by a run that was killed
             shutil.rmtree(spill)
         try:
             connection = duckdb.connect(
@@ -186,7 +186,7 @@ class Warehouse:
                 },
             )
         except duckdb.IOException as error:
-            # A DuckDB shell that somebody left open knows nothing of our lock, but DuckDB sees it.
+            # A DuckDB shell that somebody left open does not take our lock, but DuckDB reports it.
             if found := re.search(r"Conflicting lock is held in (.+?)\. ", str(error)):
                 raise WarehouseBusyError(
                     f"{self.path} is open in {found[1]}, which is not a run of this pipeline",

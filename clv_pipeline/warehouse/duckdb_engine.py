@@ -1,7 +1,7 @@
-"""An open warehouse on DuckDB: the few statements that others compose.
+"""An open warehouse on DuckDB: the few statements that other modules compose.
 
-What a table must satisfy is the gate's business; which tables exist is the models'. Here is only how a table
-is staged under a private name, put in the place of its predecessor, and read.
+The gate decides what a table must satisfy, and the models decide which tables exist. Here belongs only how a table is
+staged under a private name, how it replaces its predecessor, and how it is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 BATCH_ROWS = 250_000
-"""Rows that a function over a table is given at a time."""
+"""Number of rows that a function over a table gets at a time."""
 
 
 def staged_name(table: str) -> str:
@@ -33,12 +33,12 @@ def staged_name(table: str) -> str:
 
 
 def added_name(table: str) -> str:
-    """The name of the table that holds the rows which `table` gains, where only changes are staged."""
+    """The name of the table that holds the new rows of `table` when only changes are staged."""
     return f"{table}__added"
 
 
 NO_DAY = "date '0001-01-01'"
-"""SQL: stands for the day of rows without one."""
+"""SQL for the day of rows without a day."""
 
 
 def day_of(contract: Contract) -> str:
@@ -51,7 +51,7 @@ def day_of(contract: Contract) -> str:
 def fingerprint(
     connection: duckdb.DuckDBPyConnection, relation: str, parameters: Mapping[str, Any] | None = None
 ) -> tuple[int, str]:
-    """Number of rows and a hash of their content that does not depend on their order."""
+    """The number of rows, and a hash of their content that does not depend on their order."""
     found = connection.execute(
         f"select count(*), format('{{:032x}}', coalesce(sum(md5_number_lower(cast(r as varchar))), 0))"  # noqa: S608
         f" from {relation} as r",
@@ -64,7 +64,7 @@ def fingerprint(
 def _one_ahead(
     function: Callable[[pl.DataFrame], pl.DataFrame], frames: Iterable[pl.DataFrame]
 ) -> Iterator[pl.DataFrame]:
-    """What `function` makes of each frame, in order; a thread makes the next one while one is taken."""
+    """The results of `function` for each frame, in order. A thread computes the next result while one is used."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending = None
         for frame in frames:
@@ -77,24 +77,24 @@ def _one_ahead(
 
 
 class Session:
-    """An open warehouse. A table is written by staging it whole, or its changes, and promoting; never in place."""
+    """An open warehouse. A table, or its changes, are staged and then promoted; nothing is written in place."""
 
     stages_days = True
-    """Whether a table can be built for some days only."""
+    """Whether a table can be built for single days."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self.auditor = Auditor(connection)
         self._replaced: dict[str, str] = {}
-        """Of the tables whose changes are staged: which live rows go."""
+        """By table whose changes are staged: the condition for the live rows that are removed."""
         self.changed_days: str | None = None
-        """A query for the days (column `day`) on which what is staged differs from what is live, where they are known:
-        set by whoever stages it. None: every day may differ."""
+        """A query for the days (column `day`) on which staged and live rows differ. The code that stages sets it. None:
+        every day may differ."""
         self.has_gate = False
-        """Whether the gate's records are known to be there."""
+        """Whether the gate's records are known to exist."""
 
     def close(self) -> None:
-        """Close the connection and what shares it."""
+        """Close the connection and everything that shares it."""
         self.auditor.close()
         self.connection.close()
 
@@ -103,13 +103,13 @@ class Session:
         return self.connection.execute(statement, list(parameters))
 
     def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        """Rows of a query as a frame. For tables that grow with customers at most, never transactions."""
+        """The rows of a query as a frame. For tables that grow at most with the customers, never for transactions."""
         frame: pl.DataFrame = self.connection.sql(query, params=list(parameters)).pl()
         return frame
 
     def kinds(self) -> dict[str, str]:
-        """What there is in the warehouse, promoted or staged: "table" or "view" by name."""
-        # Not from information_schema, which takes twice as long over the same.
+        """The kind ("table" or "view") of everything in the warehouse, promoted or staged, by name."""
+        # Not from information_schema, which takes twice as long.
         return dict(
             self.execute(
                 "select table_name, 'table' from duckdb_tables()"
@@ -125,7 +125,7 @@ class Session:
 
     def count(self, table: str) -> int:
         """Number of rows of a table."""
-        # fetchall, because a result that is not read to its end blocks the next statement.
+        # fetchall, because a result that is not fully read blocks the next statement.
         found = self.execute(f"select count(*) from {quote_identifier(table)}").fetchall()  # noqa: S608
         return int(found[0][0])
 
@@ -152,18 +152,18 @@ class Session:
         self.execute(f"create or replace {contract.materialized} {staged} as\n{query}")
 
     def stage_added(self, contract: Contract) -> None:
-        """Make the rows in `added_name(table)` the whole staged table."""
+        """Use the rows in `added_name(table)` as the whole staged table."""
         added, staged = quote_identifier(added_name(contract.table)), quote_identifier(staged_name(contract.table))
         self.execute(f"alter table {added} rename to {staged}")
 
     def stage_changes(self, contract: Contract, replaced: str) -> None:
-        """Stage the live table as it will be: without the rows `replaced`, with those of `added_name(table)`.
+        """Stage the future live table: without the rows `replaced`, and with those of `added_name(table)`.
 
-        Only a view is made; the rows themselves are moved when the table is promoted.
+        Only a view is made. The rows themselves are moved when the table is promoted.
 
         Args:
-            contract: of the table, which is live; the rows that it gains are in `added_name(table)` already.
-            replaced: SQL condition on the table's columns that is true of the live rows that go.
+            contract: contract of the table, which is live. Its new rows are in `added_name(table)` already.
+            replaced: SQL condition on the table's columns that is true for the live rows to remove.
         """
         live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
         rows = f"select * from {live} where not coalesce({replaced}, false) union all by name select * from {added}"  # noqa: S608
@@ -175,7 +175,7 @@ class Session:
         )
 
     def staged_changes(self, contract: Contract) -> str | None:
-        """A query for the rows that the contract's table loses and gains; None where it is staged whole."""
+        """A query for the rows that the contract's table loses and gains; None if it is staged whole."""
         if contract.table not in self._replaced:
             return None
         live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
@@ -191,11 +191,11 @@ class Session:
         function: Callable[[pl.DataFrame], pl.DataFrame],
         parameters: Sequence[Any] = (),
     ) -> None:
-        """Add to the contract's staged table what `function` makes of the rows of a query, batch by batch.
+        """Apply `function` to the rows of a query, batch by batch, and add the results to the contract's staged table.
 
-        Neither the rows nor what is made of them are ever in memory as a whole. The staged table is made where there is
-        none yet. `function` is given at most BATCH_ROWS rows, in no promised order, and must not depend on which ones
-        come together. It can be pickled, because other engines run it in other processes.
+        Neither the rows nor the results are ever in memory as a whole. The staged table is created if there is none.
+        `function` gets at most BATCH_ROWS rows, in no promised order, and must not depend on which rows share a batch.
+        It can be pickled, because other engines run it in other processes.
 
         Raises:
             ValueError: the columns that `function` returns are not the declared ones; order does not matter.
@@ -204,14 +204,14 @@ class Session:
 
         columns = ", ".join(f"{quote_identifier(column.name)} {column.type}" for column in contract.columns)
         self.execute(f"create table if not exists {quote_identifier(staged_name(contract.table))} ({columns})")
-        # A connection of its own, because a result that is half-read blocks the statements of this one.
+        # A connection of its own, because a half-read result blocks the statements of this connection.
         with self.connection.cursor() as reading:
             batches = map(pl.DataFrame, reading.sql(query, params=list(parameters)).arrow(BATCH_ROWS))
             for frame in _one_ahead(function, batches):
                 self.append_frame(contract, frame)
 
     def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
-        """Add rows, by column name, to the contract's table that is staged already.
+        """Add rows, by column name, to the contract's table, which is staged already.
 
         Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
@@ -230,7 +230,7 @@ class Session:
             self.connection.unregister("incoming_frame")
 
     def drop_staged(self, contracts: Iterable[Contract]) -> None:
-        """Sweep what was staged and not promoted."""
+        """Drop what was staged and not promoted."""
         self.changed_days = None
         for contract in contracts:
             changes_only = self._replaced.pop(contract.table, None) is not None
@@ -239,17 +239,17 @@ class Session:
             self.execute(f"drop table if exists {quote_identifier(added_name(contract.table))}")
 
     def drop_leftovers(self) -> None:
-        """Sweep what runs that were killed had staged: a step that is kept the next time does not look for it."""
+        """Drop what killed runs had staged. A step that is kept in the next run would not drop it."""
         for name, kind in self.kinds().items():
             if name.endswith((staged_name(""), added_name(""))):
                 self.execute(f"drop {kind} {quote_identifier(name)}")
 
     @contextmanager
     def all_rows_in_duckdb(self) -> Iterator[list[str]]:
-        """Hold the rows of customers in DuckDB's own tables, where they can be changed. Enter it in a transaction.
+        """Move the rows of customers into DuckDB's own tables, where they can be changed. Enter it in a transaction.
 
-        Folders that their rows were in before are swept by `parquet_tables.sweep` once that transaction is committed.
-        Hands out the names of the tables that were such folders.
+        `parquet_tables.sweep` deletes the folders that held the rows once that transaction is committed. The context
+        gives the names of the tables that were such folders.
         """
         moved = self.tables_of_customers_elsewhere()
         for table in moved:
@@ -257,18 +257,18 @@ class Session:
         yield moved
 
     def tables_of_customers_elsewhere(self) -> list[str]:
-        """Names of the tables with customers whose rows are in folders of Parquet files."""
+        """Names of the tables with customers that are stored as folders of Parquet files."""
         with_customers = self.execute("select table_name from duckdb_columns() where column_name = 'customer_id'")
         names = {name for (name,) in with_customers.fetchall()}
         return sorted(names & folders(self.connection).keys())
 
     def _drop(self, name: str) -> None:
-        # A name may be a view one night and a table the next.
+        # A name may be a view in one night and a table in the next.
         if (kind := self.kinds().get(name)) is not None:
             self.execute(f"drop {kind} {quote_identifier(name)}")
 
     def replace_live(self, contract: Contract) -> None:
-        """Put what is staged in the place of the live table, with its comments. Call it in a transaction."""
+        """Replace the live table by the staged one, with its comments. Call it in a transaction."""
         live, staged = quote_identifier(contract.table), quote_identifier(staged_name(contract.table))
         if (replaced := self._replaced.get(contract.table)) is not None:
             self.execute(f"delete from {live} where {replaced}")  # noqa: S608
@@ -279,7 +279,10 @@ class Session:
         self.comment(live, contract, contract.materialized)
 
     def comment(self, relation: str, contract: Contract, kind: str) -> None:
-        """Write the contract's words on a table or view (`kind`) and its columns; `relation` is quoted already."""
+        """Write the contract's descriptions as comments on a table or view (`kind`) and its columns.
+
+        `relation` is quoted already.
+        """
         text = f"{contract.description} Grain: {contract.grain}."
         self.execute(f"comment on {kind} {relation} is {quote_literal(text)}")
         for column in contract.columns:

@@ -1,9 +1,9 @@
-"""What the file gates judge, how strictly, and where they stand in a load: between reading files and letting them in.
+"""The file gates: what they judge and how strictly. A load passes them after files are read and before rows go live.
 
-The measuring and the judging are SQL (`file_measures`, `file_gates`). Here belongs what they are told: the measures
-with their tolerances, what passed before, and the rows of a load that nobody else sees yet. They run in DuckDB on
-either engine, because that is where files are read. The tolerances were chosen on some of the shops that
-docs/explanation/reliability.md counts.
+SQL measures and judges (`file_measures`, `file_gates`). Here belong the inputs of that SQL: the measures with their
+tolerances, the files that passed before, and the new rows of a load, which no other table sees yet. With either engine
+the SQL runs in DuckDB, because DuckDB reads the files. The tolerances were chosen on some of the shops in
+docs/explanation/reliability.md.
 """
 
 # Only names of tables and conditions that this package wrote itself enter the SQL; values are parameters.
@@ -32,12 +32,12 @@ ARRIVED, MEASURED, JUDGED = "arrived_files", "file_measures", "file_gates"
 
 @dataclass(frozen=True)
 class FileMeasure:
-    """How one measure of a file is held against other files, and against a floor by itself.
+    """How one measure of a file is compared with other files, and with an absolute floor.
 
-    A file is odd when it is further off than `slack` and than `strays` times the median deviation of earlier files.
-    Both are in the unit that is compared: the natural logarithm of a `ratio` and of a `mean`, as in the volume gates;
-    a `share` or other `difference` itself. Means and shares stray more where a file has fewer rows. A measure that is
-    often odd for good reasons is a warning at most (`gravest`).
+    A file is odd if it deviates by more than `slack` and by more than `strays` times the median deviation of earlier
+    files. Both are in the unit of the comparison: the natural logarithm of a `ratio` or `mean`, as in the volume gates,
+    and the plain value of a `share` or other `difference`. Means and shares vary more in files with fewer rows. A
+    measure that is often odd for good reasons is at most a warning (`gravest`).
     """
 
     measure: str
@@ -56,12 +56,12 @@ class FileMeasure:
 
 
 MEASURES = (
-    # Of so few rows, half may be missing by chance.
+    # With so few rows, half of them may be missing by chance.
     FileMeasure("rows", "rows", "ratio", 0.8, 8, least_rows=20, digits=0),
     FileMeasure(
         "hours", "hours from the first row to the last", "ratio", 0.4, 4, least_rows=20, judges_above=False, digits=1
     ),
-    # Both are 1 in every file, or of no use.
+    # Both are 1 in every file, or useless.
     FileMeasure(
         "complete",
         "last line ended (1: yes, 0: no)",
@@ -85,14 +85,14 @@ MEASURES = (
     FileMeasure("line_amount", "usual money of a row", "mean", 0.7, 5),
     FileMeasure("quantity", "usual quantity of a row", "mean", 0.7, 5),
     FileMeasure("unit_price", "usual price", "mean", 0.7, 5),
-    # Packing and further columns change it for no reason.
+    # Compression and further columns change it without a fault.
     FileMeasure("bytes", "bytes", "ratio", 0.7, 6, least_rows=20, digits=0, gravest="warn"),
 )
-"""Beside these, the share of every reason of rejection is measured and warned of."""
+"""Measures of every file. In addition, the share of every reason of rejection is measured and at most a warning."""
 
 
 def measures(reasons: Sequence[str]) -> list[FileMeasure]:
-    """All measures; `reasons` are those for which rows are rejected."""
+    """All measures. `reasons` are the reasons for which rows are rejected."""
     rejected = [
         FileMeasure(
             f"rejected: {reason}",
@@ -103,7 +103,7 @@ def measures(reasons: Sequence[str]) -> list[FileMeasure]:
             reason=reason,
         )
         for reason in reasons
-        # It tells of the customer, not of the file.
+        # It depends on the customer, not on the file.
         if reason != "forgotten customer"
     ]
     return [*MEASURES, *rejected]
@@ -118,7 +118,7 @@ def reasons_of(models: Mapping[str, TableModel]) -> list[str]:
 
 
 def file_gate_settings(models: Mapping[str, TableModel], gates: Gates) -> pl.DataFrame:
-    """The rows of `file_gate_settings`: each measure, and what `gates:` says of files."""
+    """The rows of `file_gate_settings`: each measure, with the settings of `gates:` for files."""
     rows = [
         [asdict(measure), {"severity": _severity(measure, gates), "accepted_files": gates.accepted_files}]
         for measure in measures(reasons_of(models))
@@ -134,7 +134,7 @@ def stage_file_gate_inputs(session: Session, models: Mapping[str, TableModel], g
     """Stage `file_gate_settings` and `passed_files`."""
     settings, passed = models["file_gate_settings"].contract, models["passed_files"].contract
     session.stage_frame(settings, file_gate_settings(models, gates))
-    # file_gates is no dependency in the graph: a table cannot wait for what waits for it.
+    # file_gates is not a dependency in the graph, because a table cannot wait for its own dependents.
     live = session.has_table(JUDGED)
     files, judged = ("source_files", JUDGED) if live else (_no_rows(models, "source_files"), _no_rows(models, JUDGED))
     session.stage_query(
@@ -146,7 +146,7 @@ def stage_file_gate_inputs(session: Session, models: Mapping[str, TableModel], g
 
 
 def _no_rows(models: Mapping[str, TableModel], table: str) -> str:
-    """SQL for the table without rows."""
+    """SQL for the empty table."""
     columns = ", ".join(
         f"cast(null as {column.type}) as {quote_identifier(column.name)}" for column in models[table].contract.columns
     )
@@ -164,15 +164,15 @@ def stage_file_gates(
 ) -> None:
     """Stage arrived_files, file_measures and file_gates of a load whose new rows are `added_name` of raw_transactions.
 
-    What was said of other files stays; their alarms have been told.
+    Verdicts on other files stay; their alarms have been reported.
 
     Args:
-        session: the open warehouse; what the last run built is live.
-        models: of all tables.
-        files: those that were read; none: nothing is new.
-        complete: of each, whether its last line is ended; None where that cannot be told.
-        is_whole: nothing of the live rows stays.
-        replaced: SQL condition that is true of live raw rows which make way.
+        session: the open warehouse. The tables of the last run are live.
+        models: the models of all tables.
+        files: the files that were read; empty if nothing is new.
+        complete: for each file, whether its last line has a line end; None if that cannot be known.
+        is_whole: whether the load replaces all live rows.
+        replaced: SQL condition that is true for live raw rows that are replaced.
     """
     measured, judged = models[MEASURED], models[JUDGED]
     is_live = {ARRIVED, MEASURED, JUDGED} <= session.kinds().keys()
@@ -196,7 +196,7 @@ def stage_file_gates(
 
 
 def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[bool | None]) -> pl.DataFrame:
-    """The rows of `arrived_files`. A query has one name for all of its loads, so a load is told by its day."""
+    """The rows of `arrived_files`. A query has one name for all its loads, so the day distinguishes its loads."""
     import polars as pl
 
     ((today,),) = session.execute("select cast(max(today) as varchar) from run_day").fetchall()
@@ -216,13 +216,13 @@ def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[
 def _arrived(
     session: Session, models: Mapping[str, TableModel], *, is_whole: bool, replaced: str
 ) -> Iterator[dict[str, str]]:
-    """What `file_measures` reads in the place of live tables: the rows that arrived, and what becomes of them."""
+    """The relations that `file_measures` reads instead of live tables: the new rows, and what cleaning does to them."""
     execute = session.connection.execute
     added, live = quote_identifier(added_name("raw_transactions")), "raw_transactions"
     instead = {"raw_transactions": added_name("raw_transactions"), ARRIVED: staged_name(ARRIVED)}
     rows = f"select * from {added}"
     if not is_whole:
-        # A row may be a duplicate of one that is there already, and then both are of one day.
+        # A row may be a duplicate of an existing row, and then both are of the same day.
         rows += (
             f" union all by name select * from {live} where not coalesce({replaced}, false)"
             f" and cast(ordered_at as date) in (select cast(ordered_at as date) from {added})"
@@ -230,10 +230,10 @@ def _arrived(
     execute(f"create or replace temp view arrived_rows as {rows}")
     arrivals = quote_identifier(staged_name(ARRIVED))
     earlier = f"source_id not in (select source_id from {arrivals})"
-    # A whole load takes over the rows of files that are gone.
+    # A whole load carries over the rows of files that are gone.
     known = f"{added} where {earlier}" if is_whole else f"{live} where not coalesce({replaced}, false)"
     execute(f"create or replace temp view known_rows as select customer_id, product_id from {known}")
-    # Which of two copies is rejected depends on the names of both files.
+    # The names of both files decide which of two copies is rejected.
     names = f"select source_id, source_file from {arrivals}"
     if session.has_table("source_files"):
         names += f" union all select source_id, source_file from source_files where {earlier}"

@@ -1,9 +1,9 @@
 """Write → audit → promote: the only way a table becomes live.
 
-Tables that one step builds are admitted together or not at all. What happened is recorded in the schema
-`gate` of the warehouse: every audit, and for every live table the audit that let it in, what it was built
-from, and by which recipe (code and settings). Publication reads these records, and so does the next run: a
-step whose inputs and recipe are the same keeps its tables, and what does not change its table needs no audit.
+Tables of one step are admitted together or not at all. The schema `gate` of the warehouse records every audit. For
+every live table it records the audit that admitted it, its inputs, and its recipe (code and settings). Publication
+reads these records, and so does the next run: a step whose inputs and recipe are the same keeps its tables, and a
+table that does not change needs no audit.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from clv_pipeline.warehouse.changed_days import ensure_log, log_changes
 from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint, staged_name
 
 SMALL_ROWS = 1_000
-"""Tables up to this size are compared with their predecessors: where nothing differs, nothing is built from them."""
+"""Tables up to this many rows are compared with their predecessors. If nothing differs, dependents are not rebuilt."""
 
-# Columns that came later are added, so that a warehouse of an earlier version is read, not refused. What was promoted
-# or audited before them has version or number 0.
+# Later columns are added to existing tables, so that a warehouse of an earlier version can be read. Earlier promotions
+# and audits have version or number 0.
 _RECORDS = """
 create schema if not exists gate;
 create sequence if not exists gate.numbers;
@@ -49,7 +49,7 @@ alter table gate.promotions add column if not exists content_id varchar default 
 
 @dataclass(frozen=True)
 class Admission:
-    """What came of one step: whether its tables are live now, and every check that was made."""
+    """The outcome of one step: whether its tables are live now, and all results of its checks."""
 
     admitted: bool
     results: dict[str, list[CheckResult]]
@@ -59,9 +59,9 @@ class Admission:
     built_at: datetime
     """When the tables were built, with its timezone."""
     changed: bool = True
-    """False where the step's tables are what they were: what is built from them need not be built anew."""
+    """Whether the step's tables changed. If not, tables built from them need not be rebuilt."""
     kept_since: str | None = None
-    """The run that built the tables, where their inputs and recipe are unchanged and nothing was built now."""
+    """The run that built the tables, if inputs and recipe are unchanged and nothing was built now; else None."""
 
     @property
     def failures(self) -> list[CheckResult]:
@@ -80,15 +80,15 @@ def admit(
 ) -> Admission:
     """Let `build` stage the contracts' tables, audit them, and promote them if no ERROR check fails.
 
-    A table that is staged as it is already is neither audited nor promoted again: its last audit stands.
+    A staged table that equals the live one is neither audited nor promoted again. Its last audit remains valid.
 
     Args:
         session: the open warehouse.
-        contracts: of the tables that `build` stages.
-        build: stages every one of them, whole or as changes; what it raises leaves the live tables as they are.
-        reads: names of the tables it reads, recorded with their versions.
-        run_id: recorded.
-        recipe: recorded: identifies code and settings.
+        contracts: contracts of the tables that `build` stages.
+        build: stages all of these tables, whole or as changes. If it raises, the live tables stay as they are.
+        reads: names of the tables it reads. They are recorded with their versions.
+        run_id: id of the run, which is recorded.
+        recipe: identifies code and settings, and is recorded.
 
     Raises:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
@@ -127,17 +127,17 @@ def admit(
     except BaseException:
         session.execute("rollback")
         raise
-    # A commit that fails has rolled back already.
+    # A failed commit has rolled back already.
     session.execute("commit")
     session.drop_staged(contracts)
     return admission
 
 
 def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[str], recipe: str) -> Admission | None:
-    """The standing admission of a step whose inputs, recipe and contracts are what they were when it was promoted.
+    """The last admission of a step whose inputs, recipe and contracts have not changed since its promotion.
 
-    None where it has to be built: something differs, or its last audit failed. A step that reads no table is
-    always built: what it depends on is outside of the warehouse.
+    None if the step must be built: something differs, or its last audit failed. A step that reads no table is
+    always built, because its inputs are outside the warehouse.
 
     Raises:
         GateError: a table that it reads or waits for was never built, or failed its last audit.
@@ -169,14 +169,14 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
 
 
 def built_by(session: Session, table: str, recipe: str) -> bool:
-    """Whether `table` is live and was built by this recipe: only then may changes be applied to it."""
+    """Whether `table` is live and was built by this recipe. Only then may changes be applied to it."""
     ensure_records(session)
     record = _promotions(session).get(table)
     return record is not None and record.recipe == recipe and session.has_table(table)
 
 
 def inputs_of(session: Session, table: str) -> Mapping[str, int]:
-    """The versions of the tables that the live `table` was built from; empty where it is not live."""
+    """The versions of the tables that the live `table` was built from; empty if it is not live."""
     record = _promotions(session).get(table)
     return record.built_from if record is not None else {}
 
@@ -188,9 +188,9 @@ def versions_of(session: Session, tables: Sequence[str]) -> Mapping[str, int]:
 
 
 def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
-    """What identifies the content of live tables.
+    """Ids of the content of live tables, by table.
 
-    Unlike a version it is never given twice, not even by a warehouse that was restored from a backup or began anew.
+    Unlike a version, an id is never used twice, not even by a warehouse that was restored from a backup or rebuilt.
     """
     promoted = _promotions(session)
     return {table: promoted[table].content_id for table in tables if table in promoted}
@@ -214,7 +214,7 @@ def last_checks(session: Session, known: Collection[str] | None = None) -> list[
 
 
 def ensure_records(session: Session) -> None:
-    """Create the schema `gate` where it is missing; looked at once in a session."""
+    """Create the schema `gate` if it is missing. A session checks this once."""
     if not session.has_gate:
         session.execute(_RECORDS)
         ensure_log(session)
@@ -222,10 +222,10 @@ def ensure_records(session: Session) -> None:
 
 
 def refuse_unfit_inputs(session: Session, reads: Sequence[str]) -> None:
-    """A table whose last audit failed feeds nobody, also in a later run of just what is downstream of it.
+    """Refuse inputs whose last audit failed, also in a later run that covers only tables downstream of them.
 
     Raises:
-        GateError: names the inputs that failed, with the run and the checks, or that were never built.
+        GateError: it names the inputs that failed, with the run and the checks, or that were never built.
     """
     unfit = _failed_audits(session)
     there = session.kinds() if reads else {}
@@ -240,13 +240,13 @@ def _waits_for(contracts: Sequence[Contract]) -> list[str]:
     return [table for contract in contracts for table in contract.waits_for]
 
 
-# By number, because clocks go backwards.
+# Ordered by number, because clocks may go backwards.
 _LAST_AUDITS = "select distinct on (table_name) * from gate.audits order by number desc, audited_at desc"
 
 
 def _failed_audits(session: Session) -> dict[str, str]:
-    """Of every table whose last audit failed: what happened and what to do."""
-    # Asked at every step, and mostly there has never been one.
+    """By table whose last audit failed: what happened and what to do."""
+    # Every step asks this, and usually no audit has ever failed.
     if not session.execute("select 1 from gate.audits where not passed limit 1").fetchall():
         return {}
     rows = session.execute(
@@ -259,7 +259,7 @@ def _failed_audits(session: Session) -> dict[str, str]:
 
 
 def _last_results(session: Session, contract: Contract) -> list[CheckResult]:
-    """What the last audit of the live table found; empty unless it passed, under the contract as it is today."""
+    """The results of the live table's last audit; empty unless that audit passed under today's contract."""
     promoted = _promotions(session).get(contract.table)
     if promoted is None or promoted.contract_hash != contract.hash:
         return []
@@ -277,11 +277,11 @@ def reasons_against_publishing(
     known: Collection[str] | None = None,
     may_lag: Sequence[str] = (),
 ) -> list[str]:
-    """Why the contracts' tables must not be published now; empty when they may.
+    """Reasons why the contracts' tables must not be published now; empty if they may be.
 
-    A table is fit when a passed audit under today's contract let it in, no later audit of it failed, and the
-    tables it was built from are still the live ones. Tables in `may_lag` keep a slower rhythm and are spared
-    the last condition. Only tables in `known` count, where it is given: others are gone from the pipeline.
+    A table is fit if a passed audit under today's contract admitted it, no later audit of it failed, and its
+    inputs are still the live ones. Tables in `may_lag` (the weekly review) may be older than their inputs. If `known`
+    is given, only tables in it count; others are no longer part of the pipeline.
     """
     ensure_records(session)
     reasons = []
@@ -335,7 +335,7 @@ def _versions(session: Session, tables: Sequence[str]) -> dict[str, int]:
 
 
 def _stages_nothing_new(session: Session, contract: Contract) -> bool:
-    """Whether what is staged is what is live: no changes, or a small table with the same content."""
+    """Whether staged and live table are equal: there are no changes, or a small table has the same content."""
     if (changes := session.staged_changes(contract)) is not None:
         return session.execute(f"select not exists ({changes})").fetchall() == [(True,)]
     if contract.materialized == "view" or not session.has_table(contract.table):
@@ -348,10 +348,10 @@ def _stages_nothing_new(session: Session, contract: Contract) -> bool:
 
 
 def _changes_anything(session: Session, contracts: Sequence[Contract], same: Container[str]) -> bool:
-    """Whether what reads the step's tables has to be built anew.
+    """Whether tables that read the step's tables must be rebuilt.
 
-    Where the changed days are known, they decide for all tables of the step: the others only describe them, as the
-    files of a load do.
+    If the changed days are known, they decide for all tables of the step, because the other tables only describe them,
+    like the files of a load.
     """
     tables = {contract.table for contract in contracts}
     if session.changed_days is None or not tables <= session.kinds().keys():
@@ -365,7 +365,7 @@ def _record_audits(session: Session, admission: Admission, run_id: str, not_made
         if admission.admitted and table in not_made:
             continue
         failed = [result.check for result in results if result.blocks]
-        # Tables of one step stand or fall together, so one failure is everybody's.
+        # Tables of one step are admitted together: if one fails, all are recorded as failed.
         session.execute(
             "insert into gate.audits (audited_at, run_id, table_name, passed, failed_checks, number, checks)"
             " values (?, ?, ?, ?, ?, nextval('gate.numbers'), ?)",
@@ -388,7 +388,7 @@ def _record_promotions(
     recipe: str,
     built_from: Mapping[str, int],
 ) -> int:
-    """Record that the step's tables are live, and return the version that they have where they changed."""
+    """Record that the step's tables are live, and return the version of the tables that changed."""
     promoted = _promotions(session)
     ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
     for contract in contracts:
@@ -413,7 +413,7 @@ def _record_promotions(
 
 
 def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None:
-    """Record that live tables were changed where they stand: what is built from them has to be built anew, whole."""
+    """Record that live tables were changed in place. Tables built from them must be rebuilt whole."""
     ensure_records(session)
     ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
     for table in (table for table in tables if table in _promotions(session)):

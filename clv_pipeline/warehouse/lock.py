@@ -1,7 +1,7 @@
-"""Who works on the warehouse: an advisory lock on a file beside it, which names its holder.
+"""The lock on the warehouse: an advisory lock on a file beside it, which names its holder.
 
-The kernel lets go of it when the holder ends, however that happens, so a lock is never stale. Whoever finds it
-taken is refused with a sentence that names the holder, or waits.
+The kernel releases it when the holder ends, however that happens, so a lock is never stale. Another process waits, or
+is refused with a sentence that names the holder.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class WriterLock:
         self._file: IO[str] | None = None
 
     def acquire(self, holder: str, *, wait_minutes: float = 0, tell: Callable[[str], object] | None = None) -> None:
-        """Take the lock, unless this has it already, and write `holder` into it for others to read.
+        """Take the lock, unless this object has it already, and write `holder` into it for others to read.
 
         Args:
             holder: what this process is doing, such as `run 1234`.
             wait_minutes: how long to wait for another holder; 0 to be refused at once.
-            tell: is told once, before waiting.
+            tell: called once with a message before waiting.
 
         Raises:
             WarehouseBusyError: another process still has it.
@@ -58,13 +58,13 @@ class WriterLock:
         self._file = file
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def is_free(self) -> bool:
-        """Whether nobody holds it now. Looking takes it for a moment: ask rarely."""
+        """Whether nobody holds the lock now. The check takes the lock for a moment, so make it rarely."""
         file = _try_lock(self.path)
         if file is None:
             return False
@@ -73,7 +73,7 @@ class WriterLock:
 
 
 def _try_lock(path: Path) -> IO[str] | None:
-    """The locked file, or None where another process has it."""
+    """The locked file, or None if another process has the lock."""
     file = path.open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

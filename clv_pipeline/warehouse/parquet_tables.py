@@ -1,7 +1,7 @@
-"""Tables that are folders of Parquet files: in the catalog a view of each, on the disk no folder without a view.
+"""Tables that are folders of Parquet files. Each is one DuckDB view; folders without a view are deleted.
 
-Spark writes them and DuckDB reads them. Which engine is used now does not matter here: what Spark kept stands in the
-catalog until DuckDB has built it anew.
+Spark writes them and DuckDB reads them. The present engine does not matter here: a table that Spark wrote stays in
+the catalog until DuckDB has rebuilt it.
 """
 
 # Only quoted names and paths enter the SQL.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import duckdb
 
 OWNER = "owner.txt"
-"""A file among the folders that says whose they are: the id of a warehouse, and below it the path of its file."""
+"""File among the folders that names their owner: the id of a warehouse, and below it the path of its file."""
 
 
 def add_to_catalog(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
@@ -38,26 +38,26 @@ def add_to_catalog(connection: duckdb.DuckDBPyConnection, name: str, folder: Pat
 
 
 def folder_of(view: exp.Expr) -> Path | None:
-    """The folder that a view is of; None where it selects from something else."""
+    """The folder that a view reads; None if it reads something else."""
     read = view.find(exp.ReadParquet)
     return None if read is None else Path(next(read.find_all(exp.Literal)).name).parent
 
 
 def folders(connection: duckdb.DuckDBPyConnection) -> dict[str, Path]:
-    """The folders of all tables that are such, by name."""
+    """The folders of all tables that are stored as folders, by name."""
     views = connection.execute("select view_name, sql from duckdb_views() where not internal").fetchall()
     found = {name: _folder_in(sql) for name, sql in views}
     return {name: folder for name, folder in found.items() if folder is not None}
 
 
-# Every step sweeps, and most views are what they were.
+# Every step sweeps, and most views have not changed.
 @lru_cache(maxsize=1_000)
 def _folder_in(definition: str) -> Path | None:
     return folder_of(sqlglot.parse_one(definition, dialect=DIALECT))
 
 
 def move_into_duckdb(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Make a table of DuckDB of one that is a folder, which stays where it is until it is swept."""
+    """Copy a table that is a folder into a DuckDB table. The folder stays until it is swept."""
     view, moved = quote_identifier(name), quote_identifier(f"{name}__moved")
     connection.execute(f"create table {moved} as select * from {view}")
     connection.execute(f"drop view {view}")
@@ -65,12 +65,13 @@ def move_into_duckdb(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def claim(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Make sure that the folders below `root` are this warehouse's: both keep the same id.
+    """Make sure that the folders below `root` belong to this warehouse: both keep the same id.
 
-    A warehouse, or a folder of tables, from before there were ids gets one, unless there are tables of somebody else.
+    A warehouse or a folder without an id (from an earlier version) gets one, unless the folder holds other tables.
 
     Raises:
-        ClusterError: they are another warehouse's or may be, this one is a copy, or tables of it are not there.
+        ClusterError: the folders are or may be another warehouse's, this warehouse is a copy, or some of its tables are
+            missing.
     """
     path, known = _path_of(connection), set(folders(connection).values())
     written = _owner_of(root)
@@ -100,10 +101,10 @@ def claim(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
 
 
 def sweep(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Remove the folders below `root` that no view is of.
+    """Delete the folders below `root` that no view reads.
 
     Raises:
-        ClusterError: they are not this warehouse's, as `claim` says.
+        ClusterError: they do not belong to this warehouse (see `claim`).
     """
     claim(connection, root)
     for folder in _unknown(root, set(folders(connection).values())):
@@ -112,15 +113,15 @@ def sweep(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose the folders are."""
+    """The warehouse that owns the folders."""
 
     id: str | None
-    """None: written before there were ids."""
+    """Id of the warehouse; None if an earlier version without ids wrote the file."""
     path: str
 
 
 def _owner_of(root: Path) -> Owner | None:
-    """What the folder says; None where it says nothing."""
+    """The owner that the folder names; None if it names none."""
     if not (root / OWNER).exists():
         return None
     first, _, second = (root / OWNER).read_text(encoding="utf-8").strip().partition("\n")
@@ -128,7 +129,7 @@ def _owner_of(root: Path) -> Owner | None:
 
 
 def _refuse_to_adopt(root: Path, written: Owner | None, path: str, known: set[Path]) -> None:
-    """Refuse a folder that may be another warehouse's: containers call theirs by the same path.
+    """Refuse a folder that may be another warehouse's. Two containers may use the same path.
 
     Raises:
         ClusterError: the folder holds tables of another warehouse, or tables that this one does not know.
@@ -167,6 +168,6 @@ def _give_id(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _unknown(root: Path, known: set[Path]) -> list[Path]:
-    """The folders of tables that no view is of."""
+    """The folders of tables that no view reads."""
     found = root.glob("*/*")
     return sorted(folder for folder in found if re.fullmatch("[0-9a-f]{32}", folder.name) and folder not in known)

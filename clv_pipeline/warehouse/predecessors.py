@@ -1,7 +1,7 @@
-"""Tables that are kept from run to run, to see how forecasts come true and how customers and forecasts shift.
+"""Tables that are kept from run to run, to compare forecasts with what came and to see how customers change.
 
-Such a table is built from its own live predecessor and today's tables. That predecessor is no dependency in the graph:
-a table cannot wait for itself. A run replaces what was written before as of the same day, so repeating it changes
+Such a table is built from its own live predecessor and today's tables. The predecessor is not a dependency in the
+graph, because a table cannot wait for itself. A run replaces the rows of the same day, so repeating it changes
 nothing.
 """
 
@@ -13,14 +13,14 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.warehouse.duckdb_engine import Session
 
 KEPT_DAYS = 365
-"""How long a forecast stays in the history once its horizon has passed."""
+"""Number of days that a forecast stays in the history after its horizon has passed."""
 
 _TODAYS_FORECASTS = "select * from clv_forecasts"
 
 _TODAYS_CUSTOMERS = "select rfm.*, segments.segment from rfm inner join segments using (customer_id)"
 
-# The first of a month stays the first, so thinning again changes nothing. The latest one before today is what drift is
-# measured against. What lies after today was kept by a run that looked from a later day.
+# The first day of a month remains the first, so thinning again changes nothing. Drift is measured against the latest
+# day before today. Rows after today were kept by a run with a later day.
 _KEPT_FORECASTS = f"""
 select * from earlier semi join (
     select horizon_days, days.as_of
@@ -41,19 +41,19 @@ select * from earlier where as_of = (select max(as_of) from earlier where as_of 
 
 
 def stage_forecast_history(session: Session, contract: Contract) -> None:
-    """Today's forecasts, and of the earlier ones those that the contract promises to keep."""
+    """Stage today's forecasts, and the earlier ones that the contract promises to keep."""
     _stage_beside_predecessor(session, contract, _TODAYS_FORECASTS, _KEPT_FORECASTS)
 
 
 def stage_customer_snapshots(session: Session, contract: Contract) -> None:
-    """Today's customers, and those of the run before."""
+    """Stage today's customers, and those of the run before."""
     _stage_beside_predecessor(session, contract, _TODAYS_CUSTOMERS, _KEPT_CUSTOMERS)
 
 
 def _stage_beside_predecessor(session: Session, contract: Contract, todays: str, kept: str) -> None:
-    """Stage today's rows and those that are `kept` of `earlier`: the live table's rows of other days.
+    """Stage today's rows, and the `kept` ones of `earlier`, which are the live table's rows of other days.
 
-    A column that a predecessor of an earlier version lacks is NULL in its rows.
+    A column that an earlier version's table lacks is NULL in its rows.
     """
     predecessor = quote_identifier(contract.table) if session.has_table(contract.table) else f"({todays})"
     columns = ", ".join(

@@ -1,6 +1,6 @@
-"""Settings as a table, so that SQL can read them: a column is the setting of the same name.
+"""Settings as a table that SQL can read. A column is the setting of the same name.
 
-Which settings a table holds is said by the columns of its contract, and nowhere else.
+Only the columns of its contract say which settings a table holds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def settings_frame(contract: Contract, *rows: Sequence[Mapping[str, Any]]) -> pl
     """The rows of a table of settings.
 
     Args:
-        contract: names the columns; each is a key of exactly one of the blocks of a row.
-        rows: the blocks that a row is taken from, such as `[dict(settings.cleaning)]`; no row for an empty table.
+        contract: names the columns. Each is a key of exactly one of the blocks of a row.
+        rows: the blocks of settings for each row, such as `[dict(settings.cleaning)]`; no row for an empty table.
 
     Raises:
         ContractError: a column is a key of none of the blocks, or of several.

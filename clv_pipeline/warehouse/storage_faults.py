@@ -1,6 +1,6 @@
-"""Faults of storage and what to do about them, by what DuckDB says.
+"""Storage faults and what to do about them, recognised by DuckDB's messages.
 
-A damaged file, a stray log, a full disk, too little memory and missing permissions.
+The faults are a damaged file, a stray log, a full disk, too little memory and missing permissions.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FULL = ("No space left on device", "File too large", "Disk quota exceeded", "Co
 
 @contextmanager
 def storage_faults_told(warehouse: Path) -> Iterator[None]:
-    """Turn what DuckDB and the disk raise about the file `warehouse` into a StorageError; other errors stay.
+    """Turn errors of DuckDB and the disk about the file `warehouse` into a StorageError. Other errors stay.
 
     Raises:
-        duckdb.Error: another error than of storage.
-        OSError: another error than of storage.
+        duckdb.Error: an error that is not about storage.
+        OSError: an error that is not about storage.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def storage_faults_told(warehouse: Path) -> Iterator[None]:
 
 
 def storage_error(error: BaseException | None, warehouse: Path) -> StorageError | None:
-    """What to tell of `error` where it is about the file `warehouse` or its disk; None where it is not."""
+    """The StorageError for an `error` about the file `warehouse` or its disk; None for any other error."""
     if not isinstance(error, duckdb.Error | OSError):
         return None
     text = str(error)

@@ -1,4 +1,4 @@
--- What every recent calendar day brought, days without rows included: what new days are held against.
+-- The volumes of every recent calendar day, including days without rows. New days are compared with them.
 with
 
 raw_rows as (select * from raw_transactions),
@@ -50,8 +50,8 @@ pauses as (
 
 usual_pauses as (select median(pause_days) as pause_days from pauses),
 
--- A lone day far behind all others, such as a mistyped year makes one, is no end of the history: a second day
--- near it has to confirm it. Far is more than a month, and than ten times the usual pause.
+-- A lone day far after all others, for example from a mistyped year, does not end the history: a second day
+-- near it must confirm it. Far is more than a month, and more than ten times the usual pause.
 confirmed as (
     select max(pauses.ordered_on) as last_day
     from pauses
@@ -59,7 +59,8 @@ confirmed as (
     where pauses.pause_days is null or pauses.pause_days <= greatest(30, 10 * usual_pauses.pause_days)
 ),
 
--- 21 weeks: 5 that may be judged, 8 to see how much days vary, and 8 to expect the first of those from.
+-- 21 weeks: 5 that may be judged, 8 that show how much days vary, and 8 that give the expected values of the
+-- first of those.
 history as (
     select
         greatest(min(counts.ordered_on), max(confirmed.last_day) - 146) as first_day,
@@ -75,7 +76,7 @@ calendar as (
     from history
 ),
 
--- Of the rows themselves only recent ones are read: a bound on ordered_at reaches the table scan.
+-- Only recent rows are read, because a bound on ordered_at reaches the table scan.
 sales as (
     select
         ordered_on,

@@ -7,7 +7,7 @@ run_days as (select * from run_day),
 
 volumes as (select * from daily_volumes),
 
--- Where the days end that confirm each other.
+-- The last confirmed day, where daily_volumes ends.
 confirmed as (select max(ordered_on) as last_day from volumes),
 
 span as (

@@ -1,6 +1,6 @@
--- Whether new days bring what such days usually bring. Two things may be expected of a day: what its weekday
--- brought in the last 8 weeks (the median), and that moved to the level of the last 6 days. It is odd where
--- it lies beyond both by more than days usually stray: neither a December nor a growing shop is odd.
+-- Do new days bring what such days usually bring? A day has two expected values: the median of its weekday in
+-- the last 8 weeks, and this median rescaled to the level of the last 6 days. A day is odd if it deviates
+-- from both by more than the usual day-to-day variation. So neither a December nor a growing shop is odd.
 with
 
 volumes as (select * from daily_volumes),
@@ -145,7 +145,7 @@ judged as (
             when measured.ordered_on >= run.today then 'the day is not over'
             when weekdays.kept_rows = 0 and measured.measure <> 'kept' then 'no row is kept'
             when ranges.measure is null then 'too little history'
-            -- Of so few rows, half may be missing by chance.
+            -- With so few rows, half of them may be missing by chance.
             when weekdays.usual_rows < 20 then 'too few rows on such a day'
         end as not_judged_because
     from measured
@@ -159,7 +159,7 @@ judged as (
         'missing_days' as measure,
         arrived_rows as observed,
         usual_rows as expected,
-        -- One closed day in eight is a holiday; more, and such days are often closed.
+        -- One closed day in eight is a holiday. If there are more, the shop is often closed on such days.
         case when open_days_before >= 0.875 * days_before then 1 end as lower,
         null as upper,
         case
@@ -206,7 +206,7 @@ compared as (
     from judged
     inner join settings on judged.measure = settings.measure
     left join passed on judged.ordered_on = passed.ordered_on and judged.measure = passed.measure
-    -- New and changed days of 5 weeks; older ones have no history of their own left.
+    -- New and changed days of the last 5 weeks. Older days no longer have a history before them.
     where judged.ordered_on > (select max(volumes.ordered_on) - 35 from volumes)
 ),
 
@@ -220,7 +220,7 @@ final as (
         upper,
         verdict,
         excused_because,
-        -- The first load has nothing to protect, and much of it may be odd for reasons of long ago.
+        -- The first load has nothing to protect, and much of it may be odd for reasons that lie long ago.
         case
             when severity = 'error' and not exists (select 1 from passed) then 'warn'
             else severity

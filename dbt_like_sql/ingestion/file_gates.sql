@@ -1,7 +1,7 @@
--- Whether the files that were read now hold what files of this source usually hold. By itself a file must be
--- readable. Against the 56 files before it, two things may be expected: what files of its weekday held (the
--- median), and that moved to the level of the last 6. It is odd where it lies beyond both by more than files
--- stray, and well beyond what all but one of them held.
+-- Do the files of this load hold what files of this source usually hold? By itself, a file must be readable.
+-- It is also compared with the 56 files before it. There are two expected values: the median of files of the
+-- same weekday, and this median rescaled to the level of the last 6 files. A file is odd if it deviates from
+-- both by more than the usual variation of files, and lies well outside the range of all but one of them.
 with
 
 measured as (select * from file_measures),
@@ -10,7 +10,7 @@ passed_before as (select * from passed_files),
 
 settings as (select * from file_gate_settings),
 
--- A changed file is no measure of itself.
+-- A changed file is not compared with its own earlier version.
 earlier as (
     select * from passed_before
     where source_file not in (select measured.source_file from measured)
@@ -41,8 +41,8 @@ counts as (
     from listed
 ),
 
--- Files of the same night may all be broken in the same way: they count as history of each other only where
--- there is little else, as in the first load.
+-- Files of the same night may all be broken in the same way. They count as history for each other only if
+-- there is little other history, as in the first load.
 files as (
     select
         listed.source_file,
@@ -67,7 +67,7 @@ history as (
     where is_history
 ),
 
--- A file that is older than nearly all others is held against the oldest.
+-- A file that is older than nearly all others is compared with the oldest ones.
 compared as (
     select
         files.source_file,
@@ -226,10 +226,10 @@ scaled_ranges as (
         settings.compares,
         settings.floor,
         coalesce(expectations.other_files, 0) >= 12 as has_history,
-        -- Of so few rows, half may be missing by chance.
+        -- With so few rows, half of them may be missing by chance.
         coalesce(usual_rows.usual_rows, 0) < settings.least_rows as has_few_rows,
-        -- Means and shares of fewer rows stray more. One row more or less is never odd, unless it is the
-        -- only one.
+        -- Means and shares of fewer rows vary more. One row more or less is never odd, unless it is the only
+        -- one.
         greatest(
             expectations.slack,
             expectations.stray * case
@@ -240,12 +240,12 @@ scaled_ranges as (
         )
         + case when settings.compares = 'share' then least(1 / expectations.arrived, 0.5) else 0 end
             as allowed,
-        -- None where there usually are many is odd, however much they stray.
+        -- A share near zero is odd if it usually covers many rows, however much it varies.
         case
             when settings.floor is not null and expectations.usual * expectations.arrived >= 10
                 then expectations.usual / 10
         end as least_of_many,
-        -- One unreadable row of a few is no broken file; all of them are.
+        -- One unreadable row among a few does not make a broken file; all of them do.
         case
             when expectations.arrived >= settings.floor_rows
                 then least(settings.floor, greatest(1 - 1.5 / expectations.arrived, 0.001))
@@ -318,7 +318,7 @@ judged as (
             when list_contains(settings.accepted_files, ranges.source_file) then 'accepted in clv.yaml'
             when passed.sha256 = ranges.sha256 or passed.observed = ranges.observed then 'passed before'
         end as excused_because,
-        -- The first load has nothing to protect, and much of it may be odd for reasons of long ago.
+        -- The first load has nothing to protect, and much of it may be odd for reasons that lie long ago.
         case
             when settings.severity = 'error' and not exists (select 1 from passed_before) then 'warn'
             else settings.severity

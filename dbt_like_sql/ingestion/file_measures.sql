@@ -1,6 +1,6 @@
--- What the files hold that were read now. Built where they are loaded, before any of their rows goes further:
--- raw_transactions are the new rows alone, rejected_transactions what cleaning would reject of their days,
--- and cleaned_transactions the rows that were there before.
+-- Measures of the files of this load. The load itself builds them, before any row of the files goes further.
+-- So raw_transactions holds only the new rows, rejected_transactions holds what cleaning would reject on
+-- their days, and cleaned_transactions holds the rows that were there before.
 with
 
 raw_rows as (select * from raw_transactions),
@@ -13,7 +13,7 @@ settings as (select * from file_gate_settings),
 
 known_rows as not materialized (select * from cleaned_transactions),
 
--- Of a customer who was erased, nothing is left that says how the file was.
+-- Rows of an erased customer no longer tell anything about their file.
 lines as (
     select
         *,
@@ -22,8 +22,8 @@ lines as (
     where coalesce(source_text, '') <> 'forgotten customer'
 ),
 
--- Geometric means: one absurd value moves them little. Logarithms are decimals, so that their sum has no
--- order.
+-- Geometric means, because one absurd value moves them little. Logarithms are decimals, so that their sum
+-- does not depend on the order of the rows.
 described as (
     select
         source_id,
@@ -73,7 +73,7 @@ arrivals as (
     left join described on files.source_id = described.source_id
 ),
 
--- In which of these files a customer or a product comes first; 0 is before all of them.
+-- The first of these files with a customer or a product; 0 is before all of them.
 customers as (
     select
         lines.customer_id,
@@ -158,7 +158,7 @@ of_known_products as (
     group by products.source_id
 ),
 
--- An order is one customer's: where some of its rows name another or none, columns or rows are mixed up.
+-- An order has one customer. If some of its rows name another customer or none, columns or rows are mixed up.
 orders as (
     select
         source_id,
@@ -176,8 +176,8 @@ whole_orders as (
     group by source_id
 ),
 
--- Where files are sorted by numbers of customers, one that was cut ends far below the highest. Two digits
--- tell that, and no customer.
+-- If files are sorted by customer number, a file that was cut ends far below the highest number. A ratio of
+-- two digits shows that and identifies no customer.
 highest_before as (
     select max(try_cast(customer_id as double)) as highest
     from known_rows

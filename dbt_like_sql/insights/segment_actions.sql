@@ -1,4 +1,4 @@
--- What to do about every segment, by which channel, and its maximum cost.
+-- What to do about every segment, through which channel, and at what maximum cost.
 with
 
 profiles as (select * from segment_profiles),
@@ -29,7 +29,7 @@ cents as (
     from profiles
 ),
 
--- In whole cents each and rounded down, so that all customers together cost no more than they bring.
+-- Each limit is in whole cents and rounded down, so that all customers together cost no more than they bring.
 limits as (
     select
         segment,
@@ -38,7 +38,7 @@ limits as (
     from cents
 ),
 
--- A quotient is a double; where it has too few digits, what is left over is divided once more.
+-- A quotient is a double, which may have too few digits. So the remainder is divided once more.
 quotients as (
     select
         segment,

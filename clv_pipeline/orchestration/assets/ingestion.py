@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from clv_pipeline.sources import Load, LoadedFile
 
 REPLACED = "gate.replaced_sources"
-"""Which live rows a load of changes replaces: all rows of a source, or those since a day."""
+"""Table of the live rows that a load of changes replaces: all rows of a source, or those since a day."""
 
 RENAMED = "gate.renamed_sources"
-"""Of which sources the file has another name since the last load."""
+"""Table of the sources whose file has a new name since the last load."""
 
 FILE_GATES = ["arrived_files", "file_measures", "file_gates"]
-"""Tables that are built with raw_transactions, and admitted with it or not at all."""
+"""Tables that are built together with raw_transactions, and admitted together with it or not at all."""
 
 SHOWN_FILES = 100
 """Most files in the metadata of the UI; the table holds all files."""
@@ -182,7 +182,7 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
     else:
         session.stage_changes(raw, _note_replaced(session, source, load))
         if load.renamed and session.changed_days is not None:
-            # Rejected rows bear the name of their file, and it decides which of two equal rows counts.
+            # Rejected rows carry the name of their file, and the name decides which of two equal rows counts.
             session.execute(f"create or replace table {RENAMED} as select unnest(?) as renamed_id", [load.renamed])
             session.changed_days += (
                 f" union select {day_of(raw)} from {quote_identifier(raw.table)}"  # noqa: S608
@@ -193,11 +193,11 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
 def stage_gates_of(
     session: Session, models: Mapping[str, TableModel], source: TableSource, base_dir: Path, load: Load
 ) -> None:
-    """Stage the file gates of what `load_source` read of the transactions, before `stage_load` takes it away."""
+    """Stage the file gates of the transactions that `load_source` read, before `stage_load` moves them."""
     from clv_pipeline.sources.prepare import ends_a_line
 
     has_rows = session.count(added_name("raw_transactions")) > 0
-    # A query that gave nothing new was asked all the same.
+    # load.read names a query even if it returned nothing new.
     read = [file for file in load.files if file.source_file in load.read and (has_rows or not file.is_query)]
     replaced = "false" if load.is_whole else _note_replaced(session, source, load)
     complete = [ends_a_line(file, base_dir) for file in read]

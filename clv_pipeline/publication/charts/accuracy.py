@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 LOWEST_SKILL = -0.25
-"""Worse skills are drawn like this one. Otherwise a rule that expects nothing of a buyer would dwarf all bars."""
+"""Lowest skill that is drawn; worse skills are drawn like it. Otherwise the worst rule would dwarf all other bars."""
 
 
 def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
@@ -149,7 +149,7 @@ def probabilities(classes: pl.DataFrame) -> ChartType:
 
 
 def fit_by_frequency(classes: pl.DataFrame) -> ChartType:
-    """Purchases per customer, expected and come, by how often they had bought; a plot per horizon.
+    """Expected and actual purchases per customer, by how often they had bought; a plot per horizon.
 
     classes: one row per horizon_days × repeats (text, ascending) with customers, expected_purchases and
     actual_purchases (counts of all customers of the class).

@@ -1,4 +1,4 @@
-"""One chart for whatever is a list of names with amounts."""
+"""One chart for any list of names with amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is expected: of customers, within horizons, and week by week."""
+"""Charts of what is expected: per customer, within horizons, and week by week."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def forecast_distribution(steps: pl.DataFrame) -> ChartType:
 
 
 def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
-    """The spend that is expected of all customers within every horizon, with its interval where there is one.
+    """The expected spend of all customers within every horizon, with its interval if there is one.
 
     totals: horizon_days, expected_spend, spend_lower and spend_upper (currency; NULL without an interval).
     """
@@ -94,7 +94,7 @@ def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
 
 
 def tracking(weeks: pl.DataFrame) -> ChartType:
-    """Repeat purchases as they came beside those expected: week by week, and added up; weeks ahead are only expected.
+    """Actual and expected repeat purchases, week by week and cumulative; future weeks have only expected ones.
 
     weeks: one row per week: week_ends (date), purchases and cumulative_purchases (counts; NULL where the week is not
     over), and the same as expected, in expected, expected_process, cumulative_expected and cumulative_process.

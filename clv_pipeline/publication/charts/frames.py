@@ -1,4 +1,4 @@
-"""What every chart asks of the frame that it draws: columns and rows, or a clear error."""
+"""What every chart requires of its frame: columns and rows, or a clear error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def require_rows(frame: pl.DataFrame, *columns: str) -> None:
-    """Check that the frame has these columns and any rows.
+    """Check that the frame has these columns and at least one row.
 
     Raises:
         ValueError: a column is missing, or there are no rows.

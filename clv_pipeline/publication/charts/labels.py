@@ -1,6 +1,6 @@
-"""Names in a chart, short enough to stand beside it.
+"""Shortening the names in a chart so that they fit beside it.
 
-The renderer would shorten them too. It cuts a character like 🎁 in two, which it then cannot draw.
+The renderer would shorten them too, but it cuts a character like 🎁 in two and then cannot draw it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LABEL_WIDTH = 170
 
 
 def with_short_labels(spec: dict[str, Any]) -> dict[str, Any]:
-    """The specification of a chart with every long text of its data shortened; different ones stay different."""
+    """The specification of a chart with all long texts in its data shortened. Different texts stay different."""
     rows = (row for dataset in spec.get("datasets", {}).values() for row in dataset)
     texts = dict.fromkeys(text for row in rows for text in row.values() if isinstance(text, str))
     labels: dict[str, str] = {}
@@ -40,7 +40,7 @@ def _shortened(text: str) -> str:
 
 
 def _width(character: str) -> float:
-    """About how many px a character is wide at the size of labels."""
+    """The approximate width of a character in px at the size of labels."""
     if unicodedata.combining(character):
         return 0
     if ord(character) > 0xFFFF or unicodedata.east_asian_width(character) in "WF":

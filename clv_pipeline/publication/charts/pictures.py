@@ -1,7 +1,7 @@
-"""How a chart becomes a picture: PNG bytes for the Dagster UI, SVG for the report.
+"""Turning a chart into a picture: PNG bytes for the Dagster UI, SVG for the report.
 
-Text in a specification is made safe here, before native code sees it; the drawing itself is done by a process of its
-own (renderer).
+Text in a specification is made safe here, before native code sees it. A process of its own draws the picture
+(renderer).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
 
 
 def to_svg(chart: ChartType, *, narrow: bool) -> str:
-    """Draw a chart as an SVG element for a page that says its title itself, in light colours (see dark_style).
+    """Draw a chart as an SVG element in light colours (see dark_style), without title: the page has the title.
 
     `narrow` is for a phone: smaller plots, one below the other.
 
@@ -48,7 +48,7 @@ def to_svg(chart: ChartType, *, narrow: bool) -> str:
 
 
 def title_of(chart: ChartType) -> dict[str, Any]:
-    """Title (`text`) and subtitle of a chart, as they are displayed."""
+    """Title (`text`) and subtitle of a chart, made safe to display."""
     title: dict[str, Any] = displayed_in(chart.to_dict()["title"])
     return title
 
@@ -62,7 +62,7 @@ def _drawn(spec: dict[str, Any], chart: ChartType, scale: float | None) -> bytes
 
 
 def _narrowed(part: Any) -> Any:
-    """A specification, or a part of one, as it is drawn on a phone."""
+    """A specification, or a part of one, in the form for a phone."""
     if isinstance(part, list):
         return [_narrowed(item) for item in part]
     if not isinstance(part, dict):
@@ -72,21 +72,21 @@ def _narrowed(part: Any) -> Any:
         narrowed["width"] = min(narrowed["width"], NARROW_WIDTH)
     if "columns" in narrowed:
         narrowed["columns"] = 1
-    # Where the plot to the left had the labels for both.
+    # The plot to the left had the labels for both.
     if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
         narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
     return narrowed
 
 
 def _vega_lite() -> str:
-    """The version of the language that charts are written in."""
+    """The version of Vega-Lite, the language of chart specifications."""
     import altair as alt
 
     return str(alt.SCHEMA_VERSION.rsplit(".", 1)[0])
 
 
 def _pack(png: bytes) -> bytes:
-    """The same picture in about a third of the bytes: the renderer compresses for speed.
+    """The same picture in about a third of the bytes. The renderer compresses for speed, not for size.
 
     A PNG is a signature and chunks (length, type, data, CRC); the IDAT chunks together are one zlib stream.
     """

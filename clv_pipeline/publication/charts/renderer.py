@@ -1,6 +1,6 @@
-"""Pictures drawn in a process of their own, so that what ends the renderer costs a picture and never the run.
+"""Drawing pictures in a process of its own, so that a crash of the renderer costs a picture and never the run.
 
-One process draws all pictures of a run. It starts with the first one, and again after it has died.
+One process draws all pictures of a run. It starts with the first picture, and starts again after a crash.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from clv_pipeline.errors import PictureError
 WORKER = Path(__file__).with_name("worker.py")
 
 SECONDS = 120
-"""The longest that one picture may take; the dearest one of a large shop takes two."""
+"""Time limit for one picture. The slowest picture of a large shop takes two seconds."""
 
 _LONGEST_WORDS = 300
 
 
 class Renderer:
-    """A process that draws pictures, one after the other.
+    """A process that draws pictures one after the other.
 
     Args:
-        worker: the program, of which worker.py says how one talks to it.
-        seconds: how long it may take over a picture.
+        worker: the program. worker.py describes its protocol.
+        seconds: time limit for one picture.
     """
 
     def __init__(self, worker: Path = WORKER, seconds: float = SECONDS) -> None:
@@ -43,10 +43,10 @@ class Renderer:
         self._lock = threading.Lock()
 
     def draw(self, spec: dict[str, Any], *, vl_version: str, scale: float | None) -> bytes:
-        """The picture of a specification: PNG with `scale` pixels per px, SVG where it is None.
+        """The picture of a specification: PNG with `scale` pixels per px, or SVG if `scale` is None.
 
         Raises:
-            PictureError: there is none; the next picture may be drawn all the same.
+            PictureError: it could not be drawn. The next picture may still be drawn.
         """
         request = json.dumps({"spec": spec, "vl_version": vl_version, "scale": scale}).encode()
         with self._lock:
@@ -107,9 +107,9 @@ class Renderer:
         return is_drawn, content
 
     def _died(self, process: subprocess.Popen[bytes], is_late: bool) -> PictureError:
-        """Why there is no picture; what is left of the process is cleared away."""
+        """Clean up the process and return the error for the missing picture."""
         self._process = None
-        # What it has not read is of no interest any more.
+        # What the process has not read no longer matters.
         with suppress(BrokenPipeError):
             process.communicate()
         code = process.returncode
@@ -121,12 +121,12 @@ class Renderer:
             self._words.close()
         return PictureError(
             f"the process that draws was ended {how}" if how else f"the process that draws ended with status {code}",
-            # Native code says first what it could not take, and then where it stood.
+            # Native code first names the fault and then prints a stack trace.
             quoted=" ".join(words.decode(errors="replace").split())[:_LONGEST_WORDS],
         )
 
 
 RENDERER = Renderer()
-"""What draws the pictures of this process."""
+"""The renderer of this process."""
 
 atexit.register(RENDERER.close)

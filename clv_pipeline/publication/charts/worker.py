@@ -1,8 +1,8 @@
-"""The process that draws pictures: a request is read, a picture is written, until there are no more requests.
+"""The process that draws pictures. It reads requests and writes pictures until there are no more requests.
 
-The renderer is native code: what it does not take ends its process, so it has one of its own. This file is run by its
-path and imports nothing of the package, so that it starts at once. A message is its length and its bytes; a request is
-JSON, an answer begins with a byte that says whether it is a picture or the reason why there is none.
+The renderer is native code. Input that it cannot handle ends its process, so it has a process of its own. This file is
+run by its path and imports nothing from the package, so that it starts at once. A message is its length and its bytes.
+A request is JSON. An answer begins with a byte that says whether a picture follows or the reason why there is none.
 """
 
 import json
@@ -18,14 +18,14 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         request = json.loads(requests.read(*struct.unpack(">I", header)))
         try:
             is_drawn, content = True, drawn(request)
-        except Exception as error:  # told to whoever asked
+        except Exception as error:  # reported to the process that asked
             is_drawn, content = False, str(error).encode("utf-8", "backslashreplace")
         answers.write(struct.pack(">?I", is_drawn, len(content)) + content)
         answers.flush()
 
 
 def drawn(request: dict[str, Any]) -> bytes:
-    """The picture that is asked for: PNG with `scale` pixels per px, SVG where no scale is given."""
+    """The requested picture: PNG with `scale` pixels per px, or SVG if there is no scale."""
     import vl_convert
 
     named = {"vl_version": request["vl_version"], "allowed_base_urls": []}
@@ -35,7 +35,7 @@ def drawn(request: dict[str, Any]) -> bytes:
 
 
 if __name__ == "__main__":
-    # Native code may print: that goes where messages go, and not between the answers.
+    # Native code may print. Its output goes to stderr and not between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, answers)
