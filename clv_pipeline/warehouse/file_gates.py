@@ -156,6 +156,7 @@ def _no_rows(models: Mapping[str, TableModel], table: str) -> str:
 def stage_file_gates(
     session: Session,
     models: Mapping[str, TableModel],
+    there: Sequence[LoadedFile],
     files: Sequence[LoadedFile],
     complete: Sequence[bool | None],
     *,
@@ -164,35 +165,54 @@ def stage_file_gates(
 ) -> None:
     """Stage arrived_files, file_measures and file_gates of a load whose new rows are `added_name` of raw_transactions.
 
-    Verdicts on other files stay; their alarms have been reported.
+    Verdicts on other files whose rows stay are kept, under the names that the files have now. Their alarms have been
+    reported.
 
     Args:
         session: the open warehouse. The tables of the last run are live.
         models: the models of all tables.
-        files: the files that were read; empty if nothing is new.
+        there: all files of the load.
+        files: those that were read; empty if nothing is new.
         complete: for each file, whether its last line has a line end; None if that cannot be known.
         is_whole: whether the load replaces all live rows.
         replaced: SQL condition that is true for live raw rows that are replaced.
     """
     measured, judged = models[MEASURED], models[JUDGED]
     is_live = {ARRIVED, MEASURED, JUDGED} <= session.kinds().keys()
+    earlier = _earlier_verdicts(session, there) if is_live else None
     if not files:
-        for model in (models[ARRIVED], measured, judged):
+        for model in (models[ARRIVED], measured):
             kept = quote_identifier(model.name) if is_live else _no_rows(models, model.name)
             session.stage_frame(model.contract, session.read(f"select * from {kept}"))
+        session.stage_frame(judged.contract, _frame(session, earlier or f"select * from {_no_rows(models, JUDGED)}"))
         return
     session.stage_frame(models[ARRIVED].contract, _arrivals(session, files, complete))
     with _arrived(session, models, is_whole=is_whole, replaced=replaced) as instead:
         session.stage_frame(measured.contract, _frame(session, _sql(measured).reading(instead)))
     new = quote_identifier(staged_name(MEASURED))
     verdicts = _sql(judged).reading({MEASURED: staged_name(MEASURED)})
-    if is_live:
+    if earlier is not None:
         verdicts = (
             "select * replace (false as is_alarm,"
             " case when is_alarm then 'passed before' else excused_because end as excused_because)"
-            f" from {JUDGED} where source_file not in (select source_file from {new}) union all by name ({verdicts})"
+            f" from ({earlier}) where source_file not in (select source_file from {new}) union all by name ({verdicts})"
         )
     session.stage_frame(judged.contract, _frame(session, verdicts))
+
+
+def _earlier_verdicts(session: Session, there: Sequence[LoadedFile]) -> str:
+    """SQL for the live verdicts on files whose rows stay, under today's names; the loads of a query all stay."""
+    session.connection.execute("create or replace temp table files_there (source_id integer, source_file varchar)")
+    session.connection.execute(
+        "insert into files_there select unnest(?), unnest(?)",
+        [[file.source_id for file in there], [file.source_file for file in there]],
+    )
+    return (
+        f"select judged.* replace (files_there.source_file as source_file) from {JUDGED} as judged"
+        " inner join source_files as known on judged.source_file = known.source_file"
+        " inner join files_there on known.source_id = files_there.source_id"
+        f" union all select * from {JUDGED} where source_file not in (select source_file from source_files)"
+    )
 
 
 def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[bool | None]) -> pl.DataFrame:

@@ -56,9 +56,15 @@ def test_an_asset_says_what_it_is(specs: dict[str, dg.AssetSpec], table: str) ->
 
 def test_dependencies_are_those_of_the_queries_and_what_a_contract_waits_for(specs: dict[str, dg.AssetSpec]) -> None:
     for name, model in MODELS.items():
-        if isinstance(model, SqlModel):
+        if isinstance(model, SqlModel) and model.contract.staged_with is None:
             expected = sorted([*model.dependencies, *model.contract.waits_for])
             assert sorted(dep.asset_key.to_user_string() for dep in specs[name].deps) == expected
+
+
+def test_tables_that_are_staged_with_another_depend_on_what_it_waits_for(specs: dict[str, dg.AssetSpec]) -> None:
+    for name, model in MODELS.items():
+        if (other := model.contract.staged_with) is not None:
+            assert set(specs[name].deps) == set(specs[other].deps)
 
 
 def test_every_expectation_is_a_check_of_its_own(definitions: dg.Definitions) -> None:

@@ -63,7 +63,7 @@ def test_tables_of_one_step_come_together(assets: list[dg.AssetsDefinition]) -> 
     [
         ("rmf+", "--select rmf\\+: there is no table 'rmf'; did you mean 'rfm'"),
         ("key:rmf", "there is no table 'rmf'; did you mean 'rfm'"),
-        ("xyz", "there is no table 'xyz'; there are backtest_fits, "),
+        ("xyz", "there is no table 'xyz'; there are accepted_findings, "),
         ("rfm and segments", "--select rfm and segments: selects no table"),
         ("rfm,segments", "--select rfm,segments: not a selection in Dagster's syntax, such as `rfm`"),
         ("rfm or", "not a selection"),

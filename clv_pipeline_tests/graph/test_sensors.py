@@ -61,7 +61,7 @@ def test_a_failed_contract_is_told_with_asset_check_observed_value_and_what_to_d
     (shop.folder / "orders").mkdir()
     (shop.folder / "orders" / "bad.csv").write_text(HEADER + "17850,1,never,P1,1,1\n17850,1,2011-01-01,P1,1,1\n" * 50)
     cursor = tick(settings, shop.instance, None)
-    result = shop.materialize("raw_transactions")
+    result = shop.materialize("+key:raw_transactions")
     assert not result.success
     cursor = tick(settings, shop.instance, cursor)
     tick(settings, shop.instance, cursor)
@@ -82,7 +82,7 @@ def test_a_failed_contract_is_told_with_asset_check_observed_value_and_what_to_d
 def test_a_broken_file_is_told_by_name_and_cause_and_without_its_contents(shop: Shop, settings: Settings) -> None:
     (shop.folder / "orders").mkdir()
     (shop.folder / "orders" / "no_header.csv").write_text("17850,Ann Lee,2011-01-01,P1,1,1\n" * 9)
-    result = shop.materialize("raw_transactions")
+    result = shop.materialize("+key:raw_transactions")
     run = shop.instance.get_run_by_id(result.run_id)
     assert run is not None
     alert = alert_of(shop.instance, run, settings)
@@ -98,7 +98,7 @@ def test_every_bad_file_is_told_by_name_and_cause(shop: Shop, settings: Settings
     (orders / "may (1).csv").write_text("customer_id,order_id,ordered_at,product_id,quantity,Lee\n17850,1,x,P1,1,1\n")
     (orders / "june.csv").write_text("Ann,order_id,ordered_at,product_id,quantity,unit_price\n17850,1,x,P1,1,1\n")
     (orders / "july (2).csv").write_text("")
-    result = shop.materialize("raw_transactions")
+    result = shop.materialize("+key:raw_transactions")
     run = shop.instance.get_run_by_id(result.run_id)
     assert run is not None
     [problem] = alert_of(shop.instance, run, settings).problems

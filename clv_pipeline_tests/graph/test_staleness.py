@@ -147,10 +147,12 @@ def test_new_rows_make_stale_what_the_gate_calls_outdated_layer_by_layer(office:
     assert office.run("raw_transactions").success
     first = stale_as_the_gate_says(office)
     assert "cleaned_transactions" in first
-    assert office.run(" or ".join(sorted(first))).success
+    # It reads the files' gates and, two layers on, the days'.
+    built = first - {"accepted_findings"}
+    assert office.run(" or ".join(sorted(built))).success
     second = stale_as_the_gate_says(office)
     assert second
-    assert not first & second, "what was built is stale again"
+    assert not built & second, "what was built is stale again"
     assert office.run().success
     # The model review has a rhythm of its own.
     review = {name for name, model in load_models().items() if model.contract.layer == EVALUATION}

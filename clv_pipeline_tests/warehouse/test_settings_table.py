@@ -24,11 +24,11 @@ def staged(session: Session, contract: Contract) -> tuple[list[tuple[str, str]],
 
 
 def test_the_row_has_what_the_blocks_say_in_the_types_of_the_contract(session: Session) -> None:
-    cleaning = Cleaning(deduplicate=False, outliers="cap", exclude_products=["post", "fee"])
+    cleaning = Cleaning(deduplicate=False, outliers="cap", exclude_products=["post", "fee"], anonymous_ids=["0"])
     session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(cleaning), dict(Forecast(margin=0.25))]))
     columns, rows = staged(session, PARAMETERS)
     assert columns == [(column.name, column.type) for column in PARAMETERS.columns]
-    assert rows == [(False, "drop", "cap", ["post", "fee"], 0.25)]
+    assert rows == [(False, "drop", "cap", ["post", "fee"], ["0"], 0.25)]
 
 
 def test_a_setting_that_is_new_in_the_model_and_the_contract_is_in_the_table(session: Session) -> None:

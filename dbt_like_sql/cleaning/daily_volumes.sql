@@ -44,31 +44,42 @@ pauses as (
             'day', lag(counts.ordered_on) over (order by counts.ordered_on), counts.ordered_on
         ) as pause_days
     from counts
-    cross join run
-    where counts.ordered_on <= run.today
+    where counts.kept > 0
 ),
 
-usual_pauses as (select median(pause_days) as pause_days from pauses),
+-- Far is more than a month, and more than ten times the usual pause.
+limits as (select greatest(30, 10 * median(pause_days)) as pause_days from pauses),
 
 -- A lone day far after all others, for example from a mistyped year, does not end the history: a second day
--- near it must confirm it. Far is more than a month, and more than ten times the usual pause.
+-- near it must confirm it.
 confirmed as (
     select max(pauses.ordered_on) as last_day
     from pauses
-    cross join usual_pauses
-    where pauses.pause_days is null or pauses.pause_days <= greatest(30, 10 * usual_pauses.pause_days)
+    cross join limits
+    where pauses.pause_days is null or pauses.pause_days <= limits.pause_days
+),
+
+-- Rows may have arrived for later days without one that is kept.
+arrived_until as (
+    select max(counts.ordered_on) as last_day
+    from counts
+    cross join run
+    cross join confirmed
+    cross join limits
+    where
+        counts.ordered_on <= run.today
+        and coalesce(date_diff('day', confirmed.last_day, counts.ordered_on) <= limits.pause_days, true)
 ),
 
 -- 21 weeks: 5 that may be judged, 8 that show how much days vary, and 8 that give the expected values of the
 -- first of those.
 history as (
     select
-        greatest(min(counts.ordered_on), max(confirmed.last_day) - 146) as first_day,
-        max(confirmed.last_day) as last_day
+        greatest(min(counts.ordered_on), max(arrived_until.last_day) - 146) as first_day,
+        max(arrived_until.last_day) as last_day
     from counts
-    cross join confirmed
-    cross join run
-    where counts.ordered_on <= run.today
+    cross join arrived_until
+    where counts.ordered_on <= arrived_until.last_day
 ),
 
 calendar as (

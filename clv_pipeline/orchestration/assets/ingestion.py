@@ -201,7 +201,7 @@ def stage_gates_of(
     read = [file for file in load.files if file.source_file in load.read and (has_rows or not file.is_query)]
     replaced = "false" if load.is_whole else _note_replaced(session, source, load)
     complete = [ends_a_line(file, base_dir) for file in read]
-    stage_file_gates(session, models, read, complete, is_whole=load.is_whole, replaced=replaced)
+    stage_file_gates(session, models, load.files, read, complete, is_whole=load.is_whole, replaced=replaced)
 
 
 def _note_replaced(session: Session, source: TableSource, load: Load) -> str:
