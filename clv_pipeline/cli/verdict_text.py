@@ -19,6 +19,8 @@ CURES = {
     "known_customers": "source.transactions.columns.customer_id",
     "whole_orders": "source.transactions.columns (customer_id, order_id)",
     "known_products": "source.transactions.columns.product_id",
+    "timed": "source.transactions.columns.ordered_at",
+    "whole_amounts": "source.transactions.columns (amount, quantity, unit_price) or format.decimal",
     "most_dates_can_be_read": "source.transactions.columns.ordered_at or format.date_formats",
     "most_amounts_can_be_read": "source.transactions.columns (amount, quantity, unit_price) or format.decimal",
     "most_rows_have_a_customer": "source.transactions.columns.customer_id",

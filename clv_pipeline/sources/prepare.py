@@ -180,7 +180,8 @@ def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
     with damage_told(file.path), (base_dir / Path(file.path).expanduser()).open("rb") as opened:
         opened.seek(-_TAIL, os.SEEK_END)
         tail = opened.read()
-    return b"\n" in tail or b"\r" in tail
+    # Of UTF-16, the other byte of a line break is NUL. A character behind a line break begins a line.
+    return tail.strip(b"\0")[-1:] in {b"\n", b"\r"}
 
 
 def as_plain_utf8(file: SourceFile, gzipped: bool, facts: TextFacts, whitespace: bool, target: Path) -> TextFacts:

@@ -56,12 +56,12 @@ class FileMeasure:
 
 
 MEASURES = (
-    # With so few rows, half of them may be missing by chance.
-    FileMeasure("rows", "rows", "ratio", 0.8, 8, least_rows=20, digits=0),
+    # Of so few rows, half may be missing by chance.
+    FileMeasure("rows", "rows", "ratio", 0.8, 10, least_rows=20, digits=0),
     FileMeasure(
-        "hours", "hours from the first row to the last", "ratio", 0.4, 4, least_rows=20, judges_above=False, digits=1
+        "hours", "hours from the first row to the last", "ratio", 0.25, 4, least_rows=20, judges_above=False, digits=1
     ),
-    # Both are 1 in every file, or useless.
+    # It is 1 in every file, or of no use, as is the next.
     FileMeasure(
         "complete",
         "last line ended (1: yes, 0: no)",
@@ -71,17 +71,20 @@ MEASURES = (
         judges_above=False,
         digits=0,
     ),
-    FileMeasure("reach", "number of the last customer, of the highest", "difference", 0.1, 5, judges_above=False),
+    FileMeasure("reach", "number of the last customer, of the highest", "share", 0.1, 5, judges_above=False),
     FileMeasure("dates", "share of readable dates", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure("amounts", "share of readable amounts", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure(
-        "customers", "share of rows with a customer", "share", 0.15, 12, judges_above=False, floor=0.02, floor_rows=20
+        "customers", "share of rows with a customer", "share", 0.15, 15, judges_above=False, floor=0.02, floor_rows=20
     ),
     FileMeasure("kept", "share of rows kept", "share", 0.3, 12, judges_above=False),
     FileMeasure("known_customers", "share of rows of known customers", "share", 0.3, 6, judges_above=False),
     FileMeasure("known_products", "share of rows of known products", "share", 0.3, 5, judges_above=False),
     FileMeasure("whole_orders", "share of orders of one customer", "share", 0.2, 5, judges_above=False),
     FileMeasure("whole_quantities", "share of whole quantities", "share", 0.2, 5, judges_above=False),
+    # Times of day and prices tell shops apart whose customers have the same numbers.
+    FileMeasure("timed", "share of rows with a time of day", "share", 0.3, 5),
+    FileMeasure("whole_amounts", "share of amounts without cents", "share", 0.3, 5),
     FileMeasure("line_amount", "usual money of a row", "mean", 0.7, 5),
     FileMeasure("quantity", "usual quantity of a row", "mean", 0.7, 5),
     FileMeasure("unit_price", "usual price", "mean", 0.7, 5),

@@ -66,6 +66,7 @@ HOSTILE = [
     "update parameters set returns = 'drop', outliers = 'drop', exclude_products = ['mug', null]",
     "update outlier_fence set treatment = 'drop', upper_amount = 40",
     "update history_span set as_of = as_of - 45",
+    "update file_gates set verdict = 'too low', excused_because = 'accepted in clv.yaml' where measure = 'rows'",
     # Amounts whose sums have more digits than they, and forecasts as large.
     """insert into cleaned_transactions by name
        select * replace (3000000 + source_line as source_line, 'rich' as customer_id, 'yacht' as product_id,

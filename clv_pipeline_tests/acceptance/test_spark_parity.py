@@ -38,7 +38,10 @@ TOLERANCE = 1e-9
 """Of doubles, which are added up in another order."""
 
 MODELS = load_models()
-SQL_MODELS = [model for model in MODELS.values() if isinstance(model, SqlModel)]
+SQL_MODELS = [model for model in MODELS.values() if isinstance(model, SqlModel) and model.contract.staged_with is None]
+"""Without those that DuckDB builds while it reads files, on either engine."""
+
+OFTEN_EMPTY = {"accepted_findings"}
 TABLES = [name for name in MODELS if name != "publication"]
 """All that a warehouse holds."""
 
@@ -122,7 +125,7 @@ def test_a_model_gives_the_same_rows_on_spark(
     there = connection.sql(f"from rows_of_spark order by {order}")
     assert dict(zip(there.columns, map(str, there.types), strict=True)) == declared
     rows_here = here.pl()
-    assert len(rows_here) > 0
+    assert len(rows_here) > 0 or model.name in OFTEN_EMPTY
     assert_frame_equal(there.pl(), rows_here, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 

@@ -210,6 +210,33 @@ def test_a_copy_that_was_interrupted_within_a_line_is_stopped(shop: Shop) -> Non
     assert "last line ended (1: yes, 0: no) 0, expected at least" in told(shop.night(BAD_DAY + timedelta(days=1)))
 
 
+def test_a_copy_that_was_interrupted_one_byte_behind_a_line_is_stopped_as_well(shop: Shop) -> None:
+    shop.write(BAD_DAY)
+    path = shop.folder / BAD
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:38]) + lines[38][:1])
+    assert "last line ended (1: yes, 0: no) 0, expected at least" in told(shop.night(BAD_DAY + timedelta(days=1)))
+
+
+UNUSUAL: dict[str, tuple[Change, str]] = {
+    "no time of day": (
+        lambda line: {"ordered_at": line["ordered_at"][:10]},
+        "share of rows with a time of day 0.00, expected at least",
+    ),
+    "no cents": (
+        lambda line: {"amount": line["amount"][:-2] + "00"},
+        "share of amounts without cents 1.00, expected at least 0.00 and at most 0.32",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNUSUAL)
+def test_a_file_is_told_from_those_of_another_shop_by_its_times_and_prices(shop: Shop, fault: str) -> None:
+    change, finding = UNUSUAL[fault]
+    shop.write(BAD_DAY, change)
+    assert f"{BAD}: {finding}" in told(shop.night(BAD_DAY + timedelta(days=1)))
+
+
 def test_a_header_alone_is_no_file_of_a_day(shop: Shop) -> None:
     (shop.folder / BAD).write_text(",".join(COLUMNS) + "\n")
     assert f"{BAD}: rows 0, expected at least" in told(shop.night(BAD_DAY + timedelta(days=1)))

@@ -228,8 +228,8 @@ scaled_ranges as (
         coalesce(expectations.other_files, 0) >= 12 as has_history,
         -- With so few rows, half of them may be missing by chance.
         coalesce(usual_rows.usual_rows, 0) < settings.least_rows as has_few_rows,
-        -- Means and shares of fewer rows vary more. One row more or less is never odd, unless it is the only
-        -- one.
+        -- Means and shares of fewer rows stray more. One row more or less is never odd, unless it is the
+        -- only one, and neither is a mean of few, one of which may be worth a hundred others.
         greatest(
             expectations.slack,
             expectations.stray * case
@@ -238,7 +238,11 @@ scaled_ranges as (
                 else 1
             end
         )
-        + case when settings.compares = 'share' then least(1 / expectations.arrived, 0.5) else 0 end
+        + case settings.compares
+            when 'share' then least(1 / expectations.arrived, 0.5)
+            when 'mean' then 2 / sqrt(expectations.arrived)
+            else 0
+        end
             as allowed,
         -- A share near zero is odd if it usually covers many rows, however much it varies.
         case
@@ -282,7 +286,10 @@ ranges as (
                             below is not null
                             then
                                 greatest(
-                                    least(below - allowed, lowest - slack / 2), least_of_many, least_share
+                                    least(below - allowed, lowest - slack / 2),
+                                    least_of_many,
+                                    least_share,
+                                    0
                                 )
                     end
             when below is not null then exp(least(below - allowed, lowest - slack / 2))
@@ -291,7 +298,11 @@ ranges as (
             when not has_history then null
             when
                 compares in ('share', 'difference')
-                then case when above is not null then greatest(above + allowed, highest + slack / 2) end
+                then
+                    case
+                        when above is not null
+                            then least(greatest(above + allowed, highest + slack / 2), 1)
+                    end
             else exp(case when above is not null then greatest(above + allowed, highest + slack / 2) end)
         end as upper,
         case

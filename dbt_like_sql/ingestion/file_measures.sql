@@ -35,8 +35,10 @@ described as (
         count(customer_id) as named,
         count(quantity) as counted,
         count(case when quantity = floor(quantity) then 1 end) as whole_quantities,
+        count(case when amount = floor(amount) then 1 end) as whole_amounts,
         arg_max(try_cast(customer_id as double), source_line) as last_number,
         max(try_cast(customer_id as double)) as highest_number,
+        count(case when ordered_at <> cast(ordered_at as date) then 1 end) as timed,
         date_diff('minute', min(ordered_at), max(ordered_at)) / 60 as hours,
         exp(avg(cast(case when amount <> 0 then ln(abs(amount)) end as decimal(18, 6)))) as line_amount,
         exp(avg(cast(case when quantity <> 0 then ln(abs(quantity)) end as decimal(18, 6)))) as quantity,
@@ -56,6 +58,7 @@ arrivals as (
         described.dated,
         described.valued,
         described.named,
+        described.timed,
         described.hours,
         described.line_amount,
         described.quantity,
@@ -63,6 +66,7 @@ arrivals as (
         files.is_complete,
         described.counted,
         described.whole_quantities,
+        described.whole_amounts,
         described.last_number,
         described.highest_number,
         coalesce(described.arrived, 0) as arrived,
@@ -228,7 +232,9 @@ measured as (
         case settings.measure
             when 'rows' then arrivals.arrived
             when 'bytes' then arrivals.bytes
-            when 'hours' then arrivals.hours
+            -- Of dates alone, the first and the last say little.
+            when 'hours' then case when arrivals.timed > 0 then arrivals.hours end
+            when 'timed' then arrivals.timed / nullif(arrivals.dated, 0)
             when 'reach' then reaches.reach
             when 'complete' then cast(arrivals.is_complete as integer)
             when 'kept' then 1 - coalesce(rejections.line_count, 0) / nullif(arrivals.arrived, 0)
@@ -239,6 +245,7 @@ measured as (
             when 'known_products' then of_known_products.known_share
             when 'whole_orders' then whole_orders.whole_share
             when 'whole_quantities' then arrivals.whole_quantities / nullif(arrivals.counted, 0)
+            when 'whole_amounts' then arrivals.whole_amounts / nullif(arrivals.valued, 0)
             when 'line_amount' then arrivals.line_amount
             when 'quantity' then arrivals.quantity
             when 'unit_price' then arrivals.unit_price
