@@ -147,8 +147,8 @@ def test_new_rows_make_stale_what_the_gate_calls_outdated_layer_by_layer(office:
     assert office.run("raw_transactions").success
     first = stale_as_the_gate_says(office)
     assert "cleaned_transactions" in first
-    # It reads the files' gates and, two layers on, the days'.
-    built = first - {"accepted_findings"}
+    # These read tables of later layers too, which are not built anew yet.
+    built = first - {"accepted_findings", "published_marts"}
     assert office.run(" or ".join(sorted(built))).success
     second = stale_as_the_gate_says(office)
     assert second
