@@ -46,7 +46,6 @@ def cure(name: str) -> str:
 def verdict_text(found: Rehearsal) -> str:
     """What a run would say, in lines: the newest file first, and the worst measure of a file first."""
     lines = [
-        "a run is at work: files and days are judged as in a first load" if found.is_alone else "",
         *_file_lines(found.odd_files),
         *_check_lines(found),
         *_customer_lines(found),
@@ -74,7 +73,7 @@ def _check_lines(found: Rehearsal) -> Iterator[str]:
         helps = f" Look at {cure(result.check)}." if cure(result.check) else ""
         # Files have been listed.
         told = result.description if result.table == "file_gates" else result.told
-        yield f"{mark}: {result.table}.{result.check}: {told}{helps}"
+        yield f"{mark}: {result.table}.{result.check} is not met. {told}{helps}"
 
 
 def _customer_lines(found: Rehearsal) -> Iterator[str]:

@@ -21,7 +21,7 @@ from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 if TYPE_CHECKING:
-    from clv_pipeline.sources import Load
+    from clv_pipeline.sources import Load, LoadedFile
 
 STEPS = (
     ("parameters",),
@@ -53,6 +53,7 @@ def stage_step(
     refresh: Refresh,
     recipe: str,
     loaded: Callable[[Load], None] = lambda _: None,
+    is_judged: Callable[[LoadedFile], bool] = lambda _: True,
 ) -> None:
     """Stage the tables of one step.
 
@@ -66,6 +67,7 @@ def stage_step(
         refresh: what to build although nothing has changed.
         recipe: today's recipe.
         loaded: is told what was read, before any of it goes further.
+        is_judged: whether a file that was read is judged by the file gates.
 
     Raises:
         SourceError: the source cannot be read.
@@ -87,5 +89,5 @@ def stage_step(
         source, base_dir = settings.source.transactions, settings.base_dir
         load = load_source(session, contracts, source, base_dir, work_dir, refresh=refresh, recipe=recipe)
         loaded(load)
-        stage_gates_of(session, models, source, base_dir, load)
+        stage_gates_of(session, models, source, base_dir, load, is_judged)
         stage_load(session, contracts, source, load)

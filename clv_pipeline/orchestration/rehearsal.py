@@ -21,6 +21,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import WarehouseBusyError
 from clv_pipeline.orchestration.bare_steps import STEPS, stage_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
@@ -69,9 +70,6 @@ class Rehearsal:
     odd_files: list[OddFile] = field(default_factory=list)
     """Odd measures of files: the newest file first, and the worst measure of a file first."""
     odd_customers: list[OddCustomer] = field(default_factory=list)
-    is_alone: bool = False
-    """Whether a run held the warehouse, so that what passed before could not be read. Then everything is judged as in a
-    first load."""
 
     @property
     def stops(self) -> bool:
@@ -84,6 +82,7 @@ def rehearse(settings: Settings) -> Rehearsal:
 
     Raises:
         SourceError: the source cannot be read.
+        WarehouseBusyError: a run is at work.
     """
     pipeline = Pipeline.of(settings)
     storage = settings.storage
@@ -96,7 +95,7 @@ def rehearse(settings: Settings) -> Rehearsal:
         )
         try:
             session = warehouse.open("clv check")
-            _copy_passed(session, pipeline, outcome)
+            _copy_passed(session, pipeline)
             for tables in REHEARSED:
                 _take(session, pipeline, warehouse, tables, outcome)
                 if outcome.stops:
@@ -106,8 +105,12 @@ def rehearse(settings: Settings) -> Rehearsal:
     return outcome
 
 
-def _copy_passed(session: Session, pipeline: Pipeline, outcome: Rehearsal) -> None:
-    """Copy what passed before, if there is a warehouse."""
+def _copy_passed(session: Session, pipeline: Pipeline) -> None:
+    """Copy what passed before, if there is a warehouse.
+
+    Raises:
+        WarehouseBusyError: a run is at work.
+    """
     path = pipeline.settings.warehouse_path
     if not path.exists():
         return
@@ -118,9 +121,12 @@ def _copy_passed(session: Session, pipeline: Pipeline, outcome: Rehearsal) -> No
             frames: dict[str, pl.DataFrame] = {
                 table: live.sql(f"from {quote_identifier(table)}").pl() for table in PASSED if set(PASSED) <= there
             }
-    except duckdb.IOException:
-        outcome.is_alone = True
-        return
+    except duckdb.IOException as error:
+        raise WarehouseBusyError(
+            f"{path} cannot be read, so nothing can be compared with what passed before; a run is probably at work",
+            quoted=str(error),
+            to_do="run `clv check` again when it has ended",
+        ) from error
     for table, frame in frames.items():
         session.stage_frame(pipeline.contract(table), frame)
         session.replace_live(pipeline.contract(table))
@@ -141,17 +147,27 @@ def _stage(session: Session, pipeline: Pipeline, warehouse: Warehouse, table: st
     settings = pipeline.settings
     today = datetime.now(ZoneInfo(settings.schedule.timezone)).date()
     survey = partial(_survey, session, settings, warehouse.work_dir, outcome)
+    passed = _passed_contents(session) if table == "raw_transactions" else frozenset()
     stage_step(
         *(session, table, pipeline.models, settings, warehouse.work_dir),
         today=today,
         refresh=Refresh(full=True),
         recipe="",
         loaded=survey,
+        is_judged=lambda file: file.content is None or file.content not in passed,
     )
     if table == "raw_transactions":
         outcome.odd_files = _odd_files(session)
     elif table == "customer_days":
         outcome.odd_customers = _odd_customers(session, pipeline)
+
+
+def _passed_contents(session: Session) -> frozenset[str]:
+    """What the real warehouse has loaded: a run reads only what it does not know."""
+    if not session.has_table("source_files"):
+        return frozenset()
+    rows = session.execute("select content from source_files where content is not null").fetchall()
+    return frozenset(content for (content,) in rows)
 
 
 def _survey(session: Session, settings: Settings, work_dir: Path, outcome: Rehearsal, load: Load) -> None:

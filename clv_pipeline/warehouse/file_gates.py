@@ -71,7 +71,7 @@ MEASURES = (
         judges_above=False,
         digits=0,
     ),
-    FileMeasure("reach", "number of the last customer, of the highest", "share", 0.1, 5, judges_above=False),
+    FileMeasure("reach", "highest customer number in the last 20 rows, of all", "share", 0.1, 5, judges_above=False),
     FileMeasure("dates", "share of readable dates", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure("amounts", "share of readable amounts", "share", 0.1, 6, judges_above=False, floor=0.9, floor_rows=1),
     FileMeasure(

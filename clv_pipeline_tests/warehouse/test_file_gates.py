@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -12,8 +14,9 @@ from typing import Any
 import pytest
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.errors import GateError
+from clv_pipeline.errors import GateError, WarehouseBusyError
 from clv_pipeline.orchestration.bare_steps import STEPS
+from clv_pipeline.orchestration.rehearsal import rehearse
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Admission, Warehouse
 from clv_pipeline_tests.helpers.nights import NEWS, night
@@ -57,12 +60,16 @@ class Shop:
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([",".join(COLUMNS), *text]) + "\n")
 
-    def night(self, today: date, refresh: Refresh = NEWS, **blocks: Any) -> dict[str, Admission]:
-        """What came of every step; those behind a refused one are not tried."""
-        settings = Settings.from_mapping(
+    def settings(self, **blocks: Any) -> Settings:
+        """What clv.yaml says."""
+        return Settings.from_mapping(
             {"source": {"transactions": {"path": "orders/*.csv", "columns": COLUMNS}}, **blocks},
             config_file=self.folder / "clv.yaml",
         )
+
+    def night(self, today: date, refresh: Refresh = NEWS, **blocks: Any) -> dict[str, Admission]:
+        """What came of every step; those behind a refused one are not tried."""
+        settings = self.settings(**blocks)
         admissions: dict[str, Admission] = {}
         for step in STEPS:
             admissions |= night(self.warehouse, settings, today=today, refresh=refresh, steps=[step])
@@ -263,3 +270,55 @@ def test_files_are_measured_by_what_cleaning_would_reject(shop: Shop) -> None:
 
 def _fresh(lines: int) -> list[str]:
     return [f"C{line},new-{line},{BAD_DAY} 10:00:00,P{line % 12},{5 + line % 9}.50" for line in range(lines)]
+
+
+def test_check_says_of_a_new_file_what_the_next_night_says(shop: Shop) -> None:
+    """Also where the file would not be odd among all files of a first load."""
+    home = shop.folder / "checked"
+    settings = shop.settings(storage={"home": str(home)})
+    shop.warehouse.close()
+    settings.warehouse_path.parent.mkdir(parents=True)
+    shutil.copy(shop.folder / "home" / "clv.duckdb", settings.warehouse_path)
+    assert not rehearse(settings).stops
+    shop.write(BAD_DAY)
+    good = rehearse(settings)
+    assert (good.stops, good.odd_files) == (False, [])
+    shop.write(BAD_DAY, UNREADABLE["all amounts"][0])
+    bad = rehearse(settings)
+    assert bad.stops
+    assert {each.source_file for each in bad.odd_files} == {BAD}
+
+
+def test_check_beside_a_run_says_that_it_cannot_compare(shop: Shop) -> None:
+    settings = shop.settings(storage={"home": str(shop.folder / "checked")})
+    settings.warehouse_path.parent.mkdir(parents=True)
+    path = str(settings.warehouse_path)
+    holds = f"import duckdb, time; con = duckdb.connect({path!r}); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holds], stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline()
+        try:
+            with pytest.raises(WarehouseBusyError, match="run `clv check` again when it has ended"):
+                rehearse(settings)
+        finally:
+            run.kill()
+
+
+def test_a_guest_in_the_last_row_is_no_file_that_was_cut(tmp_path: Path) -> None:
+    """Customers are numbers, and guests are number 0; a file sorted by customer ends far up."""
+
+    def numbered(line: Line) -> Mapping[str, Any]:
+        return {"customer_id": str(100 + int(line["customer_id"][1:]))}
+
+    shop = Shop(tmp_path, Warehouse(tmp_path / "home" / "clv.duckdb", [tmp_path]))
+    try:
+        for day in range(40):
+            shop.write(FIRST + timedelta(days=day), numbered)
+        assert green(shop.night(FIRST + timedelta(days=40)))
+        last = FIRST + timedelta(days=40)
+        shop.write(last, numbered)
+        with (tmp_path / "orders" / f"{last}.csv").open("a") as file:
+            file.write(f"0,guest,{last} 20:00:00,P1,5.50\n")
+        assert green(shop.night(last + timedelta(days=1)))
+    finally:
+        shop.warehouse.close()

@@ -36,7 +36,7 @@ described as (
         count(quantity) as counted,
         count(case when quantity = floor(quantity) then 1 end) as whole_quantities,
         count(case when amount = floor(amount) then 1 end) as whole_amounts,
-        arg_max(try_cast(customer_id as double), source_line) as last_number,
+        list_max(arg_max(try_cast(customer_id as double), source_line, 20)) as last_number,
         max(try_cast(customer_id as double)) as highest_number,
         count(case when ordered_at <> cast(ordered_at as date) then 1 end) as timed,
         date_diff('minute', min(ordered_at), max(ordered_at)) / 60 as hours,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -191,14 +191,23 @@ def stage_load(session: Session, contracts: tuple[Contract, Contract], source: T
 
 
 def stage_gates_of(
-    session: Session, models: Mapping[str, TableModel], source: TableSource, base_dir: Path, load: Load
+    session: Session,
+    models: Mapping[str, TableModel],
+    source: TableSource,
+    base_dir: Path,
+    load: Load,
+    is_judged: Callable[[LoadedFile], bool] = lambda _: True,
 ) -> None:
     """Stage the file gates of the transactions that `load_source` read, before `stage_load` moves them."""
     from clv_pipeline.sources.prepare import ends_a_line
 
     has_rows = session.count(added_name("raw_transactions")) > 0
     # load.read names a query even if it returned nothing new.
-    read = [file for file in load.files if file.source_file in load.read and (has_rows or not file.is_query)]
+    read = [
+        file
+        for file in load.files
+        if file.source_file in load.read and (has_rows or not file.is_query) and is_judged(file)
+    ]
     replaced = "false" if load.is_whole else _note_replaced(session, source, load)
     complete = [ends_a_line(file, base_dir) for file in read]
     stage_file_gates(session, models, load.files, read, complete, is_whole=load.is_whole, replaced=replaced)
