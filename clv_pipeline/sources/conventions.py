@@ -208,10 +208,7 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
     for separator in sorted({match["sep"] for match in numeric}):
         alike = [match for match in numeric if match["sep"] == separator]
         day_first = _day_comes_first(con, tables, theirs, separator, alike, source.key)
-        for match in alike:
-            year = "%Y" if len(match["year"]) == 4 else "%y"
-            parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
-            formats.add(separator.join(parts) + _clock_format(match))
+        formats |= {_numeric_format(match, day_first=day_first) for match in alike}
     if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
         shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
@@ -222,6 +219,12 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
         )
     # Two-digit years first: %Y would read 10 as the year 10.
     return sorted(formats, key=lambda text: ("%Y" in text, text))
+
+
+def _numeric_format(match: re.Match[str], *, day_first: bool) -> str:
+    year = "%Y" if len(match["year"]) == 4 else "%y"
+    parts = ("%d", "%m", year) if day_first else ("%m", "%d", year)
+    return match["sep"].join(parts) + _clock_format(match)
 
 
 def _day_comes_first(
@@ -238,7 +241,8 @@ def _day_comes_first(
         # The head may hold only the first days of a month. Reading the whole column costs a scan, so it is done last.
         first, second = _largest_parts(con, tables, theirs, separator)
     shown = _two([match.string for match in samples])
-    asked = f"state {key}.format.date_formats, for example ['%d/%m/%Y'] or ['%m/%d/%Y']"
+    either = [_numeric_format(samples[0], day_first=day_first) for day_first in (True, False)]
+    asked = f"state {key}.format.date_formats: ['{either[0]}'] or ['{either[1]}']"
     where = f"{tables[0].source_file}: the dates in the column {theirs!r}"
     if first <= 12 and second <= 12:
         raise SourceError(f"{where} may be day first or month first", quoted=shown, to_do=asked)
