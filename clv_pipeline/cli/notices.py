@@ -11,12 +11,16 @@ def notices(settings: Settings) -> list[str]:
     Changed defaults are mentioned while a version is kept that was published before the change. Users who upgrade learn
     of them in time, and new users are not bothered.
     """
-    from clv_pipeline.config.earlier import NEW_SINCE, changed_defaults
+    from clv_pipeline.config.earlier import changed_defaults
     from clv_pipeline.publication.versions import kept_versions
 
-    changed = changed_defaults(settings) if settings.config_file is not None else []
-    if changed:
-        kept = kept_versions(settings.published_dir).values()
-        if all(version is None or NEW_SINCE in version.tables for version in kept):
-            changed = []
+    if settings.config_file is None:
+        return settings.notices
+    kept = [version for version in kept_versions(settings.published_dir).values() if version is not None]
+    changed = [
+        notice
+        for since, found in changed_defaults(settings).items()
+        if any(since not in version.tables for version in kept)
+        for notice in found
+    ]
     return [*settings.notices, *changed]

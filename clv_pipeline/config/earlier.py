@@ -25,9 +25,6 @@ LEAST_ORIGINS = 13
 """Least number of origins that folds are read as: fewer monthly origins than the default would miss the season ahead.
 """
 
-NEW_SINCE = "served_accuracy"
-"""A table of every version since the defaults below changed."""
-
 
 def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The mapping of a configuration with today's names, and a notice for each replaced name.
@@ -60,17 +57,26 @@ def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return today, notices
 
 
-def changed_defaults(settings: Settings) -> list[str]:
-    """A notice for every key that `clv.yaml` leaves to a default that has changed."""
-    notices = []
+def changed_defaults(settings: Settings) -> dict[str, list[str]]:
+    """Notices for the keys that `clv.yaml` leaves to a default that has changed.
+
+    They are grouped by a published table that every version has since the change.
+    """
+    models, gates = [], []
     if "models" not in settings.model_fields_set:
-        notices.append(
+        models.append(
             f"models: the default has changed to [{', '.join(settings.models)}]; write the key to choose, and to"
             " silence this"
         )
     if "origins" not in settings.backtest.model_fields_set:
-        notices.append(
+        models.append(
             f"backtest.origins: models are tried out from {settings.backtest.origins} monthly days now, where it was 3"
             " windows per horizon; write the key to choose, and to silence this"
         )
-    return notices
+    for key, judged in (("files", "a file that is not as usual"), ("kept", "a day of which too few rows are kept")):
+        if key not in settings.gates.model_fields_set:
+            gates.append(
+                f"gates.{key}: {judged} stops a run now (`{getattr(settings.gates, key)}`); write the key to choose,"
+                " and to silence this"
+            )
+    return {"served_accuracy": models, "file_gates": gates}

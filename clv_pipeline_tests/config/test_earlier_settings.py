@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.cli.notices import notices
-from clv_pipeline.config.earlier import NEW_SINCE
+from clv_pipeline.config.earlier import changed_defaults
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline_tests.config.files import MINIMAL, error_of, load, with_block
@@ -77,14 +77,18 @@ def publish(settings: Settings, version: str, *tables: str) -> None:
         )
 
 
-def test_every_version_from_now_on_publishes_the_table_that_tells_it_from_earlier_ones() -> None:
-    assert load_models()[NEW_SINCE].contract.published
+NEW_SINCE = ("served_accuracy", "file_gates")
+
+
+def test_every_version_from_now_on_publishes_the_tables_that_tell_it_from_earlier_ones(tmp_path: Path) -> None:
+    assert tuple(changed_defaults(load(tmp_path, MINIMAL))) == NEW_SINCE
+    assert all(load_models()[table].contract.published for table in NEW_SINCE)
 
 
 def test_who_starts_now_is_told_of_no_default(tmp_path: Path) -> None:
     settings = load(tmp_path, MINIMAL)
     assert notices(settings) == []
-    publish(settings, "new", "rfm", NEW_SINCE)
+    publish(settings, "new", "rfm", *NEW_SINCE)
     assert notices(settings) == []
 
 
@@ -93,14 +97,23 @@ def test_who_comes_from_an_earlier_version_is_told_which_defaults_have_changed_u
 ) -> None:
     settings = load(tmp_path, MINIMAL)
     publish(settings, "old", "rfm", "score_replicates")
-    publish(settings, "new", "rfm", NEW_SINCE)
-    models, origins = notices(settings)
+    publish(settings, "new", "rfm", *NEW_SINCE)
+    models, origins, files, kept = notices(settings)
     assert models.startswith("models: the default has changed to [own_rate, last_window")
     assert origins.startswith("backtest.origins: models are tried out from 13 monthly days now")
-    assert notices(load(tmp_path, with_block(models=["hybrid"]))) == [origins]
-    assert notices(load(tmp_path, with_block(backtest={"origins": 13}))) == [models]
+    assert files.startswith("gates.files: a file that is not as usual stops a run now (`error`)")
+    assert kept.startswith("gates.kept: ")
+    assert notices(load(tmp_path, with_block(models=["hybrid"]))) == [origins, files, kept]
+    assert notices(load(tmp_path, with_block(backtest={"origins": 13}))) == [models, files, kept]
+    assert notices(load(tmp_path, with_block(gates={"files": "warn", "kept": "warn"}))) == [models, origins]
     read_as = load(tmp_path, with_block(models=["glm"], backtest={"folds": 3}))
-    assert notices(read_as) == read_as.notices
+    assert notices(read_as) == [*read_as.notices, files, kept]
+
+
+def test_who_comes_from_the_version_before_the_file_gates_is_told_of_them_alone(tmp_path: Path) -> None:
+    settings = load(tmp_path, MINIMAL)
+    publish(settings, "old", "rfm", "served_accuracy")
+    assert [notice.partition(":")[0] for notice in notices(settings)] == ["gates.files", "gates.kept"]
 
 
 def test_a_default_is_no_news_where_there_is_no_file_to_write_it_into(tmp_path: Path) -> None:
