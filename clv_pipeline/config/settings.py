@@ -73,7 +73,7 @@ class Settings(Block):
     backtest: Backtest = Backtest()
     """The past days from which models are backtested."""
     gates: Gates = Gates()
-    """What happens when a new day is not like others; see docs/how-to/volume-checks.md."""
+    """What happens when a new file or day is not like others; see docs/how-to/volume-checks.md."""
     campaign: Campaign | None = None
     """A campaign to plan; see docs/how-to/plan-a-campaign.md. None by default."""
     schedule: Schedule = Schedule()
