@@ -55,13 +55,17 @@ def functions_of(query: exp.Query, dialect: str) -> set[str]:
 
 
 def require_proven(models: Mapping[str, TableModel]) -> None:
-    """Check that the SQL of all tables uses only functions that are proven on Spark.
+    """Check that the SQL of all tables that Spark builds uses only functions that are proven there.
+
+    DuckDB builds tables that are staged with another one while it reads files, on either engine.
 
     Raises:
         ContractError: names the table and its unproven functions.
     """
     for model in models.values():
-        if isinstance(model, SqlModel) and (unproven := functions_of(model.parsed, DIALECT) - PROVEN):
+        if not isinstance(model, SqlModel) or model.contract.staged_with is not None:
+            continue
+        if unproven := functions_of(model.parsed, DIALECT) - PROVEN:
             raise ContractError(
                 f"{model.sql_file} uses {', '.join(sorted(unproven))}: not proven to give the same on Spark. Write the"
                 " query without it; or add it to PROVEN in clv_pipeline/spark/functions.py, and keep it there if"

@@ -285,8 +285,13 @@ def _cast(cast: exp.Cast) -> exp.Expr:
     if precision > 18:
         # Digits that a double does not have: here both engines may fill them in differently.
         longer = exp.cast(shifted.copy(), f"decimal({precision}, 0)")
-        fits = exp.LT(this=exp.func("abs", shifted.copy()), expression=exp.Literal.number("9E18"))
-        whole = exp.case().when(fits, exp.cast(whole, f"decimal({precision}, 0)")).else_(longer)
+        size = exp.func("abs", shifted.copy())
+        # Spark makes NULL of NaN and infinity, which are greater than all numbers; a cast to bigint fails as in DuckDB.
+        is_long = exp.and_(
+            exp.GTE(this=size, expression=exp.Literal.number("9E18")),
+            exp.LT(this=size.copy(), expression=exp.Literal.number("1E38")),
+        )
+        whole = exp.case().when(is_long, longer).else_(exp.cast(whole, f"decimal({precision}, 0)"))
     return exp.cast(exp.Mul(this=whole, expression=unit), cast.to)
 
 

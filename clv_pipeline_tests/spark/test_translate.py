@@ -24,7 +24,9 @@ MODELS = load_models()
 
 
 @pytest.mark.parametrize(
-    "model", [model for model in MODELS.values() if isinstance(model, SqlModel)], ids=lambda m: m.name
+    "model",
+    [model for model in MODELS.values() if isinstance(model, SqlModel) and model.contract.staged_with is None],
+    ids=lambda m: m.name,
 )
 def test_every_model_has_an_exact_query_for_spark(model: SqlModel) -> None:
     query = model_for_spark(model, MODELS)
@@ -74,9 +76,11 @@ def translated(folder: Path, expression: str) -> str:
         ),
         (
             "cast(exp(value) as decimal(28, 2))",
-            "CAST(CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 9E18"
-            " THEN CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(28, 0))"
-            " ELSE CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS DECIMAL(28, 0)) END * 0.01 AS DECIMAL(28, 2))",
+            "CAST(CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) >= 9E18"
+            " AND ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 1E38"
+            " THEN CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS DECIMAL(28, 0))"
+            " ELSE CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(28, 0)) END * 0.01"
+            " AS DECIMAL(28, 2))",
         ),
     ],
 )
