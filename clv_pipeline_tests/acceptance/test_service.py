@@ -64,7 +64,9 @@ def test_the_schedule_ticks_and_its_run_ends_well(service: Service) -> None:
 def test_a_scheduled_run_that_fails_its_contract_alerts_everybody_exactly_once(service: Service) -> None:
     good = service.orders.read_bytes()
     header = good.decode().splitlines()[0]
-    service.orders.write_text(header + "\n" + "17850,1,never,P1,1,1\n" * 500, encoding="utf-8")
+    service.orders.write_text(
+        header + "\n" + "17850,1,never,P1,1,1\n17850,1,2011-01-01,P1,1,1\n" * 250, encoding="utf-8"
+    )
     failed = scheduled_runs(service)
     assert {service.finished()[run_id] for run_id in failed} == {"FAILURE"}
     service.orders.write_bytes(good)
@@ -81,7 +83,7 @@ def test_a_scheduled_run_that_fails_its_contract_alerts_everybody_exactly_once(s
     for message in service.webhook.messages:
         [problem] = [p for p in message["alert"]["problems"] if p["check"] == "most_dates_can_be_read"]
         assert problem["asset"] == "raw_transactions"
-        assert problem["observed"] == "500 of 500 rows unexpected"
+        assert problem["observed"] == "250 of 500 rows unexpected"
         assert "mend the input" in problem["what_to_do"]
         assert "17850" not in str(message)
         assert message["alert"]["published"] is False

@@ -161,7 +161,11 @@ def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
 
     assert shop.materialize("*rfm", **spark).success
     # What the gates remember of the last night is all that is written.
-    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_volumes", "volume_gates"}
+    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {
+        "passed_files",
+        "passed_volumes",
+        "volume_gates",
+    }
 
     shop.write_orders("tuesday.csv", 1_000, seed=2)
     assert shop.materialize("*rfm", **spark).success
@@ -175,7 +179,7 @@ def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
     assert not night.success
     assert "did not pass the audit and is not promoted" in failure(night)
     assert warehouse_rows(shop) == second
-    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_volumes"}
+    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_files", "passed_volumes"}
 
     odd.unlink()
     assert shop.materialize("*rfm").success
