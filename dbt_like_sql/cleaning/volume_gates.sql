@@ -1,4 +1,4 @@
--- Do new days bring what such days usually bring? A day has two expected values: the median of its weekday in
+-- Whether new days are as usual. A day has two expected values: the median of its weekday in
 -- the last 8 weeks, and this median rescaled to the level of the last 6 days. A day is odd if it deviates
 -- from both by more than the usual day-to-day variation. So neither a December nor a growing shop is odd.
 with

@@ -1,4 +1,4 @@
--- Do the files of this load hold what files of this source usually hold? By itself, a file must be readable.
+-- Whether the files of this load are like the usual files. By itself, a file must be readable.
 -- It is also compared with the 56 files before it. There are two expected values: the median of files of the
 -- same weekday, and this median rescaled to the level of the last 6 files. A file is odd if it deviates from
 -- both by more than the usual variation of files, and lies well outside the range of all but one of them.
