@@ -69,17 +69,19 @@ def audit_document(audited: Mapping[str, Sequence[CheckResult]]) -> Fields:
             for table, checks in audited.items()
         ],
         "failed_checks": [
-            {
-                "table": result.table,
-                "check": result.check,
-                "severity": result.severity,
-                "message": result.description,
-                "observed": result.observed,
-                "expected": result.expected,
-            }
-            for result in results
-            if not result.passed
+            {**_check_fields(result), "expected": result.expected} for result in results if not result.passed
         ],
+    }
+
+
+def _check_fields(result: CheckResult) -> Fields:
+    """What every command says of a failed check."""
+    return {
+        "table": result.table,
+        "check": result.check,
+        "severity": result.severity,
+        "message": result.description,
+        "observed": result.observed,
     }
 
 
@@ -98,17 +100,7 @@ def check_document(settings: Settings, notices: Sequence[str], found: Rehearsal)
         **{name: {**asdict(each), "files": _files(each.files)} if each else None for name, each in further.items()},
         "odd_files": [{**asdict(odd), "cure": cure(odd.measure)} for odd in found.odd_files],
         "odd_customers": [asdict(odd) for odd in found.odd_customers],
-        "failed_checks": [
-            {
-                "table": result.table,
-                "check": result.check,
-                "severity": result.severity,
-                "message": result.description,
-                "observed": result.observed,
-                "cure": cure(result.check),
-            }
-            for result in found.failed
-        ],
+        "failed_checks": [{**_check_fields(result), "cure": cure(result.check)} for result in found.failed],
     }
 
 
