@@ -82,9 +82,10 @@ def test_the_night_reviews_the_models_anew_and_publishes(upgraded: Upgraded) -> 
 
 def test_what_clv_yaml_says_is_read_by_todays_names_and_told(upgraded: Upgraded) -> None:
     assert upgraded.settings.models == ["own_rate", "bg_nbd", "hybrid"]
-    folds, glm = notices(upgraded.settings)
+    folds, glm, *defaults = notices(upgraded.settings)
     assert folds.startswith("backtest.folds: is no longer a key")
     assert glm.startswith("models: glm is gone, and read as `hybrid`")
+    assert [notice.partition(":")[0] for notice in defaults] == ["gates.files", "gates.kept"]
 
 
 @pytest.mark.parametrize("table", HISTORIES)
