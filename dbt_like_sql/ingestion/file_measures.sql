@@ -166,7 +166,8 @@ of_known_products as (
 orders as (
     select
         source_id,
-        count(distinct customer_id) <= 1 and count(customer_id) in (0, count(*)) as is_whole
+        coalesce(min(customer_id) = max(customer_id), true)
+        and count(customer_id) in (0, count(*)) as is_whole
     from lines
     where order_id is not null
     group by source_id, hash(order_id)
