@@ -33,7 +33,7 @@ class Expression(str):
         return self.removeprefix("{sql: ").removesuffix("}")
 
 
-class _Computed(Block):
+class Computed(Block):
     """A value that is computed from columns of the file."""
 
     sql: str = Field(min_length=1)
@@ -42,13 +42,13 @@ class _Computed(Block):
 
 def _theirs(value: object) -> str:
     if isinstance(value, dict):
-        return Expression(_Computed.model_validate(value).sql)
+        return Expression(Computed.model_validate(value).sql)
     if not isinstance(value, str):
         raise ValueError("should be the name of a column, or {sql: …} with an expression over columns")
     return value
 
 
-Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | _Computed)]
+Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | Computed)]
 """What a mapping names: a column of the source, or an expression over its columns."""
 
 
