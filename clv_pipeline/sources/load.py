@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import SourceFile, list_files
@@ -38,6 +38,7 @@ from clv_pipeline.sources.tables import (
     typed_by_reader,
 )
 from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,8 @@ def open_source(
     If a customer source maps only the customer, the returned source has every column as an attribute.
 
     Raises:
-        SourceError: it names every file that cannot be opened and every mapped column that is missing.
+        SourceError: it names every file that cannot be opened and every mapped column that is missing; or columns that
+            look like money where none is mapped.
     """
     tables, problems = (
         ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
@@ -200,6 +202,8 @@ def open_source(
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
     tables = agreeing(tables, source, problems)
+    if isinstance(source, TransactionSource):
+        refuse_unmapped_money(con, tables, source)
     if isinstance(source, CustomerSource) and not source.attributes:
         return _with_every_column(source, tables)
     return source, tables
