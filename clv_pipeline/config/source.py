@@ -5,6 +5,8 @@ what it names.
 """
 
 import codecs
+import glob
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,6 +17,23 @@ from clv_pipeline.errors import did_you_mean
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
 """Columns of the raw tables that the loader fills itself; a mapping cannot use them."""
+
+OBJECT_SCHEMES = ("s3", "gs", "az", "https")
+"""How a `path` begins that names files in an object store or on a web server. Other URLs are those of databases."""
+
+_WRITTEN_OTHERWISE = {
+    "http": "https",
+    **dict.fromkeys(("s3a", "s3n"), "s3"),
+    "gcs": "gs",
+    **dict.fromkeys(("abfs", "abfss", "wasb", "wasbs"), "az"),
+}
+_FILES_ELSEWHERE = {*OBJECT_SCHEMES, *_WRITTEN_OTHERWISE}
+
+
+def is_object_url(path: str) -> bool:
+    """Whether a path names files in an object store or on a web server."""
+    scheme, separator, _ = path.strip().partition("://")
+    return bool(separator) and scheme in OBJECT_SCHEMES
 
 
 class FileFormat(Block):
@@ -69,13 +88,15 @@ class FileFormat(Block):
 class TableSource(Block):
     """Where the records of one kind are, and the meaning of their columns.
 
-    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps our names to the source's.
+    Either `path` (a file, a folder, a glob, or a list of them) or `url` with `query`. `columns` maps our names to the
+    source's.
     Subclasses define the kind of records.
     """
 
     path: list[str] = Field(default=[])
-    """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list. Either this, or `url`
-    with `query`."""
+    """Files, folders and globs, relative to the folder of `clv.yaml` or in an object store (`s3://bucket/orders/`,
+    `gs://`, `az://`, or one file at `https://`); one may be written without the list. Either this, or `url` with
+    `query`."""
     url: str | None = Field(default=None, repr=False)
     """A database in place of files, such as `sqlite:///shop.db`; write a password as `${VARIABLE}`."""
     query: str | None = None
@@ -123,7 +144,8 @@ class TableSource(Block):
     @model_validator(mode="before")
     @classmethod
     def _path_may_be_a_url(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("path"), str) or "://" not in data["path"]:
+        path = data.get("path") if isinstance(data, dict) else None
+        if not isinstance(path, str) or "://" not in path or path.partition("://")[0].strip() in _FILES_ELSEWHERE:
             return data
         if "url" in data:
             raise ValueError("should have either path or url; found both")
@@ -133,6 +155,27 @@ class TableSource(Block):
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _objects_are_named_plainly(cls, paths: list[str]) -> list[str]:
+        for path in paths:
+            scheme, separator, rest = path.strip().partition("://")
+            if not separator:
+                continue
+            if scheme not in OBJECT_SCHEMES:
+                better = _WRITTEN_OTHERWISE.get(scheme)
+                known = ", ".join(f"{name}://" for name in OBJECT_SCHEMES)
+                raise ValueError(f"should begin with {better}://" if better else f"should begin with one of {known}")
+            bucket, _, key = rest.partition("/")
+            # A user, a password, a signature: they stand in the environment, and labels would show them.
+            if "@" in bucket or (scheme == "https" and re.search("[?#]", rest)):
+                raise ValueError("should hold no user, password or query string: credentials belong in the environment")
+            if not bucket or glob.has_magic(bucket) or (scheme == "https" and not key):
+                raise ValueError(f"should name its bucket or host, as in {scheme}://name/orders.csv")
+            if scheme == "https" and glob.has_magic(key):
+                raise ValueError("should name one file: a web server does not list its files")
+        return paths
 
     @field_validator("url")
     @classmethod

@@ -19,7 +19,7 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import exists, list_files
+from clv_pipeline.sources.catalog import exists, find_files
 from clv_pipeline.sources.changes import Changes, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
@@ -61,6 +61,8 @@ class Load:
     """Whether the new table holds all records of the source and replaces the live one completely."""
     renamed: list[int] = field(default_factory=list)
     """Numbers of the files that were not read again and have a new name."""
+    left_out: list[str] = field(default_factory=list)
+    """Labels of the files in named folders that are of no kind that is read."""
 
 
 def load_changes(
@@ -115,7 +117,8 @@ def _load_files(
     anew: bool,
     days: tuple[date, date] | None,
 ) -> Load:
-    files = list_files(source, base_dir)
+    found = find_files(source, base_dir, copies)
+    files = found.files
     with held_still(files):
         # Files that are read again are hashed again.
         names = names_of(files, () if anew else known)
@@ -125,7 +128,7 @@ def _load_files(
             known,
             _files_holding(con, live, source, known, days) if days is not None and not anew else set(),
             keep_removed=source.removed_files == "keep",
-            exists=partial(exists, base_dir=base_dir),
+            exists=partial(exists, source=source, base_dir=base_dir),
         )
         if anew:
             changes = changes.reading_all()
@@ -142,6 +145,7 @@ def _load_files(
         replaced=[Replaced(file.source_id) for file in changes.replaced],
         is_whole=anew or not changes.kept,
         renamed=changes.renamed,
+        left_out=found.left_out,
     )
 
 
@@ -249,7 +253,8 @@ def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], bas
     """The files that were the source before the query, if only the warehouse still has their rows."""
     if source.removed_files != "keep":
         return []
-    return [replace(file, present=False) for file in known if not file.is_query and not exists(file.path, base_dir)]
+    gone = [file for file in known if not file.is_query and not exists(file.path, source, base_dir)]
+    return [replace(file, present=False) for file in gone]
 
 
 def _since(

@@ -20,11 +20,12 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
-from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.identity import names_of
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.records import lines_of
@@ -78,7 +79,7 @@ def load_records(
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
-        files = [] if source.url is not None else list_files(source, base_dir)
+        files = [] if source.url is not None else list_files(source, base_dir, copies)
         with held_still(files):
             contents = list(distinct(names_of(files)).values())
             source, tables = open_source(con, source, contents, contents, base_dir, copies)
@@ -281,6 +282,11 @@ def _disagreements(raw: RawTable, source: TableSource) -> list[SourceError]:
 
 
 def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
+    with raw.at_hand():
+        return _load_at_hand(con, target, raw)
+
+
+def _load_at_hand(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
     rows = _insert_plain(con, target, raw)
     if rows is None:
         rows = _insert(con, target, raw)
