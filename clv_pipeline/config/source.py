@@ -36,6 +36,27 @@ def is_object_url(path: str) -> bool:
     return bool(separator) and scheme in OBJECT_SCHEMES
 
 
+def _refuse_odd_url(url: str) -> None:
+    """Refuse a URL of an object store that cannot be read, or that holds credentials: labels would show them.
+
+    Raises:
+        ValueError: the URL is one.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in OBJECT_SCHEMES:
+        better = _WRITTEN_OTHERWISE.get(scheme)
+        known = ", ".join(f"{name}://" for name in OBJECT_SCHEMES)
+        raise ValueError(f"should begin with {better}://" if better else f"should begin with one of {known}")
+    bucket, _, key = rest.partition("/")
+    is_page = scheme == "https"
+    if "@" in bucket or (is_page and re.search("[?#]", rest)):
+        raise ValueError("should hold no user, password or query string: credentials belong in the environment")
+    if not bucket or glob.has_magic(bucket) or (is_page and not key):
+        raise ValueError(f"should name its bucket or host, as in {scheme}://name/orders.csv")
+    if is_page and glob.has_magic(key):
+        raise ValueError("should name one file: a web server does not list its files")
+
+
 class FileFormat(Block):
     """How the files are written. Everything not stated is detected in each file."""
 
@@ -85,22 +106,61 @@ class FileFormat(Block):
         return self
 
 
+class LakeTable(Block):
+    """A table of a lakehouse. Without a version or snapshot it is read as it is on the day of the run."""
+
+    format: Literal["delta", "iceberg"]
+    """Delta tables are named by `path`, Iceberg tables by `catalog` and `name`."""
+    path: str = ""
+    """Of a Delta table: its folder, relative to the folder of `clv.yaml` or in an object store."""
+    version: int | None = Field(default=None, ge=0)
+    """Of a Delta table: the version to read. By default the newest."""
+    catalog: str = ""
+    """Of an Iceberg table: name of its catalog, whose address and credentials the environment holds
+    (`PYICEBERG_CATALOG__NAME__URI`)."""
+    name: str = ""
+    """Of an Iceberg table: its name in the catalog, such as `shop.orders`."""
+    snapshot: int | None = None
+    """Of an Iceberg table: id of the snapshot to read. By default the newest."""
+
+    @property
+    def label(self) -> str:
+        """The table, for people."""
+        return self.path if self.format == "delta" else f"{self.catalog}:{self.name}"
+
+    @model_validator(mode="after")
+    def _named_by_its_format(self) -> Self:
+        keys = {"delta": ("path", "version"), "iceberg": ("catalog", "name", "snapshot")}
+        needed = [key for key in keys[self.format] if key not in ("version", "snapshot")]
+        missing = [key for key in needed if not getattr(self, key).strip()]
+        spare = [key for name in keys if name != self.format for key in keys[name] if key in self.model_fields_set]
+        if missing or spare:
+            raise ValueError(
+                f"format {self.format} takes {', '.join(keys[self.format])}; needed are {', '.join(needed)}"
+            )
+        if "://" in self.path:
+            _refuse_odd_url(self.path)
+        return self
+
+
 class TableSource(Block):
     """Where the records of one kind are, and the meaning of their columns.
 
-    Either `path` (a file, a folder, a glob, or a list of them) or `url` with `query`. `columns` maps our names to the
-    source's.
+    Either `path` (a file, a folder, a glob, or a list of them), or `url` with `query`, or `table`. `columns` maps our
+    names to the source's.
     Subclasses define the kind of records.
     """
 
     path: list[str] = Field(default=[])
     """Files, folders and globs, relative to the folder of `clv.yaml` or in an object store (`s3://bucket/orders/`,
     `gs://`, `az://`, or one file at `https://`); one may be written without the list. Either this, or `url` with
-    `query`."""
+    `query`, or `table`."""
     url: str | None = Field(default=None, repr=False)
     """A database in place of files, such as `sqlite:///shop.db`; write a password as `${VARIABLE}`."""
     query: str | None = None
     """The SELECT to run in the database."""
+    table: LakeTable | None = None
+    """A table of a lakehouse (Delta, Iceberg) in place of files."""
     columns: dict[str, str]
     """The mapping: our names of columns to the names in the source."""
     format: FileFormat = FileFormat()
@@ -159,22 +219,8 @@ class TableSource(Block):
     @field_validator("path")
     @classmethod
     def _objects_are_named_plainly(cls, paths: list[str]) -> list[str]:
-        for path in paths:
-            scheme, separator, rest = path.strip().partition("://")
-            if not separator:
-                continue
-            if scheme not in OBJECT_SCHEMES:
-                better = _WRITTEN_OTHERWISE.get(scheme)
-                known = ", ".join(f"{name}://" for name in OBJECT_SCHEMES)
-                raise ValueError(f"should begin with {better}://" if better else f"should begin with one of {known}")
-            bucket, _, key = rest.partition("/")
-            # A user, a password, a signature: they stand in the environment, and labels would show them.
-            if "@" in bucket or (scheme == "https" and re.search("[?#]", rest)):
-                raise ValueError("should hold no user, password or query string: credentials belong in the environment")
-            if not bucket or glob.has_magic(bucket) or (scheme == "https" and not key):
-                raise ValueError(f"should name its bucket or host, as in {scheme}://name/orders.csv")
-            if scheme == "https" and glob.has_magic(key):
-                raise ValueError("should name one file: a web server does not list its files")
+        for path in filter(lambda path: "://" in path, paths):
+            _refuse_odd_url(path.strip())
         return paths
 
     @field_validator("url")
@@ -203,8 +249,12 @@ class TableSource(Block):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if bool(self.path) == (self.url is not None):
-            raise ValueError(f"should have either path, or url with query; found {'both' if self.path else 'neither'}")
+        origins = {"path": bool(self.path), "url": self.url is not None, "table": self.table is not None}
+        if (count := sum(origins.values())) != 1:
+            found = " and ".join(name for name, is_there in origins.items() if is_there) if count > 2 else "both"
+            raise ValueError(
+                f"should have either path, or url with query, or table; found {found if count else 'neither'}"
+            )
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
         if self.lookback_days is not None and (self.url is None or self.time is None):

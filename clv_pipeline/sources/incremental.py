@@ -24,11 +24,13 @@ from clv_pipeline.sources.changes import Changes, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
 from clv_pipeline.sources.identity import names_of, with_contents
+from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.sources.load import (
     agreeing,
     conventions_of,
     create_table,
     held_still,
+    lake_table,
     load_tables,
     no_record,
     open_source,
@@ -97,6 +99,8 @@ def load_changes(
         load = (
             _load_query(con, table, source, base_dir, copies, live, known, anew, days)
             if source.url is not None
+            else _load_lake(con, table, source, base_dir, copies, known, anew or days is not None)
+            if source.table is not None
             else _load_files(con, table, source, base_dir, copies, live, known, anew, days)
         )
     if load.is_whole:
@@ -249,8 +253,39 @@ def _load_query(
     return Load([now, *gone], [part.source_file], missing, replaced, is_whole=False)
 
 
+def _load_lake(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    base_dir: Path,
+    copies: Path,
+    known: Sequence[LoadedFile],
+    anew: bool,
+) -> Load:
+    """The rows of a table of a lakehouse: those that were added since the last load, or all of them."""
+    assert source.table is not None  # noqa: S101  (the caller sees to it)
+    label = source.table.label
+    gone = _gone_before_the_query(source, known, base_dir)
+    missing = [file.path for file in gone]
+    before = [file for file in known if file.path == label and file.stamp and file.is_query and not anew]
+    snapshot = open_snapshot(source.table, base_dir)
+    if before and before[-1].stamp == snapshot.stamp:
+        create_table(con, table, type(source))
+        return Load([*before, *gone], [], missing, [], is_whole=False)
+    added = snapshot.since(before[-1].stamp) if before and not isinstance(source, CustomerSource) else None
+    if added is not None:
+        raw = lake_table(con, source, added)
+        remembered = Conventions(**json.loads(before[-1].conventions))
+        if still_hold(con, remembered, [raw], source):
+            read = load_tables(con, table, source, [raw], remembered, _next_id(known))
+            return Load([*before, *read, *gone], [file.source_file for file in read], missing, [], is_whole=False)
+    opened, tables = open_source(con, source, [], [], base_dir, copies)
+    read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
+    return Load([*read, *gone], [file.source_file for file in read], missing, [], is_whole=True)
+
+
 def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], base_dir: Path) -> list[LoadedFile]:
-    """The files that were the source before the query, if only the warehouse still has their rows."""
+    """The files that were the source before the query or table, if only the warehouse still has their rows."""
     if source.removed_files != "keep":
         return []
     gone = [file for file in known if not file.is_query and not exists(file.path, source, base_dir)]

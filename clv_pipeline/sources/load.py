@@ -27,6 +27,8 @@ from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.identity import names_of
+from clv_pipeline.sources.lake_rows import Rows
+from clv_pipeline.sources.lakehouse import described_rows, forget_lake, open_snapshot, staged
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.records import lines_of
 from clv_pipeline.sources.rejects import add_rejects, forget_rejects
@@ -79,7 +81,7 @@ def load_records(
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
-        files = [] if source.url is not None else list_files(source, base_dir, copies)
+        files = list_files(source, base_dir, copies)
         with held_still(files):
             contents = list(distinct(names_of(files)).values())
             source, tables = open_source(con, source, contents, contents, base_dir, copies)
@@ -109,6 +111,7 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
         yield copies
     finally:
         forget_query(con)
+        forget_lake(con)
         shutil.rmtree(copies)
 
 
@@ -186,7 +189,7 @@ def open_source(
     base_dir: Path,
     work_dir: Path,
 ) -> tuple[TableSource, list[RawTable]]:
-    """The raw tables of `contents`, or of the source's query, after every header has matched the mapping.
+    """The raw tables of `contents`, or of the source's query or table, after every header has matched the mapping.
 
     `there` are all contents of the source. Members of an archive that are not in `contents` are not opened.
 
@@ -195,15 +198,20 @@ def open_source(
     Raises:
         SourceError: it names every file that cannot be opened and every mapped column that is missing.
     """
+    if source.table is not None:
+        return with_every_column(source, [lake_table(con, source, open_snapshot(source.table, base_dir).whole())])
     tables, problems = (
         ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
         if source.url is not None and source.query is not None
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
-    tables = agreeing(tables, source, problems)
-    if isinstance(source, CustomerSource) and not source.attributes:
-        return _with_every_column(source, tables)
-    return source, tables
+    return with_every_column(source, agreeing(tables, source, problems))
+
+
+def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
+    """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
+    agreeing([described_rows(rows)], source)
+    return staged(con, rows, source)
 
 
 def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:
@@ -242,8 +250,13 @@ def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], s
     return conventions
 
 
-def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tuple[CustomerSource, list[RawTable]]:
-    """The mapping with all columns of all tables as attributes. A column is NULL in a table that lacks it."""
+def with_every_column(source: TableSource, tables: list[RawTable]) -> tuple[TableSource, list[RawTable]]:
+    """If a customer source maps only the customer: the mapping with all columns of all tables as attributes.
+
+    A column is NULL in a table that lacks it.
+    """
+    if not isinstance(source, CustomerSource) or source.attributes:
+        return source, tables
     names = {name: name for table in tables for name in table.columns if name not in source.columns.values()}
     complete = source.model_copy(update={"columns": {**names, **source.columns}})
     absent = dict.fromkeys(names, Column("NULL"))
@@ -315,8 +328,8 @@ def _load_at_hand(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable)
         bytes=raw.file.bytes if raw.file is not None else None,
         sha256=None,
         format=raw.format + dates + decimal,
-        path=raw.file.label if raw.file is not None else raw.source_file,
-        stamp=raw.file.stamp() if raw.file is not None else "",
+        path=raw.file.label if raw.file is not None else raw.name or raw.source_file,
+        stamp=raw.file.stamp() if raw.file is not None else raw.stamp,
         conventions=json.dumps(asdict(conventions)),
         read_with=_read_with(target.source),
         lines=lines.count if lines is not None else None,

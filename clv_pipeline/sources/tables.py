@@ -84,7 +84,10 @@ class RawTable:
     file: SourceFile | None = None
     """The file on disk, which is the archive of a member or the workbook of a sheet; None for a query."""
     name: str = ""
-    """Label of the file or of the archive member; for a sheet, the label of its workbook."""
+    """Label of the file or of the archive member; for a sheet, the label of its workbook; for a part of a table of a
+    lakehouse, the table; '' for a query."""
+    stamp: str = ""
+    """What identifies a table of a lakehouse and its snapshot."""
     scanned_path: Path | None = None
     lines: int | None = None
     """Number of lines of the scanned text file, including header and blank lines; None for other kinds."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import ssl
 import threading
 from collections import defaultdict
@@ -30,6 +31,7 @@ class ObjectServer:
         self.objects: dict[str, bytes] = {}
         self.page = PAGE
         self.has_etags = True
+        self.has_ranges = True
         self.failures: dict[str, list[int]] = defaultdict(list)
         """Statuses of the next answers (200: as it should be) about a key, or about the listing ('')."""
         self.cut: dict[str, int] = defaultdict(int)
@@ -79,13 +81,18 @@ class ObjectServer:
         body = self._body(key, address.query) if status == 200 else b""
         if body is None:
             status, body = 404, b""
+        whole, etag = body, _etag(body)
+        if has_body and status == 200 and self.has_ranges and (first := _first_byte(handler)) is not None:
+            status, body = 206, whole[first:]
         handler.send_response(status)
+        if status == 206:
+            handler.send_header("Content-Range", f"bytes {first}-{len(whole) - 1}/{len(whole)}")
         handler.send_header("Content-Length", str(len(body)))
         handler.send_header("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
         if key and self.has_etags:
-            handler.send_header("ETag", _etag(body))
+            handler.send_header("ETag", etag)
         handler.end_headers()
-        if has_body and self.cut[key] and status == 200:
+        if has_body and self.cut[key] and status in (200, 206):
             self.cut[key] -= 1
             handler.wfile.write(body[: len(body) // 2])
             handler.wfile.flush()
@@ -110,6 +117,12 @@ class ObjectServer:
         more = f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>" if is_cut else ""
         head = f"<IsTruncated>{str(is_cut).lower()}</IsTruncated>{more}"
         return f"<ListBucketResult>{head}{entries}</ListBucketResult>".encode()
+
+
+def _first_byte(handler: BaseHTTPRequestHandler) -> int | None:
+    """Where the range begins that is asked for; None if the whole object is."""
+    asked = re.fullmatch(r"bytes=(\d+)-\d*", handler.headers.get("Range", ""))
+    return int(asked[1]) if asked else None
 
 
 def _etag(body: bytes) -> str:

@@ -118,7 +118,11 @@ def test_a_store_that_answers_late_is_asked_again(bucket: ObjectServer, tmp_path
     assert load(tmp_path, path=ORDERS).column("amount") == [5]
 
 
-def test_a_body_that_is_cut_is_fetched_again_and_else_an_error(bucket: ObjectServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_a_body_that_is_cut_is_fetched_again_and_else_an_error(
+    bucket: ObjectServer, tmp_path: Path, has_ranges: bool
+) -> None:
+    bucket.has_ranges = has_ranges
     bucket.objects = {"orders/1.csv": day(1) + b"2,2024-01-05,7\n" * 10_000}
     bucket.cut["orders/1.csv"] = 2
     assert len(load(tmp_path, path=ORDERS).rows) == 10_001
