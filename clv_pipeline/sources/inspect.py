@@ -76,7 +76,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
     ):
-        tables, problems = open_tables(con, list_files(source, base_dir), (), source, Path(folder))
+        tables, problems = open_tables(con, list_files(source, base_dir, Path(folder)), (), source, Path(folder))
         if problems:
             raise one_error(problems)
         first = tables[0]
@@ -149,7 +149,8 @@ def _mostly(con: duckdb.DuckDBPyConnection, table: RawTable, pattern: str) -> se
     shares = [f"avg(CAST(regexp_full_match(t{position}, $pattern) AS INTEGER))" for position in range(len(texts))]
     query = f"SELECT {', '.join(shares)} FROM (SELECT {', '.join(texts)} FROM {table.scan} LIMIT {SAMPLE_ROWS})"
     try:
-        found = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchall()[0]
+        with table.at_hand():
+            found = con.execute(query, used({**table.parameters, "pattern": pattern}, query)).fetchall()[0]
     except duckdb.Error as error:
         raise SourceError(
             f"{table.source_file}: cannot be read", quoted=first_line(error), to_do="get the file again"
@@ -219,6 +220,8 @@ class Survey:
     """Rows for which `where` is not true; no other count includes them, and neither do the shares."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
+    left_out: list[str]
+    """Labels of the files in named folders that are of no kind that is read."""
 
 
 def survey_of(
@@ -228,6 +231,7 @@ def survey_of(
     source: Source,
     base_dir: Path,
     work_dir: Path,
+    left_out: list[str],
 ) -> Survey:
     """Count the rows of a load, and the rows that the further sources would give.
 
@@ -238,6 +242,7 @@ def survey_of(
         source: the configured source.
         base_dir: where relative paths start.
         work_dir: takes temporary copies.
+        left_out: files that the load left out.
 
     Raises:
         SourceError: a further source cannot be read.
@@ -294,6 +299,7 @@ def survey_of(
         not_selected=not_selected,
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
+        left_out=left_out,
     )
 
 
