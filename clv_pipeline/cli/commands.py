@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import ClvError, StorageError
 from clv_pipeline.text import displayed
 
@@ -103,6 +104,8 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
         _say(f"  {ours:<12} {theirs}")
     for name in guess.unknown:
         _say(f"could not guess {name}: replace the placeholder in {output}")
+    if guess.first_record is not None:
+        _say(f"the first line looks like a record and is read as one: if it is a header, correct format in {output}")
     if guess.date_problem:
         _say(f"could not guess the date format: {guess.date_problem}")
     if guess.further:
@@ -111,7 +114,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
 
 
 def _from_folder(file: str, folder: Path) -> str:
-    if file.startswith("lifetimes:"):
+    if file.startswith("lifetimes:") or is_object_url(file):
         return file
     path = Path.cwd() / Path(file).expanduser()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

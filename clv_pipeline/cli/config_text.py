@@ -49,6 +49,14 @@ def config_text(paths: Sequence[str], guess: Guess, folder: Path) -> str:
     if guess.further:
         lines.append("      # Further columns; one that is mapped here becomes an attribute of the transaction:")
         lines += [f"      # {_attribute_name(name)}: {_quoted(name)}" for name in guess.further]
+    if guess.first_record is not None:
+        names = ", ".join(f"column_{position}" for position in range(1, len(guess.first_record) + 1))
+        lines += [
+            "    # The first line of the file looks like a record, so it is read as one. If it is the header, write",
+            "    # `header: true` in place of the next line. You may give the columns names of your own.",
+            f"    format: {{header: false, names: [{names}]}}",
+            f"    # The first line: {_quoted(' | '.join(guess.first_record))}",
+        ]
     if guess.date_problem:
         lines += [
             "    # The dates do not tell how they are written; state it, for example with one of these.",
@@ -94,7 +102,9 @@ def _attribute_name(name: str) -> str:
 def survey_text(settings: Settings, survey: Survey) -> str:
     """The survey in lines: files, span, readable share of each mapped column, rows that cleaning will likely reject."""
     source, cleaning = settings.source.transactions, settings.cleaning
-    lines = [*_file_lines(survey.files), "", f"{survey.rows:,} rows, {survey.customers:,} customers"]
+    left_out = f"left out, of no kind that is read: {_shortened(survey.left_out)}"
+    lines = [*_file_lines(survey.files), *([left_out] if survey.left_out else [])]
+    lines += ["", f"{survey.rows:,} rows, {survey.customers:,} customers"]
     if survey.first_day and survey.last_day:
         lines.append(f"{survey.first_day:%Y-%m-%d} to {survey.last_day:%Y-%m-%d}")
     lines += ["", "readable values per column"]
@@ -112,6 +122,8 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         f"rows with an amount of zero or below (negative ones {returns})": survey.not_positive,
         f"rows that repeat another one ({repeated})": survey.repeated,
     }
+    if source.where is not None:
+        counts["rows that where does not select (not selected); no other line counts them"] = survey.not_selected
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
     if survey.demographics is not None:
@@ -126,6 +138,10 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         if survey.events.first_day and survey.events.last_day:
             lines.append(f"{survey.events.first_day:%Y-%m-%d} to {survey.events.last_day:%Y-%m-%d}")
     return "\n".join(lines)
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:10]) + (f" … and {len(labels) - 10:,} more" if len(labels) > 10 else "")
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:

@@ -161,7 +161,8 @@ def _about_customer(customer: Row) -> Iterator[str]:
     yield ""
     yield _line("first purchase", f"{customer['first_purchase_date']}, {tenure:,} days ago")
     yield _line("last purchase", f"{customer['last_purchase_date']}, {since:,} days ago")
-    yield _line("purchase days", f"{days:,} with {customer['orders']:,} orders")
+    orders = customer["orders"]
+    yield _line("purchase days", f"{days:,} with {orders:,} {'order' if orders == 1 else 'orders'}")
     has_money = customer["revenue"] is not None
     if has_money:
         per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""

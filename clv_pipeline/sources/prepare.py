@@ -19,8 +19,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import PACKAGED
 from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
@@ -37,6 +38,9 @@ _RATIO_APPLIES_ABOVE = 100 * CHUNK
 """A file that unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb. Tables of text
 are packed to between a fifth and a twentieth."""
 
+
+_PACKED = (".gz", ".zip")
+"""Endings of compressed files."""
 
 _TAIL = 2
 """Number of bytes of a UTF-16 character."""
@@ -57,6 +61,15 @@ def kind_of(label: str) -> tuple[str, bool]:
         return KINDS[suffixes[-1]], False
     known = ", ".join([*KINDS, ".gz of the text formats", ".zip"])
     raise SourceError(f"{label}: this kind of file is not read; known are {known}")
+
+
+def has_known_kind(label: str) -> bool:
+    """Whether a file is of a kind that is read."""
+    try:
+        kind_of(label)
+    except SourceError:
+        return False
+    return True
 
 
 @contextmanager
@@ -174,7 +187,8 @@ def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
     Raises:
         SourceError: the file can no longer be read.
     """
-    is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed
+    # A store shows an object only once it is complete, and its copy is gone.
+    is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed and not is_object_url(file.path)
     if file.bytes is None or file.bytes < _TAIL or not is_plain or file.path.startswith(PACKAGED):
         return None
     with damage_told(file.path), (base_dir / Path(file.path).expanduser()).open("rb") as opened:
@@ -292,7 +306,7 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
     """The members that are read, with their labels.
 
     Raises:
-        SourceError: there is none, or a name leads out of the archive.
+        SourceError: there is none, a name leads out of the archive, or a member is packed itself.
     """
     found = []
     for info in archive.infolist():
@@ -301,8 +315,16 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
             raise SourceError(
                 f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
             )
-        readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
-        if not info.is_dir() and readable and name.parts[0] != "__MACOSX":
+        hidden = name.name.startswith(".") or name.parts[0] == "__MACOSX"
+        if info.is_dir() or hidden:
+            continue
+        if name.suffix.lower() in _PACKED:
+            raise SourceError(
+                f"{file.label}: a member is compressed itself, which is not read",
+                quoted=repr(info.filename),
+                to_do="pack the plain file, or name the compressed file without a zip around it",
+            )
+        if name.suffix.lower() in KINDS:
             found.append((f"{file.label}#{name}", info))
     if not found:
         raise SourceError(f"{file.label}: holds no file that is read ({', '.join(KINDS)})")

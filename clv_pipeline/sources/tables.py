@@ -10,6 +10,7 @@ meaning of values belongs in `typed`. No value of a file or of the user is ever 
 
 import glob
 from collections.abc import Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +20,11 @@ import duckdb
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.expressions import own_columns
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
-from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
+from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of, starts_with_a_record
 
 BUFFER_BYTES = 32_000_000
 """Buffer size of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
@@ -58,6 +60,8 @@ class Column:
 
     expression: str
     kind: ColumnKind = "text"
+    written: str = ""
+    """For a computed column, SQL for the fields of the file that it is computed from, as text."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +84,27 @@ class RawTable:
     """Whether text may hold numbers as people write them, with a decimal comma or thousands separators."""
     repeated: frozenset[str] = frozenset()
     """Names that occur more than once in the header."""
+    selected: str = "true"
+    """SQL condition that is true of the rows that are kept (`where`)."""
+    starts_with_data: bool = False
+    """Whether the line that is taken for the header looks like a record."""
     file: SourceFile | None = None
     """The file on disk, which is the archive of a member or the workbook of a sheet; None for a query."""
     name: str = ""
-    """Label of the file or of the archive member; for a sheet, the label of its workbook."""
+    """Label of the file or of the archive member; for a sheet, the label of its workbook; for a part of a table of a
+    lakehouse, the table; '' for a query."""
+    stamp: str = ""
+    """What identifies a table of a lakehouse and its snapshot."""
     scanned_path: Path | None = None
     lines: int | None = None
     """Number of lines of the scanned text file, including header and blank lines; None for other kinds."""
     header_lines: int = 0
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may be deleted after the load."""
+
+    def at_hand(self) -> AbstractContextManager[None]:
+        """Keep what is scanned on disk meanwhile: copies are there anyway."""
+        return nullcontext() if self.file is None or self.temporary else self.file.at_hand()
 
 
 def open_tables(
@@ -110,10 +125,20 @@ def open_tables(
         own_dir = work_dir / f"{number:05d}"
         own_dir.mkdir(parents=True)
         try:
-            tables.extend(_tables_of(con, file, source, own_dir, leave_out))
+            with file.at_hand():
+                tables.extend(map(_with_partition, _tables_of(con, file, source, own_dir, leave_out)))
         except SourceError as error:
             problems.append(error)
     return tables, problems
+
+
+def _with_partition(raw: RawTable) -> RawTable:
+    """The table with the columns of the file's partition. A column of the file's own wins over one of the same name."""
+    partition = raw.file.partition if raw.file is not None else ()
+    added = [(f"partition_{position}", *pair) for position, pair in enumerate(partition) if pair[0] not in raw.columns]
+    columns = {name: Column(f"CAST(${parameter} AS VARCHAR)") for parameter, name, _ in added}
+    values = {parameter: value for parameter, _, value in added}
+    return replace(raw, columns={**raw.columns, **columns}, parameters={**raw.parameters, **values})
 
 
 def _tables_of(
@@ -177,8 +202,14 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
             f"{file.label}: its first line is longer than 64 KB, which is no header",
             to_do="export the columns that are needed, a line for each record",
         )
-    delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
+    given = source.format.names
+    width = len(given) if given is not None else None
+    delimiter = source.format.delimiter or guess_delimiter(facts.head, own_columns(source), width)
     names, blank_lines = header_of(facts.head, delimiter)
+    is_record = source.format.header is None and starts_with_a_record(facts.head, delimiter)
+    if given is not None:
+        _refuse_other_width(file, names, given, source)
+        names = given
     _refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
     path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
@@ -187,31 +218,46 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
     return RawTable(
         source_file=file.label,
-        scan=_damage_apart(len(names)) if facts.has_nul else _csv_scan(["VARCHAR"] * len(names)),
+        scan=(_damage_apart if facts.has_nul else _text_scan)(len(names), has_header=given is None),
         unreadable="damaged" if facts.has_nul else "NULL",
         csv_width=len(names),
         parameters={**parameters, "skip": blank_lines, "delimiter": "\t" if whitespace else delimiter},
         columns={name: Column(f"c{names.index(name)}") for name in names if name},
         format=f"CSV, delimiter {shown}, {facts.encoding}{', gzip' if gzipped else ''}",
-        first_line=2,
+        first_line=2 if given is None else 1,
         stores_rejects=True,
         repeated=frozenset(name for name in names if names.count(name) > 1),
+        starts_with_data=is_record,
         scanned_path=path,
         lines=facts.lines,
-        header_lines=1 + sum(name.count("\n") for name in names),
+        header_lines=1 + sum(name.count("\n") for name in names) if given is None else 0,
         **{**origin, "temporary": [*origin["temporary"], *copies]},
     )
 
 
-def _csv_scan(types: Sequence[str]) -> str:
+def _refuse_other_width(file: SourceFile, fields: Sequence[str], names: Sequence[str], source: TableSource) -> None:
+    # A delimiter behind every record makes one field more.
+    if len(fields) != len(names) and not (len(fields) == len(names) + 1 and not fields[-1]):
+        raise SourceError(
+            f"{file.label}: its first line has {len(fields)} fields, and {source.key}.format.names has {len(names)}",
+            to_do=f"give {source.key}.format.names a name for every column, or state the delimiter",
+        )
+
+
+def _text_scan(width: int, *, has_header: bool) -> str:
+    return _csv_scan(["VARCHAR"] * width, has_header=has_header)
+
+
+def _csv_scan(types: Sequence[str], *, has_header: bool) -> str:
     struct = ", ".join(f"'c{position}': '{type_}'" for position, type_ in enumerate(types))
+    header = "true" if has_header else "false"
     return (
-        f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
+        f"read_csv($path, {_SCAN_OPTIONS}, header = {header}, skip = $skip, delim = $delimiter, "
         f"quote = '\"', escape = '\"', columns = {{{struct}}})"
     )
 
 
-def _damage_apart(width: int) -> str:
+def _damage_apart(width: int, *, has_header: bool) -> str:
     """The scan of a CSV with NULs in it, which no program writes on purpose.
 
     A record that holds a NUL has no fields; its text is in the column `damaged`.
@@ -220,13 +266,13 @@ def _damage_apart(width: int) -> str:
     has_nul = " OR ".join(f"coalesce(contains({column}, chr(0)), false)" for column in columns)
     fields = ", ".join(f"CASE WHEN NOT has_nul THEN {column} END AS {column}" for column in columns)
     text = f"replace(concat_ws($delimiter, {', '.join(columns)}), chr(0), '\u2400')"
-    scanned = f"SELECT *, {has_nul} AS has_nul FROM {_csv_scan(['VARCHAR'] * width)}"
+    scanned = f"SELECT *, {has_nul} AS has_nul FROM {_text_scan(width, has_header=has_header)}"
     return f"(SELECT {fields}, CASE WHEN has_nul THEN {text} END AS damaged FROM ({scanned}))"
 
 
 def text_scan(raw: RawTable) -> str:
     """The scan of a CSV with every field as text."""
-    return _csv_scan(["VARCHAR"] * raw.csv_width)
+    return _text_scan(raw.csv_width, has_header=raw.header_lines > 0)
 
 
 def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) -> RawTable:
@@ -237,9 +283,11 @@ def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) 
     types = ["VARCHAR"] * raw.csv_width
     columns = dict(raw.columns)
     for name, (type_, kind) in typed.items():
-        types[int(raw.columns[name].expression.removeprefix("c"))] = type_
-        columns[name] = Column(raw.columns[name].expression, kind)
-    return replace(raw, scan=_csv_scan(types), columns=columns)
+        # A column of the partition is none of the file's.
+        if (expression := raw.columns[name].expression).startswith("c"):
+            types[int(expression.removeprefix("c"))] = type_
+            columns[name] = Column(expression, kind)
+    return replace(raw, scan=_csv_scan(types, has_header=raw.header_lines > 0), columns=columns)
 
 
 _JSON_SAMPLE_LINES = 10_000
@@ -270,9 +318,10 @@ def _json_lines(
             parameters,
         ).fetchall()
         keys = [key for (key,) in found]
-        absent = [key for key in dict.fromkeys(source.columns.values()) if keys and key not in keys]
+        absent = [key for key in own_columns(source) if keys and key not in keys]
         # Writers usually leave out keys without a value. A required key may still come further below.
-        keys += [key for key in absent if key not in source.required_columns or _has_key(con, scan, parameters, key)]
+        sought = {*source.required_columns, *(name for name, _ in file.partition)}
+        keys += [key for key in absent if key not in sought or _has_key(con, scan, parameters, key)]
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
     if not keys:
