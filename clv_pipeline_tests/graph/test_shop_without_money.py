@@ -27,19 +27,21 @@ def blocks(money: bool, as_of: str) -> dict[str, Any]:
         "source": {"transactions": {"path": "orders/*.csv", "columns": columns}},
         "cleaning": {"deduplicate": False},
         "forecast": {"horizons_days": [30, 90], "as_of": as_of},
+        "backtest": {"origins": 1},
     }
 
 
 @pytest.fixture(scope="module")
 def shop(new_shop: Callable[[], Shop]) -> Shop:
-    """A shop that was run without money, then with money, then without it again, a month apart."""
+    """A shop that was run without money, then with money, then without it again, a month apart; then it publishes."""
     shop = new_shop()
     (shop.folder / "orders").mkdir()
     lines = generate(3_000, seed=1).filter(pl.col("quantity") > 0, pl.col("unit_price") > 0)
     log = lines.select("customer_id", "ordered_at", paid=pl.col("quantity") * pl.col("unit_price"))
     log.write_csv(shop.folder / "orders" / "log.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     for money, as_of in ((False, "2024-10-01"), (True, "2024-11-05"), (False, "2024-12-10")):
-        result = shop.materialize(**blocks(money, as_of))
+        wanted = None if as_of == "2024-12-10" else "+key:forecast_history"
+        result = shop.materialize(wanted, **blocks(money, as_of))
         failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
         assert result.success, failed
         assert [check.check_name for check in failed if check.severity.value == "ERROR"] == []
