@@ -16,6 +16,8 @@ from clv_pipeline.publication.summary import publication_facts, publication_summ
 from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline_tests.helpers.graph_shop import Shop
 
+pytestmark = pytest.mark.timeout(900)
+
 PROMISE = "NULL where the shop has no money."
 EMPTY = {"revenue_distribution", "calibration", "campaign_plan"}
 
