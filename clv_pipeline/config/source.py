@@ -184,6 +184,7 @@ class TransactionSource(TableSource):
         "unit_price",
         "amount",
         "country",
+        "currency",
     )
     required = ("customer_id", "ordered_at")
     numbers = ("quantity", "unit_price", "amount")
@@ -197,6 +198,11 @@ class TransactionSource(TableSource):
         given = set(columns)
         money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
         return [*super().missing_from(given), *money]
+
+    @property
+    def states_currency(self) -> bool:
+        """Whether a column says in which currency a row is."""
+        return "currency" in self.columns
 
 
 class CustomerSource(TableSource):

@@ -108,17 +108,20 @@ class Facts:
     caveat: str | None
     database: Path
     report: Path
+    currency: str | None = None
+    """The currency of all money; None where the source says none."""
 
 
 def publication_summary(facts: Facts) -> list[str]:
     """The facts as lines to print."""
+    code = f"{facts.currency} " if facts.currency else ""
     return [
         f"as of            {facts.as_of}",
         f"rows kept        {facts.rows_kept:,} of {facts.rows:,} (why not: row_ledger)",
-        f"customers        {facts.customers:,} with revenue of {facts.revenue:,.2f}",
-        f"expected         {facts.expected_spend:,.0f} from {facts.expected_buyers:,.0f} buyers in the next"
+        f"customers        {facts.customers:,} with revenue of {code}{facts.revenue:,.2f}",
+        f"expected         {code}{facts.expected_spend:,.0f} from {facts.expected_buyers:,.0f} buyers in the next"
         f" {facts.horizon_days} days",
-        f"at risk          {facts.at_risk_customers:,} customers who spent {facts.at_risk_revenue:,.2f}"
+        f"at risk          {facts.at_risk_customers:,} customers who spent {code}{facts.at_risk_revenue:,.2f}"
         " (segments At Risk, Can't Lose)",
         f"forecasts by     {facts.model}: {_judged(facts)}",
         *([f"caveat           {facts.caveat}"] if facts.caveat else []),
@@ -141,6 +144,7 @@ def publication_facts(settings: Settings) -> Facts:
             return read(published, query).to_dicts()
 
         [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
+        [about] = rows("publication")
         expected = next(row for row in rows("outlook") if row["is_headline"])
         tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
     return Facts(
@@ -161,6 +165,7 @@ def publication_facts(settings: Settings) -> Facts:
         caveat=f"{champion['model']}: {champion['why']}" if champion["has_caveat"] else None,
         database=current / DATABASE,
         report=current / REPORT,
+        currency=about["currency"],
     )
 
 

@@ -59,7 +59,8 @@ def typed_select(
     texts = [name for name in source.known if name in raw and name not in (*numbers, source.time)]
 
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
-    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
+    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts if name != "currency"]
+    typed += [f"upper({_text(raw[name], aliases[name])}) AS {name}" for name in texts if name == "currency"]
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
