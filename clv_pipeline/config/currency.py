@@ -18,9 +18,7 @@ PATH = "path"
 
 
 class Currency(Block):
-    """In which currency money is reported, and how money in other currencies is converted; see
-    docs/how-to/currencies.md.
-    """
+    """In which currency money is reported, and how others are converted; see docs/how-to/currencies.md."""
 
     report_in: str | None = Field(default=None, json_schema_extra={"examples": ["EUR"]})
     """The code of the currency that every table, report and export is in, such as EUR. By default the only currency
@@ -45,7 +43,8 @@ class Currency(Block):
             if len(value) > 1 or not isinstance(value[PATH], str) or not value[PATH].strip():
                 raise ValueError("should be either rates such as {USD: 0.92}, or only {path: rates.csv}")
             return value
-        return {currency_code(name): str(_rate(name, rate)) for name, rate in value.items()}
+        rates = {name: _rate(name, rate) for name, rate in value.items()}
+        return {currency_code(name): str(rate) for name, rate in rates.items()}
 
     @model_validator(mode="after")
     def _rates_lead_somewhere(self) -> Self:
@@ -75,9 +74,9 @@ def _rate(name: object, value: object) -> Decimal:
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"should have currencies such as USD as keys; found {name!r}; write it in quotes")
     try:
-        rate = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")
+        rate = Decimal(str(value))
     except InvalidOperation:
-        rate = Decimal("nan")
-    if not LEAST <= rate < MOST:
+        rate = Decimal(0)
+    if not (rate.is_finite() and LEAST <= rate < MOST):
         raise ValueError(f"the rate of {name} should be a number above 0 and below {MOST:,}")
     return rate

@@ -25,7 +25,9 @@ def rates(tmp_path: Path, text: str | bytes, report_in: str = "EUR") -> list[tup
 
 def test_rates_of_the_settings_hold_on_all_days() -> None:
     with duckdb.connect() as con:
-        frame = read_rates(con, Currency(report_in="eur", rates={"usd": 0.92, "JPY": "0.0061"}), Path())
+        frame = read_rates(
+            con, Currency.model_validate({"report_in": "eur", "rates": {"usd": 0.92, "JPY": "0.0061"}}), Path()
+        )
     assert frame.rows() == [("USD", date(1900, 1, 1), "0.92"), ("JPY", date(1900, 1, 1), "0.0061")]
 
 
