@@ -24,14 +24,14 @@ days as (
 events as (
     select
         currency,
-        ordered_on as day,
+        ordered_on,
         cast(null as date) as stated_on,
         true as is_asked
     from days
     union all
     select
         currency,
-        day,
+        day as ordered_on,
         day as stated_on,
         false as is_asked
     from rates
@@ -40,18 +40,18 @@ events as (
 reached as (
     select
         currency,
-        day,
+        ordered_on,
         is_asked,
         max(stated_on) over (
             partition by currency
-            order by day range between unbounded preceding and current row
+            order by ordered_on range between unbounded preceding and current row
         ) as stated_on
     from events
 ),
 
 final as (
     select
-        reached.day as ordered_on,
+        reached.ordered_on,
         reached.currency,
         rates.rate,
         reached.stated_on
