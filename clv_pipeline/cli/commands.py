@@ -284,11 +284,11 @@ def export(
 ) -> None:
     """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.export import DEFAULT_COLUMNS, export
+    from clv_pipeline.publication.export import export
 
     if segment is None and top is None:
         _stop("name a segment, or say how many customers with --top N")
-    named = DEFAULT_COLUMNS if columns is None else [name.strip() for name in columns.split(",")]
+    named = None if columns is None else [name.strip() for name in columns.split(",")]
     done = export(
         Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
     )
@@ -296,6 +296,8 @@ def export(
     highest = "highest CLV" if done.has_money else "most expected purchases"
     _say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
     _say(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
+    if done.currency is not None:
+        _say(f"money is in {done.currency}")
     if done.guarded:
         _say(
             f"{done.guarded:,} of them have a text that could be taken for a formula, or that is not safe to display:"

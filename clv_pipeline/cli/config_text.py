@@ -4,13 +4,14 @@ This module only words the results of `inspect`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clv_pipeline.config.reference import SCHEMA
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.inspect import FurtherSurvey, Guess, Survey
 from clv_pipeline.sources.loaded import LoadedFile
+from clv_pipeline.sources.money_questions import MoneyQuestions
 
 PLACEHOLDER = "?"
 """Replaces a column that could not be guessed; no check passes until the user fills it in."""
@@ -126,6 +127,8 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         counts["rows that where does not select (not selected); no other line counts them"] = survey.not_selected
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
+    if questions := [*_money_lines(survey.money)]:
+        lines += ["", "please decide", *questions]
     if survey.demographics is not None:
         lines += ["", "demographics", *_further_lines(survey.demographics, "without a customer")]
         lines += [
@@ -142,6 +145,23 @@ def survey_text(settings: Settings, survey: Survey) -> str:
 
 def _shortened(labels: Sequence[str]) -> str:
     return ", ".join(labels[:10]) + (f" … and {len(labels) - 10:,} more" if len(labels) > 10 else "")
+
+
+def _money_lines(money: MoneyQuestions) -> Iterator[str]:
+    if (total := money.stated_total) is not None and total.problem is not None:
+        yield f"  {total.column} may be the money of a line, and cannot be compared with it: {total.problem}"
+    elif total is not None:
+        yield (
+            f"  {total.column} differs from quantity × unit_price on {total.differing:,} of {total.lines:,} lines, by"
+            f" {total.difference:+,.2f} in sum"
+        )
+        yield (
+            f"    {total.column} is taken; to take quantity × unit_price, remove columns.amount"
+            if total.is_taken
+            else f"    quantity × unit_price is taken; to take {total.column}, map it as columns.amount"
+        )
+    for ours in money.may_be_cents:
+        yield f"  {ours} may be in hundredths (cents): if it is, divide it by 100, or all sums are too high"
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:

@@ -15,12 +15,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
 from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, Extensions, Forecast, Gates
 from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
+from clv_pipeline.config.currency import Currency
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
 from clv_pipeline.config.secret_text import without_credentials
@@ -35,6 +36,7 @@ __all__ = [
     "Campaign",
     "Cleaning",
     "ConfigError",
+    "Currency",
     "Extensions",
     "FileFormat",
     "Forecast",
@@ -58,6 +60,8 @@ class Settings(Block):
     """Where records come from."""
     cleaning: Cleaning = Cleaning()
     """What is taken out between raw and cleaned transactions."""
+    currency: Currency = Currency()
+    """In which currency money is reported; see docs/how-to/currencies.md."""
     forecast: Forecast = Forecast()
     """What is forecast, as of which day, and how future money is valued."""
     models: list[str] = Field(
@@ -108,6 +112,15 @@ class Settings(Block):
         if len(set(value)) != len(value):
             raise ValueError("should name each model once")
         return value
+
+    @model_validator(mode="after")
+    def _rates_have_currencies(self) -> Self:
+        if self.currency.rates and not self.source.transactions.states_currency:
+            raise ValueError(
+                "currency.rates need source.transactions.columns.currency, the column that says which currency a row"
+                " is in"
+            )
+        return self
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -235,10 +248,10 @@ class Settings(Block):
         """sha256 (hex) of the settings that tables depend on.
 
         It leaves out when tables are built, where they are kept, what stops them, who is told, who owns them, under
-        what names customers are published, the planned campaign (`campaign_settings`), and additional tables
-        (`extensions.sql`).
+        what names customers are published, what tables of settings hold (`campaign_settings`, `currency_settings`,
+        `currency_rates`), and additional tables (`extensions.sql`).
         """
-        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "owners")
+        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "currency", "owners")
         # Tables stay where their engine keeps them, so another engine builds its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
         return self._hash_without({**dict.fromkeys(excluded, True), **partly})

@@ -351,6 +351,7 @@ class TransactionSource(TableSource):
         "unit_price",
         "amount",
         "country",
+        "currency",
     )
     required = ("customer_id", "ordered_at")
     numbers = ("quantity", "unit_price", "amount")
@@ -375,6 +376,11 @@ class TransactionSource(TableSource):
         # A name that is only misspelt is no shop without money.
         misspelt = difflib.get_close_matches("amount", given - set(cls.known), n=1, cutoff=0.75)
         return [*super().missing_from(given), *(["amount"] if misspelt else [])]
+
+    @property
+    def states_currency(self) -> bool:
+        """Whether a column says in which currency a row is."""
+        return "currency" in self.columns
 
 
 class CustomerSource(TableSource):

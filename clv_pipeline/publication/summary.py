@@ -112,6 +112,8 @@ class Facts:
     caveat: str | None
     database: Path
     report: Path
+    currency: str | None = None
+    """The currency of all money; None where the source says none."""
 
 
 def publication_summary(facts: Facts) -> list[str]:
@@ -144,6 +146,7 @@ def publication_facts(settings: Settings) -> Facts:
             return read(published, query).to_dicts()
 
         [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
+        [about] = rows("publication")
         expected = next(row for row in rows("outlook") if row["is_headline"])
         tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
     return Facts(
@@ -166,6 +169,7 @@ def publication_facts(settings: Settings) -> Facts:
         caveat=f"{champion['model']}: {champion['why']}" if champion["has_caveat"] else None,
         database=current / DATABASE,
         report=current / REPORT,
+        currency=about["currency"],
     )
 
 
@@ -185,17 +189,22 @@ def _so_far(facts: Facts) -> str:
     """What the customers brought."""
     if facts.revenue is None:
         return f"{facts.purchases:,} purchases; no money is mapped"
-    return f"revenue of {facts.revenue:,.2f}"
+    return f"revenue of {_code(facts)}{facts.revenue:,.2f}"
 
 
 def _expected(facts: Facts) -> str:
     if facts.expected_spend is None:
         return f"{facts.expected_purchases:,.0f} purchases"
-    return f"{facts.expected_spend:,.0f}"
+    return f"{_code(facts)}{facts.expected_spend:,.0f}"
 
 
 def _spent(facts: Facts) -> str:
-    return "" if facts.at_risk_revenue is None else f" who spent {facts.at_risk_revenue:,.2f}"
+    return "" if facts.at_risk_revenue is None else f" who spent {_code(facts)}{facts.at_risk_revenue:,.2f}"
+
+
+def _code(facts: Facts) -> str:
+    """What stands before an amount."""
+    return f"{facts.currency} " if facts.currency else ""
 
 
 def _float(amount: Any) -> float | None:

@@ -25,6 +25,7 @@ from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, MISSING, SAMPLE_
 from clv_pipeline.sources.errors import first_line, one_error
 from clv_pipeline.sources.load import conventions_of, load_records
 from clv_pipeline.sources.loaded import LoadedFile
+from clv_pipeline.sources.money_questions import MoneyQuestions, money_questions
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
 from clv_pipeline.sources.typed import NOT_SELECTED, UNREADABLE
@@ -222,6 +223,8 @@ class Survey:
     events: FurtherSurvey | None
     left_out: list[str]
     """Labels of the files in named folders that are of no kind that is read."""
+    money: MoneyQuestions
+    """What to ask about the money."""
 
 
 def survey_of(
@@ -281,6 +284,7 @@ def survey_of(
     finally:
         con.execute("DROP VIEW raw")
         con.execute("DROP TABLE IF EXISTS further")
+    questions = money_questions(con, raw, transactions, base_dir, work_dir)
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
     not_selected = counted[10]
     return Survey(
@@ -300,6 +304,7 @@ def survey_of(
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
         left_out=left_out,
+        money=questions,
     )
 
 

@@ -66,7 +66,8 @@ def typed_select(
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
     computed = {name: raw[name].written for name in _known(source) if raw[name].written}
     fields += "".join(f", {written} AS written_{name}" for name, written in computed.items())
-    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
+    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts if name != "currency"]
+    typed += [f"upper({_text(raw[name], aliases[name])}) AS {name}" for name in texts if name == "currency"]
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]

@@ -137,6 +137,16 @@ class Bench:
             [{"source_id": id_, "source_file": name, "rows": lines[id_]} for id_, name in FILES.items()],
         )
 
+        if not self._session.has_table("currency_settings"):
+            self.given_currency()
+        self.run("daily_rates")
+        self.run("converted_transactions")
+
+    def given_currency(self, report_in: str | None = None, rates: Sequence[tuple[str, str, str]] = ()) -> None:
+        """What is configured of currencies; with `report_in` a column states them. Rates are (currency, day, rate)."""
+        self.given("currency_settings", [{"is_mapped": report_in is not None, "report_in": report_in}])
+        self.given("currency_rates", [dict(zip(("currency", "day", "rate"), rate, strict=True)) for rate in rates])
+
     def given_parameters(self, **changes: Any) -> None:
         """The table `parameters` with the defaults of the settings, except for `changes`; and the day of the run."""
         self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])

@@ -1,7 +1,7 @@
 -- The rows that count: every raw row that was not rejected.
 with
 
-raw_rows as (select * from raw_transactions),
+raw_rows as (select * from converted_transactions),
 
 rejected as (select * from rejected_transactions),
 
@@ -45,6 +45,8 @@ final as (
             end as decimal(18, 4)
         ) as amount_cut,
         kept.country,
+        kept.currency,
+        kept.original_amount,
         kept.attributes
     from kept
     cross join settings

@@ -2,7 +2,7 @@
 -- on the logarithm, because line amounts are skewed by orders of magnitude. NULL where outliers are kept.
 with
 
-raw_rows as (select * from raw_transactions),
+raw_rows as (select * from converted_transactions),
 
 settings as (select * from parameters),
 

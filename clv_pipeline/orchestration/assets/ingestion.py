@@ -128,7 +128,7 @@ def stage_no_source(session: Session, contracts: tuple[Contract, Contract], kind
     from clv_pipeline.sources import create_table
 
     create_table(session.connection, staged_name(contracts[0].table), kind)
-    session.stage_frame(contracts[1], source_file_frame([]))
+    session.stage_frame(contracts[1], source_file_frame(contracts[1], []))
 
 
 def load_source(
@@ -178,7 +178,7 @@ def load_source(
 def stage_load(session: Session, contracts: tuple[Contract, Contract], source: TableSource, load: Load) -> None:
     """Stage the result of `load_source`: the raw table, whole or as changes, and the table of its files."""
     raw, files = contracts
-    session.stage_frame(files, source_file_frame(load.files))
+    session.stage_frame(files, source_file_frame(files, load.files))
     if load.is_whole:
         session.stage_added(raw)
     else:
@@ -224,8 +224,8 @@ def _note_replaced(session: Session, source: TableSource, load: Load) -> str:
     return f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))"  # noqa: S608
 
 
-def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
-    """The rows of a table of source files."""
+def source_file_frame(contract: Contract, files: Sequence[LoadedFile]) -> pl.DataFrame:
+    """The rows of a table of source files: the columns of its contract."""
     import polars as pl
 
     schema = {
@@ -246,8 +246,10 @@ def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
         "read_with": pl.String,
         "lines": pl.Int64,
         "joined_lines": pl.Int64,
+        "currency": pl.String,
     }
-    return pl.DataFrame([asdict(file) for file in files], schema=schema)
+    frame = pl.DataFrame([{**asdict(file), "currency": file.currency} for file in files], schema=schema)
+    return frame.select(column.name for column in contract.columns)
 
 
 def stage_run_day(session: Session, contract: Contract, settings: Settings, today: date) -> None:

@@ -46,7 +46,12 @@ def _mean(metric: str, target: str = _TARGET, group: str = "group_kind = 'all'")
 
 
 QUERIES: dict[str, str] = {
-    "publication": "select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms from publication",
+    # A publication of an earlier version has no column currency; the name then stands for NULL.
+    "publication": """
+select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms,
+    (select currency from publication) as currency
+from publication
+cross join (select cast(null as varchar) as currency) as earlier""",
     "shop": """
 select
     count(*) as customers,
