@@ -12,6 +12,8 @@ from clv_pipeline.config.reference import SCHEMA
 from clv_pipeline.sources.proposal import Entry, Proposal, Proposed
 
 _WIDTH = 110
+_SHORT = 80
+"""Length of an expression that stands on the line of its key."""
 
 
 def schema_line(folder: Path) -> str:
@@ -64,26 +66,32 @@ def _source_lines(source: Proposed) -> Iterator[str]:
     yield f"path: {_listed(source.paths)}"
     if source.where is not None:
         yield from _comments(source.where.why)
-        yield f"where: {_value(source.where)}"
+        yield from _lines_of("where", source.where)
     yield "columns:  # ours: theirs"
     for entry in source.columns:
         yield from (f"  {line}" for line in _comments(entry.why))
-        value = _value(entry)
-        yield f"  {entry.key}: {f'{{sql: {value}}}' if entry.is_sql else value}"
+        if not entry.is_sql:
+            yield f"  {entry.key}: {_quoted(entry.value)}"
+        elif len(entry.value) <= _SHORT:
+            yield f"  {entry.key}: {{sql: {_expression(entry.value)}}}"
+        else:
+            yield f"  {entry.key}:"
+            yield from (f"    {line}" for line in _lines_of("sql", entry))
     if source.further:
         yield "  # Further columns; one that is mapped here becomes an attribute of the transaction:"
         yield from (f"  # {_attribute_name(name)}: {_quoted(name)}" for name in source.further)
     if source.format or source.sheets or source.names:
         yield "format:"
     if source.names:
-        yield "  header: false  # the first line is a record"
+        yield "  # The first line looks like a record, so it is read as one, and the columns have names of ours, which you"
+        yield "  # may change. If it is the header after all, write `header: true` in place of these two lines."
+        yield "  header: false"
         yield f"  names: {_listed(source.names, always=True)}"
     if source.sheets:
         yield f"  sheets: {_listed(source.sheets, always=True)}"
     for entry in source.format:
         yield from (f"  {line}" for line in _comments(entry.why))
-        value = _value(entry)
-        yield f"  {entry.key}: {f'[{value}]' if entry.key == 'date_formats' else value}"
+        yield f"  {entry.key}: {_listed([entry.value], always=entry.key == 'date_formats')}"
 
 
 def _comments(text: str, indent: str = "") -> Iterator[str]:
@@ -92,10 +100,21 @@ def _comments(text: str, indent: str = "") -> Iterator[str]:
     yield from (f"{indent}# {line}" for line in textwrap.wrap(shown, _WIDTH - len(indent), break_long_words=False))
 
 
-def _value(entry: Entry) -> str:
-    if entry.is_sql and entry.value.isprintable():
-        return "'" + entry.value.replace("'", "''") + "'"
-    return _quoted(entry.value)
+def _lines_of(key: str, entry: Entry) -> Iterator[str]:
+    """A key and its value; a long expression over several lines, which YAML folds into one."""
+    if not entry.is_sql:
+        yield f"{key}: {_quoted(entry.value)}"
+    elif len(entry.value) <= _SHORT or "  " in entry.value or not entry.value.isprintable():
+        yield f"{key}: {_expression(entry.value)}"
+    else:
+        yield f"{key}: >-"
+        for part in entry.value.replace(" and ", "\nand ").splitlines():
+            folded = textwrap.wrap(part, _WIDTH - 12, break_long_words=False, break_on_hyphens=False)
+            yield from (f"  {line}" for line in folded)
+
+
+def _expression(sql: str) -> str:
+    return "'" + sql.replace("'", "''") + "'" if sql.isprintable() else _quoted(sql)
 
 
 def _listed(texts: Sequence[str], *, always: bool = False) -> str:

@@ -126,6 +126,15 @@ class Sample:
             ).fetchall()
         )
 
+    def fits(self, name: str, date_format: str) -> bool:
+        """Whether every value of a column is a date of this strptime format."""
+        column = self._at[name]
+        ((others,),) = self._con.execute(
+            f"SELECT count(*) FROM looked_at WHERE {column} IS NOT NULL AND try_strptime({column}, $format) IS NULL",
+            {"format": date_format},
+        ).fetchall()
+        return bool(others == 0)
+
     def belongs(self, child: str, parent: str) -> float:
         """Share of the values of `child` that stand beside one value of `parent` only."""
         ((share,),) = self._con.execute(

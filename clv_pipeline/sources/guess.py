@@ -32,6 +32,8 @@ from clv_pipeline.sources.synonyms import plain
 from clv_pipeline.sources.tables import RawTable, open_tables
 
 _FEW_CANDIDATES = 6
+_NAMELESS = "column_"
+"""Beginning of the names of columns of files without a header."""
 
 _Allowed = Callable[[ColumnFacts], bool]
 
@@ -41,16 +43,14 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
 
     Raises:
         SourceError: files cannot be read, or are two kinds of transactions.
-    """  # noqa: DOC501  (`one_error` makes the other one)
+    """
     patterns = [pattern for path in paths for pattern in _in_folder(path, base_dir)]
     source = TransactionSource.model_construct(path=patterns, columns={}, format=FileFormat())
     with (
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
     ):
-        tables, problems = open_tables(con, list_files(source, base_dir), (), source, Path(folder))
-        if problems:
-            raise one_error(problems)
+        tables = _opened(con, source, base_dir, Path(folder))
         alike = sorted(tables, key=lambda table: sorted(table.columns))
         groups = [list(group) for _, group in groupby(alike, key=lambda table: sorted(table.columns))]
         looks = [_look(con, group) for group in sorted(groups, key=lambda group: tables.index(group[0]))]
@@ -58,8 +58,34 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
     for key, proposed in proposal.sources.items():
         group = next(look for look in looks if look.source(key) is proposed).tables
         proposed.paths = list(_paths_of(group, patterns, base_dir))
+        names = list(group[0].columns)
+        proposed.names = names if names[0] == f"{_NAMELESS}1" and group[0].first_line == 1 else []
         proposed.sheets = _sheets_of(group, tables)
     return proposal
+
+
+def _opened(
+    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> list[RawTable]:
+    """The tables of a source. Where the first line is a record, columns have names of ours.
+
+    Raises:
+        SourceError: a file cannot be opened.
+    """  # noqa: DOC501  (`one_error` makes it)
+    tables, problems = open_tables(con, list_files(source, base_dir), (), source, work_dir)
+    found: list[RawTable] = []
+    for number, table in enumerate(tables):
+        if not table.starts_with_data or table.file is None:
+            found.append(table)
+            continue
+        names = [f"{_NAMELESS}{position}" for position in range(1, table.csv_width + 1)]
+        named = source.model_copy(update={"format": FileFormat(header=False, names=names)})
+        again, more = open_tables(con, [table.file], (), named, work_dir / f"again_{number}")
+        found += again
+        problems += more
+    if problems:
+        raise one_error(problems)
+    return found
 
 
 def _in_folder(path: str, base_dir: Path) -> list[str]:
@@ -178,9 +204,9 @@ def _look(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> _Look:
     export = export_of(sample.names)
     guesser = _Guesser(sample)
     proposed = _of_export(export, sample) if export is not None else guesser.transactions()
-    _add_conventions(con, tables, proposed)
-    customer = guesser.customer
-    known = None if customer is None or customer.is_question else guesser.facts[guesser.column_of(customer)]
+    _add_conventions(con, tables, proposed, sample)
+    person = guesser.person
+    known = None if person is None or person.is_question else guesser.facts[guesser.column_of(person)]
     return _Look(
         tables=list(tables),
         transactions=proposed,
@@ -193,25 +219,47 @@ def _look(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> _Look:
     )
 
 
-def _add_conventions(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], proposed: Proposed) -> None:
-    """Ask how dates and numbers are written where the values do not tell."""
+_FURTHER_FORMATS = (
+    *("%b %d, %Y, %I:%M:%S %p", "%b %d, %Y, %H:%M:%S", "%b %d, %Y, %I:%M %p", "%b %d, %Y, %H:%M"),
+    *("%d.%m.%Y, %H:%M:%S", "%d.%m.%Y, %H:%M", "%d/%m/%Y, %H:%M:%S", "%d/%m/%Y, %H:%M", "%a, %d %b %Y %H:%M:%S"),
+)
+"""Formats that are stated where they fit every value, because the loader does not find them by itself."""
+
+
+def _add_conventions(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], proposed: Proposed, sample: Sample
+) -> None:
+    """State or ask how dates and numbers are written where the loader would not know."""
     plain_columns = {entry.key: entry.value for entry in proposed.columns if not entry.is_sql and not entry.is_question}
-    for key, names in (("date_formats", ("ordered_at",)), ("decimal", ("quantity", "unit_price", "amount"))):
-        columns = {name: plain_columns[name] for name in names if name in plain_columns}
-        if not columns:
-            continue
-        # The time is always mapped, so that the numbers can be judged; its own problem was told before.
-        stated = FileFormat(date_formats=["%Y"]) if key == "decimal" else FileFormat(decimal=".")
-        only = TransactionSource.model_construct(
-            columns={"ordered_at": next(iter(tables[0].columns)), **columns}, format=stated
+    day = plain_columns.get("ordered_at")
+    if day is not None and (problem := _problem(con, tables, {"ordered_at": day}, FileFormat(decimal="."))):
+        fitting = [text for text in _FURTHER_FORMATS if sample.fits(day, text)]
+        proposed.format.append(
+            Entry("date_formats", fitting[0]) if fitting else Entry("date_formats", _asked(problem), is_question=True)
         )
-        try:
-            conventions_of(con, tables, only)
-        except SourceError as error:
-            # Any other problem, such as several currencies, is not a matter of format: `clv check` tells it.
-            if key == "date_formats" or f".{key}" in error.to_do:
-                asked = question(f"{error.what.partition(': ')[2]}: {error.to_do}")
-                proposed.format.append(Entry(key, asked, is_question=True))
+    numbers = {name: plain_columns[name] for name in TransactionSource.numbers if name in plain_columns}
+    # A time is always mapped; how it is written does not matter here.
+    columns = {"ordered_at": next(iter(tables[0].columns)), **numbers}
+    problem = _problem(con, tables, columns, FileFormat(date_formats=["%Y"])) if numbers else None
+    # Any other problem, such as several currencies, is not a matter of format: `clv check` tells it.
+    if problem is not None and ".decimal" in problem.to_do:
+        proposed.format.append(Entry("decimal", _asked(problem), is_question=True))
+
+
+def _problem(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], columns: dict[str, str], stated: FileFormat
+) -> SourceError | None:
+    """Why the loader would not know how these columns are written."""
+    source = TransactionSource.model_construct(columns=columns, format=stated)
+    try:
+        conventions_of(con, tables, source)
+    except SourceError as error:
+        return error
+    return None
+
+
+def _asked(problem: SourceError) -> str:
+    return question(f"{problem.what.partition(': ')[2]}: {problem.to_do}")
 
 
 # --- known exports ---
@@ -240,7 +288,7 @@ def _of_export(export: Export, sample: Sample) -> Proposed:
     conditions, reasons, unknown = [], [], []
     for statuses in export.statuses:
         if statuses.column in columns:
-            conditions.append(_one_of(statuses.column, _there(sample, statuses)))
+            conditions.append(_one_of(statuses.column, statuses.counts))
             reasons.append(f"{statuses.column}: {', '.join(statuses.counts)} count")
             unknown += [f"{statuses.column} {value!r}" for value in _unknown(sample, statuses)]
     for condition in export.conditions:
@@ -255,13 +303,6 @@ def _of_export(export: Export, sample: Sample) -> Proposed:
         else:
             proposed.where = Entry("where", sql, is_sql=True, why=why)
     return proposed
-
-
-def _there(sample: Sample, statuses: Statuses) -> tuple[str, ...]:
-    """The statuses that count; of two spellings, the one that is in the file, else all."""
-    found = {value.casefold() for value in sample.values(statuses.column)}
-    there = tuple(status for status in statuses.counts if status in found)
-    return there or statuses.counts
 
 
 def _unknown(sample: Sample, statuses: Statuses) -> list[str]:
@@ -292,6 +333,8 @@ class _Guesser:
         self._taken: set[str] = set()
         self.day: Entry | None = self._day()
         self.customer: Entry | None = self._customer()
+        self.person: Entry | None = self.customer or self._numbered()
+        """The customer where each has one row: there, row numbers may be ids."""
 
     def transactions(self) -> Proposed:
         """The files as transactions."""
@@ -315,7 +358,7 @@ class _Guesser:
 
     def customers(self) -> Proposed | None:
         """The files as demographics: every further column is used."""
-        return None if self.customer is None else Proposed(paths=[], about="demographics", columns=[self.customer])
+        return None if self.person is None else Proposed(paths=[], columns=[self.person])
 
     def events(self) -> Proposed | None:
         """The files as events."""
@@ -325,7 +368,6 @@ class _Guesser:
         times = self._matching(synonyms.EVENT_TIMES, lambda facts: facts.is_date)
         return Proposed(
             paths=[],
-            about="events",
             columns=[
                 self.customer,
                 Entry("occurred_at", times[0] if times else self.day.value),
@@ -390,6 +432,10 @@ class _Guesser:
                 return self._as_customer(found[0])
         weak = self._matching(("id",), lambda facts: allowed(facts) and facts.distinct < 0.9 * facts.filled)
         return self._as_customer(weak[0]) if weak else None
+
+    def _numbered(self) -> Entry | None:
+        numbered = self._matching(synonyms.CUSTOMER_IDS, lambda facts: facts.is_running)
+        return Entry("customer_id", numbered[0]) if numbered else None
 
     def _says_the_same(self, one: str, other: str) -> bool:
         return self._sample.belongs(one, other) > 0.99 and self._sample.belongs(other, one) > 0.99

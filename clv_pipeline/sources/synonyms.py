@@ -27,7 +27,7 @@ CUSTOMER_IDS = _words(
     loyaltynumber loyaltycard cardid cardnumber subscriberid subscriber personid person consumerid
     consumer guestid idcustomer idclient iduser kundennummer kundennr kundenid kundenkey kundenkonto
     kunde debitor debitornr debitorennummer debitorennr käufer käuferid mitgliedsnummer mitgliedsnr
-    mitglied benutzer benutzerid numeroclient numclient noclient codeclient refclient acheteur adhérent
+    mitglied benutzer benutzerid numeroclient numclient noclient codeclient refclient nclient ncliente acheteur adhérent
     idcliente clienteid codigocliente codcliente numerocliente nrocliente cliente comprador
     codicecliente acquirente códigodocliente klantid klantnummer klantnr klantcode klant kundid
     kundnummer kundnr kund kundenummer asiakas asiakasnumero klient idklienta nrklienta klientid
@@ -78,7 +78,7 @@ ORDERS = _words(
     transactionid transactionno transactionnumber transaction transid txnid receiptid receiptno
     receiptnumber receipt basketid basket cartid saleid purchaseid ticketid ticketno ponumber documentno
     documentnumber billno bestellnummer bestellnr bestellid bestellung auftragsnummer auftragsnr auftrag
-    rechnungsnummer rechnungsnr rechnung belegnummer belegnr bonnummer bonnr vorgang numerocommande
+    rechnungsnummer rechnungsnr rechnung belegnummer belegnr bonnummer bonnr vorgang ncommande numerocommande
     nocommande idcommande commande numerofacture facture ticket numeropedido nropedido idpedido pedido
     numerofactura factura numeroordine idordine ordine fattura numerodopedido bestelnummer factuurnummer
     ordrenummer beställningsnummer numerzamówienia nrzamówienia siparisno номерзаказа заказ 注文番号

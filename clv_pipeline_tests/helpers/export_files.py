@@ -179,7 +179,8 @@ def worth(
 
 
 def read(path: Path, **options: Any) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], **options)
+    frame: pd.DataFrame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], **options)
+    return frame
 
 
 def numbers(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -386,7 +387,7 @@ def stripe_worth(path: Path) -> Worth:
 
 
 def stripe_balance(folder: Path, orders: list[Order]) -> Path:
-    rows = []
+    rows: list[Row] = []
 
     def add(order: Order, kind: str, at: datetime, cents: int) -> None:
         rows.append(
