@@ -31,6 +31,8 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         f"rows with an amount of zero or below (negative ones {returns})": survey.not_positive,
         f"rows that repeat another one ({repeated})": survey.repeated,
     }
+    if source.where is not None:
+        counts["rows that where does not select (not selected); no other line counts them"] = survey.not_selected
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
     if survey.demographics is not None:

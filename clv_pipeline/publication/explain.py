@@ -159,7 +159,8 @@ def _about_customer(customer: Row) -> Iterator[str]:
     yield ""
     yield _line("first purchase", f"{customer['first_purchase_date']}, {tenure:,} days ago")
     yield _line("last purchase", f"{customer['last_purchase_date']}, {since:,} days ago")
-    yield _line("purchase days", f"{days:,} with {customer['orders']:,} orders")
+    orders = customer["orders"]
+    yield _line("purchase days", f"{days:,} with {orders:,} {'order' if orders == 1 else 'orders'}")
     yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}")
     scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in "RFM")
     yield _line("scores", f"{scores} (5 best)")

@@ -17,7 +17,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.conventions import MISSING
 from clv_pipeline.sources.load import load_records
 from clv_pipeline.sources.loaded import LoadedFile
-from clv_pipeline.sources.typed import UNREADABLE
+from clv_pipeline.sources.typed import NOT_SELECTED, UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Survey:
     """Rows with an amount of zero or below: returns, corrections, gifts."""
     repeated: int
     """Rows that equal an earlier row in every mapped column."""
+    not_selected: int
+    """Rows for which `where` is not true; no other count includes them, and neither do the shares."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
 
@@ -103,12 +105,13 @@ def survey_of(
     kept = [*mapped, "attributes"]
     con.execute(f"CREATE TEMP VIEW raw AS FROM {quote_identifier(raw)}")
     try:
-        shares = ", ".join(f"count({name}) / count(*)" for name in mapped)
+        shares = ", ".join(f"coalesce(count({name}) / nullif(count(*), 0), 0)" for name in mapped)
         numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers)
         counted = con.execute(
             f"""
             WITH records AS (
                 SELECT *, NOT coalesce(starts_with(source_text, '{UNREADABLE}'), false) AS is_split FROM raw
+                WHERE NOT coalesce(starts_with(source_text, '{NOT_SELECTED}'), false)
             )
             SELECT count(*), count(DISTINCT customer_id), min(ordered_at), max(ordered_at),
                 count(*) FILTER (NOT is_split),
@@ -118,6 +121,7 @@ def survey_of(
                 count(*) FILTER (amount <= 0),
                 count(*) FILTER (is_split)
                     - (SELECT count(*) FROM (SELECT DISTINCT {", ".join(kept)} FROM records WHERE is_split)),
+                (SELECT count(*) FROM raw) - count(*),
                 {shares}
             FROM records
             """
@@ -131,19 +135,21 @@ def survey_of(
         con.execute("DROP VIEW raw")
         con.execute("DROP TABLE IF EXISTS further")
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
+    not_selected = counted[10]
     return Survey(
         files=files,
         rows=rows,
         customers=customers,
         first_day=first_day,
         last_day=last_day,
-        readable=dict(zip(mapped, counted[10:], strict=True)),
+        readable=dict(zip(mapped, counted[11:], strict=True)),
         unreadable_lines=unreadable,
         no_customer=no_customer,
         no_date=no_date,
         no_number=no_number,
         not_positive=negative,
         repeated=repeated,
+        not_selected=not_selected,
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
     )
@@ -155,10 +161,11 @@ def _survey_further(
     files = load_records(con, "further", source, base_dir, work_dir)
     time = source.time or "NULL::TIMESTAMP"
     is_unread = "customer_id IS NULL" if source.time is None else f"customer_id IS NULL OR {time} IS NULL"
-    types = "count(DISTINCT coalesce(event, ''))" if "event" in source.known else "0"
+    selected = f"source_text IS DISTINCT FROM '{NOT_SELECTED}'"
+    types = f"count(DISTINCT coalesce(event, '')) FILTER ({selected})" if "event" in source.known else "0"
     rows, unreadable, customers, buyers, first_day, last_day, event_types = con.execute(
         f"""
-        SELECT count(*), count(*) FILTER ({is_unread}), count(DISTINCT customer_id),
+        SELECT count(*), count(*) FILTER (({is_unread}) AND {selected}), count(DISTINCT customer_id),
             count(DISTINCT customer_id) FILTER (customer_id IN (SELECT customer_id FROM raw)),
             min({time}), max({time}), {types}
         FROM further

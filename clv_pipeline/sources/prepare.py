@@ -38,6 +38,9 @@ _RATIO_APPLIES_ABOVE = 100 * CHUNK
 are packed to between a fifth and a twentieth."""
 
 
+_PACKED = (".gz", ".zip")
+"""Endings of compressed files."""
+
 _TAIL = 2
 """Number of bytes of a UTF-16 character."""
 
@@ -292,7 +295,7 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
     """The members that are read, with their labels.
 
     Raises:
-        SourceError: there is none, or a name leads out of the archive.
+        SourceError: there is none, a name leads out of the archive, or a member is packed itself.
     """
     found = []
     for info in archive.infolist():
@@ -301,8 +304,16 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
             raise SourceError(
                 f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
             )
-        readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
-        if not info.is_dir() and readable and name.parts[0] != "__MACOSX":
+        hidden = name.name.startswith(".") or name.parts[0] == "__MACOSX"
+        if info.is_dir() or hidden:
+            continue
+        if name.suffix.lower() in _PACKED:
+            raise SourceError(
+                f"{file.label}: a member is compressed itself, which is not read",
+                quoted=repr(info.filename),
+                to_do="pack the plain file, or name the compressed file without a zip around it",
+            )
+        if name.suffix.lower() in KINDS:
             found.append((f"{file.label}#{name}", info))
     if not found:
         raise SourceError(f"{file.label}: holds no file that is read ({', '.join(KINDS)})")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.conventions import used
 from clv_pipeline.sources.lines import filled_lines, longest_line
 from clv_pipeline.sources.tables import BUFFER_BYTES, REJECTS, RawTable, text_scan
 
@@ -146,7 +147,7 @@ def _continued_values(con: duckdb.DuckDBPyConnection, raw: RawTable) -> _Continu
             arg_min(continuing, record) FILTER (WHERE swallowed)
         FROM placed
     """
-    parameters = {**raw.parameters, "width": raw.csv_width}
+    parameters = used({**raw.parameters, "width": raw.csv_width}, sql)
     [(lines, before, swallowed)] = con.execute(sql, parameters).fetchall()
     return _Continued(int(lines), None if before is None else int(before) + raw.first_line - 1, swallowed)
 

@@ -64,7 +64,7 @@ def assert_worth(session: Session, expected: Worth) -> None:
     assert abs(sum(found.values()) - Decimal(str(expected.revenue))) < PENNY
     assert max(abs(float(money) - expected.customers[name]) for name, money in found.items()) < 0.005
     books = session.execute(
-        'select outcome, sum("rows"), sum(amount) from row_ledger where outcome <> \'kept\' group by outcome'
+        "select outcome, sum(\"rows\"), sum(amount) from row_ledger where outcome <> 'kept' group by outcome"
     ).fetchall()
     assert {(reason, int(rows)) for reason, rows, _ in books} == {
         (reason, rows) for reason, (rows, _) in expected.rejected.items()
@@ -96,7 +96,11 @@ def test_the_how_to_shows_the_settings_that_init_writes(name: str, orders: list[
     path = EXPORTS[name].write(tmp_path, orders[:300])
     clv("init", path.name)
     written = yaml.safe_load((tmp_path / "clv.yaml").read_text(encoding="utf-8"))
-    export = next(export for export in KNOWN if export.matches(path.open().readline().strip().split("\t" if name == "amazon" else ",")))
+    export = next(
+        export
+        for export in KNOWN
+        if export.matches(path.open().readline().strip().split("\t" if name == "amazon" else ","))
+    )
     shown = [
         yaml.safe_load(block.split("```")[0])
         for block in (HOW_TO / export.how_to).read_text(encoding="utf-8").split("```yaml\n")[1:]

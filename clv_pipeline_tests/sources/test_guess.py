@@ -121,7 +121,9 @@ def test_cancelled_rows_are_out_and_an_unknown_status_is_asked_about(tmp_path: P
     assert where is not None
     assert (where.value, where.why) == ("\"status\" not in ('Cancelled')", "rows by status: Shipped 56, Cancelled 4")
     path.write_text(path.read_text().replace("Shipped", "Disputed", 1))
-    assert asked(propose(["shop.csv"], tmp_path))["where"] == "? which rows count? status 'Disputed' may be revenue or not"
+    assert (
+        asked(propose(["shop.csv"], tmp_path))["where"] == "? which rows count? status 'Disputed' may be revenue or not"
+    )
 
 
 def test_a_date_format_that_the_loader_does_not_find_is_stated(tmp_path: Path) -> None:

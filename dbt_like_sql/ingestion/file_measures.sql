@@ -13,13 +13,16 @@ settings as (select * from file_gate_settings),
 
 known_rows as not materialized (select * from cleaned_transactions),
 
--- Rows of an erased customer no longer tell anything about their file.
+-- Rows of an erased customer no longer tell anything about their file, and rows that are not selected may be
+-- empty on purpose.
 lines as (
     select
         *,
         cast(ordered_at as date) as ordered_on
     from raw_rows
-    where coalesce(source_text, '') <> 'forgotten customer'
+    where
+        coalesce(source_text, '') <> 'forgotten customer'
+        and coalesce(source_text, '') not like 'not selected%'
 ),
 
 -- Geometric means, because one absurd value moves them little. Logarithms are decimals, so that their sum
@@ -166,7 +169,8 @@ of_known_products as (
 orders as (
     select
         source_id,
-        count(distinct customer_id) <= 1 and count(customer_id) in (0, count(*)) as is_whole
+        coalesce(min(customer_id) = max(customer_id), true)
+        and count(customer_id) in (0, count(*)) as is_whole
     from lines
     where order_id is not null
     group by source_id, hash(order_id)
@@ -217,7 +221,7 @@ reasons as (
 rejections as (
     select
         source_id,
-        sum(line_count) as line_count
+        sum(case when reason <> 'not selected' then line_count else 0 end) as line_count
     from reasons
     group by source_id
 ),
@@ -249,6 +253,10 @@ measured as (
             when 'line_amount' then arrivals.line_amount
             when 'quantity' then arrivals.quantity
             when 'unit_price' then arrivals.unit_price
+            when 'rejected: not selected'
+                then
+                    coalesce(reasons.line_count, 0)
+                    / nullif(arrivals.arrived + coalesce(reasons.line_count, 0), 0)
             else coalesce(reasons.line_count, 0) / nullif(arrivals.arrived, 0)
         end as observed
     from arrivals
