@@ -83,8 +83,11 @@ def _source_lines(source: Proposed) -> Iterator[str]:
     if source.format or source.sheets or source.names:
         yield "format:"
     if source.names:
-        yield "  # The first line looks like a record, so it is read as one, and the columns have names of ours, which you"
-        yield "  # may change. If it is the header after all, write `header: true` in place of these two lines."
+        told = (
+            "The first line looks like a record, so it is read as one, and the columns have names of ours, which you may"
+            " change. If it is the header after all, write `header: true` in place of these two lines."
+        )
+        yield from _comments(told, "  ")
         yield "  header: false"
         yield f"  names: {_listed(source.names, always=True)}"
     if source.sheets:

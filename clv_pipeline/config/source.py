@@ -5,6 +5,7 @@ what it names.
 """
 
 import codecs
+import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -262,14 +263,25 @@ class TransactionSource(TableSource):
     numbers = ("quantity", "unit_price", "amount")
     money = ("unit_price", "amount")
     time = "ordered_at"
-    needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
+    needed = "customer_id, ordered_at and, unless the shop has no money, either amount or both quantity and unit_price"
+
+    @property
+    def has_money(self) -> bool:
+        """Whether money is mapped. Without it purchases are forecast, and every amount is NULL."""
+        return "amount" in self.columns or {"quantity", "unit_price"} <= self.columns.keys()
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
-        """The columns that a mapping lacks: money can be mapped in one of two ways."""
+        """The columns that a mapping lacks. Money can be mapped in one of two ways, or not at all, but not by half."""
         given = set(columns)
-        money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
-        return [*super().missing_from(given), *money]
+        factors = [name for name in ("quantity", "unit_price") if name not in given]
+        if "amount" in given:
+            return super().missing_from(given)
+        if len(factors) == 1:
+            return [*super().missing_from(given), *factors]
+        # A name that is only misspelt is no shop without money.
+        misspelt = difflib.get_close_matches("amount", given - set(cls.known), n=1, cutoff=0.75)
+        return [*super().missing_from(given), *(["amount"] if misspelt else [])]
 
 
 class CustomerSource(TableSource):

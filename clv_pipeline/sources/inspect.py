@@ -106,7 +106,7 @@ def survey_of(
     con.execute(f"CREATE TEMP VIEW raw AS FROM {quote_identifier(raw)}")
     try:
         shares = ", ".join(f"coalesce(count({name}) / nullif(count(*), 0), 0)" for name in mapped)
-        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers)
+        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers) or "false"
         counted = con.execute(
             f"""
             WITH records AS (

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import SourceFile, list_files
@@ -42,6 +42,7 @@ from clv_pipeline.sources.tables import (
     typed_by_reader,
 )
 from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def open_source(
     If a customer source maps only the customer, the returned source has every column as an attribute.
 
     Raises:
-        SourceError: it names every file that cannot be opened and every mapped column that is missing.
+        SourceError: it names every file that cannot be opened and every mapped column that is missing; or columns that
+            look like money where none is mapped.
     """
     own_columns(source)  # an expression that is not allowed is told once, before any file is read
     tables, problems = (
@@ -205,6 +207,8 @@ def open_source(
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
     tables = agreeing(con, tables, source, problems)
+    if isinstance(source, TransactionSource):
+        refuse_unmapped_money(con, tables, source)
     if isinstance(source, CustomerSource) and not source.attributes:
         return _with_every_column(source, tables)
     return source, tables

@@ -50,7 +50,7 @@ def typed_select(
 ) -> tuple[str, dict[str, Any]]:
     """(SQL, its parameters): the rows of `table` in the source's `target_columns`, source_line still 0.
 
-    Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
+    Every mapped column exists in the table. amount is NULL if and only if a mapped number is, or none is mapped.
     """
     if not table.localised:
         conventions = replace(conventions, decimal=".", thousands=None)
@@ -184,6 +184,8 @@ _PRODUCT = (
 
 
 def _amount(numbers: Sequence[str]) -> str:
+    if not numbers:
+        return "NULL"
     if "amount" not in numbers:
         return _PRODUCT
     no_number = " OR ".join(f"{name} IS NULL" for name in numbers)
