@@ -98,19 +98,17 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
     _say(f"wrote {output}")
-    asked = 0
     for key, source in proposal.sources.items():
         _say(f"{key}{f' ({source.about})' if source.about else ''}: {', '.join(source.paths)}")
         for ours, theirs in source.mapping.items():
             _say(f"  {ours:<12} {theirs}")
-        for entry in source.questions:
-            _say(f"  {entry.key:<12} {entry.value}")
         if source.further:
             _say(f"  not mapped: {', '.join(source.further)}")
-        asked += len(source.questions)
     if proposal.left_out:
         _say(f"not used: {', '.join(proposal.left_out)}")
-    if asked:
+    for entry in proposal.questions:
+        _say(f"{entry.key}: {entry.value}")
+    if proposal.questions:
         _say(f"next: answer what begins with ? in {output}, then run `clv check`")
     else:
         _say("next: look over the mapping, then run `clv check`")

@@ -29,7 +29,7 @@ def config_text(proposal: Proposal, folder: Path) -> str:
         schema_line(folder),
         "# What clv_pipeline reads and how. Written by `clv init`: correct it where it is wrong, then run `clv check`.",
     ]
-    if any(source.questions for source in proposal.sources.values()):
+    if proposal.questions:
         lines.append("# A value that begins with ? is a question: write the answer in its place.")
     lines.append("source:")
     for key, source in proposal.sources.items():
@@ -43,6 +43,9 @@ def config_text(proposal: Proposal, folder: Path) -> str:
     if missing := [text for key, text in absent.items() if key not in proposal.sources]:
         lines.append("  # Optional, read like the transactions; see docs/how-to/your-own-data.md:")
         lines += [f"  {text}" for text in missing]
+    if (asked := proposal.report_in) is not None:
+        others = "what one unit of each other currency is worth in it, such as {USD: 0.92}"
+        lines += ["", "currency:", f"  {asked.key}: {_quoted(asked.value)}", f"  rates: {{}}  # {others}"]
     lines += [
         "",
         "cleaning:",
@@ -84,8 +87,8 @@ def _source_lines(source: Proposed) -> Iterator[str]:
         yield "format:"
     if source.names:
         told = (
-            "The first line looks like a record, so it is read as one, and the columns have names of ours, which you may"
-            " change. If it is the header after all, write `header: true` in place of these two lines."
+            "The first line looks like a record, so it is read as one, and the columns have names of ours, which"
+            " you may change. If it is the header after all, write `header: true` in place of these two lines."
         )
         yield from _comments(told, "  ")
         yield "  header: false"

@@ -205,6 +205,12 @@ def _look(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> _Look:
     guesser = _Guesser(sample)
     proposed = _of_export(export, sample) if export is not None else guesser.transactions()
     _add_conventions(con, tables, proposed, sample)
+    if "currency" in proposed.mapping:
+        codes = sample.values(proposed.mapping["currency"])
+        proposed.currencies = {
+            code: sum(rows for written, rows in codes.items() if written.upper() == code)
+            for code in dict.fromkeys(written.upper() for written in codes)
+        }
     person = guesser.person
     known = None if person is None or person.is_question else guesser.facts[guesser.column_of(person)]
     return _Look(

@@ -5,6 +5,8 @@
 
 from dataclasses import dataclass, field
 
+from clv_pipeline.config.questions import question
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,6 +29,8 @@ class Proposed:
     """What kind of file it is."""
     columns: list[Entry] = field(default_factory=list)
     where: Entry | None = None
+    currencies: dict[str, int] = field(default_factory=dict)
+    """The currencies of the column that is mapped as `currency`, with their numbers of rows."""
     format: list[Entry] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -59,6 +63,22 @@ class Proposal:
     returns_why: str = "or net: negative amounts reduce what the customer spent"
     left_out: list[str] = field(default_factory=list)
     """Files and sheets that are none of the three, by label."""
+
+    @property
+    def report_in(self) -> Entry | None:
+        """The question for the currency of the reports, where there are several."""
+        rows = self.transactions.currencies
+        if len(rows) < 2:
+            return None
+        told = ", ".join(f"{code} ({count:,} rows)" for code, count in rows.items())
+        asked = question(f"which currency to report in: {told}; write rates for the others below")
+        return Entry("report_in", asked, is_question=True)
+
+    @property
+    def questions(self) -> list[Entry]:
+        """Everything that is asked, of all sources."""
+        reports = [self.report_in] if self.report_in is not None else []
+        return [*(entry for source in self.sources.values() for entry in source.questions), *reports]
 
     @property
     def sources(self) -> dict[str, Proposed]:
