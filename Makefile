@@ -161,7 +161,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
     --no-emit-find-links --custom-compile-command "make lock"
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/$(LOCK) --extra dev --extra neural --extra postgres --output-file requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --extra dev --extra lake --extra neural --extra postgres --output-file requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import ClvError, StorageError
 from clv_pipeline.text import displayed
 
@@ -115,7 +116,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
 
 
 def _from_folder(file: str, folder: Path) -> str:
-    if file.startswith("lifetimes:"):
+    if file.startswith("lifetimes:") or is_object_url(file):
         return file
     path = Path.cwd() / Path(file).expanduser()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

@@ -13,7 +13,9 @@ from clv_pipeline.sources.loaded import LoadedFile
 def survey_text(settings: Settings, survey: Survey) -> str:
     """The survey in lines: files, span, readable share of each mapped column, rows that cleaning will likely reject."""
     source, cleaning = settings.source.transactions, settings.cleaning
-    lines = [*_file_lines(survey.files), "", f"{survey.rows:,} rows, {survey.customers:,} customers"]
+    left_out = f"left out, of no kind that is read: {_shortened(survey.left_out)}"
+    lines = [*_file_lines(survey.files), *([left_out] if survey.left_out else [])]
+    lines += ["", f"{survey.rows:,} rows, {survey.customers:,} customers"]
     if survey.first_day and survey.last_day:
         lines.append(f"{survey.first_day:%Y-%m-%d} to {survey.last_day:%Y-%m-%d}")
     lines += ["", "readable values per column"]
@@ -47,6 +49,10 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         if survey.events.first_day and survey.events.last_day:
             lines.append(f"{survey.events.first_day:%Y-%m-%d} to {survey.events.last_day:%Y-%m-%d}")
     return "\n".join(lines)
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:10]) + (f" … and {len(labels) - 10:,} more" if len(labels) > 10 else "")
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:

@@ -142,7 +142,8 @@ def _ask(
     con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: dict[str, object]
 ) -> list[tuple[Any, ...]]:
     try:
-        return con.execute(query, used(parameters, query)).fetchall()
+        with table.at_hand():
+            return con.execute(query, used(parameters, query)).fetchall()
     except duckdb.Error as error:
         raise SourceError(
             f"{table.source_file}: cannot be sampled",

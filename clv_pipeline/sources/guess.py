@@ -4,8 +4,6 @@ A guess is a proposal for the user to correct. What can be meant in two ways is 
 columns that were not recognised are named. Well-known exports are recognised first (`exports`).
 """
 
-import glob
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,6 @@ from clv_pipeline.sources.column_facts import FEW, ColumnFacts, Sample
 from clv_pipeline.sources.errors import one_error
 from clv_pipeline.sources.exports import Export, Statuses, export_of
 from clv_pipeline.sources.load import conventions_of
-from clv_pipeline.sources.prepare import kind_of
 from clv_pipeline.sources.proposal import Entry, Proposal, Proposed
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.synonyms import plain
@@ -44,8 +41,7 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
     Raises:
         SourceError: files cannot be read, or are two kinds of transactions.
     """
-    patterns = [pattern for path in paths for pattern in _in_folder(path, base_dir)]
-    source = TransactionSource.model_construct(path=patterns, columns={}, format=FileFormat())
+    source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
     with (
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
@@ -54,13 +50,14 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
         alike = sorted(tables, key=lambda table: sorted(table.columns))
         groups = [list(group) for _, group in groupby(alike, key=lambda table: sorted(table.columns))]
         looks = [_look(con, group) for group in sorted(groups, key=lambda group: tables.index(group[0]))]
-    proposal = _told_apart(looks)
-    for key, proposed in proposal.sources.items():
-        group = next(look for look in looks if look.source(key) is proposed).tables
-        proposed.paths = list(_paths_of(group, patterns, base_dir))
-        names = list(group[0].columns)
-        proposed.names = names if names[0] == f"{_NAMELESS}1" and group[0].first_line == 1 else []
-        proposed.sheets = _sheets_of(group, tables)
+        proposal = _told_apart(looks)
+        for key, proposed in proposal.sources.items():
+            group = next(look for look in looks if look.source(key) is proposed).tables
+            is_all = len(groups) == 1
+            proposed.paths = list(paths) if is_all else list(_paths_of(group, paths, base_dir, Path(folder)))
+            proposed.sheets = _sheets_of(group, tables)
+            names = list(group[0].columns)
+            proposed.names = names if names[0] == f"{_NAMELESS}1" and group[0].first_line == 1 else []
     return proposal
 
 
@@ -72,7 +69,7 @@ def _opened(
     Raises:
         SourceError: a file cannot be opened.
     """  # noqa: DOC501  (`one_error` makes it)
-    tables, problems = open_tables(con, list_files(source, base_dir), (), source, work_dir)
+    tables, problems = open_tables(con, list_files(source, base_dir, work_dir), (), source, work_dir)
     found: list[RawTable] = []
     for number, table in enumerate(tables):
         if not table.starts_with_data or table.file is None:
@@ -88,34 +85,12 @@ def _opened(
     return found
 
 
-def _in_folder(path: str, base_dir: Path) -> list[str]:
-    """The globs of what lies in a folder, one for each kind of file; any other path as it is.
-
-    Raises:
-        SourceError: nothing in the folder can be read.
-    """
-    folder = base_dir / Path(path).expanduser()
-    if not folder.is_dir():
-        return [path]
-    endings = set()
-    for _, _, names in os.walk(folder):
-        for name in names:
-            try:
-                kind_of(name)
-            except SourceError:
-                continue
-            endings.add("".join(Path(name).suffixes[-2:] if name.endswith((".gz",)) else Path(name).suffixes[-1:]))
-    if not endings:
-        raise SourceError(f"{path}: holds no file that can be read", to_do="name the files themselves")
-    return [f"{glob.escape(path.rstrip('/'))}/**/*{ending}" for ending in sorted(endings)]
-
-
-def _paths_of(group: Sequence[RawTable], patterns: Sequence[str], base_dir: Path) -> Iterator[str]:
+def _paths_of(group: Sequence[RawTable], patterns: Sequence[str], base_dir: Path, work_dir: Path) -> Iterator[str]:
     """The patterns that name only files of the group; for others, the files themselves."""
     labels = {table.file.label for table in group if table.file is not None}
-    for pattern in patterns:
+    for number, pattern in enumerate(patterns):
         one = TransactionSource.model_construct(path=[pattern], columns={}, format=FileFormat())
-        named = [file.label for file in list_files(one, base_dir)]
+        named = [file.label for file in list_files(one, base_dir, work_dir / f"named_{number}")]
         if set(named) <= labels:
             yield pattern
         else:

@@ -77,6 +77,8 @@ class Survey:
     """Rows for which `where` is not true; no other count includes them, and neither do the shares."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
+    left_out: list[str]
+    """Labels of the files in named folders that are of no kind that is read."""
 
 
 def survey_of(
@@ -86,6 +88,7 @@ def survey_of(
     source: Source,
     base_dir: Path,
     work_dir: Path,
+    left_out: list[str],
 ) -> Survey:
     """Count the rows of a load, and the rows that the further sources would give.
 
@@ -96,6 +99,7 @@ def survey_of(
         source: the configured source.
         base_dir: where relative paths start.
         work_dir: takes temporary copies.
+        left_out: files that the load left out.
 
     Raises:
         SourceError: a further source cannot be read.
@@ -152,6 +156,7 @@ def survey_of(
         not_selected=not_selected,
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
+        left_out=left_out,
     )
 
 

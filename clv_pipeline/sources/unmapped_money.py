@@ -15,6 +15,7 @@ from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, SAMPLE_ROWS, used
 from clv_pipeline.sources.errors import first_line, listed
+from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.tables import RawTable
 
 _WORDS = re.compile(
@@ -34,7 +35,7 @@ def refuse_unmapped_money(
     """
     if source.has_money:
         return
-    mapped = set(source.columns.values())
+    mapped = set(own_columns(source))
     for table in tables:
         found = [name for name in table.columns if name not in mapped and _WORDS.search(name.lower())]
         if money := _numbers(con, table, found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import polars as pl
 from polars import selectors
@@ -20,5 +21,5 @@ def without_money(frame: pl.DataFrame) -> pl.DataFrame:
 def trained_without_money(training: TrainingData) -> TrainingData:
     """The training data as they are read where no money is mapped."""
     frames = {field.name: getattr(training, field.name) for field in fields(training) if field.name != "cutoff"}
-    bare = {name: without_money(frame) for name, frame in frames.items()}
+    bare: dict[str, Any] = {name: without_money(frame) for name, frame in frames.items()}
     return replace(training, **bare | {"repeat_spend": training.repeat_spend.clear()})

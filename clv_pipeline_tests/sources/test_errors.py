@@ -47,9 +47,10 @@ def test_a_path_that_matches_nothing_is_named(tmp_path: Path, path: str) -> None
     assert error_of(tmp_path, path=path).startswith(f"{path}: ")
 
 
-def test_a_folder_is_no_source(tmp_path: Path) -> None:
-    (tmp_path / "orders").mkdir()
-    assert error_of(tmp_path, path="orders") == "orders: is a folder; name its files, for example orders/*.csv"
+def test_a_folder_without_readable_files_is_no_source(tmp_path: Path) -> None:
+    write(tmp_path, "orders/_SUCCESS", "")
+    told = "orders: is a folder without any file of a kind that is read (it holds orders/_SUCCESS); name another folder"
+    assert error_of(tmp_path, path="orders") == told
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])

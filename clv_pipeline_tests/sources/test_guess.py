@@ -152,7 +152,7 @@ def test_transactions_customers_and_events_are_told_apart_in_a_folder(tmp_path: 
 
 def test_a_folder_without_a_file_that_can_be_read_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "data/readme.pdf", "x")
-    with pytest.raises(SourceError, match="data: holds no file that can be read; name the files themselves"):
+    with pytest.raises(SourceError, match="data: is a folder without any file of a kind that is read"):
         propose(["data"], tmp_path)
 
 

@@ -107,6 +107,8 @@ def _loading_step(
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
             dg.get_dagster_logger().info(displayed(f"{label} is no longer there; its rows are {rows}"))
+        for label in load.left_out:
+            dg.get_dagster_logger().info(displayed(f"{label} is left out: it is of no kind that is read"))
         records = [dg.TableRecord(asdict(file)) for file in load.files[:SHOWN_FILES]]
         return {
             table: {
