@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, cast
 
 from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.encodings import question
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import PACKAGED
@@ -159,8 +160,8 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
     """Encoding, line ends and head of a text file.
 
     Raises:
-        SourceError: the file is empty, damaged, not text, or a bomb.
-    """
+        SourceError: the file is empty, damaged, not text, of an uncertain encoding, or a bomb.
+    """  # noqa: DOC501  (`question` makes one of the errors)
     with damage_told(file.label), uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
         stream.seek(0)
@@ -169,6 +170,8 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
             raise SourceError(f"{file.label}: is no text but a {ending} file", to_do="name it so")
         # Every text file is read to its end here, before anything else reads it.
         facts = examine(cast(BinaryIO, _Bounded(stream, file)), configured_encoding)
+    if facts.doubtful:
+        raise question(file.label, facts.doubtful)
     if not facts.head.strip():
         raise SourceError(f"{file.label}: is empty", to_do="remove it or write at least its header")
     if "\0" in facts.head.lstrip().partition("\n")[0]:

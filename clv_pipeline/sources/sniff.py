@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from clv_pipeline.sources.encodings import is_western, odd_lines
+
 CHUNK = 1 << 20
 _HEAD = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
@@ -40,6 +42,8 @@ class TextFacts:
     """The first 64 KB, decoded, without byte-order mark."""
     header_is_cut: bool
     """Whether the first line that is not blank goes on beyond the head."""
+    doubtful: bytes = b""
+    """The first lines beyond ASCII if the encoding is not certain."""
 
 
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
@@ -47,7 +51,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
 
     Without a configured encoding, the byte-order mark decides. Without a mark, the encoding is utf-8 if every byte is
     valid utf-8, or if at least half of the characters beyond ASCII are; lines with the others are damaged and will be
-    refused. Otherwise it is windows-1252. What the stream raises on truncated or damaged compression is passed on.
+    refused. Otherwise it is windows-1252, or not certain (`encodings`). What the stream raises on truncated or damaged
+    compression is passed on.
     """
     head = b""
     returns = line_feeds = pairs = 0
@@ -77,12 +82,17 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     encoding = configured_encoding or _mark(head)
     if encoding is None:
         encoding = "utf-8" if decoder is not None or _is_damaged_utf8(stream) else "windows-1252"
+    doubtful = b""
+    # NULs are told first: such a file is damaged, or UTF-16.
+    if configured_encoding is None and encoding == "windows-1252" and not has_nul:
+        lines = odd_lines(stream, CHUNK)
+        doubtful = lines if not is_western(lines) else b""
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
     odd_line_ends = returns > pairs or 0 < pairs < line_feeds
     text = text.removeprefix("\ufeff")
     header_is_cut = len(head) == _HEAD and not re.search(r"[\r\n]", text.lstrip("\r\n"))
-    lines = line_feeds + (previous not in (b"", b"\n"))
-    return TextFacts(encoding, odd_line_ends, lines, has_nul, text, header_is_cut)
+    line_count = line_feeds + (previous not in (b"", b"\n"))
+    return TextFacts(encoding, odd_line_ends, line_count, has_nul, text, header_is_cut, doubtful)
 
 
 _LIKE_A_VALUE = re.compile(
