@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability soak dictionary configuration commands docs coverage test-pythons clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses soak dictionary configuration commands docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench        docs/PERFORMANCE.md"
 	@echo "make accuracy     docs/ACCURACY.md"
 	@echo "make reliability  docs/explanation/reliability.md"
+	@echo "make guesses      the table of guesses in docs/how-to/your-own-data.md"
 	@echo "make soak         sixty nights: whether storage.home goes on growing"
 	@echo "make clean        removes the environment and caches"
 
@@ -113,6 +114,10 @@ accuracy: $(VENV)/ready
 reliability: $(VENV)/ready
 	$(BIN)/python -m benchmarks.file_faults
 	$(BIN)/python -m benchmarks.reliability
+
+# The table of docs/how-to/your-own-data.md, on the shops in the folder CLV_SHOPS.
+guesses: $(VENV)/ready
+	$(BIN)/python -m benchmarks.guesses
 
 # The block `soak` of docs/explanation/reliability.md.
 soak: $(VENV)/ready
