@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -116,6 +117,13 @@ def google_server(folder: Path) -> Iterator[dict[str, str]]:
         }
         account.write_text(json.dumps(nobody), encoding="utf-8")
         yield {"GOOGLE_SERVICE_ACCOUNT": str(account), "GOOGLE_ALLOW_HTTP": "true"}
+
+
+def put_google(key: str, body: bytes) -> None:
+    """Write an object into the bucket of fake-gcs-server to which the environment leads."""
+    url = json.loads(Path(os.environ["GOOGLE_SERVICE_ACCOUNT"]).read_text(encoding="utf-8"))["gcs_base_url"]
+    asked = urlencode({"uploadType": "media", "name": key})
+    _send("POST", f"{url}/upload/storage/v1/b/{BUCKET}/o?{asked}", body, {"Content-Type": "text/csv"})
 
 
 _LOCATION = (
