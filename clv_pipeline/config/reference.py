@@ -118,8 +118,9 @@ def _blocks(block: type[Block]) -> Iterator[type[Block]]:
 
 def _sections(block: type[Block], prefix: str) -> Iterator[tuple[str, type[Block]]]:
     for name, field in block.model_fields.items():
-        # The format of files is described once: it is the same for all three sources.
-        if (below := _block_of(field.annotation)) and not (name == "format" and prefix != "source.transactions."):
+        # The format of files, and a table, are described once: they are the same for all three sources.
+        is_told = name in ("format", "table") and prefix in ("source.customers.", "source.events.")
+        if (below := _block_of(field.annotation)) and not is_told:
             key = f"{prefix}{field.alias or name}"
             yield key, below
             yield from _sections(below, f"{key}.")

@@ -168,7 +168,7 @@ def test_the_how_to_of_iceberg(tmp_path: Path) -> None:
     from pyiceberg.catalog import load_catalog
 
     there = {"type": "sql", "uri": f"sqlite:///{tmp_path}/catalog.db", "warehouse": f"file://{tmp_path}/warehouse"}
-    catalog = load_catalog("made", **there)
+    catalog = load_catalog("lake", **there)
     catalog.create_namespace("shop")
     rows = orders().to_arrow()
     catalog.create_table("shop.orders", schema=rows.schema).append(rows)
