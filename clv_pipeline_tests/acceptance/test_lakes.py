@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import partial
@@ -44,9 +44,9 @@ def put(scheme: str, objects: dict[str, bytes]) -> None:
     import obstore
     from obstore.store import AzureStore, S3Store
 
-    if scheme == "gs":  # fake-gcs-server takes objects by another of Google's interfaces than obstore writes to
-        write = put_google
-    else:
+    # fake-gcs-server takes objects by another of Google's interfaces than the one that obstore writes to.
+    write: Callable[[str, bytes], object] = put_google
+    if scheme != "gs":
         store = {"s3": S3Store, "az": AzureStore}[scheme](BUCKET, client_options={"allow_http": True})
         write = partial(obstore.put, store)
     with ThreadPoolExecutor(8) as threads:
