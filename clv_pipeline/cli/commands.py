@@ -104,6 +104,8 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
         _say(f"  {ours:<12} {theirs}")
     for name in guess.unknown:
         _say(f"could not guess {name}: replace the placeholder in {output}")
+    if guess.first_record is not None:
+        _say(f"the first line looks like a record and is read as one: if it is a header, correct format in {output}")
     if guess.date_problem:
         _say(f"could not guess the date format: {guess.date_problem}")
     if guess.further:

@@ -49,6 +49,14 @@ def config_text(paths: Sequence[str], guess: Guess, folder: Path) -> str:
     if guess.further:
         lines.append("      # Further columns; one that is mapped here becomes an attribute of the transaction:")
         lines += [f"      # {_attribute_name(name)}: {_quoted(name)}" for name in guess.further]
+    if guess.first_record is not None:
+        names = ", ".join(f"column_{position}" for position in range(1, len(guess.first_record) + 1))
+        lines += [
+            "    # The first line of the file looks like a record, so it is read as one. If it is the header, write",
+            "    # `header: true` in place of the next line. You may give the columns names of your own.",
+            f"    format: {{header: false, names: [{names}]}}",
+            f"    # The first line: {_quoted(' | '.join(guess.first_record))}",
+        ]
     if guess.date_problem:
         lines += [
             "    # The dates do not tell how they are written; state it, for example with one of these.",
@@ -114,6 +122,8 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         f"rows with an amount of zero or below (negative ones {returns})": survey.not_positive,
         f"rows that repeat another one ({repeated})": survey.repeated,
     }
+    if source.where is not None:
+        counts["rows that where does not select (not selected); no other line counts them"] = survey.not_selected
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
     if survey.demographics is not None:

@@ -118,9 +118,9 @@ def _blocks(block: type[Block]) -> Iterator[type[Block]]:
 
 def _sections(block: type[Block], prefix: str) -> Iterator[tuple[str, type[Block]]]:
     for name, field in block.model_fields.items():
-        # The format of files, and a table, are described once: they are the same for all three sources.
-        is_told = name in ("format", "table") and prefix in ("source.customers.", "source.events.")
-        if (below := _block_of(field.annotation)) and not is_told:
+        # What all three sources have is described once.
+        is_shared = issubclass(block, TableSource) and name in TableSource.model_fields
+        if (below := _block_of(field.annotation)) and (not is_shared or prefix == "source.transactions."):
             key = f"{prefix}{field.alias or name}"
             yield key, below
             yield from _sections(below, f"{key}.")

@@ -226,6 +226,11 @@ class Settings(Block):
         )
 
     @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """The blocks of settings that SQL models read, in the table `parameters`."""
+        return [dict(self.cleaning), dict(self.forecast), {"has_money": self.source.transactions.has_money}]
+
+    @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of the settings that tables depend on.
 

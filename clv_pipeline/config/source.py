@@ -5,12 +5,13 @@ what it names.
 """
 
 import codecs
+import difflib
 import glob
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from clv_pipeline.config.block import Block
 from clv_pipeline.errors import did_you_mean
@@ -57,6 +58,50 @@ def _refuse_odd_url(url: str) -> None:
         raise ValueError("should name one file: a web server does not list its files")
 
 
+class Expression(str):
+    """An expression over the columns of a file, which a mapping names in place of one of them.
+
+    As text it is `{sql: …}`, the name of its column in messages and in the loader's tables.
+    """
+
+    def __new__(cls, sql: str) -> Self:
+        """Name the column of the expression `sql`."""
+        return super().__new__(cls, f"{{sql: {sql}}}")
+
+    @property
+    def sql(self) -> str:
+        """The expression as it was written."""
+        return self.removeprefix("{sql: ").removesuffix("}")
+
+
+class _Computed(Block):
+    """A value that is computed from columns of the file."""
+
+    sql: str = Field(min_length=1)
+    """Scalar SQL over the file's own columns, such as `"Amount" / 100`."""
+
+
+def _theirs(value: object) -> str:
+    if isinstance(value, dict):
+        return Expression(_Computed.model_validate(value).sql)
+    if not isinstance(value, str):
+        raise ValueError("should be the name of a column, or {sql: …} with an expression over columns")
+    return value
+
+
+Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | _Computed)]
+"""What a mapping names: a column of the source, or an expression over its columns."""
+
+
+class FillDown(Block):
+    """Values that a file states on the first of several lines only, such as the e-mail of an order."""
+
+    by: str = Field(min_length=1)
+    """The column that says which lines belong together, such as the number of the order."""
+    columns: list[str] = Field(min_length=1)
+    """The columns whose blank fields take the value of the nearest line above with the same `by` in the same file."""
+
+
 class FileFormat(Block):
     """How the files are written. Everything not stated is detected in each file."""
 
@@ -72,6 +117,11 @@ class FileFormat(Block):
     """strptime formats, tried in this order after ISO 8601."""
     sheets: list[str] | None = Field(default=None, min_length=1)
     """Sheets of a workbook to read; without it, all visible ones."""
+    header: bool | None = None
+    """false: the first line of the CSV files is a record, and `names` names their columns. true: it is a header,
+    although it looks like a record."""
+    names: list[str] | None = Field(default=None, min_length=1)
+    """With `header: false`: a name of your choice for every column, in their order."""
 
     @field_validator("delimiter")
     @classmethod
@@ -98,6 +148,14 @@ class FileFormat(Block):
             if "%" not in text:
                 raise ValueError("should be strptime formats such as '%d/%m/%Y %H:%M'")
         return value
+
+    @model_validator(mode="after")
+    def _names_replace_the_header(self) -> Self:
+        if (self.header is False) != (self.names is not None):
+            raise ValueError("header: false and names, a name for every column, go together")
+        if self.names is not None and (len(set(self.names)) < len(self.names) or "" in map(str.strip, self.names)):
+            raise ValueError("names should differ, and none should be empty")
+        return self
 
     @model_validator(mode="after")
     def _separators_differ(self) -> Self:
@@ -161,8 +219,14 @@ class TableSource(Block):
     """The SELECT to run in the database."""
     table: LakeTable | None = None
     """A table of a lakehouse (Delta, Iceberg) in place of files."""
-    columns: dict[str, str]
-    """The mapping: our names of columns to the names in the source."""
+    columns: dict[str, Theirs]
+    """The mapping: our names of columns to the names in the source, or to `{sql: …}`, an expression over its columns;
+    see docs/how-to/prepare-rows.md."""
+    where: str | None = Field(default=None, min_length=1)
+    """A condition over the columns of the source, such as `"Status" in ('paid', 'shipped')`. Rows for which it is not
+    true are rejected as `not selected`."""
+    fill_down: FillDown | None = None
+    """Values that a file states once for several lines."""
     format: FileFormat = FileFormat()
     """How the files are written, where detection is wrong."""
     removed_files: Literal["keep", "remove"] = "keep"
@@ -190,6 +254,12 @@ class TableSource(Block):
     def attributes(self) -> dict[str, str]:
         """The mapped columns that are not ours, ours to theirs."""
         return {ours: theirs for ours, theirs in self.columns.items() if ours not in self.known}
+
+    @property
+    def prepares_rows(self) -> bool:
+        """Whether rows are filled, computed or selected before they are read."""
+        computes = any(isinstance(theirs, Expression) for theirs in self.columns.values())
+        return computes or self.where is not None or self.fill_down is not None
 
     @property
     def required_columns(self) -> set[str]:
@@ -259,6 +329,10 @@ class TableSource(Block):
             raise ValueError("url and query go together")
         if self.lookback_days is not None and (self.url is None or self.time is None):
             raise ValueError("lookback_days goes with url and query, and with records that have a date")
+        if self.fill_down is not None and self.url is not None:
+            raise ValueError("fill_down goes with files: rows of a query have no order; fill them in the query")
+        if self.lookback_days is not None and isinstance(self.columns.get(self.time or ""), Expression):
+            raise ValueError(f"with lookback_days, {self.time} should be a column of the query, not an expression")
         if not all(text.strip() for text in self.path):
             raise ValueError("path should name a file or a glob; found an empty one")
         return self
@@ -282,14 +356,25 @@ class TransactionSource(TableSource):
     numbers = ("quantity", "unit_price", "amount")
     money = ("unit_price", "amount")
     time = "ordered_at"
-    needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
+    needed = "customer_id, ordered_at and, unless the shop has no money, either amount or both quantity and unit_price"
+
+    @property
+    def has_money(self) -> bool:
+        """Whether money is mapped. Without it purchases are forecast, and every amount is NULL."""
+        return "amount" in self.columns or {"quantity", "unit_price"} <= self.columns.keys()
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
-        """The columns that a mapping lacks: money can be mapped in one of two ways."""
+        """The columns that a mapping lacks. Money can be mapped in one of two ways, or not at all, but not by half."""
         given = set(columns)
-        money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
-        return [*super().missing_from(given), *money]
+        factors = [name for name in ("quantity", "unit_price") if name not in given]
+        if "amount" in given:
+            return super().missing_from(given)
+        if len(factors) == 1:
+            return [*super().missing_from(given), *factors]
+        # A name that is only misspelt is no shop without money.
+        misspelt = difflib.get_close_matches("amount", given - set(cls.known), n=1, cutoff=0.75)
+        return [*super().missing_from(given), *(["amount"] if misspelt else [])]
 
 
 class CustomerSource(TableSource):

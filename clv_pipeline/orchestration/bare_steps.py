@@ -76,8 +76,7 @@ def stage_step(
     if isinstance(model, SqlModel):
         stage_model(session, model, models, recipe=recipe, full=refresh.full)
     elif table == "parameters":
-        blocks = [dict(settings.cleaning), dict(settings.forecast)]
-        session.stage_frame(model.contract, settings_frame(model.contract, blocks))
+        session.stage_frame(model.contract, settings_frame(model.contract, settings.parameters))
     elif table == "run_day":
         stage_run_day(session, model.contract, settings, today)
     elif table == "file_gate_settings":

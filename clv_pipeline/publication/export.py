@@ -78,7 +78,9 @@ def export(
     horizon_days: int | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write the customers of `segment`, or the `top` ones, or both; highest clv first, equals by customer_id.
+    """Write the customers of `segment`, or the `top` ones, or both; best first.
+
+    The best have the highest clv, or expected purchases in a shop without money; equals are ordered by customer_id.
 
     The file is readable by its owner only, and has its name once it is whole.
 
@@ -199,7 +201,7 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     chosen = (
         "from audience where audience.horizon_days = $horizon_days"
         " and ($segment is null or audience.segment = $segment)"
-        " order by audience.clv desc, audience.customer_id limit $top"
+        " order by coalesce(audience.clv, audience.expected_purchases) desc, audience.customer_id limit $top"
     )
     named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
     written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)

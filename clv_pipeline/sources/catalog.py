@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from clv_pipeline.config.source import TableSource, is_object_url
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.copies import Copies
+from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.hive import partition_of
 from clv_pipeline.sources.prepare import has_known_kind
@@ -64,7 +65,7 @@ def find_files(source: TableSource, base_dir: Path, copies: Path | None = None) 
     files = sorted((_own_name(names, target) for target, names in found.items()), key=lambda file: file.label)
     refuse_odd_names(files)
     refuse_strays([file for file in files if not is_object_url(file.label)], source, base_dir)
-    mapped = set(source.columns.values())
+    mapped = set(own_columns(source))
     files = [replace(file, partition=partition_of(file.label, mapped)) for file in files]
     return Found(files, sorted(left_out - {file.label for file in files}))
 

@@ -18,6 +18,7 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.errors import first_line, shape
+from clv_pipeline.sources.expressions import read_as_dates, read_as_numbers
 from clv_pipeline.sources.numerals import currency_of, undressed
 from clv_pipeline.sources.tables import RawTable
 
@@ -80,12 +81,12 @@ def still_hold(
     False is not an error: all files must then be judged together once more.
     """
     configured = source.format
-    if configured.date_formats is None and source.time is not None:
-        theirs = source.columns[source.time]
+    if configured.date_formats is None:
         condition = f"NOT {_IS_ISO} AND try_strptime(v, $formats) IS NULL"
         if any(
             _plain_format(value) or _DAY_MONTH.match(value)
             for table in tables
+            for theirs in read_as_dates(source)
             for value in sample(con, table, theirs, condition, _DATE_KINDS, conventions.date_formats or ["%Y"])
         ):
             return False
@@ -198,22 +199,20 @@ def _plain_format(value: str) -> str | None:
 
 
 def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> list[str]:
-    if source.time is None:
-        return []
-    theirs = source.columns[source.time]
-    values = sorted({value for table in tables for value in sample(con, table, theirs, f"NOT {_IS_ISO}", _DATE_KINDS)})
+    columns = [(table, theirs) for theirs in read_as_dates(source) for table in tables]
+    values = sorted({value for found in columns for value in sample(con, *found, f"NOT {_IS_ISO}", _DATE_KINDS)})
     if not values:
         return []
     formats = {found for value in values if (found := _plain_format(value))}
     numeric = [match for value in values if (match := _DAY_MONTH.match(value))]
     for separator in sorted({match["sep"] for match in numeric}):
         alike = [match for match in numeric if match["sep"] == separator]
-        day_first = _day_comes_first(con, tables, theirs, separator, alike, source.key)
+        day_first = _day_comes_first(con, columns, separator, alike, source.key)
         formats |= {_numeric_format(match, day_first=day_first) for match in alike}
-    if not formats and not any(sample(con, table, theirs, _IS_ISO, _DATE_KINDS) for table in tables):
+    if not formats and not any(sample(con, *found, _IS_ISO, _DATE_KINDS) for found in columns):
         shapes = _two(sorted(set(map(shape, values))))
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {theirs!r}",
+            f"{tables[0].source_file}: no date format is known for the column {columns[0][1]!r}",
             quoted=f"values like {shapes}",
             to_do=f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
             "Counts of days or seconds (Excel, Unix) have none: export them as dates",
@@ -230,8 +229,7 @@ def _numeric_format(match: re.Match[str], *, day_first: bool) -> str:
 
 def _day_comes_first(
     con: duckdb.DuckDBPyConnection,
-    tables: Sequence[RawTable],
-    theirs: str,
+    columns: Sequence[tuple[RawTable, str]],
     separator: str,
     samples: Sequence[re.Match[str]],
     key: str,
@@ -240,11 +238,11 @@ def _day_comes_first(
     second = max(_up_to_31(match["second"]) for match in samples)
     if first <= 12 and second <= 12:
         # The head may hold only the first days of a month. Reading the whole column costs a scan, so it is done last.
-        first, second = _largest_parts(con, tables, theirs, separator)
+        first, second = _largest_parts(con, columns, separator)
     shown = _two([match.string for match in samples])
     either = [_numeric_format(samples[0], day_first=day_first) for day_first in (True, False)]
     asked = f"state {key}.format.date_formats: ['{either[0]}'] or ['{either[1]}']"
-    where = f"{tables[0].source_file}: the dates in the column {theirs!r}"
+    where = f"{columns[0][0].source_file}: the dates in the column {columns[0][1]!r}"
     if first <= 12 and second <= 12:
         raise SourceError(f"{where} may be day first or month first", quoted=shown, to_do=asked)
     if first > 12 and second > 12:
@@ -257,11 +255,11 @@ def _up_to_31(part: str) -> int:
 
 
 def _largest_parts(
-    con: duckdb.DuckDBPyConnection, tables: Iterable[RawTable], theirs: str, separator: str
+    con: duckdb.DuckDBPyConnection, columns: Iterable[tuple[RawTable, str]], separator: str
 ) -> tuple[int, int]:
     largest = [0, 0]
     pattern = rf"^(\d{{1,2}})[{re.escape(separator)}](\d{{1,2}})[{re.escape(separator)}]\d"
-    for table in tables:
+    for table, theirs in columns:
         if table.columns[theirs].kind != "text":
             continue
         query = (
@@ -304,7 +302,7 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
     Raises:
         SourceError: there are several currencies.
     """
-    money = [source.columns[name] for name in source.money if name in source.columns]
+    money = read_as_numbers(source, source.money, everywhere=False)
     values = [
         value
         for table in tables
@@ -336,7 +334,7 @@ def _decimal(
         for table in tables
         if table.localised
         for theirs in (
-            *(source.columns[name] for name in source.numbers if name in source.columns),
+            *read_as_numbers(source, source.numbers, everywhere=True),
             *(name for name in undeclared if _holds_numbers(con, table, name)),
         )
     ]

@@ -226,7 +226,7 @@ def _load_query(
         return Load([*read, *gone], labels, [file.path for file in gone], [], is_whole=True)
     raw = query_table(con, source.url, source.query, base_dir, copies, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))
-    if not still_hold(con, remembered, agreeing([raw], source), source):
+    if not still_hold(con, remembered, agreeing(con, [raw], source), source):
         return _load_query(con, table, source, base_dir, copies, live, known, anew=True, days=None)
     live_table, new_table = quote_identifier(live), quote_identifier(table)
     ((kept_rows, last_line),) = con.execute(

@@ -27,7 +27,7 @@ from clv_pipeline.sources.load import conventions_of, load_records
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.sources.tables import RawTable, open_tables
-from clv_pipeline.sources.typed import UNREADABLE
+from clv_pipeline.sources.typed import NOT_SELECTED, UNREADABLE
 
 SYNONYMS = {
     "customer_id": "customerid customer customernumber customerno customerkey custid clientid client userid user "
@@ -58,6 +58,8 @@ class Guess:
     """Required columns that were not recognised, in words."""
     date_problem: str | None
     """Why the dates cannot be read unless their format is stated; None if they can."""
+    first_record: list[str] | None = None
+    """The fields of the first line if it looks like a record: the columns then have names of ours."""
 
 
 def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
@@ -78,6 +80,15 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         if problems:
             raise one_error(problems)
         first = tables[0]
+        first_record = None
+        if first.starts_with_data:
+            first_record = list(first.columns)
+            placeholders = [f"column_{position}" for position in range(1, first.csv_width + 1)]
+            source = source.model_copy(update={"format": FileFormat(header=False, names=placeholders)})
+            tables, problems = open_tables(con, list_files(source, base_dir), (), source, Path(folder) / "again")
+            if problems:
+                raise one_error(problems)
+            first = tables[0]
         for table in tables[1:]:
             if set(table.columns) != set(first.columns):
                 different = sorted(set(table.columns) ^ set(first.columns))
@@ -112,7 +123,7 @@ def guess_mapping(paths: Sequence[str], base_dir: Path) -> Guess:
         unknown.append("`amount` (or `quantity` and `unit_price`)")
     further = [name for name in first.columns if name not in columns.values()]
     order = [name for name in TransactionSource.known if name in columns]
-    return Guess({name: columns[name] for name in order}, further, unknown, date_problem)
+    return Guess({name: columns[name] for name in order}, further, unknown, date_problem, first_record)
 
 
 _LOOKS_LIKE_DATE = (
@@ -205,6 +216,8 @@ class Survey:
     """Rows with an amount of zero or below: returns, corrections, gifts."""
     repeated: int
     """Rows that equal an earlier row in every mapped column."""
+    not_selected: int
+    """Rows for which `where` is not true; no other count includes them, and neither do the shares."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
     left_out: list[str]
@@ -239,12 +252,13 @@ def survey_of(
     kept = [*mapped, "attributes"]
     con.execute(f"CREATE TEMP VIEW raw AS FROM {quote_identifier(raw)}")
     try:
-        shares = ", ".join(f"count({name}) / count(*)" for name in mapped)
-        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers)
+        shares = ", ".join(f"coalesce(count({name}) / nullif(count(*), 0), 0)" for name in mapped)
+        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers) or "false"
         counted = con.execute(
             f"""
             WITH records AS (
                 SELECT *, NOT coalesce(starts_with(source_text, '{UNREADABLE}'), false) AS is_split FROM raw
+                WHERE NOT coalesce(starts_with(source_text, '{NOT_SELECTED}'), false)
             )
             SELECT count(*), count(DISTINCT customer_id), min(ordered_at), max(ordered_at),
                 count(*) FILTER (NOT is_split),
@@ -254,6 +268,7 @@ def survey_of(
                 count(*) FILTER (amount <= 0),
                 count(*) FILTER (is_split)
                     - (SELECT count(*) FROM (SELECT DISTINCT {", ".join(kept)} FROM records WHERE is_split)),
+                (SELECT count(*) FROM raw) - count(*),
                 {shares}
             FROM records
             """
@@ -267,19 +282,21 @@ def survey_of(
         con.execute("DROP VIEW raw")
         con.execute("DROP TABLE IF EXISTS further")
     rows, customers, first_day, last_day, unreadable, no_customer, no_date, no_number, negative, repeated = counted[:10]
+    not_selected = counted[10]
     return Survey(
         files=files,
         rows=rows,
         customers=customers,
         first_day=first_day,
         last_day=last_day,
-        readable=dict(zip(mapped, counted[10:], strict=True)),
+        readable=dict(zip(mapped, counted[11:], strict=True)),
         unreadable_lines=unreadable,
         no_customer=no_customer,
         no_date=no_date,
         no_number=no_number,
         not_positive=negative,
         repeated=repeated,
+        not_selected=not_selected,
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
         left_out=left_out,
@@ -292,10 +309,11 @@ def _survey_further(
     files = load_records(con, "further", source, base_dir, work_dir)
     time = source.time or "NULL::TIMESTAMP"
     is_unread = "customer_id IS NULL" if source.time is None else f"customer_id IS NULL OR {time} IS NULL"
-    types = "count(DISTINCT coalesce(event, ''))" if "event" in source.known else "0"
+    selected = f"source_text IS DISTINCT FROM '{NOT_SELECTED}'"
+    types = f"count(DISTINCT coalesce(event, '')) FILTER ({selected})" if "event" in source.known else "0"
     rows, unreadable, customers, buyers, first_day, last_day, event_types = con.execute(
         f"""
-        SELECT count(*), count(*) FILTER ({is_unread}), count(DISTINCT customer_id),
+        SELECT count(*), count(*) FILTER (({is_unread}) AND {selected}), count(DISTINCT customer_id),
             count(DISTINCT customer_id) FILTER (customer_id IN (SELECT customer_id FROM raw)),
             min({time}), max({time}), {types}
         FROM further

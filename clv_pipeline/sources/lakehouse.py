@@ -21,6 +21,7 @@ from clv_pipeline.config.source import CustomerSource, LakeTable, TableSource, i
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.errors import first_line, without_secrets
+from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.lake_rows import Rows, Snapshot
 from clv_pipeline.sources.tables import Column, RawTable, kind_of_type
 
@@ -60,7 +61,7 @@ def staged(con: duckdb.DuckDBPyConnection, rows: Rows, source: TableSource) -> R
         SourceError: the table cannot be read.
     """
     is_whole = isinstance(source, CustomerSource) and not source.attributes
-    mapped = set(source.columns.values())
+    mapped = set(own_columns(source))
     columns = [name for name in rows.columns if is_whole or name in mapped]
     forget_lake(con)
     described = described_rows(rows)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import list_files
@@ -25,13 +25,17 @@ from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
 from clv_pipeline.sources.databases import forget_query, query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
+from clv_pipeline.sources.expressions import computed, condition, own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.identity import names_of
 from clv_pipeline.sources.lake_rows import Rows
 from clv_pipeline.sources.lakehouse import described_rows, forget_lake, open_snapshot, staged
 from clv_pipeline.sources.loaded import LoadedFile
+from clv_pipeline.sources.prepared_rows import prepared as prepared_rows
+from clv_pipeline.sources.prepared_rows import to_be_judged
 from clv_pipeline.sources.records import lines_of
 from clv_pipeline.sources.rejects import add_rejects, forget_rejects
+from clv_pipeline.sources.sniff import is_like_a_value
 from clv_pipeline.sources.tables import (
     REJECTS,
     Column,
@@ -41,6 +45,7 @@ from clv_pipeline.sources.tables import (
     typed_by_reader,
 )
 from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,10 @@ def open_source(
     If a customer source maps only the customer, the returned source has every column as an attribute.
 
     Raises:
-        SourceError: it names every file that cannot be opened and every mapped column that is missing.
+        SourceError: it names every file that cannot be opened and every mapped column that is missing; or columns that
+            look like money where none is mapped.
     """
+    own_columns(source)  # an expression that is not allowed is told once, before any file is read
     if source.table is not None:
         return with_every_column(source, [lake_table(con, source, open_snapshot(source.table, base_dir).whole())])
     tables, problems = (
@@ -205,13 +212,16 @@ def open_source(
         if source.url is not None and source.query is not None
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
-    return with_every_column(source, agreeing(tables, source, problems))
+    tables = agreeing(con, tables, source, problems)
+    if isinstance(source, TransactionSource):
+        refuse_unmapped_money(con, tables, source)
+    return with_every_column(source, tables)
 
 
 def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
     """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
-    agreeing([described_rows(rows)], source)
-    return staged(con, rows, source)
+    _refuse_disagreements([described_rows(rows)], source)
+    return to_be_judged(con, staged(con, rows, source), source)
 
 
 def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:
@@ -221,15 +231,26 @@ def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[lis
     return files, {name.label for content in there for name in content.names} - wanted
 
 
-def agreeing(tables: list[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> list[RawTable]:
-    """Return `tables` after checking that all of them have the mapped columns.
+def agreeing(
+    con: duckdb.DuckDBPyConnection,
+    tables: list[RawTable],
+    source: TableSource,
+    problems: Sequence[SourceError] = (),
+) -> list[RawTable]:
+    """Return `tables` after checking that all of them have the columns that the source names.
 
     Raises:
-        SourceError: there are `problems`, or a table lacks a mapped column.
-    """  # noqa: DOC501  (`one_error` makes the error)
+        SourceError: there are `problems`, or a table lacks a column.
+    """
+    _refuse_disagreements(tables, source, problems)
+    return [to_be_judged(con, raw, source) for raw in tables]
+
+
+def _refuse_disagreements(
+    tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()
+) -> None:
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
         raise one_error(found)
-    return tables
 
 
 def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
@@ -265,33 +286,63 @@ def with_every_column(source: TableSource, tables: list[RawTable]) -> tuple[Tabl
 
 def _disagreements(raw: RawTable, source: TableSource) -> list[SourceError]:
     found = f"columns found: {listed(raw.columns)}"
-    if not set(source.columns.values()) & set(raw.columns):
+    without_header = f"{source.key}.format: {{header: false, names: [a name for every column]}}"
+    if raw.starts_with_data and _mapped_by_values(source):
+        return [
+            SourceError(
+                f"{raw.source_file}: its first line looks like a record, not like a header, and would be lost",
+                quoted=found,
+                to_do=f"state {without_header} and map these names, or {source.key}.format.header: true",
+            )
+        ]
+    if not set(own_columns(source)) & set(raw.columns):
         return [
             SourceError(
                 f"{raw.source_file}: holds none of the columns of {source.key}.columns"
                 f" ({listed(source.columns.values())})",
                 quoted=found,
                 to_do="the header should be the first line: correct it, the mapping, or the delimiter or encoding in"
-                f" {source.key}.format",
+                f" {source.key}.format"
+                + (f"; of a file without a header, state {without_header}" if raw.csv_width else ""),
             )
         ]
     problems = []
-    for ours, theirs in source.columns.items():
+    for key, theirs in _named(source):
         if theirs not in raw.columns:
+            mapped = f" (mapped to {key.removeprefix('columns.')})" if key.startswith("columns.") else f" of {key}"
             problems.append(
                 SourceError(
-                    f"{raw.source_file}: the column {theirs!r} (mapped to {ours}) is missing",
+                    f"{raw.source_file}: the column {theirs!r}{mapped} is missing",
                     quoted=f"{found}{did_you_mean(theirs, raw.columns)}",
-                    to_do=f"correct {source.key}.columns.{ours}",
+                    to_do=f"correct {source.key}.{key}",
                 )
             )
-        elif theirs in raw.repeated:
+    where = condition(source)
+    for expression in [*computed(source).values(), *([where] if where is not None else [])]:
+        problems += expression.missing(raw.source_file, raw.columns, found)
+    ours = {theirs: ours for ours, theirs in source.columns.items()}
+    for theirs in own_columns(source):
+        if theirs in raw.repeated:
+            mapped = f" (mapped to {ours[theirs]})" if theirs in ours else ""
             problems.append(
-                SourceError(
-                    f"{raw.source_file}: the header holds {theirs!r} (mapped to {ours}) twice", to_do="rename one"
-                )
+                SourceError(f"{raw.source_file}: the header holds {theirs!r}{mapped} twice", to_do="rename one")
             )
     return problems
+
+
+def _mapped_by_values(source: TableSource) -> bool:
+    """Whether most of the names in a mapping can only be values of a first line that was taken for the header."""
+    names = own_columns(source)
+    return sum(map(is_like_a_value, names)) > len(names) / 2
+
+
+def _named(source: TableSource) -> list[tuple[str, str]]:
+    """The columns of the file that a source names outside expressions, with their places in `clv.yaml`."""
+    named = [(f"columns.{ours}", theirs) for ours, theirs in source.columns.items() if theirs not in computed(source)]
+    if source.fill_down is not None:
+        named.append(("fill_down.by", source.fill_down.by))
+        named += [("fill_down.columns", name) for name in source.fill_down.columns]
+    return named
 
 
 def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
@@ -340,7 +391,8 @@ def _load_at_hand(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable)
 def _read_with(source: TableSource) -> str:
     """The settings that decide which columns are read and how, as JSON."""
     stated = source.format.model_dump(exclude_none=True)
-    return json.dumps({"columns": source.columns, **({"format": stated} if stated else {})}, sort_keys=True)
+    seam = source.model_dump(include={"where", "fill_down"}, exclude_none=True)
+    return json.dumps({"columns": source.columns, **({"format": stated} if stated else {}), **seam}, sort_keys=True)
 
 
 def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
@@ -351,7 +403,8 @@ def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> in
     """
     if raw.stores_rejects:
         forget_rejects(con)
-    select, parameters = typed_select(raw, target.source, target.conventions, target.source_id)
+    rows = prepared_rows(raw, target.source, target.conventions)
+    select, parameters = typed_select(rows, target.source, target.conventions, target.source_id)
     try:
         return _count(con, f"INSERT INTO {target.table} {select}", parameters)
     except duckdb.Error as error:
@@ -370,7 +423,7 @@ def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable)
     """
     source = target.source
     is_plain = not target.conventions.date_formats and target.conventions.decimal == "."
-    if not raw.csv_width or raw.unreadable != "NULL" or not is_plain:
+    if not raw.csv_width or raw.unreadable != "NULL" or not is_plain or source.prepares_rows:
         return None
     kinds: dict[str, tuple[str, ColumnKind]] = {
         source.columns[name]: ("DECIMAL(18,4)", "number") for name in source.numbers if name in source.columns

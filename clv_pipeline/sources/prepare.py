@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, cast
 
 from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.encodings import question
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import PACKAGED
@@ -38,6 +39,9 @@ _RATIO_APPLIES_ABOVE = 100 * CHUNK
 """A file that unpacks to more than this, and to more than _MAX_RATIO times its size on disk, is a bomb. Tables of text
 are packed to between a fifth and a twentieth."""
 
+
+_PACKED = (".gz", ".zip")
+"""Endings of compressed files."""
 
 _TAIL = 2
 """Number of bytes of a UTF-16 character."""
@@ -156,8 +160,8 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
     """Encoding, line ends and head of a text file.
 
     Raises:
-        SourceError: the file is empty, damaged, not text, or a bomb.
-    """
+        SourceError: the file is empty, damaged, not text, of an uncertain encoding, or a bomb.
+    """  # noqa: DOC501  (`question` makes one of the errors)
     with damage_told(file.label), uncompressed(file.path, gzipped) as stream:
         beginning = stream.read(4)
         stream.seek(0)
@@ -166,6 +170,8 @@ def text_facts(file: SourceFile, gzipped: bool, configured_encoding: str | None)
             raise SourceError(f"{file.label}: is no text but a {ending} file", to_do="name it so")
         # Every text file is read to its end here, before anything else reads it.
         facts = examine(cast(BinaryIO, _Bounded(stream, file)), configured_encoding)
+    if facts.doubtful:
+        raise question(file.label, facts.doubtful)
     if not facts.head.strip():
         raise SourceError(f"{file.label}: is empty", to_do="remove it or write at least its header")
     if "\0" in facts.head.lstrip().partition("\n")[0]:
@@ -303,7 +309,7 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
     """The members that are read, with their labels.
 
     Raises:
-        SourceError: there is none, or a name leads out of the archive.
+        SourceError: there is none, a name leads out of the archive, or a member is packed itself.
     """
     found = []
     for info in archive.infolist():
@@ -312,8 +318,16 @@ def _members(file: SourceFile, archive: zipfile.ZipFile) -> list[tuple[str, zipf
             raise SourceError(
                 f"{file.label}: a member leads out of the archive", quoted=repr(info.filename), to_do="repack it"
             )
-        readable = name.suffix.lower() in KINDS and not name.name.startswith((".", "._"))
-        if not info.is_dir() and readable and name.parts[0] != "__MACOSX":
+        hidden = name.name.startswith(".") or name.parts[0] == "__MACOSX"
+        if info.is_dir() or hidden:
+            continue
+        if name.suffix.lower() in _PACKED:
+            raise SourceError(
+                f"{file.label}: a member is compressed itself, which is not read",
+                quoted=repr(info.filename),
+                to_do="pack the plain file, or name the compressed file without a zip around it",
+            )
+        if name.suffix.lower() in KINDS:
             found.append((f"{file.label}#{name}", info))
     if not found:
         raise SourceError(f"{file.label}: holds no file that is read ({', '.join(KINDS)})")

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from clv_pipeline.sources.encodings import is_western, odd_lines
+
 CHUNK = 1 << 20
 _HEAD = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
@@ -40,6 +42,8 @@ class TextFacts:
     """The first 64 KB, decoded, without byte-order mark."""
     header_is_cut: bool
     """Whether the first line that is not blank goes on beyond the head."""
+    doubtful: bytes = b""
+    """The first lines beyond ASCII if the encoding is not certain."""
 
 
 def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
@@ -47,7 +51,8 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
 
     Without a configured encoding, the byte-order mark decides. Without a mark, the encoding is utf-8 if every byte is
     valid utf-8, or if at least half of the characters beyond ASCII are; lines with the others are damaged and will be
-    refused. Otherwise it is windows-1252. What the stream raises on truncated or damaged compression is passed on.
+    refused. Otherwise it is windows-1252, or not certain (`encodings`). What the stream raises on truncated or damaged
+    compression is passed on.
     """
     head = b""
     returns = line_feeds = pairs = 0
@@ -77,12 +82,49 @@ def examine(stream: BinaryIO, configured_encoding: str | None) -> TextFacts:
     encoding = configured_encoding or _mark(head)
     if encoding is None:
         encoding = "utf-8" if decoder is not None or _is_damaged_utf8(stream) else "windows-1252"
+    doubtful = b""
+    # NULs are told first: such a file is damaged, or UTF-16.
+    if configured_encoding is None and encoding == "windows-1252" and not has_nul:
+        lines = odd_lines(stream, CHUNK)
+        doubtful = lines if not is_western(lines) else b""
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
     odd_line_ends = returns > pairs or 0 < pairs < line_feeds
     text = text.removeprefix("\ufeff")
     header_is_cut = len(head) == _HEAD and not re.search(r"[\r\n]", text.lstrip("\r\n"))
-    lines = line_feeds + (previous not in (b"", b"\n"))
-    return TextFacts(encoding, odd_line_ends, lines, has_nul, text, header_is_cut)
+    line_count = line_feeds + (previous not in (b"", b"\n"))
+    return TextFacts(encoding, odd_line_ends, line_count, has_nul, text, header_is_cut, doubtful)
+
+
+_LIKE_A_VALUE = re.compile(
+    r"[+-]?[\d.,' ]*\d[\d.,' ]*|\S+@\S+[.]\S+"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}.*"
+)
+"""Numbers, dates and e-mail addresses, which are no names of columns."""
+
+_CHECKED_RECORDS = 20
+
+
+def is_like_a_value(name: str) -> bool:
+    """Whether a name is a number, a date or an e-mail address."""
+    return _LIKE_A_VALUE.fullmatch(name) is not None
+
+
+def starts_with_a_record(head: str, delimiter: str) -> bool:
+    """Whether the first line is a record: it has numbers, dates or addresses where most lines below have them, too.
+
+    At least one of them must be something else than a whole number, or every field must be a value: columns may be
+    called 2015 and 2016.
+    """
+    names, _ = header_of(head, delimiter)
+    values = [position for position, name in enumerate(names) if is_like_a_value(name)]
+    if not values or (all(names[position].isdigit() for position in values) and len(values) < len(names)):
+        return False
+    lines = head.lstrip("\r\n").splitlines()[1 : 1 + _CHECKED_RECORDS]
+    records = [fields for line in lines if (fields := header_of(line, delimiter)[0])]
+    alike = [
+        all(position < len(fields) and is_like_a_value(fields[position]) for position in values) for fields in records
+    ]
+    return sum(alike) > len(alike) / 2
 
 
 def _is_damaged_utf8(stream: BinaryIO) -> bool:
@@ -116,11 +158,11 @@ def header_of(head: str, delimiter: str) -> tuple[list[str], int]:
     return [name.strip() for name in names], blank
 
 
-def guess_delimiter(head: str, wanted: Sequence[str]) -> str:
+def guess_delimiter(head: str, wanted: Sequence[str], width: int | None = None) -> str:
     """The separator that finds most of the `wanted` names in the header: `,` `;` tab `|` or `whitespace`.
 
     Ties go to the separator that splits most lines of the sample into as many fields as the header has, then to the one
-    with most fields.
+    with most fields. Of a file without a header, `width` is the number of columns.
     """
     complete = head[: head.rfind("\n") + 1] or head
 
@@ -136,7 +178,7 @@ def guess_delimiter(head: str, wanted: Sequence[str]) -> str:
             except csv.Error:
                 records = []
             widths = [len(record) for record in records if record]
-        agreeing = sum(width == len(names) for width in widths) / max(len(widths), 1)
+        agreeing = sum(found == (width or len(names)) for found in widths) / max(len(widths), 1)
         return len(set(wanted) & set(names)), agreeing, len(names)
 
     candidates = (*_DELIMITERS, "whitespace")

@@ -21,9 +21,10 @@ from clv_pipeline.config.source import TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
-from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of
+from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of, starts_with_a_record
 
 BUFFER_BYTES = 32_000_000
 """Buffer size of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
@@ -59,6 +60,8 @@ class Column:
 
     expression: str
     kind: ColumnKind = "text"
+    written: str = ""
+    """For a computed column, SQL for the fields of the file that it is computed from, as text."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class RawTable:
     """Whether text may hold numbers as people write them, with a decimal comma or thousands separators."""
     repeated: frozenset[str] = frozenset()
     """Names that occur more than once in the header."""
+    selected: str = "true"
+    """SQL condition that is true of the rows that are kept (`where`)."""
+    starts_with_data: bool = False
+    """Whether the line that is taken for the header looks like a record."""
     file: SourceFile | None = None
     """The file on disk, which is the archive of a member or the workbook of a sheet; None for a query."""
     name: str = ""
@@ -195,8 +202,14 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
             f"{file.label}: its first line is longer than 64 KB, which is no header",
             to_do="export the columns that are needed, a line for each record",
         )
-    delimiter = source.format.delimiter or guess_delimiter(facts.head, list(source.columns.values()))
+    given = source.format.names
+    width = len(given) if given is not None else None
+    delimiter = source.format.delimiter or guess_delimiter(facts.head, own_columns(source), width)
     names, blank_lines = header_of(facts.head, delimiter)
+    is_record = source.format.header is None and starts_with_a_record(facts.head, delimiter)
+    if given is not None:
+        _refuse_other_width(file, names, given, source)
+        names = given
     _refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
     path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
@@ -205,31 +218,46 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
     return RawTable(
         source_file=file.label,
-        scan=_damage_apart(len(names)) if facts.has_nul else _csv_scan(["VARCHAR"] * len(names)),
+        scan=(_damage_apart if facts.has_nul else _text_scan)(len(names), has_header=given is None),
         unreadable="damaged" if facts.has_nul else "NULL",
         csv_width=len(names),
         parameters={**parameters, "skip": blank_lines, "delimiter": "\t" if whitespace else delimiter},
         columns={name: Column(f"c{names.index(name)}") for name in names if name},
         format=f"CSV, delimiter {shown}, {facts.encoding}{', gzip' if gzipped else ''}",
-        first_line=2,
+        first_line=2 if given is None else 1,
         stores_rejects=True,
         repeated=frozenset(name for name in names if names.count(name) > 1),
+        starts_with_data=is_record,
         scanned_path=path,
         lines=facts.lines,
-        header_lines=1 + sum(name.count("\n") for name in names),
+        header_lines=1 + sum(name.count("\n") for name in names) if given is None else 0,
         **{**origin, "temporary": [*origin["temporary"], *copies]},
     )
 
 
-def _csv_scan(types: Sequence[str]) -> str:
+def _refuse_other_width(file: SourceFile, fields: Sequence[str], names: Sequence[str], source: TableSource) -> None:
+    # A delimiter behind every record makes one field more.
+    if len(fields) != len(names) and not (len(fields) == len(names) + 1 and not fields[-1]):
+        raise SourceError(
+            f"{file.label}: its first line has {len(fields)} fields, and {source.key}.format.names has {len(names)}",
+            to_do=f"give {source.key}.format.names a name for every column, or state the delimiter",
+        )
+
+
+def _text_scan(width: int, *, has_header: bool) -> str:
+    return _csv_scan(["VARCHAR"] * width, has_header=has_header)
+
+
+def _csv_scan(types: Sequence[str], *, has_header: bool) -> str:
     struct = ", ".join(f"'c{position}': '{type_}'" for position, type_ in enumerate(types))
+    header = "true" if has_header else "false"
     return (
-        f"read_csv($path, {_SCAN_OPTIONS}, header = true, skip = $skip, delim = $delimiter, "
+        f"read_csv($path, {_SCAN_OPTIONS}, header = {header}, skip = $skip, delim = $delimiter, "
         f"quote = '\"', escape = '\"', columns = {{{struct}}})"
     )
 
 
-def _damage_apart(width: int) -> str:
+def _damage_apart(width: int, *, has_header: bool) -> str:
     """The scan of a CSV with NULs in it, which no program writes on purpose.
 
     A record that holds a NUL has no fields; its text is in the column `damaged`.
@@ -238,13 +266,13 @@ def _damage_apart(width: int) -> str:
     has_nul = " OR ".join(f"coalesce(contains({column}, chr(0)), false)" for column in columns)
     fields = ", ".join(f"CASE WHEN NOT has_nul THEN {column} END AS {column}" for column in columns)
     text = f"replace(concat_ws($delimiter, {', '.join(columns)}), chr(0), '\u2400')"
-    scanned = f"SELECT *, {has_nul} AS has_nul FROM {_csv_scan(['VARCHAR'] * width)}"
+    scanned = f"SELECT *, {has_nul} AS has_nul FROM {_text_scan(width, has_header=has_header)}"
     return f"(SELECT {fields}, CASE WHEN has_nul THEN {text} END AS damaged FROM ({scanned}))"
 
 
 def text_scan(raw: RawTable) -> str:
     """The scan of a CSV with every field as text."""
-    return _csv_scan(["VARCHAR"] * raw.csv_width)
+    return _text_scan(raw.csv_width, has_header=raw.header_lines > 0)
 
 
 def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) -> RawTable:
@@ -259,7 +287,7 @@ def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) 
         if (expression := raw.columns[name].expression).startswith("c"):
             types[int(expression.removeprefix("c"))] = type_
             columns[name] = Column(expression, kind)
-    return replace(raw, scan=_csv_scan(types), columns=columns)
+    return replace(raw, scan=_csv_scan(types, has_header=raw.header_lines > 0), columns=columns)
 
 
 _JSON_SAMPLE_LINES = 10_000
@@ -290,7 +318,7 @@ def _json_lines(
             parameters,
         ).fetchall()
         keys = [key for (key,) in found]
-        absent = [key for key in dict.fromkeys(source.columns.values()) if keys and key not in keys]
+        absent = [key for key in own_columns(source) if keys and key not in keys]
         # Writers usually leave out keys without a value. A required key may still come further below.
         sought = {*source.required_columns, *(name for name, _ in file.partition)}
         keys += [key for key in absent if key not in sought or _has_key(con, scan, parameters, key)]

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
 from clv_pipeline.sources.conventions import Conventions, instant_of, is_plausible, used
+from clv_pipeline.sources.expressions import Kind
 from clv_pipeline.sources.numerals import BARE, NEGATIVE, SIGNED, around
 from clv_pipeline.sources.tables import Column, RawTable
 
@@ -36,6 +37,10 @@ UNCOMPRESSED = ("customer_id", "order_id", "product_id")
 UNREADABLE = "unreadable line: "
 """Beginning of the source_text of a record that could not be split into fields."""
 
+NOT_SELECTED = "not selected"
+"""Beginning of the source_text of a row for which `where` is not true. The original fields of a transaction follow if
+some could not be read."""
+
 SHOWN_CHARACTERS = 2_000
 """Most characters that are kept of an unreadable line, which may be megabytes long."""
 
@@ -45,7 +50,7 @@ def typed_select(
 ) -> tuple[str, dict[str, Any]]:
     """(SQL, its parameters): the rows of `table` in the source's `target_columns`, source_line still 0.
 
-    Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
+    Every mapped column exists in the table. amount is NULL if and only if a mapped number is, or none is mapped.
     """
     if not table.localised:
         conventions = replace(conventions, decimal=".", thousands=None)
@@ -59,12 +64,16 @@ def typed_select(
     texts = [name for name in source.known if name in raw and name not in (*numbers, source.time)]
 
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
+    computed = {name: raw[name].written for name in _known(source) if raw[name].written}
+    fields += "".join(f", {written} AS written_{name}" for name, written in computed.items())
     typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
     unread = " OR ".join([*(f"{name} IS NULL" for name in (*times, *numbers)), f"coalesce({_ROUNDED}, false)"])
-    original = ", ".join(f"'{name}', {alias}" for name, alias in aliases.items() if name not in source.attributes)
+    original = ", ".join(
+        f"'{name}', {f'written_{name}' if name in computed else aliases[name]}" for name in _known(source)
+    )
     pairs = [f"$attribute_{position}, {alias}" for position, alias in enumerate(attributes)]
     trimmed = [
         f"$attribute_{position}, {_attribute(raw[ours], aliases[ours], conventions, source)}"
@@ -87,31 +96,66 @@ def typed_select(
         output["source_text"] = (
             f"CASE WHEN unreadable IS NOT NULL THEN {shown} WHEN {unread} THEN {original_object} END"
         )
+    if table.selected != "true":
+        left_out = f"'{NOT_SELECTED}' || CASE WHEN {unread} THEN ': ' || {original_object} ELSE '' END"
+        split = "unreadable IS NULL AND " if table.unreadable != "NULL" else ""
+        if not isinstance(source, TransactionSource):
+            # Only transactions are booked. Of others, nothing is kept that nobody wants.
+            left_out = f"'{NOT_SELECTED}'"
+            names = [name for name in (*source.known, "attributes") if name in output]
+            output.update({name: f"CASE WHEN selected THEN {output[name]} END" for name in names})
+        output["source_text"] = f"CASE WHEN {split}NOT selected THEN {left_out} ELSE {output['source_text']} END"
+        fields += f", coalesce({table.selected}, false) AS selected"
     columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in target_columns(type(source)))
     # The SELECTs are nested because an expression that is written twice is evaluated twice.
     sql = f"SELECT {fields}, {table.unreadable} AS unreadable FROM {table.scan}"
     sql = f"SELECT *, {', '.join(typed)} FROM ({sql})"
     for name in times:
         if conventions.date_formats and raw[name].kind in ("text", "number"):
-            parsed = f"CAST(try_strptime(trim(CAST({aliases[name]} AS VARCHAR)), $date_formats) AS TIMESTAMP)"
+            parsed = f"CAST({_parsed_time(aliases[name])} AS TIMESTAMP)"
             either = f"CASE WHEN {is_plausible('instant')} THEN instant ELSE {parsed} END"
             sql = f"SELECT * REPLACE ({either} AS instant) FROM ({sql})"
         sql = f"SELECT *, CASE WHEN {is_plausible('instant')} THEN instant END AS {name} FROM ({sql})"
     sql = f"SELECT {columns} FROM ({sql})"
     parameters = {
         **table.parameters,
+        **reading_parameters(conventions),
         "source_id": source_id,
-        "date_formats": conventions.date_formats,
-        "group_pattern": rf"[+-]?{_grouped(_any_mark(conventions))}({_decimal_mark(conventions)}[0-9]+)?",
-        "group_mark": _any_mark(conventions),
         "attribute_pattern": _attribute_pattern(conventions),
         "attribute_mark": _group_mark(conventions),
-        "decimal": conventions.decimal,
-        "currency": around(conventions.currency or ""),
-        "negative": NEGATIVE,
         **{f"attribute_{position}": name for position, name in enumerate(source.attributes)},
     }
     return sql, used(parameters, sql)
+
+
+def reading_parameters(conventions: Conventions) -> dict[str, Any]:
+    """The parameters of the SQL that reads numbers and dates."""
+    return {
+        "date_formats": conventions.date_formats,
+        "group_pattern": rf"[+-]?{_grouped(_any_mark(conventions))}({_decimal_mark(conventions)}[0-9]+)?",
+        "group_mark": _any_mark(conventions),
+        "decimal": conventions.decimal,
+        "currency": around(conventions.currency or ""),
+        "negative": NEGATIVE,
+    }
+
+
+def read_as(kind: Kind, column: Column, conventions: Conventions) -> str:
+    """SQL that reads a column inside an expression as the loader reads fields; numbers have six decimal places."""
+    sql = column.expression
+    if kind == "number":
+        return _number(column, sql, conventions, "DECIMAL(38,6)")
+    if kind != "time":
+        return _text(column, sql)
+    instant = _instant(column, sql)
+    plain = f"CASE WHEN {is_plausible(instant)} THEN {instant} END"
+    if not conventions.date_formats or column.kind not in ("text", "number"):
+        return plain
+    return f"coalesce({plain}, CAST({_parsed_time(sql)} AS TIMESTAMP))"
+
+
+def _parsed_time(sql: str) -> str:
+    return f"try_strptime(trim(CAST({sql} AS VARCHAR)), $date_formats)"
 
 
 def _known(source: TableSource) -> list[str]:
@@ -140,6 +184,8 @@ _PRODUCT = (
 
 
 def _amount(numbers: Sequence[str]) -> str:
+    if not numbers:
+        return "NULL"
     if "amount" not in numbers:
         return _PRODUCT
     no_number = " OR ".join(f"{name} IS NULL" for name in numbers)
@@ -172,27 +218,27 @@ def _instant(column: Column, alias: str) -> str:
     return instant_of(f"trim(CAST({alias} AS VARCHAR))")
 
 
-def _number(column: Column, alias: str, conventions: Conventions) -> str:
+def _number(column: Column, alias: str, conventions: Conventions, type_: str = "DECIMAL(18,4)") -> str:
     if column.kind == "number":
-        return f"TRY_CAST({alias} AS DECIMAL(18,4))"
+        return f"TRY_CAST({alias} AS {type_})"
     text = f"CAST({alias} AS VARCHAR)"
     bare = f"trim({text})"
     if conventions.currency is not None:
         bare = f"regexp_replace({bare}, $currency, '{BARE}')"
     bare = f"regexp_replace({bare}, $negative, '{SIGNED}')"
     # Currency and signs are stripped only where the plain cast fails.
-    return f"coalesce({_digits(text, conventions)}, {_digits(bare, conventions)})"
+    return f"coalesce({_digits(text, conventions, type_)}, {_digits(bare, conventions, type_)})"
 
 
-def _digits(text: str, conventions: Conventions) -> str:
-    point = f"TRY_CAST({text} AS DECIMAL(18,4))"
+def _digits(text: str, conventions: Conventions, type_: str) -> str:
+    point = f"TRY_CAST({text} AS {type_})"
     # Thousands separators are dropped only between groups of three digits: 1.2 under a decimal comma is not 12.
     joined = f"replace(regexp_replace(trim({text}), $group_mark, '', 'g'), $decimal, '.')"
     is_grouped = f"regexp_full_match(trim({text}), $group_pattern)"
-    grouped = f"CASE WHEN {is_grouped} THEN TRY_CAST({joined} AS DECIMAL(18,4)) END"
+    grouped = f"CASE WHEN {is_grouped} THEN TRY_CAST({joined} AS {type_}) END"
     if conventions.decimal == ".":
         return f"coalesce({point}, {grouped})"
-    comma = f"TRY_CAST(replace({text}, $decimal, '.') AS DECIMAL(18,4))"
+    comma = f"TRY_CAST(replace({text}, $decimal, '.') AS {type_})"
     return f"CASE WHEN contains({text}, '.') THEN {grouped} ELSE coalesce({comma}, {grouped}) END"
 
 

@@ -11,6 +11,7 @@ import fastexcel
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.errors import first_line, one_error
+from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.prepare import refuse_zip_bomb
 
@@ -56,7 +57,7 @@ def sheets_as_parquet(file: SourceFile, source: TableSource, stem: Path) -> list
             if header.is_empty() or is_unasked:
                 continue
             names = [str(value).strip() if value is not None else "" for value in header.row(0)]
-            twice = sorted({theirs for theirs in source.columns.values() if names.count(theirs) > 1})
+            twice = sorted({theirs for theirs in own_columns(source) if names.count(theirs) > 1})
             if twice:
                 raise SourceError(f"{label}: the header holds {twice} more than once", to_do="rename one of them")
             # schema_sample_rows=None: a text in the last row makes the column text, and no cell is lost.

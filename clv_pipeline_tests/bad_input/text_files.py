@@ -163,6 +163,11 @@ STRUCTURE = [
     csv("JSON called .csv", '[{"customer": 1}]\n', error=NO_HEADER),
     Case("an unknown kind of file", {"a.xls": b"\xd0\xcf\x11\xe0"}, error="this kind of file is not read"),
     Case("an archive of nothing readable", {"a.zip": zipped(readme=b"x")}, error="holds no file that is read"),
+    Case(
+        "an archive of a compressed file",
+        {"a.zip": zipped(**{"a.csv": b"id,day,money\n", "b.csv.gz": b"x"})},
+        error="a member is compressed itself",
+    ),
     Case("an archive with a way out", {"a.zip": zipped(**{"../a.csv": b"x"})}, error="leads out of the archive"),
     Case("a damaged archive", {"a.zip": zipped(**{"a.csv": b"x"})[:40]}, error="is truncated or damaged"),
 ]

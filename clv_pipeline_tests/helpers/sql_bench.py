@@ -104,6 +104,8 @@ class Bench:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        # Most promises about money read whether there is any.
+        self.given_parameters()
 
     def given(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make `table` hold these rows; columns that a row leaves out are NULL.
@@ -138,7 +140,8 @@ class Bench:
     def given_parameters(self, **changes: Any) -> None:
         """The table `parameters` with the defaults of the settings, except for `changes`; and the day of the run."""
         self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])
-        frame = settings_frame(models()["parameters"].contract, [dict(Cleaning()), dict(Forecast())])
+        blocks = [dict(Cleaning()), dict(Forecast()), {"has_money": True}]
+        frame = settings_frame(models()["parameters"].contract, blocks)
         self.given("parameters", [frame.row(0, named=True) | changes])
 
     def run(self, name: str) -> list[Row]:

@@ -15,8 +15,10 @@ log_amounts as (
     cross join run_days
     where
         settings.outliers <> 'keep'
+        and settings.has_money
         and raw_rows.amount > 0
         and raw_rows.customer_id is not null
+        and coalesce(raw_rows.source_text, '') not like 'not selected%'
         -- The fence must not be learned from the future.
         and cast(raw_rows.ordered_at as date) <= coalesce(run_days.as_of, run_days.today)
 ),

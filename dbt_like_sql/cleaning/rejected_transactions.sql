@@ -27,10 +27,11 @@ screened as not materialized (
         case
             when hashed.source_text = 'forgotten customer' then 'forgotten customer'
             when hashed.source_text like 'unreadable line: %' then 'unreadable line'
+            when hashed.source_text like 'not selected%' then 'not selected'
             when hashed.customer_id is null then 'no customer'
             when list_contains(settings.anonymous_ids, hashed.customer_id) then 'anonymous customer'
             when hashed.ordered_at is null then 'unparsable date'
-            when hashed.amount is null then 'unparsable number'
+            when settings.has_money and hashed.amount is null then 'unparsable number'
             when cast(hashed.ordered_at as date) > run_days.today then 'future date'
             when hashed.quantity = 0 then 'non-positive quantity'
             when settings.returns = 'drop' and hashed.quantity < 0

@@ -11,15 +11,20 @@ files as (select * from arrived_files),
 
 settings as (select * from file_gate_settings),
 
+shop as (select * from parameters),
+
 known_rows as not materialized (select * from cleaned_transactions),
 
--- Rows of an erased customer no longer tell anything about their file.
+-- Rows of an erased customer no longer tell anything about their file, and rows that are not selected may be
+-- empty on purpose.
 lines as (
     select
         *,
         cast(ordered_at as date) as ordered_on
     from raw_rows
-    where coalesce(source_text, '') <> 'forgotten customer'
+    where
+        coalesce(source_text, '') <> 'forgotten customer'
+        and coalesce(source_text, '') not like 'not selected%'
 ),
 
 -- Geometric means, because one absurd value moves them little. Logarithms are decimals, so that their sum
@@ -166,7 +171,8 @@ of_known_products as (
 orders as (
     select
         source_id,
-        count(distinct customer_id) <= 1 and count(customer_id) in (0, count(*)) as is_whole
+        coalesce(min(customer_id) = max(customer_id), true)
+        and count(customer_id) in (0, count(*)) as is_whole
     from lines
     where order_id is not null
     group by source_id, hash(order_id)
@@ -217,7 +223,7 @@ reasons as (
 rejections as (
     select
         source_id,
-        sum(line_count) as line_count
+        sum(case when reason <> 'not selected' then line_count else 0 end) as line_count
     from reasons
     group by source_id
 ),
@@ -239,7 +245,8 @@ measured as (
             when 'complete' then cast(arrivals.is_complete as integer)
             when 'kept' then 1 - coalesce(rejections.line_count, 0) / nullif(arrivals.arrived, 0)
             when 'dates' then arrivals.dated / nullif(arrivals.arrived, 0)
-            when 'amounts' then arrivals.valued / nullif(arrivals.arrived, 0)
+            when 'amounts'
+                then case when shop.has_money then arrivals.valued / nullif(arrivals.arrived, 0) end
             when 'customers' then arrivals.named / nullif(arrivals.arrived, 0)
             when 'known_customers' then of_known_customers.known_share
             when 'known_products' then of_known_products.known_share
@@ -249,10 +256,15 @@ measured as (
             when 'line_amount' then arrivals.line_amount
             when 'quantity' then arrivals.quantity
             when 'unit_price' then arrivals.unit_price
+            when 'rejected: not selected'
+                then
+                    coalesce(reasons.line_count, 0)
+                    / nullif(arrivals.arrived + coalesce(reasons.line_count, 0), 0)
             else coalesce(reasons.line_count, 0) / nullif(arrivals.arrived, 0)
         end as observed
     from arrivals
     cross join settings
+    cross join shop
     inner join reaches on arrivals.source_id = reaches.source_id
     left join rejections on arrivals.source_id = rejections.source_id
     left join reasons on arrivals.source_id = reasons.source_id and settings.reason = reasons.reason

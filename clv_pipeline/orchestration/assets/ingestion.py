@@ -52,7 +52,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
     def build_parameters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         contract = pipeline.contract("parameters")
-        frame = settings_frame(contract, [dict(settings.cleaning), dict(settings.forecast)])
+        frame = settings_frame(contract, settings.parameters)
         session.stage_frame(contract, frame)
         return {"parameters": {name: str(value) for name, value in frame.row(0, named=True).items()}}
 
