@@ -293,7 +293,8 @@ def export(
         Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
     )
     of_whom = "all segments" if segment is None else segment
-    _say(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
+    highest = "highest CLV" if done.has_money else "most expected purchases"
+    _say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
     _say(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
     if done.guarded:
         _say(

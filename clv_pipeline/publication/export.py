@@ -66,6 +66,8 @@ class Exported:
     """Customers with a text that was made harmless; 0 in Parquet."""
     pseudonyms: bool
     """Whether customer_id is a pseudonym, as published."""
+    has_money: bool
+    """Whether they are ordered by clv; without money it is by expected purchases."""
 
 
 def export(
@@ -212,7 +214,8 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"
     counts = f"select count(*), count(*) filter (where {changed}) from (select * {chosen}) as audience"  # noqa: S608
     [(customers, changed_customers)] = published.execute(counts, named).fetchall()
-    return Exported(audience, customers, changed_customers, _has_pseudonyms(published))
+    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
+    return Exported(audience, customers, changed_customers, _has_pseudonyms(published), has_money)
 
 
 def _has_pseudonyms(published: duckdb.DuckDBPyConnection) -> bool:

@@ -77,7 +77,7 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     """Loads the files of `folder` into `con` and runs the cleaning models. Raises SourceError."""
     source = settings.source.transactions
     loaded = load_records(con, "raw_transactions", source, folder, folder / "work")
-    parameters = settings_frame(models()["parameters"].contract, [dict(settings.cleaning), dict(settings.forecast)])
+    parameters = settings_frame(models()["parameters"].contract, settings.parameters)
     for name, frame in {"source_files": source_file_frame(loaded), "parameters": parameters}.items():
         columns = ", ".join(f"{column.name} {column.type}" for column in models()[name].contract.columns)
         con.register("incoming", frame)
