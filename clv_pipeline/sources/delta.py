@@ -1,4 +1,4 @@
-"""Delta tables, read with deltalake."""
+"""Delta tables, read with deltalake: a version whole, or the files that were added since an earlier version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Iceberg tables of a catalog, read with pyiceberg."""
+"""Iceberg tables of a catalog, read with pyiceberg: a snapshot whole, or what was appended since an earlier one."""
 
 from __future__ import annotations
 

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.secret_text import censored
 from clv_pipeline.config.source import CustomerSource, LakeTable, TableSource, is_object_url
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.errors import first_line, without_secrets
 from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.lake_rows import Rows, Snapshot
 from clv_pipeline.sources.tables import Column, RawTable, kind_of_type
@@ -116,6 +115,6 @@ def told(label: str) -> Iterator[None]:
         # Libraries raise any exception, and some put an address with a signature into its text.
         raise SourceError(
             f"{label}: the table cannot be read",
-            quoted=censored(first_line(error), label),
+            quoted=without_secrets(first_line(error), label),
             to_do="correct the source's `table`, or the credentials in the environment",
         ) from None

@@ -21,10 +21,9 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from clv_pipeline.config.secret_text import censored, is_secret_name
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.copies import Copies
-from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.errors import first_line, without_secrets
 from clv_pipeline.sources.files import SourceFile
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ _CHUNK_BYTES = 8_000_000
 _SECONDS_TO_SETTLE = 2
 _ADDRESS_OF_ROLES = "169.254.169.254"
 """Where a machine in a cloud asks for the credentials of its role."""
-_OWNERS = ("AWS_", "AZURE_", "GOOGLE_")
-"""How the variables of the environment begin that are for stores."""
+_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def _store(scheme: str, name: str) -> Any:
     from obstore import store
 
     # Whoever states options of the client has to state this one, too, which is for servers in one's own network.
-    plain = any(os.environ.get(f"{owner}ALLOW_HTTP", "").lower() in ("1", "true") for owner in _OWNERS)
+    plain = any(os.environ.get(name, "").lower() in ("1", "true") for name in _ALLOW_HTTP)
     options: dict[str, Any] = {
         "client_options": {**CLIENT, "allow_http": plain and scheme != "https"},
         "retry_config": RETRIES,
@@ -148,7 +146,7 @@ class ObjectFile(SourceFile):
         import obstore
 
         answer = obstore.get(self.bucket.store(), self.key)
-        if (answer.meta["e_tag"] or "", answer.meta["size"]) != (self.etag, self.size):
+        if (_etag(answer.meta), answer.meta["size"]) != (self.etag, self.size):
             raise SourceError(f"{self.label}: was written to while it was read", to_do="run again")
         return answer
 
@@ -237,10 +235,15 @@ def _object(bucket: Bucket, meta: ObjectMeta, copies: Copies) -> ObjectFile:
         bucket=bucket,
         key=meta["path"],
         size=meta["size"],
-        etag=meta["e_tag"] or "",
+        etag=_etag(meta),
         written=meta["last_modified"],
         copies=copies,
     )
+
+
+def _etag(meta: ObjectMeta) -> str:
+    """The ETag. Some stores quote it in an answer and not in a listing."""
+    return (meta["e_tag"] or "").strip('"')
 
 
 def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
@@ -279,7 +282,7 @@ def _told(url: str) -> Iterator[None]:
         what, to_do = _reason(error)
         # The cause is not chained where its text may hold a signature of the request.
         cause = error if isinstance(error, FileNotFoundError) else None
-        raise SourceError(f"{url}: {what}", quoted=_censored(first_line(error), url), to_do=to_do) from cause
+        raise SourceError(f"{url}: {what}", quoted=without_secrets(first_line(error), url), to_do=to_do) from cause
 
 
 def _reason(error: Exception) -> tuple[str, str]:
@@ -290,7 +293,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     if _ADDRESS_OF_ROLES in text or "Account must be specified" in text:
         return "the environment holds no credentials for it", "set those of the store, see the how-to of object stores"
     if isinstance(error, FileNotFoundError) or status == "404":
-        return "there is no such object or bucket (404)", "correct the path"
+        return "there is no such object or bucket (404)", "correct the path; that of a folder ends with a slash"
     if status == "403":
         return "access is denied (403)", "let the user whose credentials are in the environment list and read it"
     if status == "401":
@@ -300,8 +303,3 @@ def _reason(error: Exception) -> tuple[str, str]:
     if status:
         return f"the server answers with status {status}, after several tries", "run again later"
     return "cannot be fetched, after several tries", "look at the address and the network, and run again"
-
-
-def _censored(said: str, url: str) -> str:
-    secrets = [value for name, value in os.environ.items() if name.startswith(_OWNERS) and is_secret_name(name)]
-    return censored(said, url, secrets)

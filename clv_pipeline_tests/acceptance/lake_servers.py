@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -71,18 +72,20 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
 def azure_server(folder: Path) -> Iterator[dict[str, str]]:
     """Azurite with an empty container; the environment that leads to it. Skips where it cannot be installed."""
     port = free_port()
-    command = [str(_azurite()), "--location", str(folder / "azurite"), "--blobPort", str(port), "--skipApiVersionCheck"]
-    with _started(command, folder, port, {}):
+    command = [str(_azurite()), "--location", str(folder / "azurite"), "--blobPort", str(port)]
+    with _started([*command, "--skipApiVersionCheck", "--disableTelemetry"], folder, port, {}):
         at = email.utils.formatdate(usegmt=True)
         path = f"/{_ACCOUNT}/{BUCKET}"
         headers = f"x-ms-date:{at}\nx-ms-version:2021-12-02"
-        signed = "\n".join(["PUT", *[""] * 11, headers, f"/{_ACCOUNT}{path}", "restype:container"])
+        fields = ["PUT", *[""] * 4, "text/plain", *[""] * 6]
+        signed = "\n".join([*fields, headers, f"/{_ACCOUNT}{path}", "restype:container"])
         digest = hmac.new(base64.b64decode(_ACCOUNT_KEY), signed.encode(), hashlib.sha256).digest()
         _send(
             "PUT",
             f"http://127.0.0.1:{port}{path}?restype=container",
             b"",
             {
+                "Content-Type": "text/plain",
                 "x-ms-date": at,
                 "x-ms-version": "2021-12-02",
                 "Authorization": f"SharedKey {_ACCOUNT}:{base64.b64encode(digest).decode()}",
@@ -116,6 +119,13 @@ def google_server(folder: Path) -> Iterator[dict[str, str]]:
         }
         account.write_text(json.dumps(nobody), encoding="utf-8")
         yield {"GOOGLE_SERVICE_ACCOUNT": str(account), "GOOGLE_ALLOW_HTTP": "true"}
+
+
+def put_google(key: str, body: bytes) -> None:
+    """Write an object into the bucket of fake-gcs-server to which the environment leads."""
+    url = json.loads(Path(os.environ["GOOGLE_SERVICE_ACCOUNT"]).read_text(encoding="utf-8"))["gcs_base_url"]
+    asked = urlencode({"uploadType": "media", "name": key})
+    _send("POST", f"{url}/upload/storage/v1/b/{BUCKET}/o?{asked}", body, {"Content-Type": "text/csv"})
 
 
 _LOCATION = (

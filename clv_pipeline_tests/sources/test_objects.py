@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ import pytest
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources import Load, LoadedFile, copies, load_changes, objects
+from clv_pipeline.sources.errors import without_secrets
+from clv_pipeline.sources.inspect import guess_mapping
 from clv_pipeline_tests.helpers.object_server import ObjectServer, self_signed
 from clv_pipeline_tests.helpers.shop_files import load, transactions
 
@@ -197,6 +200,19 @@ def test_a_folder_of_a_bucket_is_read_with_its_partitions(bucket: ObjectServer, 
         assert loaded.column("source_file")[0] == "s3://shop/orders/dt=2024-01-03/part 0+ü.csv.gz"
 
 
+def test_init_looks_at_objects_and_at_the_names_of_folders(bucket: ObjectServer, tmp_path: Path) -> None:
+    bucket.objects = {f"orders/dt=2024-01-{number:02d}/a.csv": b"customer,amount\n1,5\n" for number in (3, 4)}
+    guess = guess_mapping(["s3://shop/orders/"], tmp_path)
+    assert guess.columns == {"customer_id": "customer", "ordered_at": "dt", "amount": "amount"}
+
+
+def test_what_a_library_says_is_shown_without_the_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "postgresql://ann:hunter2@host/catalog")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2022&sig=abcdef")
+    said = "no answer of postgresql://ann:hunter2@host/catalog for https://host/x?sv=2022&sig=abcdef"
+    assert not {"hunter2", "abcdef"} & set(re.split(r"\W", without_secrets(said, "az://shop/x")))
+
+
 @pytest.mark.parametrize("has_etags", [True, False])
 def test_a_file_of_a_web_server_is_fetched_when_it_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_etags: bool
@@ -247,8 +263,8 @@ def test_a_url_that_cannot_be_read_is_refused(
 
 
 def test_a_url_of_a_database_is_still_one(tmp_path: Path) -> None:
-    block = {"path": "sqlite:///shop.db", "query": "select 1", "columns": {"customer_id": "a", "ordered_at": "b"}}
-    block["columns"]["amount"] = "c"
+    columns = {"customer_id": "a", "ordered_at": "b", "amount": "c"}
+    block = {"path": "sqlite:///shop.db", "query": "select 1", "columns": columns}
     assert Settings.from_mapping({"source": {"transactions": block}}).source.transactions.url == "sqlite:///shop.db"
 
 
