@@ -1,0 +1,229 @@
+"""A million orders on a real PostgreSQL and a real MariaDB, read by the commands that a user types.
+
+The servers are Debian's. PostgreSQL runs in a time zone that is not UTC, as many do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import sqlalchemy
+import yaml
+
+from clv_pipeline.errors import SourceError
+from clv_pipeline_tests.helpers.database_servers import Server, mariadb, postgresql
+from clv_pipeline_tests.helpers.shop_files import load
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
+
+ROWS = 1_000_000
+PEAK_MB = 900
+"""Most memory that a process may take that reads the million rows and builds and audits their table. Without any rows,
+Python and its libraries take 500 MB of it."""
+
+PASSWORD = "p@ss:w/rd%41"  # noqa: S105
+QUOTED_PASSWORD = "p%40ss%3Aw%2Frd%2541"  # noqa: S105  (as it stands in a URL)
+COLUMNS = {
+    "customer_id": "customer",
+    "order_id": "order_id",
+    "ordered_at": "ordered_at",
+    "product_id": "product",
+    "quantity": "quantity",
+    "unit_price": "price",
+    "due": "due_on",
+    "web": "is_web",
+    "note": "note",
+}
+MADE = f"""
+select
+    1 + i // 3 as order_id,
+    case when i % 1000 < 999 then ['Zoë ', '客户-', 'anna-'][1 + i % 3] || (hash(i // 3) % 20000) end as customer,
+    timestamp '2023-01-01 00:00:30' + to_seconds(i * 63072000 // {ROWS}) as ordered_at,
+    'SKU-' || (hash(i * 7) % 2000) as product,
+    1 + hash(i) % 5 as quantity,
+    cast(1 + hash(i * 13) % 20000 as decimal(12, 2)) / 100 as price,
+    date '2023-01-15' + cast(i % 700 as integer) as due_on,
+    i % 2 as is_web,
+    case when i % 10 > 0 then 'Größe ' || (i % 9) || ', 100 % "neu"' end as note
+from range({ROWS}) as orders(i)
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A server with a million orders and a user who may only read them; its password is a variable."""
+
+    server: Server
+    url: str
+    expected: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A CSV of the orders, in which an empty field is NULL, and what the load must find in it."""
+    path = tmp_path_factory.mktemp("orders") / "orders.csv"
+    path.parent.chmod(0o755)
+    with duckdb.connect() as made:
+        made.execute(f"create table orders as {MADE}")
+        made.execute(f"copy orders to '{path}' (header false, nullstr '\\N')")
+        names = ("rows", "revenue", "customers", "no_customer", "first", "last", "notes", "web")
+        facts = made.execute(
+            "select count(*), sum(quantity * price), count(distinct customer), count(*) filter (customer is null),"
+            " min(ordered_at), max(ordered_at), count(note), sum(is_web) from orders"
+        ).fetchall()[0]
+    return path, dict(zip(names, facts, strict=True))
+
+
+TYPES = "order_id bigint, customer varchar(40), ordered_at {}, product varchar(20), quantity int, price {}, due_on date"
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def shop(request: pytest.FixtureRequest, orders: tuple[Path, dict[str, Any]]) -> Iterator[Shop]:
+    path, expected = orders
+    if request.param == "postgresql":
+        with postgresql("timezone=Europe/Berlin") as server:
+            server.execute(
+                f"create table orders ({TYPES.format('timestamptz', 'numeric(12, 2)')}, is_web int, note text)",
+                "create index on orders (ordered_at)",
+                "create function clean_up() returns int language sql as 'delete from orders returning 1'",
+                f"create role clv_reader login password '{PASSWORD}'",
+                "grant select, delete on orders to clv_reader",  # the session itself must refuse to delete
+            )
+            engine = sqlalchemy.create_engine(server.url)
+            connection = engine.raw_connection()
+            with connection.cursor() as cursor, path.open(encoding="utf-8") as lines:
+                cursor.execute("set timezone to 'UTC'")
+                cursor.copy_expert(r"copy orders from stdin (format csv, null '\N')", lines)  # type: ignore[attr-defined]
+            connection.commit()
+            connection.close()
+            engine.dispose()
+            yield Shop(server, f"postgresql://clv_reader:${{SHOP_PASSWORD}}@127.0.0.1:{server.port}/shop", expected)
+    else:
+        with mariadb("--default-time-zone=+02:00") as server:
+            server.execute(
+                f"create table orders ({TYPES.format('datetime', 'decimal(12, 2)')}, is_web tinyint(1), note text)",
+                "create index by_day on orders (ordered_at)",
+                f"load data local infile '{path}' into table orders character set utf8mb4 fields terminated by ','"
+                " optionally enclosed by '\"'",
+                "create function clean_up() returns int modifies sql data begin delete from orders; return 1; end",
+                f"create user clv_reader@localhost identified by '{PASSWORD}'",
+                "grant select, delete, execute on shop.* to clv_reader@localhost",
+            )
+            yield Shop(server, f"mysql://clv_reader:${{SHOP_PASSWORD}}@127.0.0.1:{server.port}/shop", expected)
+
+
+MEASURED = """
+import atexit, pathlib, re, sys
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: print("peak in kB:", re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]))
+from clv_pipeline.cli import main
+main(sys.argv[1:])
+"""
+
+
+def clv(folder: Path, *words: str) -> tuple[str, float]:
+    """What a command prints, and its peak memory in MB."""
+    environment = {**os.environ, "SHOP_PASSWORD": QUOTED_PASSWORD, "CLV_CONFIG": "", "CLV_HOME": "", "TZ": "Asia/Tokyo"}
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURED, *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    told = found.stdout + found.stderr
+    assert PASSWORD not in told
+    assert QUOTED_PASSWORD not in told
+    assert found.returncode == 0, told
+    peak = re.search(r"peak in kB: (\d+)", told)
+    assert peak is not None, told
+    return told, int(peak[1]) / 1000
+
+
+def write_settings(folder: Path, shop: Shop, query: str = "select * from orders order by order_id") -> None:
+    transactions = {"url": shop.url, "query": query, "columns": COLUMNS, "lookback_days": 7}
+    settings = {"source": {"transactions": transactions}, "storage": {"home": "home", "memory_gb": 0.4}}
+    (folder / "clv.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+def ask(folder: Path, query: str) -> Any:
+    with duckdb.connect(str(folder / "home" / "warehouse.duckdb"), read_only=True) as warehouse:
+        return warehouse.execute(query).fetchall()
+
+
+FACTS = """
+select count(*), sum(amount), count(distinct customer_id), count(*) filter (customer_id is null), min(ordered_at),
+    max(ordered_at), count(attributes ->> 'note'), sum(cast(attributes ->> 'web' as integer))
+from raw_transactions
+"""
+
+
+def test_a_million_rows_are_read_to_the_penny_in_bounded_memory_and_then_only_the_newest_days(
+    shop: Shop, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, shop)
+    told, peak = clv(tmp_path, "run", "--select", "*raw_transactions")
+    print(f"{shop.url.partition(':')[0]}: peak {peak:.0f} MB")
+    assert dict(zip(shop.expected, ask(tmp_path, FACTS)[0], strict=True)) == shop.expected
+    assert peak < PEAK_MB, told
+    assert ask(tmp_path, "select count(*) from raw_transactions where source_text is not null") == [(0,)]
+    with duckdb.connect() as made:
+        [row] = made.execute(f"select * from ({MADE}) where order_id = 4 order by price limit 1").fetchall()
+    found = ask(
+        tmp_path,
+        "select customer_id, product_id, quantity, unit_price, ordered_at, attributes ->> 'due',"
+        " attributes ->> 'note' from raw_transactions where order_id = '4' order by unit_price limit 1",
+    )
+    assert found == [(row[1].strip(), *row[3:6], row[2], str(row[6]), row[8])]
+
+    # An order of long ago changes, the newest goes, another comes: only the last two are seen.
+    newest = shop.expected["last"]
+    shop.server.execute(
+        "update orders set quantity = quantity + 100 where order_id = 1",
+        f"delete from orders where order_id = {1 + (ROWS - 1) // 3}",
+        "insert into orders (order_id, customer, ordered_at, product, quantity, price) values"
+        f" (9000001, 'Zoë 1', '{newest}{'+00' if 'postgresql' in shop.url else ''}', 'SKU-1', 2, 0.07)",
+    )
+    told, _ = clv(tmp_path, "run", "--select", "*raw_transactions")
+    [(rows, revenue)] = ask(tmp_path, "select count(*), sum(amount) from raw_transactions")
+    with duckdb.connect() as made:
+        [(gone, lost)] = made.execute(
+            f"select count(*), sum(quantity * price) from ({MADE}) where order_id = {1 + (ROWS - 1) // 3}"
+        ).fetchall()
+    assert rows == shop.expected["rows"] - gone + 1
+    assert float(revenue) == pytest.approx(float(shop.expected["revenue"] - lost) + 0.14, abs=1e-9)
+
+
+@pytest.fixture
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", QUOTED_PASSWORD)
+
+
+@pytest.mark.usefixtures("password")
+def test_sessions_only_read_whatever_the_user_may_do(shop: Shop, tmp_path: Path) -> None:
+    columns = {"customer_id": "customer", "ordered_at": "at", "amount": "amount"}
+    with pytest.raises(SourceError, match=r"(?i)read.only transaction"):
+        load(tmp_path, columns, url=shop.url, query="select clean_up() as customer, now() as at, 1 as amount")
+    with pytest.raises(SourceError, match="more than one statement"):
+        load(tmp_path, columns, url=shop.url, query="select 1; commit; delete from orders")
+    like = (
+        "select customer, ordered_at as at, price as amount from orders where customer like 'Zoë 1%' and order_id < 50"
+    )
+    found = load(tmp_path, columns, url=shop.url, query=like).column("customer_id")
+    assert found
+    assert all(name.startswith("Zoë 1") for name in found)
+
+
+@pytest.mark.usefixtures("password")
+def test_errors_show_neither_the_password_nor_the_user(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url, query in ((shop.url, "select * from nothing"), (shop.url.replace("clv_reader", "somebody"), "select 1")):
+        with pytest.raises(SourceError) as told:
+            load(tmp_path, url=url, query=query)
+        assert not [word for word in (PASSWORD, QUOTED_PASSWORD, "somebody", "clv_reader") if word in str(told.value)]
