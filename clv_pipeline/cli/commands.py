@@ -84,30 +84,36 @@ _json = click.option(
 @click.option("--output", type=click.Path(path_type=Path), default=Path("clv.yaml"), show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(files: tuple[str, ...], output: Path, force: bool) -> None:
-    """Look at FILE… (or a quoted glob) and write a clv.yaml with a guessed mapping, for you to correct."""
+    """Look at FILE… (or a quoted glob, or a folder) and write a clv.yaml with a guessed mapping, for you to correct."""
     from clv_pipeline.cli.config_text import config_text
-    from clv_pipeline.sources.inspect import guess_mapping
+    from clv_pipeline.sources.guess import propose
 
     if output.exists() and not force:
         _stop(f"{output} exists; --force overwrites it")
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
-    paths = [_from_folder(file, folder) for file in files]
-    guess = guess_mapping(paths, folder)
+    proposal = propose([_from_folder(file, folder) for file in files], folder)
     try:
-        output.write_text(config_text(paths, guess, folder), encoding="utf-8")
+        output.write_text(config_text(proposal, folder), encoding="utf-8")
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
     _say(f"wrote {output}")
-    for ours, theirs in guess.columns.items():
-        _say(f"  {ours:<12} {theirs}")
-    for name in guess.unknown:
-        _say(f"could not guess {name}: replace the placeholder in {output}")
-    if guess.date_problem:
-        _say(f"could not guess the date format: {guess.date_problem}")
-    if guess.further:
-        _say(f"not mapped: {', '.join(guess.further)}")
-    _say("next: correct the mapping, then run `clv check`")
+    asked = 0
+    for key, source in proposal.sources.items():
+        _say(f"{key}{f' ({source.about})' if source.about else ''}: {', '.join(source.paths)}")
+        for ours, theirs in source.mapping.items():
+            _say(f"  {ours:<12} {theirs}")
+        for entry in source.questions:
+            _say(f"  {entry.key:<12} {entry.value}")
+        if source.further:
+            _say(f"  not mapped: {', '.join(source.further)}")
+        asked += len(source.questions)
+    if proposal.left_out:
+        _say(f"not used: {', '.join(proposal.left_out)}")
+    if asked:
+        _say(f"next: answer what begins with ? in {output}, then run `clv check`")
+    else:
+        _say("next: look over the mapping, then run `clv check`")
 
 
 def _from_folder(file: str, folder: Path) -> str:
@@ -138,9 +144,9 @@ def check(config: Path | None, json: bool) -> None:
 
     The status is 1 if a run would stop.
     """  # noqa: DOC501  (the status is how a command ends)
-    from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
+    from clv_pipeline.cli.survey_text import survey_text
     from clv_pipeline.cli.verdict_text import verdict_text
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.contracts.loader import load_models

@@ -23,6 +23,7 @@ from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
+from clv_pipeline.config.questions import refuse_questions
 from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.source import FileFormat, Source, TransactionSource
 from clv_pipeline.config.strict_yaml import parse_yaml
@@ -145,6 +146,7 @@ class Settings(Block):
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
         refuse_written_secrets(dict(raw), origin)
+        refuse_questions(raw, origin)
         expanded, notices = as_called_today(expand_variables(dict(raw), origin))
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
