@@ -62,6 +62,15 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
     return proposal
 
 
+def propose_table(con: duckdb.DuckDBPyConnection, table: RawTable) -> Proposal:
+    """Propose a `clv.yaml` for one opened table, which need not be a file.
+
+    Raises:
+        SourceError: its rows cannot be read.
+    """
+    return _told_apart([_look(con, [table])])
+
+
 def _in_folder(path: str, base_dir: Path) -> list[str]:
     """The globs of what lies in a folder, one for each kind of file; any other path as it is.
 
