@@ -5,11 +5,16 @@ The servers are Debian's. PostgreSQL runs in a time zone that is not UTC, as man
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +27,7 @@ import yaml
 
 from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.helpers.database_servers import Server, mariadb, postgresql
+from clv_pipeline_tests.helpers.how_tos import blocks, run_as_written, source_of
 from clv_pipeline_tests.helpers.shop_files import load
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
@@ -50,7 +56,7 @@ select
     timestamp '2023-01-01 00:00:30' + to_seconds(i * 63072000 // {ROWS}) as ordered_at,
     'SKU-' || (hash(i * 7) % 2000) as product,
     1 + hash(i) % 5 as quantity,
-    cast(1 + hash(i * 13) % 20000 as decimal(12, 2)) / 100 as price,
+    cast((1 + hash(i * 13) % 20000) / 100 as decimal(12, 2)) as price,
     date '2023-01-15' + cast(i % 700 as integer) as due_on,
     i % 2 as is_web,
     case when i % 10 > 0 then 'Größe ' || (i % 9) || ', 100 % "neu"' end as note
@@ -86,6 +92,18 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 TYPES = "order_id bigint, customer varchar(40), ordered_at {}, product varchar(20), quantity int, price {}, due_on date"
 
 
+def copy_into(server: Server, path: Path) -> None:
+    """Fill the table `orders` of a PostgreSQL server; its instants are in UTC."""
+    engine = sqlalchemy.create_engine(server.url)
+    connection: Any = engine.raw_connection()
+    with connection.cursor() as cursor, path.open(encoding="utf-8") as lines:
+        cursor.execute("set timezone to 'UTC'")
+        cursor.copy_expert(r"copy orders from stdin (format csv, null '\N')", lines)
+    connection.commit()
+    connection.close()
+    engine.dispose()
+
+
 @pytest.fixture(scope="module", params=["postgresql", "mariadb"])
 def shop(request: pytest.FixtureRequest, orders: tuple[Path, dict[str, Any]]) -> Iterator[Shop]:
     path, expected = orders
@@ -98,14 +116,7 @@ def shop(request: pytest.FixtureRequest, orders: tuple[Path, dict[str, Any]]) ->
                 f"create role clv_reader login password '{PASSWORD}'",
                 "grant select, delete on orders to clv_reader",  # the session itself must refuse to delete
             )
-            engine = sqlalchemy.create_engine(server.url)
-            connection = engine.raw_connection()
-            with connection.cursor() as cursor, path.open(encoding="utf-8") as lines:
-                cursor.execute("set timezone to 'UTC'")
-                cursor.copy_expert(r"copy orders from stdin (format csv, null '\N')", lines)  # type: ignore[attr-defined]
-            connection.commit()
-            connection.close()
-            engine.dispose()
+            copy_into(server, path)
             yield Shop(server, f"postgresql://clv_reader:${{SHOP_PASSWORD}}@127.0.0.1:{server.port}/shop", expected)
     else:
         with mariadb("--default-time-zone=+02:00") as server:
@@ -231,6 +242,22 @@ def test_sessions_only_read_whatever_the_user_may_do(shop: Shop, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("password")
+def test_odd_values_are_rejected_rows_and_json_is_json(shop: Shop, tmp_path: Path) -> None:
+    columns = {"customer_id": "customer", "ordered_at": "at", "amount": "amount", "web": "web"}
+    query = {
+        "postgresql": "select 'ann' as customer, timestamp '2024-05-01' as at, 'NaN'::numeric as amount,"
+        """ '{"a": [1, "ü"]}'::jsonb as web""",
+        "mysql": "select 'ann' as customer, cast('0000-00-00' as date) as at, 1.5 as amount, true as web",
+    }
+    backend = shop.url.partition(":")[0]
+    [row] = load(tmp_path, columns, url=shop.url, query=query[backend]).rows
+    assert (row["amount"] if backend == "postgresql" else row["ordered_at"]) is None
+    assert row["source_text"]
+    web = json.loads(row["attributes"])["web"]
+    assert web == '{"a": [1, "ü"]}' if backend == "postgresql" else web == "1"
+
+
+@pytest.mark.usefixtures("password")
 def test_errors_show_neither_the_password_nor_the_user(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,3 +265,67 @@ def test_errors_show_neither_the_password_nor_the_user(
         with pytest.raises(SourceError) as told:
             load(tmp_path, url=url, query=query)
         assert not [word for word in (PASSWORD, QUOTED_PASSWORD, "somebody", "clv_reader") if word in str(told.value)]
+
+
+SMALL_SHOP = """
+select 1 + i as order_id, 'C' || (i % 300) as customer, timestamp '2023-01-01 08:00:00' + to_hours(5 * i) as ordered_at,
+    cast((1 + hash(i) % 9000) / 100 as decimal(12, 2)) as total
+from (select cast(range as integer) as i from range(3000)) as orders
+"""
+
+
+def published_revenue(folder: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "data" / "published" / "current" / "clv.duckdb"), read_only=True) as served:
+        return served.execute("select sum(revenue) from sales_trends where period = 'month'").fetchall()
+
+
+@pytest.fixture(scope="module")
+def small_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DuckDB file with three thousand orders, and a CSV of them beside it."""
+    folder = tmp_path_factory.mktemp("small")
+    folder.chmod(0o755)
+    with duckdb.connect(str(folder / "shop.duckdb")) as made:
+        made.execute(f"create schema crm; create table crm.orders as {SMALL_SHOP}")
+        made.execute(f"copy crm.orders to '{folder / 'orders.csv'}' (header false)")
+    return folder
+
+
+def revenue_of(small_shop: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(small_shop / "shop.duckdb"), read_only=True) as made:
+        return made.execute("select sum(total) from crm.orders").fetchall()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql-mariadb"])
+def test_the_how_to_of_a_server_runs_as_written(kind: str, small_shop: Path, tmp_path: Path) -> None:
+    name, written_port = f"{kind}.md", {"postgresql": 5432, "mysql-mariadb": 3306}[kind]
+    columns = "order_id int, customer varchar(20), ordered_at timestamp, total decimal(12, 2)"
+    with postgresql() if kind == "postgresql" else mariadb() as server:
+        server.execute(f"create table orders ({columns})")
+        if kind == "postgresql":
+            copy_into(server, small_shop / "orders.csv")
+        else:
+            lines = f"'{small_shop / 'orders.csv'}' into table orders fields terminated by ','"
+            server.execute(f"load data local infile {lines} optionally enclosed by '\"'")
+        server.execute(*filter(None, map(str.strip, blocks(name, "sql")[0].split(";"))))
+        here = {f"db.example.com:{written_port}": f"127.0.0.1:{server.port}"}
+        told = run_as_written(blocks(name, "console")[0], tmp_path, here)
+    assert "published" in told
+    [settings] = blocks(name, "yaml")
+    stated = yaml.safe_load(settings)["source"]["transactions"]
+    assert source_of(tmp_path)["query"] == stated["query"]
+    assert source_of(tmp_path)["url"] == stated["url"].replace(*next(iter(here.items())))
+    assert published_revenue(tmp_path) == revenue_of(small_shop)
+
+
+def test_the_how_to_of_database_files_runs_as_written(small_shop: Path, tmp_path: Path) -> None:
+    shutil.copy(small_shop / "shop.duckdb", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as shop, (small_shop / "orders.csv").open() as lines:
+        shop.execute("create table orders (order_id integer, customer text, ordered_at text, total numeric)")
+        shop.executemany("insert into orders values (?, ?, ?, ?)", csv.reader(lines))
+        shop.commit()
+    first, second = blocks("database-files.md", "console")
+    assert "published" in run_as_written(first, tmp_path, {})
+    assert source_of(tmp_path) == yaml.safe_load(blocks("database-files.md", "yaml")[0])["source"]["transactions"]
+    assert published_revenue(tmp_path) == revenue_of(small_shop)
+    run_as_written(second, tmp_path, {})
+    assert source_of(tmp_path)["query"] == 'SELECT * FROM "crm"."orders"'
