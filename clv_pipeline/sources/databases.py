@@ -123,8 +123,8 @@ def telling(url: str, label: str) -> Iterator[None]:
         yield
     except SourceError:
         raise
-    except ModuleNotFoundError:
-        raise missing_driver(sqlalchemy.make_url(url), label) from None
+    except ImportError as error:
+        raise missing_driver(sqlalchemy.make_url(url), label, error) from None
     except Exception as error:
         # Drivers raise any exception, and some put the whole URL into its text. Neither the URL nor the cause is shown.
         raise SourceError(f"{label}: the query failed", quoted=censored(first_line(error), url)) from None

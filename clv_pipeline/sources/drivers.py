@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.errors import first_line
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -39,7 +40,10 @@ DRIVERS: dict[str, tuple[Driver, ...]] = {
     "oracle": (Driver("oracledb", "oracledb", "oracledb"),),
     "snowflake": (Driver("", "snowflake", "snowflake-sqlalchemy"),),
     "bigquery": (Driver("", "sqlalchemy_bigquery", "sqlalchemy-bigquery"),),
-    "redshift": (Driver("redshift_connector", "redshift_connector", "sqlalchemy-redshift redshift_connector"),),
+    "redshift": (
+        Driver("psycopg2", "psycopg2", "sqlalchemy-redshift psycopg2-binary"),
+        Driver("redshift_connector", "redshift_connector", "sqlalchemy-redshift redshift_connector"),
+    ),
 }
 """The drivers of each kind of server, by its name in URLs. The first one is recommended."""
 
@@ -57,17 +61,20 @@ def engine_of(url: sqlalchemy.URL, label: str) -> sqlalchemy.Engine:
 
     try:
         return sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.pool.NullPool)
-    except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError):
-        raise missing_driver(url, label) from None
+    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise missing_driver(url, label, error) from None
 
 
-def missing_driver(url: sqlalchemy.URL, label: str) -> SourceError:
-    """The error for a database whose driver is not installed."""
+def missing_driver(url: sqlalchemy.URL, label: str, error: Exception) -> SourceError:
+    """The error for a database whose driver cannot be imported."""
+    # That a module is missing is said in our own words; that a library of the system is, only the driver knows.
+    says_more = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
     backend, _, stated = url.drivername.partition("+")
     known = DRIVERS.get(backend, ())
     driver = next((driver for driver in known if driver.name == stated), known[0] if known and not stated else None)
     return SourceError(
         f"{label}: the driver that reads {url.drivername} is not installed",
+        quoted=first_line(error) if says_more else "",
         to_do=f"`pip install {driver.packages}` in the environment of clv"
         if driver is not None
         else "install its SQLAlchemy dialect in the environment of clv, or correct the beginning of the url",
@@ -80,7 +87,7 @@ def _with_driver(url: sqlalchemy.URL) -> sqlalchemy.URL:
         return url
     try:
         url.get_dialect().import_dbapi()
-    except ModuleNotFoundError:
+    except ImportError:  # also of a system library, such as libodbc
         installed = (driver for driver in DRIVERS[url.drivername] if importlib.util.find_spec(driver.module))
         if driver := next((driver for driver in installed if driver.name), None):
             return url.set(drivername=f"{url.drivername}+{driver.name}")
