@@ -188,7 +188,9 @@ class _Look:
 
         with reading(self._url, self._base_dir) as connection:
             asked = sqlalchemy.inspect(connection)
-            found = [(None, name) for name in (*asked.get_table_names(), *asked.get_view_names())]
+            found: list[tuple[str | None, str]] = [
+                (None, name) for name in (*asked.get_table_names(), *asked.get_view_names())
+            ]
             schema, dot, _ = (named or "").rpartition(".")
             if dot:
                 found += [(schema, name) for name in (*asked.get_table_names(schema), *asked.get_view_names(schema))]
