@@ -247,10 +247,11 @@ def test_odd_values_are_rejected_rows_and_json_is_json(shop: Shop, tmp_path: Pat
     query = {
         "postgresql": "select 'ann' as customer, timestamp '2024-05-01' as at, 'NaN'::numeric as amount,"
         """ '{"a": [1, "ü"]}'::jsonb as web""",
-        "mysql": "select 'ann' as customer, cast('0000-00-00' as date) as at, 1.5 as amount, true as web",
+        "mysql": "select 'ann' as customer, date '2024-05-01' as at, 1.5 as amount, true as web union all"
+        " select 'ann', cast('0000-00-00' as date), 1.5, true",
     }
     backend = shop.url.partition(":")[0]
-    [row] = load(tmp_path, columns, url=shop.url, query=query[backend]).rows
+    row = load(tmp_path, columns, url=shop.url, query=query[backend]).rows[-1]
     assert (row["amount"] if backend == "postgresql" else row["ordered_at"]) is None
     assert row["source_text"]
     web = json.loads(row["attributes"])["web"]
