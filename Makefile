@@ -11,7 +11,7 @@ help:
 	@echo "make ui           the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
-	@echo "make acceptance   what needs a browser, Spark, Superset or PostgreSQL; installs them"
+	@echo "make acceptance   what needs a browser, Spark, Superset, PostgreSQL or MariaDB; installs them"
 	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, sixty nights in a row"
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
@@ -161,7 +161,8 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
     --no-emit-find-links --custom-compile-command "make lock"
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/$(LOCK) --extra dev --extra lake --extra neural --extra postgres --output-file requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --extra dev --extra lake --extra mysql --extra neural --extra postgres \
+	    --output-file requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:

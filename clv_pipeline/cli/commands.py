@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import click
 
-from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import ClvError, StorageError
 from clv_pipeline.text import displayed
 
@@ -84,23 +83,35 @@ _json = click.option(
 @click.argument("files", nargs=-1, required=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("clv.yaml"), show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def init(files: tuple[str, ...], output: Path, force: bool) -> None:
-    """Look at FILE… (or a quoted glob, or a folder) and write a clv.yaml with a guessed mapping, for you to correct."""
+@click.option("--table", metavar="NAME", help="Of a database: the table or view that holds the transactions.")
+def init(files: tuple[str, ...], output: Path, force: bool, table: str | None) -> None:
+    """Look at FILE… (or a quoted glob, a folder, a database) and write a clv.yaml with a guessed mapping to correct."""
     from clv_pipeline.cli.config_text import config_text
+    from clv_pipeline.sources.database_tables import database_url, propose_from_database
     from clv_pipeline.sources.guess import propose
 
     if output.exists() and not force:
         _stop(f"{output} exists; --force overwrites it")
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
-    proposal = propose([_from_folder(file, folder) for file in files], folder)
+    paths = [_from_folder(file, folder) for file in files]
+    url = database_url(paths[0], folder) if len(paths) == 1 else None
+    if url is not None:
+        chosen = propose_from_database(url, table, folder)
+        proposal = chosen.proposal
+        if chosen.others:
+            _say(f"took {chosen.table}: no other table has customer, date and amount ({', '.join(chosen.others)})")
+    elif table is not None:
+        _stop("--table goes with one database: its file, or its URL")
+    else:
+        proposal = propose(paths, folder)
     try:
         output.write_text(config_text(proposal, folder), encoding="utf-8")
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
     _say(f"wrote {output}")
     for key, source in proposal.sources.items():
-        _say(f"{key}{f' ({source.about})' if source.about else ''}: {', '.join(source.paths)}")
+        _say(f"{key}{f' ({source.about})' if source.about else ''}: {source.query or ', '.join(source.paths)}")
         for ours, theirs in source.mapping.items():
             _say(f"  {ours:<12} {theirs}")
         if source.further:
@@ -116,7 +127,7 @@ def init(files: tuple[str, ...], output: Path, force: bool) -> None:
 
 
 def _from_folder(file: str, folder: Path) -> str:
-    if file.startswith("lifetimes:") or is_object_url(file):
+    if file.startswith("lifetimes:") or "://" in file:
         return file
     path = Path.cwd() / Path(file).expanduser()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

@@ -66,7 +66,12 @@ def config_text(proposal: Proposal, folder: Path) -> str:
 
 def _source_lines(source: Proposed) -> Iterator[str]:
     yield from _comments(source.about)
-    yield f"path: {_listed(source.paths)}"
+    if source.url:
+        yield f"url: {_quoted(source.url)}"
+        yield f"query: {_quoted(source.query)}"
+        yield "# lookback_days: 7  # then a run reads only the rows since seven days before the newest record"
+    else:
+        yield f"path: {_listed(source.paths)}"
     if source.where is not None:
         yield from _comments(source.where.why)
         yield from _lines_of("where", source.where)

@@ -61,6 +61,15 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
     return proposal
 
 
+def propose_table(con: duckdb.DuckDBPyConnection, table: RawTable) -> Proposal:
+    """Propose a `clv.yaml` for one opened table, which need not be a file.
+
+    Raises:
+        SourceError: its rows cannot be read.
+    """
+    return _told_apart([_look(con, [table])])
+
+
 def _opened(
     con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
 ) -> list[RawTable]:

@@ -23,7 +23,7 @@ from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
-from clv_pipeline.sources.databases import forget_query, query_table
+from clv_pipeline.sources.databases import query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
 from clv_pipeline.sources.expressions import computed, condition, own_columns
 from clv_pipeline.sources.files import SourceFile
@@ -115,7 +115,6 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
     try:
         yield copies
     finally:
-        forget_query(con)
         forget_lake(con)
         shutil.rmtree(copies)
 

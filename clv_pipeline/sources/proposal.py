@@ -25,6 +25,9 @@ class Proposed:
     """The settings of one source."""
 
     paths: list[str]
+    url: str = ""
+    """Of a database in place of paths, with `query`."""
+    query: str = ""
     about: str = ""
     """What kind of file it is."""
     columns: list[Entry] = field(default_factory=list)

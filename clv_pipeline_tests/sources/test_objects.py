@@ -18,7 +18,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources import Load, LoadedFile, copies, load_changes, objects
 from clv_pipeline.sources.errors import without_secrets
-from clv_pipeline.sources.inspect import guess_mapping
+from clv_pipeline.sources.guess import propose
 from clv_pipeline_tests.helpers.object_server import ObjectServer, self_signed
 from clv_pipeline_tests.helpers.shop_files import load, transactions
 
@@ -202,8 +202,8 @@ def test_a_folder_of_a_bucket_is_read_with_its_partitions(bucket: ObjectServer, 
 
 def test_init_looks_at_objects_and_at_the_names_of_folders(bucket: ObjectServer, tmp_path: Path) -> None:
     bucket.objects = {f"orders/dt=2024-01-{number:02d}/a.csv": b"customer,amount\n1,5\n" for number in (3, 4)}
-    guess = guess_mapping(["s3://shop/orders/"], tmp_path)
-    assert guess.columns == {"customer_id": "customer", "ordered_at": "dt", "amount": "amount"}
+    proposed = propose(["s3://shop/orders/"], tmp_path).sources["transactions"]
+    assert proposed.mapping == {"customer_id": "customer", "ordered_at": "dt", "amount": "amount"}
 
 
 def test_what_a_library_says_is_shown_without_the_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
