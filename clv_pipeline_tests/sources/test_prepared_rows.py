@@ -235,3 +235,76 @@ def test_demographics_and_events_that_are_not_selected_leave_nothing_but_their_l
             assert set(rows[1]) == {None, "not selected"}
             assert rows[0][0] == "1"
             assert rows[0][-1] is None
+
+
+CASES = Path("/work/shared/cases")
+with_cases = pytest.mark.skipif(
+    not CASES.is_dir(), reason="the small inputs that failed before are not on this machine"
+)
+
+
+@with_cases
+def test_the_shape_of_shopify_loads_with_the_customer_on_every_line(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {
+        "customer_id": {"sql": 'lower("Email")'},
+        "order_id": "Name",
+        "ordered_at": "Created at",
+        "quantity": "Lineitem quantity",
+        "unit_price": "Lineitem price",
+    }
+    filled = {"by": "Name", "columns": ["Email", "Created at", "Financial Status"]}
+    path = str(CASES / "shopify_shape.csv")
+    loaded = load(tmp_path, columns, path=path, fill_down=filled, where="\"Financial Status\" = 'paid'")
+    with duckdb.connect() as con:
+        [(lines, orders, paid)] = con.execute(
+            'with lines as (from read_csv($path, all_varchar = true)), orders as (select "Name", any_value("Email")'
+            ' filter ("Email" <> \'\') as email, any_value("Financial Status") filter ("Financial Status" <> \'\') as s'
+            " from lines group by 1) select count(*), count(distinct \"Name\"), count(*) filter (s = 'paid')"
+            ' from lines join orders using ("Name")',
+            {"path": path},
+        ).fetchall()
+    assert len(loaded.rows) == lines
+    assert len(set(loaded.column("order_id"))) == orders
+    assert all(row["customer_id"] and row["ordered_at"] and row["amount"] is not None for row in loaded.rows)
+    assert sum(row["source_text"] is None for row in loaded.rows) == paid
+
+
+@with_cases
+def test_cancelled_lines_are_left_out_and_the_stated_amount_is_taken(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {
+        "customer_id": "CUSTOMERNAME",
+        "ordered_at": "ORDERDATE",
+        "amount": {"sql": '"SALES" * 1'},
+    }
+    path = str(CASES / "status_and_capped_price_shape.csv")
+    loaded = load(tmp_path, columns, path=path, where="\"STATUS\" <> 'Cancelled'")
+    with duckdb.connect() as con:
+        expected = con.execute(
+            'select "STATUS" = \'Cancelled\', count(*), sum(cast("SALES" as decimal(18, 4)))'
+            " from read_csv($path, all_varchar = true) group by 1 order by 1",
+            {"path": path},
+        ).fetchall()
+    for is_cancelled, lines, money in expected:
+        rows = [row for row in loaded.rows if (row["source_text"] == "not selected") == is_cancelled]
+        assert (len(rows), sum(row["amount"] for row in rows)) == (lines, money)
+
+
+@with_cases
+def test_clv_init_asks_about_a_file_without_a_header_and_check_waits_for_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from clv_pipeline.cli.commands import main
+
+    monkeypatch.chdir(tmp_path)
+    path = CASES / "no_header_shape.txt"
+    written = CliRunner().invoke(main, ["init", str(path)])
+    assert "the first line looks like a record" in written.output
+    text = (tmp_path / "clv.yaml").read_text(encoding="utf-8")
+    assert "format: {header: false, names: [column_1, column_2, column_3]}" in text
+    assert "the column '?' (mapped to customer_id) is missing" in CliRunner().invoke(main, ["check"]).output
+    answered = {"customer_id": "column_1", "amount": "column_2", "ordered_at": "column_3"}
+    loaded = load(tmp_path, answered, path=str(path), format={"header": False, "names": [*sorted(answered.values())]})
+    assert len(loaded.rows) == len(path.read_text(encoding="utf-8").splitlines())
+    assert loaded.rows[0]["source_line"] == 1

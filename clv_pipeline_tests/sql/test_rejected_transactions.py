@@ -14,6 +14,7 @@ TOMORROW = TODAY + timedelta(days=1)
 # What is wrong with a line, in the order in which reasons take precedence. A zero quantity is no return.
 FAULTS: list[tuple[str, Row]] = [
     ("unreadable line", {"source_text": "unreadable line: expected 8 fields, found 9"}),
+    ("not selected", {"source_text": "not selected"}),
     ("no customer", {"customer_id": None}),
     ("unparsable date", {"ordered_at": None}),
     ("unparsable number", {"amount": None}),
