@@ -69,7 +69,12 @@ class ColumnFacts:
     @property
     def tells_apart(self) -> bool:
         """Whether the values tell records apart: an empty column, a constant and row numbers do not."""
-        return self.distinct > 1 and not self.is_running
+        return not self.is_constant and not self.is_running
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the column is empty, or ten or more rows have one value: fewer may be one customer's."""
+        return self.distinct == 0 or (self.distinct == 1 and self.rows >= 10)
 
 
 class Sample:

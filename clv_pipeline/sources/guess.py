@@ -448,7 +448,7 @@ class _Guesser:
     def _order(self) -> str | None:
         def allowed(facts: ColumnFacts) -> bool:
             # Orders may be numbered like the rows: the name says so, and one row may be one order.
-            return facts.distinct > 1 and not facts.is_date and facts.filled >= 0.5 * facts.rows
+            return not facts.is_constant and not facts.is_date and facts.filled >= 0.5 * facts.rows
 
         customer = (
             self.column_of(self.customer) if self.customer is not None and not self.customer.is_question else None
