@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
-from clv_pipeline.orchestration.assets.currency import stage_currency
 from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Session, stage_model
+from clv_pipeline.warehouse.currency import stage_currency
 from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
 from clv_pipeline.warehouse.settings_table import settings_frame
 

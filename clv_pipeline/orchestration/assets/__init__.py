@@ -11,7 +11,6 @@ import dagster as dg
 from clv_pipeline.contracts.loader import SqlModel
 from clv_pipeline.orchestration.assets import (
     cleaning,
-    currency,
     evaluation,
     features,
     forecasting,
@@ -47,7 +46,6 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     return [
         *sql_tables,
         *ingestion.tables(pipeline),
-        currency.tables(pipeline),
         cleaning.tables(pipeline),
         segmentation.tables(pipeline),
         features.tables(pipeline),

@@ -20,6 +20,7 @@ from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse.currency import stage_currency
 from clv_pipeline.warehouse.duckdb_engine import added_name, day_of, staged_name
 from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs, stage_file_gates
 from clv_pipeline.warehouse.gate import built_by
@@ -44,9 +45,9 @@ SHOWN_FILES = 100
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """The tables parameters and run_day, and for every source its raw table with the table of its files.
+    """The tables of settings, and for every source its raw table with the table of its files.
 
-    Both are empty where the source is not configured.
+    The latter two are empty where the source is not configured.
     """
     settings = pipeline.settings
 
@@ -65,11 +66,16 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         stage_file_gate_inputs(session, pipeline.models, settings.gates)
         return {}
 
+    def build_currency(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        return {"currency_rates": {"rates": stage_currency(session, pipeline.models, settings)}}
+
     source = settings.source
+    currency = ["currency_settings", "currency_rates"]
     gate_inputs = ["file_gate_settings", "passed_files"]
     return [
         gated_step(pipeline, ["parameters"], reads=[], kinds={"python"}, build=build_parameters),
         gated_step(pipeline, ["run_day"], reads=[], kinds={"python"}, build=build_run_day),
+        gated_step(pipeline, currency, reads=[], kinds={"python"}, build=build_currency),
         gated_step(pipeline, gate_inputs, reads=[], kinds={"python"}, build=build_file_gate_inputs),
         _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
         _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),

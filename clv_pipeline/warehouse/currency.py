@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import TableModel
-from clv_pipeline.orchestration.gated_step import Metadata, gated_step
-from clv_pipeline.pipeline import Pipeline, Refresh
-from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.duckdb_engine import Session, staged_name
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 if TYPE_CHECKING:
     import polars as pl
 
 SETTINGS, RATES, CONVERTED = "currency_settings", "currency_rates", "daily_rates"
-
-
-def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """currency_settings with currency_rates."""
-
-    def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        rates = stage_currency(session, pipeline.models, pipeline.settings)
-        return {RATES: {"rates": rates}}
-
-    return gated_step(pipeline, [SETTINGS, RATES], reads=[], kinds={"python"}, build=build)
 
 
 def stage_currency(session: Session, models: Mapping[str, TableModel], settings: Settings) -> int:
