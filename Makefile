@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability soak dictionary configuration commands docs coverage test-pythons clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses soak dictionary configuration commands docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
 	@echo "make ui           the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
-	@echo "make acceptance   what needs a browser, Spark, Superset or PostgreSQL; installs them"
+	@echo "make acceptance   what needs a browser, Spark, Superset, PostgreSQL or MariaDB; installs them"
 	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, sixty nights in a row"
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench        docs/PERFORMANCE.md"
 	@echo "make accuracy     docs/ACCURACY.md"
 	@echo "make reliability  docs/explanation/reliability.md"
+	@echo "make guesses      the table of guesses in docs/how-to/your-own-data.md"
 	@echo "make soak         sixty nights: whether storage.home goes on growing"
 	@echo "make clean        removes the environment and caches"
 
@@ -114,6 +115,10 @@ reliability: $(VENV)/ready
 	$(BIN)/python -m benchmarks.file_faults
 	$(BIN)/python -m benchmarks.reliability
 
+# The table of docs/how-to/your-own-data.md, on the shops in the folder CLV_SHOPS.
+guesses: $(VENV)/ready
+	$(BIN)/python -m benchmarks.guesses
+
 # The block `soak` of docs/explanation/reliability.md.
 soak: $(VENV)/ready
 	$(BIN)/python -m benchmarks.soak
@@ -156,7 +161,8 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
     --no-emit-find-links --custom-compile-command "make lock"
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/$(LOCK) --extra dev --extra neural --extra postgres --output-file requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --extra dev --extra lake --extra mysql --extra neural --extra postgres \
+	    --output-file requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:

@@ -21,6 +21,7 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
 from clv_pipeline.errors import RequestError
 from clv_pipeline.sources import readable_folders
+from clv_pipeline.sources.rates import rates_folders
 from clv_pipeline.spark.functions import require_proven
 from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import Limits, NewSession, Session, Warehouse
@@ -79,6 +80,7 @@ class Pipeline:
             # Also on DuckDB, which takes over history that Spark kept.
             settings.spark_tables_dir,
             *readable_folders(settings.source, settings.base_dir),
+            *rates_folders(settings.currency, settings.base_dir),
         ]
         limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
         new_session = _on_spark(settings, models) if storage.engine == "spark" else Session

@@ -83,37 +83,51 @@ _json = click.option(
 @click.argument("files", nargs=-1, required=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("clv.yaml"), show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def init(files: tuple[str, ...], output: Path, force: bool) -> None:
-    """Look at FILE… (or a quoted glob) and write a clv.yaml with a guessed mapping, for you to correct."""
+@click.option("--table", metavar="NAME", help="Of a database: the table or view that holds the transactions.")
+def init(files: tuple[str, ...], output: Path, force: bool, table: str | None) -> None:
+    """Look at FILE… (or a quoted glob, a folder, a database) and write a clv.yaml with a guessed mapping to correct."""
     from clv_pipeline.cli.config_text import config_text
-    from clv_pipeline.sources.inspect import guess_mapping
+    from clv_pipeline.sources.database_tables import database_url, propose_from_database
+    from clv_pipeline.sources.guess import propose
 
     if output.exists() and not force:
         _stop(f"{output} exists; --force overwrites it")
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
-    guess = guess_mapping(paths, folder)
+    url = database_url(paths[0], folder) if len(paths) == 1 else None
+    if url is not None:
+        chosen = propose_from_database(url, table, folder)
+        proposal = chosen.proposal
+        if chosen.others:
+            _say(f"took {chosen.table}: no other table has customer, date and amount ({', '.join(chosen.others)})")
+    elif table is not None:
+        _stop("--table goes with one database: its file, or its URL")
+    else:
+        proposal = propose(paths, folder)
     try:
-        output.write_text(config_text(paths, guess, folder), encoding="utf-8")
+        output.write_text(config_text(proposal, folder), encoding="utf-8")
     except OSError as error:
         _stop(f"{output} cannot be written: {error.strerror}")
     _say(f"wrote {output}")
-    for ours, theirs in guess.columns.items():
-        _say(f"  {ours:<12} {theirs}")
-    for name in guess.unknown:
-        _say(f"could not guess {name}: replace the placeholder in {output}")
-    if guess.first_record is not None:
-        _say(f"the first line looks like a record and is read as one: if it is a header, correct format in {output}")
-    if guess.date_problem:
-        _say(f"could not guess the date format: {guess.date_problem}")
-    if guess.further:
-        _say(f"not mapped: {', '.join(guess.further)}")
-    _say("next: correct the mapping, then run `clv check`")
+    for key, source in proposal.sources.items():
+        _say(f"{key}{f' ({source.about})' if source.about else ''}: {source.query or ', '.join(source.paths)}")
+        for ours, theirs in source.mapping.items():
+            _say(f"  {ours:<12} {theirs}")
+        if source.further:
+            _say(f"  not mapped: {', '.join(source.further)}")
+    if proposal.left_out:
+        _say(f"not used: {', '.join(proposal.left_out)}")
+    for entry in proposal.questions:
+        _say(f"{entry.key}: {entry.value}")
+    if proposal.questions:
+        _say(f"next: answer what begins with ? in {output}, then run `clv check`")
+    else:
+        _say("next: look over the mapping, then run `clv check`")
 
 
 def _from_folder(file: str, folder: Path) -> str:
-    if file.startswith("lifetimes:"):
+    if file.startswith("lifetimes:") or "://" in file:
         return file
     path = Path.cwd() / Path(file).expanduser()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
@@ -140,9 +154,9 @@ def check(config: Path | None, json: bool) -> None:
 
     The status is 1 if a run would stop.
     """  # noqa: DOC501  (the status is how a command ends)
-    from clv_pipeline.cli.config_text import survey_text
     from clv_pipeline.cli.json_documents import as_json, check_document
     from clv_pipeline.cli.notices import notices
+    from clv_pipeline.cli.survey_text import survey_text
     from clv_pipeline.cli.verdict_text import verdict_text
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.contracts.loader import load_models
@@ -283,17 +297,20 @@ def export(
 ) -> None:
     """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
     from clv_pipeline.config.settings import Settings
-    from clv_pipeline.publication.export import DEFAULT_COLUMNS, export
+    from clv_pipeline.publication.export import export
 
     if segment is None and top is None:
         _stop("name a segment, or say how many customers with --top N")
-    named = DEFAULT_COLUMNS if columns is None else [name.strip() for name in columns.split(",")]
+    named = None if columns is None else [name.strip() for name in columns.split(",")]
     done = export(
         Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
     )
     of_whom = "all segments" if segment is None else segment
-    _say(f"{done.customers:,} customers of {of_whom}, highest CLV ({done.audience.horizon_days} days) first")
+    highest = "highest CLV" if done.has_money else "most expected purchases"
+    _say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
     _say(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
+    if done.currency is not None:
+        _say(f"money is in {done.currency}")
     if done.guarded:
         _say(
             f"{done.guarded:,} of them have a text that could be taken for a formula, or that is not safe to display:"

@@ -6,7 +6,7 @@ from clv_pipeline.config.settings import Settings
 
 
 def notices(settings: Settings) -> list[str]:
-    """Notices about `clv.yaml`: keys that are read as something else, and defaults that have changed.
+    """Notices about `clv.yaml`: keys read as something else, a shop without money, and defaults that have changed.
 
     Changed defaults are mentioned while a version is kept that was published before the change. Users who upgrade learn
     of them in time, and new users are not bothered.
@@ -14,8 +14,9 @@ def notices(settings: Settings) -> list[str]:
     from clv_pipeline.config.earlier import changed_defaults
     from clv_pipeline.publication.versions import kept_versions
 
+    told = [*settings.notices, *_without_money(settings)]
     if settings.config_file is None:
-        return settings.notices
+        return told
     kept = [version for version in kept_versions(settings.published_dir).values() if version is not None]
     changed = [
         notice
@@ -23,4 +24,21 @@ def notices(settings: Settings) -> list[str]:
         if any(since not in version.tables for version in kept)
         for notice in found
     ]
-    return [*settings.notices, *changed]
+    return [*told, *changed]
+
+
+def _without_money(settings: Settings) -> list[str]:
+    """That no money is mapped, and which settings therefore have no effect."""
+    if settings.source.transactions.has_money:
+        return []
+    cleaning = settings.cleaning
+    idle = {
+        "cleaning.outliers": cleaning.outliers != "keep",
+        "cleaning.returns": cleaning.returns == "net",
+        "campaign": settings.campaign is not None,
+    }
+    without = [key for key, is_set in idle.items() if is_set]
+    return [
+        "source.transactions.columns: no money is mapped, so purchases are forecast and every amount is NULL"
+        + (f"; without money {', '.join(without)} cannot do anything" if without else "")
+    ]

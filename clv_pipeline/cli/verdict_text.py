@@ -31,6 +31,9 @@ CURES = {
     "new_days_are_nearly_as_usual": "gates.accepted_days, where the day really was like that",
     "new_files_are_as_usual": "gates.accepted_files, where a file really is like that",
     "new_files_are_nearly_as_usual": "gates.accepted_files, where a file really is like that",
+    "every_currency_can_be_converted": "currency.report_in and currency.rates",
+    "days_have_a_rate": "currency.rates",
+    "money_has_a_currency": "currency.rates, and source.transactions.columns.currency",
     "customers_are_somebody": "cleaning.anonymous_ids",
 }
 """The setting of clv.yaml to look at, by measure of a file and by check."""

@@ -62,7 +62,7 @@ def changed_defaults(settings: Settings) -> dict[str, list[str]]:
 
     They are grouped by a published table that every version has since the change.
     """
-    models, gates = [], []
+    models, gates, currencies = [], [], []
     if "models" not in settings.model_fields_set:
         models.append(
             f"models: the default has changed to [{', '.join(settings.models)}]; write the key to choose, and to"
@@ -79,4 +79,10 @@ def changed_defaults(settings: Settings) -> dict[str, list[str]]:
                 f"gates.{key}: {judged} stops a run now (`{getattr(settings.gates, key)}`); write the key to choose,"
                 " and to silence this"
             )
-    return {"served_accuracy": models, "file_gates": gates}
+    if settings.source.transactions.states_currency:
+        currencies.append(
+            f"{settings.source.transactions.key}.columns.currency: is the currency of the row's money now, where it"
+            " was an attribute; several currencies stop a run unless `currency: {report_in, rates}` converts them;"
+            " rename the key to keep an attribute"
+        )
+    return {"served_accuracy": models, "file_gates": gates, "currency_ledger": currencies}

@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from clv_pipeline.config.block import Block
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.config.source import Computed, TableSource
+from clv_pipeline.config.source import TableSource
 
 Node = dict[str, Any]
 """A part of a JSON schema."""
@@ -65,7 +65,7 @@ def json_schema() -> Node:
     """The JSON schema of `clv.yaml`, with a description of every key."""
     schema = Settings.model_json_schema()
     _describe(schema, Settings)
-    for block in (*_blocks(Settings), Computed):
+    for block in _blocks(Settings):
         _describe(schema["$defs"][block.__name__], block)
     for node in (schema, *schema["$defs"].values()):
         node.pop("title")
@@ -119,8 +119,8 @@ def _blocks(block: type[Block]) -> Iterator[type[Block]]:
 def _sections(block: type[Block], prefix: str) -> Iterator[tuple[str, type[Block]]]:
     for name, field in block.model_fields.items():
         # What all three sources have is described once.
-        is_repeated = name in ("format", "fill_down") and prefix != "source.transactions."
-        if (below := _block_of(field.annotation)) and not is_repeated:
+        is_shared = issubclass(block, TableSource) and name in TableSource.model_fields
+        if (below := _block_of(field.annotation)) and (not is_shared or prefix == "source.transactions."):
             key = f"{prefix}{field.alias or name}"
             yield key, below
             yield from _sections(below, f"{key}.")

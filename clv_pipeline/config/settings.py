@@ -15,14 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
 from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, Extensions, Forecast, Gates
 from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
+from clv_pipeline.config.currency import Currency
 from clv_pipeline.config.earlier import as_called_today
 from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
+from clv_pipeline.config.questions import refuse_questions
 from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.source import FileFormat, Source, TransactionSource
 from clv_pipeline.config.strict_yaml import parse_yaml
@@ -35,6 +37,7 @@ __all__ = [
     "Campaign",
     "Cleaning",
     "ConfigError",
+    "Currency",
     "Extensions",
     "FileFormat",
     "Forecast",
@@ -58,6 +61,8 @@ class Settings(Block):
     """Where records come from."""
     cleaning: Cleaning = Cleaning()
     """What is taken out between raw and cleaned transactions."""
+    currency: Currency = Currency()
+    """In which currency money is reported; see docs/how-to/currencies.md."""
     forecast: Forecast = Forecast()
     """What is forecast, as of which day, and how future money is valued."""
     models: list[str] = Field(
@@ -109,6 +114,15 @@ class Settings(Block):
             raise ValueError("should name each model once")
         return value
 
+    @model_validator(mode="after")
+    def _rates_have_currencies(self) -> Self:
+        if self.currency.rates and not self.source.transactions.states_currency:
+            raise ValueError(
+                "currency.rates need source.transactions.columns.currency, the column that says which currency a row"
+                " is in"
+            )
+        return self
+
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
         """The configuration at `path`, else at CLV_CONFIG, else ./clv.yaml, else the embedded default.
@@ -145,6 +159,7 @@ class Settings(Block):
         origin = str(config_file) if config_file else EMBEDDED_DEFAULT
         _refuse_written_secrets(raw, origin)
         refuse_written_secrets(dict(raw), origin)
+        refuse_questions(raw, origin)
         expanded, notices = as_called_today(expand_variables(dict(raw), origin))
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
@@ -226,14 +241,19 @@ class Settings(Block):
         )
 
     @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """The blocks of settings that SQL models read, in the table `parameters`."""
+        return [dict(self.cleaning), dict(self.forecast), {"has_money": self.source.transactions.has_money}]
+
+    @property
     def recipe_hash(self) -> str:
         """sha256 (hex) of the settings that tables depend on.
 
         It leaves out when tables are built, where they are kept, what stops them, who is told, who owns them, under
-        what names customers are published, the planned campaign (`campaign_settings`), and additional tables
-        (`extensions.sql`).
+        what names customers are published, what tables of settings hold (`campaign_settings`, `currency_settings`,
+        `currency_rates`), and additional tables (`extensions.sql`).
         """
-        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "owners")
+        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "currency", "owners")
         # Tables stay where their engine keeps them, so another engine builds its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
         return self._hash_without({**dict.fromkeys(excluded, True), **partly})

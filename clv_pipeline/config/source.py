@@ -5,6 +5,9 @@ what it names.
 """
 
 import codecs
+import difflib
+import glob
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -15,6 +18,44 @@ from clv_pipeline.errors import did_you_mean
 
 RESERVED_COLUMNS = frozenset({"source_file", "source_line", "attributes", "source_text"})
 """Columns of the raw tables that the loader fills itself; a mapping cannot use them."""
+
+OBJECT_SCHEMES = ("s3", "gs", "az", "https")
+"""How a `path` begins that names files in an object store or on a web server. Other URLs are those of databases."""
+
+_WRITTEN_OTHERWISE = {
+    "http": "https",
+    **dict.fromkeys(("s3a", "s3n"), "s3"),
+    "gcs": "gs",
+    **dict.fromkeys(("abfs", "abfss", "wasb", "wasbs"), "az"),
+}
+_FILES_ELSEWHERE = {*OBJECT_SCHEMES, *_WRITTEN_OTHERWISE}
+
+
+def is_object_url(path: str) -> bool:
+    """Whether a path names files in an object store or on a web server."""
+    scheme, separator, _ = path.strip().partition("://")
+    return bool(separator) and scheme in OBJECT_SCHEMES
+
+
+def _refuse_odd_url(url: str) -> None:
+    """Refuse a URL of an object store that cannot be read, or that holds credentials: labels would show them.
+
+    Raises:
+        ValueError: the URL is one.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in OBJECT_SCHEMES:
+        better = _WRITTEN_OTHERWISE.get(scheme)
+        known = ", ".join(f"{name}://" for name in OBJECT_SCHEMES)
+        raise ValueError(f"should begin with {better}://" if better else f"should begin with one of {known}")
+    bucket, _, key = rest.partition("/")
+    is_page = scheme == "https"
+    if "@" in bucket or (is_page and re.search("[?#]", rest)):
+        raise ValueError("should hold no user, password or query string: credentials belong in the environment")
+    if not bucket or glob.has_magic(bucket) or (is_page and not key):
+        raise ValueError(f"should name its bucket or host, as in {scheme}://name/orders.csv")
+    if is_page and glob.has_magic(key):
+        raise ValueError("should name one file: a web server does not list its files")
 
 
 class Expression(str):
@@ -33,22 +74,22 @@ class Expression(str):
         return self.removeprefix("{sql: ").removesuffix("}")
 
 
-class Computed(Block):
+class _Computed(Block):
     """A value that is computed from columns of the file."""
 
-    sql: str = Field(min_length=1)
-    """Scalar SQL over the file's own columns, such as `"Amount" / 100`."""
+    # The reference finds no block within a mapping, so that this field is described here.
+    sql: str = Field(min_length=1, description='Scalar SQL over the file\'s own columns, such as `"Amount" / 100`.')
 
 
 def _theirs(value: object) -> str:
     if isinstance(value, dict):
-        return Expression(Computed.model_validate(value).sql)
+        return Expression(_Computed.model_validate(value).sql)
     if not isinstance(value, str):
         raise ValueError("should be the name of a column, or {sql: …} with an expression over columns")
     return value
 
 
-Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | Computed)]
+Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | _Computed)]
 """What a mapping names: a column of the source, or an expression over its columns."""
 
 
@@ -123,20 +164,61 @@ class FileFormat(Block):
         return self
 
 
+class LakeTable(Block):
+    """A table of a lakehouse. Without a version or snapshot it is read as it is on the day of the run."""
+
+    format: Literal["delta", "iceberg"]
+    """Delta tables are named by `path`, Iceberg tables by `catalog` and `name`."""
+    path: str = ""
+    """Of a Delta table: its folder, relative to the folder of `clv.yaml` or in an object store."""
+    version: int | None = Field(default=None, ge=0)
+    """Of a Delta table: the version to read. By default the newest."""
+    catalog: str = ""
+    """Of an Iceberg table: name of its catalog, whose address and credentials the environment holds
+    (`PYICEBERG_CATALOG__NAME__URI`)."""
+    name: str = ""
+    """Of an Iceberg table: its name in the catalog, such as `shop.orders`."""
+    snapshot: int | None = None
+    """Of an Iceberg table: id of the snapshot to read. By default the newest."""
+
+    @property
+    def label(self) -> str:
+        """The table, for people."""
+        return self.path if self.format == "delta" else f"{self.catalog}:{self.name}"
+
+    @model_validator(mode="after")
+    def _named_by_its_format(self) -> Self:
+        keys = {"delta": ("path", "version"), "iceberg": ("catalog", "name", "snapshot")}
+        needed = [key for key in keys[self.format] if key not in ("version", "snapshot")]
+        missing = [key for key in needed if not getattr(self, key).strip()]
+        spare = [key for name in keys if name != self.format for key in keys[name] if key in self.model_fields_set]
+        if missing or spare:
+            raise ValueError(
+                f"format {self.format} takes {', '.join(keys[self.format])}; needed are {', '.join(needed)}"
+            )
+        if "://" in self.path:
+            _refuse_odd_url(self.path)
+        return self
+
+
 class TableSource(Block):
     """Where the records of one kind are, and the meaning of their columns.
 
-    Either `path` (a file, a glob, or a list of them) or `url` with `query`. `columns` maps our names to the source's.
+    Either `path` (a file, a folder, a glob, or a list of them), or `url` with `query`, or `table`. `columns` maps our
+    names to the source's.
     Subclasses define the kind of records.
     """
 
     path: list[str] = Field(default=[])
-    """Files and globs, relative to the folder of `clv.yaml`; one may be written without the list. Either this, or `url`
-    with `query`."""
+    """Files, folders and globs, relative to the folder of `clv.yaml` or in an object store (`s3://bucket/orders/`,
+    `gs://`, `az://`, or one file at `https://`); one may be written without the list. Either this, or `url` with
+    `query`, or `table`."""
     url: str | None = Field(default=None, repr=False)
     """A database in place of files, such as `sqlite:///shop.db`; write a password as `${VARIABLE}`."""
     query: str | None = None
     """The SELECT to run in the database."""
+    table: LakeTable | None = None
+    """A table of a lakehouse (Delta, Iceberg) in place of files."""
     columns: dict[str, Theirs]
     """The mapping: our names of columns to the names in the source, or to `{sql: …}`, an expression over its columns;
     see docs/how-to/prepare-rows.md."""
@@ -192,7 +274,8 @@ class TableSource(Block):
     @model_validator(mode="before")
     @classmethod
     def _path_may_be_a_url(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("path"), str) or "://" not in data["path"]:
+        path = data.get("path") if isinstance(data, dict) else None
+        if not isinstance(path, str) or "://" not in path or path.partition("://")[0].strip() in _FILES_ELSEWHERE:
             return data
         if "url" in data:
             raise ValueError("should have either path or url; found both")
@@ -202,6 +285,13 @@ class TableSource(Block):
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _objects_are_named_plainly(cls, paths: list[str]) -> list[str]:
+        for path in filter(lambda path: "://" in path, paths):
+            _refuse_odd_url(path.strip())
+        return paths
 
     @field_validator("url")
     @classmethod
@@ -229,8 +319,12 @@ class TableSource(Block):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if bool(self.path) == (self.url is not None):
-            raise ValueError(f"should have either path, or url with query; found {'both' if self.path else 'neither'}")
+        origins = {"path": bool(self.path), "url": self.url is not None, "table": self.table is not None}
+        if (count := sum(origins.values())) != 1:
+            found = " and ".join(name for name, is_there in origins.items() if is_there) if count > 2 else "both"
+            raise ValueError(
+                f"should have either path, or url with query, or table; found {found if count else 'neither'}"
+            )
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
         if self.lookback_days is not None and (self.url is None or self.time is None):
@@ -257,19 +351,36 @@ class TransactionSource(TableSource):
         "unit_price",
         "amount",
         "country",
+        "currency",
     )
     required = ("customer_id", "ordered_at")
     numbers = ("quantity", "unit_price", "amount")
     money = ("unit_price", "amount")
     time = "ordered_at"
-    needed = "customer_id, ordered_at and either amount or both quantity and unit_price"
+    needed = "customer_id, ordered_at and, unless the shop has no money, either amount or both quantity and unit_price"
+
+    @property
+    def has_money(self) -> bool:
+        """Whether money is mapped. Without it purchases are forecast, and every amount is NULL."""
+        return "amount" in self.columns or {"quantity", "unit_price"} <= self.columns.keys()
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
-        """The columns that a mapping lacks: money can be mapped in one of two ways."""
+        """The columns that a mapping lacks. Money can be mapped in one of two ways, or not at all, but not by half."""
         given = set(columns)
-        money = [] if "amount" in given else [name for name in ("quantity", "unit_price") if name not in given]
-        return [*super().missing_from(given), *money]
+        factors = [name for name in ("quantity", "unit_price") if name not in given]
+        if "amount" in given:
+            return super().missing_from(given)
+        if len(factors) == 1:
+            return [*super().missing_from(given), *factors]
+        # A name that is only misspelt is no shop without money.
+        misspelt = difflib.get_close_matches("amount", given - set(cls.known), n=1, cutoff=0.75)
+        return [*super().missing_from(given), *(["amount"] if misspelt else [])]
+
+    @property
+    def states_currency(self) -> bool:
+        """Whether a column says in which currency a row is."""
+        return "currency" in self.columns
 
 
 class CustomerSource(TableSource):

@@ -18,7 +18,7 @@ SCHEMA_CHECK = "columns_match_contract"
 
 
 UNITS = {
-    "currency": "money in the currency of the source",
+    "currency": "money in the currency that is reported in (publication.currency), else in that of the source",
     "days": "length of time in days",
     "hours": "hours after midnight",
     "bytes": "size of a file",

@@ -168,7 +168,8 @@ def backtest(
     family.
 
     Raises:
-        ValueError: a customer has no outcome row. No purchase is an outcome of 0, not a missing row.
+        ValueError: a customer has no outcome row. No purchase is an outcome of 0, not a missing row. Only in a shop
+            without money is the spend of all customers unknown.
     """
     families = [model.name for model in models if not model.is_baseline] or [model.name for model in models]
     drivers = [pl.DataFrame(schema=DRIVERS_SCHEMA)]
@@ -223,7 +224,8 @@ def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, window: str) -
         maintain_order="left",
         validate="1:1",
     )
-    missing = matched.filter(pl.col("actual_purchases").is_null() | pl.col("actual_spend").is_null())
+    has_money = outcomes["actual_spend"].is_not_null().any()
+    missing = matched.filter(pl.col("actual_purchases").is_null() | (pl.col("actual_spend").is_null() & has_money))
     if not missing.is_empty():
         example = missing["customer_id"][0]
         raise ValueError(f"{missing.height} customers have no outcome for {window}, e.g. {example}")

@@ -100,7 +100,7 @@ class Evidence:
     """The losses and skills of all models on every backtest window (a cutoff and a horizon), NaN where not scored.
 
     A loss is 1/2 log(Tweedie deviance of spend) + 1/2 log(Poisson deviance of purchases): differences are log ratios,
-    free of the shop's money and size.
+    free of the shop's money and size. A shop without money has purchases alone: log(Poisson deviance), and their skill.
     """
 
     cutoffs: NDArray[np.datetime64]
@@ -117,11 +117,13 @@ class Evidence:
 
         tweedie, poisson = metric("spend", "tweedie_deviance"), metric("purchases", "poisson_deviance")
         window = ("cutoff", "horizon_days")
-        scored = metrics.group_by(*window, "model").agg(
-            # A deviance of 0 means that the forecast knew the outcome: no ratio exists.
-            pl.when(tweedie > 0.0, poisson > 0.0).then(0.5 * (tweedie.log() + poisson.log())).alias("loss"),
-            metric("spend", "tweedie_skill").alias("skill"),
-        )
+        # A deviance of 0 means that the forecast knew the outcome: no ratio exists.
+        loss = pl.when(poisson > 0.0).then(poisson.log())
+        skill = metric("purchases", "poisson_skill")
+        if (metrics["target"] == "spend").any():
+            loss = pl.when(tweedie > 0.0, poisson > 0.0).then(0.5 * (tweedie.log() + poisson.log()))
+            skill = metric("spend", "tweedie_skill")
+        scored = metrics.group_by(*window, "model").agg(loss.alias("loss"), skill.alias("skill"))
         windows = scored.select(window).unique().sort(window)
 
         def by_model(column: str) -> dict[str, Floats]:
@@ -144,7 +146,7 @@ class Evidence:
         return self._pooled(self.losses[model] - self.losses[other], as_of)
 
     def skill(self, model: str, as_of: date) -> Pooled | None:
-        """The Tweedie skill of a model."""
+        """The skill of a model: of spend, without money of purchases."""
         return self._pooled(self.skills[model], as_of) if model in self.skills else None
 
     def _pooled(self, scores: Floats, as_of: date) -> Pooled | None:

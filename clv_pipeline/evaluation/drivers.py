@@ -72,15 +72,16 @@ def permutation_importance(
     actual_spend of at least these. Above CUSTOMERS a seeded sample is taken; facts known of nobody are left out.
     Importance is the mean increase of the loss over REPEATS seeded permutations: half the log of the Tweedie deviance
     of spend and half the log of the Poisson deviance of purchases; null where all outcomes are 0. Both deviances leave
-    out the customer with the largest error: one absurd order must not decide what forecasts depend on.
+    out the customer with the largest error: one absurd order must not decide what forecasts depend on. A shop without
+    money has purchases alone.
 
     The direction compares each customer's expected spend with that after a swap. `up`: at least two thirds of the money
     moved by swaps goes up where the fact's value goes up, and down where it goes down; `down`: the opposite; `mixed`:
     neither, or categories, which have no order; `none`: no forecast moves.
     """
     frame, horizons = _sample(customers), list(outcomes)
-    came = [_outcomes_of(frame, outcomes[horizon], horizon) for horizon in horizons]
     forecast = _forecast(fitted, frame, horizons)
+    came = [_outcomes_of(frame, outcomes[horizon], horizon)[-len(forecast) :] for horizon in horizons]
     losses = _losses(forecast, came)
     is_kept = np.arange(frame.height)[:, None] != losses.argmax(axis=1)[:, None]
     before = _loss(losses, is_kept)
@@ -88,7 +89,7 @@ def permutation_importance(
     rows: list[tuple[object, ...]] = []
     for fact, columns in facts_of(frame).items():
         swaps = pl.concat([swapped(frame, fact, columns, order) for order in orders])
-        after = _forecast(fitted, swaps, horizons).reshape(2, REPEATS, frame.height, -1)
+        after = _forecast(fitted, swaps, horizons).reshape(len(forecast), REPEATS, frame.height, -1)
         gains = np.array([_loss(_losses(after[:, repeat], came), is_kept) for repeat in range(REPEATS)]) - before
         amount = amounts(swaps, fact, columns).reshape(REPEATS, -1) - amounts(frame, fact, columns)
         rises = np.nan_to_num(np.sign(amount))
@@ -133,37 +134,39 @@ def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, horizon_days: 
         maintain_order="left",
         validate="1:1",
     )
-    if missing := known["actual_spend"].null_count():
+    if missing := known["actual_purchases"].null_count():
         raise ValueError(f"{missing} customers have no outcome for {horizon_days} days")
     return Outcome(floats(known, "actual_spend")), Outcome(floats(known, "actual_purchases"))
 
 
 def _forecast(fitted: FittedModel, customers: pl.DataFrame, horizons_days: Sequence[int]) -> Floats:
-    """Expected spend and expected purchases, shape (2, customers, horizons).
+    """Expected spend, if there is money, and expected purchases, shape (targets, customers, horizons).
 
     Raises:
-        ValueError: the fit leaves out spend or purchases.
+        ValueError: the fit leaves out purchases, or spend although there is money.
     """
     paths = fitted.forecast(customers, horizons_days)
-    if paths.spend is None or paths.purchases is None:
+    has_money = customers["revenue"].is_not_null().any()
+    if paths.purchases is None or (paths.spend is None and has_money):
         raise ValueError(f"{paths.model} says nothing of spend or of purchases: there is nothing to explain")
-    return np.stack([paths.spend, paths.purchases])
+    return np.stack([told for told in (paths.spend, paths.purchases) if told is not None])
 
 
-def _losses(forecast: Floats, came: Sequence[tuple[Outcome, Outcome]]) -> Floats:
+def _losses(forecast: Floats, came: Sequence[Sequence[Outcome]]) -> Floats:
     """Tweedie losses of spend and Poisson losses of purchases of each customer, in the shape of the forecast."""
     losses = np.empty_like(forecast)
+    deviances = (TWEEDIE, POISSON)[-len(forecast) :]
     for horizon, outcomes in enumerate(came):
-        for target, (deviance, outcome) in enumerate(zip((TWEEDIE, POISSON), outcomes, strict=True)):
+        for target, (deviance, outcome) in enumerate(zip(deviances, outcomes, strict=True)):
             losses[target, :, horizon] = deviance.losses(forecast[target, :, horizon], outcome)
     return losses
 
 
 def _loss(losses: Floats, is_kept: NDArray[np.bool_]) -> Floats:
-    """The loss of each horizon, as in the choice of the champion: half the sum of the logs of both means; NaN at 0."""
+    """The loss of each horizon, as in the choice of the champion: the mean of the logs of the means; NaN at 0."""
     sums, numbers = np.where(is_kept, losses, 0.0).sum(axis=1), is_kept.sum(axis=1)
     means = np.divide(sums, numbers, out=np.full_like(sums, np.nan), where=(numbers > 0) & (sums > 0.0))
-    return np.asarray(0.5 * np.log(means).sum(axis=0), dtype=np.float64)
+    return np.asarray(np.log(means).sum(axis=0) / len(means), dtype=np.float64)
 
 
 def _direction(change: Floats, rises: Floats) -> str:

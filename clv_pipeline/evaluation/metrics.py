@@ -167,7 +167,8 @@ class _Outcomes:
 
     def equals(self, other: _Outcomes) -> bool:
         """Whether both hold the same outcomes, customer by customer."""
-        return np.array_equal(self.spend.values, other.spend.values) and np.array_equal(
+        # Without money the spend of everybody is unknown.
+        return np.array_equal(self.spend.values, other.spend.values, equal_nan=True) and np.array_equal(
             self.purchases.values, other.purchases.values
         )
 

@@ -495,10 +495,14 @@ def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: floa
 
     `served`: one row per horizon: horizon_days, as_of, model, expected_purchases, expected_spend (sums over all
     customers) and, where it is known, variance; `past_totals`: the model's past totals, see `TotalRange.learn`. Neither
-    end of a range falls from one horizon to the next, and every range holds the expected total.
+    end of a range falls from one horizon to the next, and every range holds the expected total. Without money there is
+    no range.
     """
     require_columns(served, ["horizon_days", "as_of", "model", "expected_purchases", "expected_spend"], "served totals")
     served = served.sort("horizon_days")
+    if served["expected_spend"].null_count() == served.height:
+        notes = {"notes": "The shop has no money: there is no total of spend.", "notes_code": "no_money"}
+        return _without_ranges(served, notes)
     if "variance" not in served.columns:
         served = served.with_columns(pl.lit(None, pl.Float64).alias("variance"))
     known = served.select("horizon_days", "variance").rows()
@@ -522,3 +526,18 @@ def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: floa
         pl.Series("notes_code", [found.code for found in ranges], dtype=pl.String),
         pl.Series("notes_facts", [json.dumps(found.facts) for found in ranges], dtype=pl.String),
     ).cast(TOTALS_SCHEMA)
+
+
+def _without_ranges(served: pl.DataFrame, notes: Mapping[str, str]) -> pl.DataFrame:
+    """Totals of purchases alone, in TOTALS_SCHEMA."""
+    facts = [json.dumps({"horizon_days": horizon}) for horizon in served["horizon_days"]]
+    return (
+        served.with_columns(
+            *(pl.lit(None, pl.Float64).alias(name) for name in ("spend_lower", "spend_upper", "interval_level")),
+            *(pl.lit(text).alias(name) for name, text in notes.items()),
+            cutoffs=pl.lit(0),
+            notes_facts=pl.Series(facts, dtype=pl.String),
+        )
+        .select(TOTALS_SCHEMA.names())
+        .cast(TOTALS_SCHEMA)
+    )

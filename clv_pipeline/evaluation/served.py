@@ -56,7 +56,12 @@ ReadBacktest = Callable[[str, date], pl.DataFrame]
 BEST_SHARE = 0.01
 """Share of best customers that are a group of their own."""
 
-_RULE_METRICS = ("bias", "mae", "tweedie_skill", "normalized_gini")
+_RULE_METRICS = {
+    "spend": ("bias", "mae", "tweedie_skill", "normalized_gini"),
+    "purchases": ("bias", "mae", "poisson_skill"),
+}
+"""Metrics of simple rules: of spend, and in a shop without money of purchases."""
+
 _AGES = ("0-30 days", "31-90 days", "91-365 days", "over 365 days")
 _P_CLASSES = tuple(f"{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}" for tenth in range(10))
 
@@ -101,14 +106,16 @@ def served_accuracy(
     order if that one had no forecast; ranges are learned from the model's windows that were complete by then. Groups:
     all customers; tenths by expected spend (1 highest, equal forecasts shared evenly) and the best 1 %; segments; ages;
     classes of P(buy). Metrics quoted for all customers have 95 % intervals over customers. `best_rule_…`: the simple
-    rule that was best by then, or without evidence the first configured of two; `model` names it.
+    rule that was best by then, or without evidence the first configured of two; `model` names it. In a shop without
+    money purchases take the place of spend.
     """
     require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
     require_columns(segments, ["customer_id", "cutoff", "segment"], "segments")
     evidence = Evidence.of(metrics)
-    of_spend = metrics.filter(pl.col("target") == "spend")
-    scored: set[tuple[str, date]] = {*of_spend.select("model", "cutoff").unique().iter_rows()}
-    of_rules = _of_rules(of_spend, [contender.name for contender in contenders if contender.is_baseline])
+    judged = "spend" if (metrics["target"] == "spend").any() else "purchases"
+    of_target = metrics.filter(pl.col("target") == judged)
+    scored: set[tuple[str, date]] = {*of_target.select("model", "cutoff").unique().iter_rows()}
+    of_rules = _of_rules(of_target, [contender.name for contender in contenders if contender.is_baseline])
     reader = _Reader(backtest)
     rows: list[tuple[object, ...]] = []
     for cutoff in sorted({cutoff for _, cutoff in scored}):
@@ -128,7 +135,7 @@ def served_accuracy(
             rule = next((name for name in choice.rules if (cutoff, horizon, name) in of_rules), None)
             for metric, value in of_rules.get((cutoff, horizon, rule), {}).items():
                 told = f"best_rule_{metric}"
-                rows.append((cutoff, horizon, rule, "spend", told, "all", "all", value, None, None, customers))
+                rows.append((cutoff, horizon, rule, judged, told, "all", "all", value, None, None, customers))
     return pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row")
 
 
@@ -162,31 +169,34 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Window:
-    """The forecasts of one horizon, with the ranges of customers (spend_lower, spend_upper) and of the total."""
+    """The forecasts of one horizon, with the ranges of customers (spend_lower, spend_upper) and of the total.
+
+    Without money there are no ranges: those columns and `total` are null.
+    """
 
     horizon_days: int
     forecasts: pl.DataFrame
     level: float
-    total_lower: float
-    total_upper: float
+    total: tuple[float, float] | None
 
     def groups(self) -> Iterator[tuple[str, str, int, Found]]:
         """Kind and name of every group, its customers, and its metrics."""
         summed = self._summed()
-        everybody = {
-            **_readings(summed.sum(axis=1)),
-            **self._quoted(),
-            ("spend", "total_covered"): self._covers(),
-        }
+        everybody = {**self._readings(summed.sum(axis=1)), **self._quoted(), **self._covers()}
         yield "all", "all", self.forecasts.height, everybody
-        best_first = Order.descending(floats(self.forecasts, "expected_spend"))
-        for name, sums in _tenths(summed, best_first):
-            yield "decile", name, round(sums[0]), _readings(sums)
+        ordered_by = "expected_purchases" if self.total is None else "expected_spend"
+        for name, sums in _tenths(summed, Order.descending(floats(self.forecasts, ordered_by))):
+            yield "decile", name, round(sums[0]), self._readings(sums)
         for kind, names, places in self._labels():
             of_groups = np.stack([np.bincount(places, weights=row, minlength=len(names)) for row in summed], axis=1)
             for name, sums in zip(names, of_groups, strict=True):
                 if sums[0] > 0.0:
-                    yield kind, name, round(sums[0]), _readings(sums)
+                    yield kind, name, round(sums[0]), self._readings(sums)
+
+    def _readings(self, sums: Floats) -> Found:
+        """Metrics of a group; without money, none of spend."""
+        found = _readings(sums)
+        return found if self.total is not None else {key: value for key, value in found.items() if key[0] != "spend"}
 
     def _summed(self) -> Floats:
         """Sums over the customers of a group: _SUMMED, one row each; NaN where unknown."""
@@ -222,10 +232,13 @@ class _Window:
                 found[target, "absolute_bias"] = metrics["bias"].size
         return found
 
-    def _covers(self) -> Estimate:
-        """1 when the range of the total held the actual total, else 0."""
-        held = self.total_lower <= float(floats(self.forecasts, "actual_spend").sum()) <= self.total_upper
-        return Estimate(float(held), None, None)
+    def _covers(self) -> Found:
+        """1 when the range of the total held the actual total, else 0; nothing without money."""
+        if self.total is None:
+            return {}
+        lower, upper = self.total
+        held = lower <= float(floats(self.forecasts, "actual_spend").sum()) <= upper
+        return {("spend", "total_covered"): Estimate(float(held), None, None)}
 
     def _labels(self) -> Iterator[tuple[str, Sequence[str], Integers]]:
         """The kinds of groups with labelled customers: the names, and the place of each customer's name."""
@@ -243,6 +256,12 @@ class _Window:
 
 def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Iterator[_Window]:
     """The windows of one cutoff, by horizon, with the ranges that would have been served beside them."""
+    if forecasts["expected_spend"].null_count() == forecasts.height:
+        nothing = pl.lit(None, pl.Float64)
+        unknown = forecasts.with_columns(spend_lower=nothing, spend_upper=nothing)
+        for (horizon,), window in unknown.partition_by("horizon_days", as_dict=True, maintain_order=True).items():
+            yield _Window(horizon, window, level, None)
+        return
     ranges = SpendRanges.learn(past, level)
     lower, upper = ranges.bounds(forecasts)
     ranged = forecasts.with_columns(
@@ -265,7 +284,7 @@ def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Itera
         .iter_rows()
     }
     for (horizon,), window in ranged.partition_by("horizon_days", as_dict=True, maintain_order=True).items():
-        yield _Window(horizon, window, level, *bounds[horizon])
+        yield _Window(horizon, window, level, bounds[horizon])
 
 
 def _readings(sums: Floats) -> Found:
@@ -314,9 +333,10 @@ def _tenths(summed: Floats, best_first: Order) -> Iterator[tuple[str, Floats]]:
     yield "best 1 %", shared[:, : max(round(BEST_SHARE * n), 1)].sum(axis=1)
 
 
-def _of_rules(of_spend: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float | None]]:
-    """Quoted metrics of simple rules, by cutoff, horizon and rule: metrics of spend; for bias the absolute value."""
-    known = of_spend.filter(pl.col("model").is_in(rules), pl.col("metric").is_in(_RULE_METRICS)).with_columns(
+def _of_rules(of_target: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float | None]]:
+    """Quoted metrics of simple rules for one target, by cutoff, horizon and rule; for bias the absolute value."""
+    quoted = {metric for target in of_target["target"].unique() for metric in _RULE_METRICS[target]}
+    known = of_target.filter(pl.col("model").is_in(rules), pl.col("metric").is_in(quoted)).with_columns(
         pl.when(metric="bias").then(pl.col("value").abs()).otherwise("value").alias("value"),
         pl.col("metric").replace("bias", "absolute_bias"),
     )

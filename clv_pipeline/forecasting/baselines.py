@@ -63,10 +63,11 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A rule together with its report."""
+    """A rule together with its report; without money it says nothing of spend."""
 
     rule: Rule
     report: FitReport
+    has_money: bool = True
 
     def can_forecast(self, horizon_days: int) -> bool:
         """Whether there is enough history for the rule."""
@@ -96,21 +97,22 @@ class FittedBaseline:
             columns = [read(customers, day) for day in ascending]
             return np.column_stack(columns) if columns else np.empty(shape)
 
-        # Netted returns can make a past window negative; a forecast of spend cannot be.
-        spend = np.maximum(each(self.rule.spend), 0.0)
-        flows = np.diff(spend, axis=1, prepend=0.0)
-        discounted = np.cumsum(
-            flows * present_values(np.array(ascending, dtype=np.float64), annual_discount_rate), axis=1
-        )
         order = [ascending.index(day) for day in days]
+        spend = discounted = None
+        if self.has_money:
+            # Netted returns can make a past window negative; a forecast of spend cannot be.
+            spend = np.maximum(each(self.rule.spend), 0.0)
+            flows = np.diff(spend, axis=1, prepend=0.0)
+            present = present_values(np.array(ascending, dtype=np.float64), annual_discount_rate)
+            discounted = np.maximum(np.cumsum(flows * present, axis=1), 0.0)
         return Paths(
             model=self.report.model,
             customer_id=customers["customer_id"],
             days=tuple(days),
             purchases=each(self.rule.purchases)[:, order],
             p_purchase=each(self.rule.p_purchase)[:, order],
-            spend=spend[:, order],
-            discounted_spend=np.maximum(discounted[:, order], 0.0),
+            spend=None if spend is None else spend[:, order],
+            discounted_spend=None if discounted is None else discounted[:, order],
         )
 
 
@@ -133,7 +135,7 @@ class Baseline(ABC):
         notes = " ".join(["A rule; no process is estimated.", *dict.fromkeys(obstacles.values())])
         codes = ("rule", "too_little_history") if obstacles else ("rule",)
         report = FitReport(self.name, training.cutoff, rule.parameters, training.customers, verdict, notes, codes)
-        return FittedBaseline(rule, report)
+        return FittedBaseline(rule, report, training.has_money)
 
 
 @dataclass(frozen=True)
@@ -249,8 +251,10 @@ class HiatusRule(Baseline):
         for days in over:
             rows = windows.filter(pl.col(f"actual_purchases_{days}").is_not_null())
             active = floats(rows, "days_since_last") <= cut
-            purchases, spend = floats(rows, f"actual_purchases_{days}"), floats(rows, f"actual_spend_{days}")
-            read = {"purchases": purchases, "spend": spend, "p_purchase": (purchases > 0.0).astype(np.float64)}
+            purchases = floats(rows, f"actual_purchases_{days}")
+            read = {"purchases": purchases, "p_purchase": (purchases > 0.0).astype(np.float64)}
+            if training.has_money:
+                read["spend"] = floats(rows, f"actual_spend_{days}")
             sides[days] = {what: _shrunk_means(values, active) for what, values in read.items()}
         return Hiatus(cut, sides)
 

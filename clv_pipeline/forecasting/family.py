@@ -54,7 +54,7 @@ class FittedFamily:
     """A fitted family; the path of a customer depends only on that customer's row.
 
     `levels`: log factor of each piece that scales all customers to the total of the cohort table. `hazard`: a and b of
-    P(at least one) = P(alive) · (1 - exp(-e^a H^b)), where H is the corrected hazard.
+    P(at least one) = P(alive) · (1 - exp(-e^a H^b)), where H is the corrected hazard. `value`: None without money.
     """
 
     report: FitReport
@@ -65,7 +65,7 @@ class FittedFamily:
     correction: Correction
     levels: Floats
     hazard: tuple[float, float]
-    value: ValueModel
+    value: ValueModel | None
 
     def can_forecast(self, horizon_days: int) -> bool:
         """True for any horizon: a path has no end."""
@@ -110,7 +110,7 @@ class FittedFamily:
         a, b = self.hazard
         at_least_one = -np.expm1(-np.exp(a) * along(ahead.hazard) ** b)
         p_purchase = np.minimum(ahead.alive[:, None] * at_least_one, purchases)
-        worth = self.value.per_purchase(customers)
+        worth = self.value.per_purchase(customers) if self.value is not None else None
         wanted = np.searchsorted(asked, days)
         next_order = None
         if with_outlook:
@@ -122,11 +122,11 @@ class FittedFamily:
             days=tuple(days),
             purchases=purchases[:, wanted],
             p_purchase=p_purchase[:, wanted],
-            spend=worth[:, None] * purchases[:, wanted],
-            discounted_spend=worth[:, None] * discounted[:, wanted],
+            spend=None if worth is None else worth[:, None] * purchases[:, wanted],
+            discounted_spend=None if worth is None else worth[:, None] * discounted[:, wanted],
             p_alive=ahead.alive,
             value=worth,
-            lifetime_value=worth * discounted[:, -1] if has_lifetime else None,
+            lifetime_value=worth * discounted[:, -1] if has_lifetime and worth is not None else None,
             next_order_days=next_order,
         )
 
@@ -190,7 +190,9 @@ class Family(ABC):
         notes[basis] = TOTAL_NOTES[basis]
         logs = seen.log_factors(correction)
         hazard = seen.recalibrated(logs)
-        worth = seen.money_set_right(ground.once("value", lambda: fit_value(ground)), logs, ground.training.cutoff)
+        worth: ValueModel | None = None
+        if ground.training.has_money:
+            worth = seen.money_set_right(ground.once("value", lambda: fit_value(ground)), logs, ground.training.cutoff)
         table = ground.cohorts
         report = FitReport(
             model=self.name,
@@ -201,7 +203,7 @@ class Family(ABC):
                 "season": {"amplitude": table.amplitude, "noise": table.noise, "recent": table.recent},
                 "levels": dict(zip(map(str, PIECES_DAYS), levels.tolist(), strict=True)),
                 "hazard": list(hazard),
-                "value": worth.parameters,
+                **({"value": worth.parameters} if worth is not None else {}),
                 "correction": correction.parameters,
             },
             customers=ground.training.customers,

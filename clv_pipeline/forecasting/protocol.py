@@ -169,6 +169,11 @@ class TrainingData:
         return int(self.customer_counts["customers"].sum())
 
     @property
+    def has_money(self) -> bool:
+        """Whether the shop has money; without it everything about money is null, and purchases alone are forecast."""
+        return self.daily_totals["spend"].null_count() == 0
+
+    @property
     def history_days(self) -> int:
         """Days from anyone's first purchase up to and including the cutoff; 0 without customers."""
         longest: Any = self.customer_counts["tenure_days"].max()

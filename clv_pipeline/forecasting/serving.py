@@ -86,7 +86,6 @@ class Scorer:
         paths.require_coherence()
         rows = np.repeat(np.arange(customers.height), len(horizons))
         frame = paths.frame().with_columns(customers["frequency"].gather(rows))
-        lower, upper = self.ranges.of_paths(frame, len(horizons))
         outlook = paths.outlook().select(
             "value_per_purchase", pl.col("lifetime_value") * self.margin, "next_order_days"
         )
@@ -97,16 +96,26 @@ class Scorer:
                     pl.lit(report.as_of).alias("as_of"),
                     pl.lit(report.model).alias("model"),
                     pl.lit(report.model).alias("purchase_model"),
-                    pl.Series("spend_lower", lower),
-                    pl.Series("spend_upper", upper),
-                    pl.lit(self.ranges.level).alias("interval_level"),
                     (self.margin * pl.col("discounted_spend")).alias("clv"),
-                    pl.Series("spend_deviation", np.sqrt(self.ranges.variances(frame))),
+                    **self._ranges_of(frame, knows_spend=paths.spend is not None),
                 ).drop("discounted_spend", "frequency"),
                 outlook[rows],
             ],
             how="horizontal",
         )
+
+    def _ranges_of(self, frame: pl.DataFrame, *, knows_spend: bool) -> dict[str, pl.Series | pl.Expr]:
+        """The columns about the range of spend; null where the model says nothing of spend."""
+        if not knows_spend:
+            names = ("spend_lower", "spend_upper", "interval_level", "spend_deviation")
+            return dict.fromkeys(names, pl.lit(None, pl.Float64))
+        lower, upper = self.ranges.of_paths(frame, len(self.horizons_days))
+        return {
+            "spend_lower": pl.Series(lower),
+            "spend_upper": pl.Series(upper),
+            "interval_level": pl.lit(self.ranges.level),
+            "spend_deviation": pl.Series(np.sqrt(self.ranges.variances(frame))),
+        }
 
 
 def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:

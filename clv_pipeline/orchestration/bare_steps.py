@@ -17,6 +17,7 @@ from clv_pipeline.orchestration.assets.cleaning import stage_gate_inputs
 from clv_pipeline.orchestration.assets.ingestion import load_source, stage_gates_of, stage_load, stage_run_day
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.warehouse import Session, stage_model
+from clv_pipeline.warehouse.currency import stage_currency
 from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 STEPS = (
     ("parameters",),
     ("run_day",),
+    ("currency_settings", "currency_rates"),
     ("file_gate_settings", "passed_files"),
     ("raw_transactions", "source_files", "arrived_files", "file_measures", "file_gates"),
+    ("currencies",),
+    ("daily_rates",),
+    ("converted_transactions",),
     ("outlier_fence",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
@@ -36,6 +41,7 @@ STEPS = (
     ("volume_gates",),
     ("customer_days",),
     ("row_ledger",),
+    ("currency_ledger",),
     ("history_span",),
     ("rfm",),
 )
@@ -76,10 +82,11 @@ def stage_step(
     if isinstance(model, SqlModel):
         stage_model(session, model, models, recipe=recipe, full=refresh.full)
     elif table == "parameters":
-        blocks = [dict(settings.cleaning), dict(settings.forecast)]
-        session.stage_frame(model.contract, settings_frame(model.contract, blocks))
+        session.stage_frame(model.contract, settings_frame(model.contract, settings.parameters))
     elif table == "run_day":
         stage_run_day(session, model.contract, settings, today)
+    elif table == "currency_settings":
+        stage_currency(session, models, settings)
     elif table == "file_gate_settings":
         stage_file_gate_inputs(session, models, settings.gates)
     elif table == "gate_settings":

@@ -54,12 +54,15 @@ def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
 
 
 def revenue_plot(session: Session) -> Metadata:
-    """Revenue over time."""
+    """Revenue over time; nothing without money."""
     from clv_pipeline.publication.charts import daily_revenue
 
     days = session.read(
-        "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days group by 1 order by 1"
+        "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days"
+        " where revenue is not null group by 1 order by 1"
     )
+    if days.is_empty():
+        return {}
     return {
         "plot": _picture(daily_revenue(days), "revenue over time"),
         "revenue": float(days["revenue"].sum()),
@@ -105,7 +108,8 @@ def forecast_plots(session: Session) -> Metadata:
     numbers: Metadata = {}
     for total in totals.iter_rows(named=True):
         # Separate numbers are plotted over the runs.
-        numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
+        if total["expected_spend"] is not None:
+            numbers[f"expected spend in {total['horizon_days']} days"] = round(total["expected_spend"], 2)
         numbers[f"expected buyers in {total['horizon_days']} days"] = round(total["expected_buyers"], 1)
     return {
         **_figures(session, {"plot": "clv", "tracking plot": "tracking"}),
@@ -120,20 +124,30 @@ def totals_plot(session: Session) -> Metadata:
 
     totals = session.read("select * from forecast_totals order by horizon_days")
     shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
-    return {"plot": _picture(totals_by_horizon(totals), "expected spend by horizon"), "totals": _table(shown)}
+    return {"plot": _picture(totals_by_horizon(totals), "expected totals by horizon"), "totals": _table(shown)}
 
 
 def metric_table(session: Session) -> Metadata:
-    """Bias and ranking of spend for every model, at its latest cutoff."""
-    shown = ["mae", "bias", "normalized_gini", "tweedie_skill", "r2"]
+    """Bias, ranking and skill of spend, without money of purchases, for every model at its latest cutoff."""
+    target = _judged(session, "evaluation_metrics")
+    shown = {
+        "spend": ["mae", "bias", "normalized_gini", "tweedie_skill", "r2"],
+        "purchases": ["mae", "bias", "poisson_skill", "spearman"],
+    }[target]
     metrics = session.read(
-        "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = 'spend'"
+        "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = ?"
         " and list_contains(?, metric) qualify cutoff = max(cutoff) over (partition by horizon_days, model)"
         " order by horizon_days, model",
-        [shown],
+        [target, shown],
     ).pivot("metric", on_columns=shown, index=["horizon_days", "model", "cutoff"], values="value")
     # Without a complete window there is nothing to judge.
-    return {} if metrics.is_empty() else {"spend at the latest cutoff": _table(metrics)}
+    return {} if metrics.is_empty() else {f"{target} at the latest cutoff": _table(metrics)}
+
+
+def _judged(session: Session, table: str) -> str:
+    """What the forecasts of a table of metrics are judged by: spend, or purchases where there is no money."""
+    query = f"select count(*) > 0 from {table} where target = 'spend'"  # noqa: S608  (a name of ours)
+    return "spend" if session.read(query).item() else "purchases"
 
 
 def leaderboard_plots(session: Session) -> Metadata:
@@ -148,12 +162,14 @@ def leaderboard_plots(session: Session) -> Metadata:
         *("tweedie_skill", "poisson_skill", "auc", "why"),
     )
     shown: Metadata = {"leaderboard": _table(reasons)}
-    if board["tweedie_skill"].is_not_null().any():
-        skills = board.rename({"tweedie_skill": "skill"})
-        shown["plot"] = _picture(leaderboard(skills), "skill of the models")
+    what = "spend" if board["tweedie_skill"].is_not_null().any() else "purchases"
+    skill_of = "tweedie_skill" if what == "spend" else "poisson_skill"
+    if board[skill_of].is_not_null().any():
+        skills = board.rename({skill_of: "skill"})
+        shown["plot"] = _picture(leaderboard(skills, what), "skill of the models")
     for champion in board.filter("is_champion").iter_rows(named=True):
-        if champion["tweedie_skill"] is not None:
-            skill = round(champion["tweedie_skill"], 4)
+        if champion[skill_of] is not None:
+            skill = round(champion[skill_of], 4)
             shown[f"champion's skill at {champion['horizon_days']} days"] = skill
     doubtful = board.filter("is_champion", pl.col("why_code").is_in(["simple_rule_better", "no_skill"]))
     for model, why in doubtful.select("model", "why").unique(maintain_order=True).head(1).iter_rows():
@@ -165,6 +181,7 @@ def served_accuracy_plots(session: Session) -> Metadata:
     """Forecasts as served on past dates against the outcomes: in total, and the average error."""
     from clv_pipeline.publication.charts import forecast_against_actual
 
+    target = _judged(session, "served_accuracy")
     windows = session.read(
         "select horizon_days, cutoff as forecast_on, max(customers) as customers,"
         " max(case when metric = 'predicted_mean' then value end) as predicted_mean,"
@@ -172,8 +189,9 @@ def served_accuracy_plots(session: Session) -> Metadata:
         " max(case when metric = 'absolute_bias' then value end) as absolute_bias,"
         " max(case when metric = 'normalized_gini' then value end) as normalized_gini,"
         " max(case when metric = 'coverage' then value end) as coverage"
-        " from served_accuracy where target = 'spend' and group_kind = 'all' group by horizon_days, cutoff"
-        " order by horizon_days, cutoff"
+        " from served_accuracy where target = ? and group_kind = 'all' group by horizon_days, cutoff"
+        " order by horizon_days, cutoff",
+        [target],
     )
     if windows.is_empty():
         return {}
@@ -183,7 +201,7 @@ def served_accuracy_plots(session: Session) -> Metadata:
         forecast_spend=pl.col("predicted_mean") * pl.col("customers"),
         actual_spend=pl.col("actual_mean") * pl.col("customers"),
     )
-    shown: Metadata = {"plot": _picture(forecast_against_actual(totals), "forecast totals against what came")}
+    shown: Metadata = {"plot": _picture(forecast_against_actual(totals, target), "forecast totals against what came")}
     means = windows.group_by("horizon_days", maintain_order=True).agg(
         past_dates=pl.len(),
         total_off_by=pl.col("absolute_bias").mean(),
@@ -205,15 +223,19 @@ def sales_plots(session: Session) -> Metadata:
     """Revenue and buyers over time, and the last complete month."""
     shown = _figures(session, {"plot": "sales", "buyers plot": "buyers"})
     for month in session.read(QUERIES["last_month"]).iter_rows(named=True):
-        shown["revenue of the last complete month"] = float(month["revenue"])
+        if month["revenue"] is not None:
+            shown["revenue of the last complete month"] = float(month["revenue"])
         shown["customers of the last complete month"] = month["customers"]
         shown["new customers of the last complete month"] = month["new_customers"]
     return shown
 
 
 def distribution_plot(session: Session) -> Metadata:
-    """The revenue of every tenth of the customers."""
-    [best] = session.read(QUERIES["best_tenth"])["revenue_share"]
+    """The revenue of every tenth of the customers; nothing without money."""
+    shares = session.read(QUERIES["best_tenth"])["revenue_share"]
+    if shares.is_empty():
+        return {}
+    [best] = shares
     return {**_figures(session, {"plot": "tenths"}), "share of revenue of the best tenth": round(best, 4)}
 
 

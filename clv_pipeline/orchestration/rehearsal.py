@@ -174,7 +174,9 @@ def _survey(session: Session, settings: Settings, work_dir: Path, outcome: Rehea
     from clv_pipeline.sources.inspect import survey_of
 
     added = added_name("raw_transactions")
-    outcome.survey = survey_of(session.connection, added, load.files, settings.source, settings.base_dir, work_dir)
+    outcome.survey = survey_of(
+        session.connection, added, load.files, settings.source, settings.base_dir, work_dir, load.left_out
+    )
 
 
 def _odd_files(session: Session) -> list[OddFile]:

@@ -39,6 +39,7 @@ from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.parquet_tables import claim, sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
+VIEWS = ("converted_transactions", "cleaned_transactions")
 """Tables that keep the customers' rows with emptied fields. Every other table loses these rows."""
 
 NOT_ERASED = (
@@ -183,7 +184,7 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
                 _book_as_rejected(session)
         changed = {table for table, count in rows.items() if count}
         if changed:
-            record_changes(session, sorted(changed | {"rejected_transactions", "cleaned_transactions"}), run_id)
+            record_changes(session, sorted(changed | {"rejected_transactions", *VIEWS}), run_id)
         session.execute("commit")
     except BaseException:
         session.execute("rollback")
@@ -198,15 +199,21 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -
 
 def _book_as_rejected(session: Session) -> None:
     """Rewrite the rejected rows that have lost data: rows of forgotten customers, and unreadable lines."""
+    # An earlier version converted no money.
+    table, rows = (
+        ("converted_transactions", "raw.* exclude (rate, original_unit_price)")
+        if session.has_table("converted_transactions")
+        else ("raw_transactions", "raw.*")
+    )
     emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
     session.execute(
         "delete from rejected_transactions where (source_id, source_line) in"
         f" (select (source_id, source_line) from raw_transactions where {emptied})"
     )
     session.execute(
-        "insert into rejected_transactions by name select raw_transactions.*, source_file,"
+        f"insert into rejected_transactions by name select {rows}, source_file,"
         f" if(source_text = '{FORGOTTEN}', source_text, 'unreadable line') as reason"
-        f" from raw_transactions join source_files using (source_id) where {emptied}"
+        f" from {table} as raw join source_files using (source_id) where {emptied}"
     )
 
 

@@ -45,11 +45,14 @@ class Decomposition:
     spend_per_purchase: float | None
     discount: float | None
     margin: float | None
+    """The last three are None where the shop has no money."""
 
     @classmethod
     def of(cls, forecast: Row, margin: float | None) -> Decomposition:
         """Take a row of clv_forecasts apart."""
         purchases, spend = forecast["expected_purchases"], forecast["expected_spend"]
+        if spend is None:
+            return cls(forecast["p_purchase"], _quotient(purchases, forecast["p_purchase"]), None, None, None)
         return cls(
             p_purchase=forecast["p_purchase"],
             purchases_if_buying=_quotient(purchases, forecast["p_purchase"]),
@@ -153,7 +156,6 @@ def _chosen(path: Sequence[Row], horizon_days: int | None) -> Row:
 def _about_customer(customer: Row) -> Iterator[str]:
     tenure, since = customer["tenure_days"], customer["days_since_last"]
     days = customer["frequency"] + 1
-    per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
     yield f"customer {customer['customer_id']}, as of {customer['as_of']}"
     yield _own_numbers(customer)
     yield ""
@@ -161,10 +163,14 @@ def _about_customer(customer: Row) -> Iterator[str]:
     yield _line("last purchase", f"{customer['last_purchase_date']}, {since:,} days ago")
     orders = customer["orders"]
     yield _line("purchase days", f"{days:,} with {orders:,} {'order' if orders == 1 else 'orders'}")
-    yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}")
-    scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in "RFM")
+    has_money = customer["revenue"] is not None
+    if has_money:
+        per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
+        yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}")
+    scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in ("RFM" if has_money else "RF"))
     yield _line("scores", f"{scores} (5 best)")
-    yield _line("segment", f"{customer['segment']}; cluster {customer['cluster_name']}; value {customer['value_tier']}")
+    value = f"; value {customer['value_tier']}" if has_money else ""
+    yield _line("segment", f"{customer['segment']}; cluster {customer['cluster_name']}{value}")
     yield _line("to do", customer["recommended_action"])
 
 
@@ -179,11 +185,13 @@ def _own_numbers(customer: Row) -> str:
 
 def _about_path(path: Sequence[Row]) -> Iterator[str]:
     yield f"the path, by {path[-1]['model']}; what is expected up to and including a day, a mean"
-    yield f"  {'days':>5} {'purchases':>10} {'P(buy)':>8} {'spend':>14} {'CLV':>14}   range of spend"
+    has_money = path[-1]["expected_spend"] is not None
+    of_money = f" {'spend':>14} {'CLV':>14}   range of spend" if has_money else ""
+    yield f"  {'days':>5} {'purchases':>10} {'P(buy)':>8}{of_money}"
     for row in path:
+        of_money = f" {row['expected_spend']:>14,.2f} {row['clv']:>14,.2f}   {_range(row)}" if has_money else ""
         yield (
-            f"  {row['horizon_days']:>5,} {row['expected_purchases']:>10,.3f} {row['p_purchase']:>8.4f}"
-            f" {row['expected_spend']:>14,.2f} {row['clv']:>14,.2f}   {_range(row)}"
+            f"  {row['horizon_days']:>5,} {row['expected_purchases']:>10,.3f} {row['p_purchase']:>8.4f}{of_money}"
             + ("; most likely nothing" if row["p_purchase"] < MORE_LIKELY_THAN_NOT else "")
         )
 
@@ -199,7 +207,7 @@ def _about_outlook(customer: Row, p_alive: float | None) -> Iterator[str]:
         yield _line("next order", "more likely than not there is none")
     if (lifetime := customer.get("lifetime_value")) is not None:
         yield _line("lifetime value", f"{lifetime:,.2f}, the CLV without a horizon")
-    elif p_alive is not None:
+    elif p_alive is not None and customer["revenue"] is not None:
         yield _line("lifetime value", "has no finite limit")
 
 
@@ -207,6 +215,9 @@ def _about_forecast(forecast: Row, parts: Decomposition) -> Iterator[str]:
     yield f"the next {forecast['horizon_days']} days, taken apart"
     yield _line("  P(buy)", f"{parts.p_purchase:14.4f}")
     yield _line("× purchases", f"{_number(parts.purchases_if_buying)}  purchase days if the customer buys")
+    if forecast["expected_spend"] is None:
+        yield _line("= purchases", f"{forecast['expected_purchases']:14,.4f}  expected; the source states no money")
+        return
     yield _line("× spend", f"{_number(parts.spend_per_purchase, 2)}  per purchase day")
     yield _line(
         "= expected spend", f"{forecast['expected_spend']:14,.2f}  on {forecast['expected_purchases']:,.3f} days"

@@ -66,6 +66,10 @@ class Exported:
     """Customers with a text that was made harmless; 0 in Parquet."""
     pseudonyms: bool
     """Whether customer_id is a pseudonym, as published."""
+    has_money: bool
+    """Whether they are ordered by clv; without money it is by expected purchases."""
+    currency: str | None
+    """The currency of its money; None where the source says none."""
 
 
 def export(
@@ -74,11 +78,13 @@ def export(
     *,
     segment: str | None = None,
     top: int | None = None,
-    columns: Sequence[str] = DEFAULT_COLUMNS,
+    columns: Sequence[str] | None = None,
     horizon_days: int | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write the customers of `segment`, or the `top` ones, or both; highest clv first, equals by customer_id.
+    """Write the customers of `segment`, or the `top` ones, or both; best first.
+
+    The best have the highest clv, or expected purchases in a shop without money; equals are ordered by customer_id.
 
     The file is readable by its owner only, and has its name once it is whole.
 
@@ -87,7 +93,7 @@ def export(
         out: the file; its ending, .csv or .parquet, says which format.
         segment: name of a segment; None for all customers.
         top: how many customers at most; None for all.
-        columns: of export.sql, in the order of the file.
+        columns: of export.sql, in the order of the file; None for DEFAULT_COLUMNS, and `currency` where it is known.
         horizon_days: of the forecasts; None for the longest one that is published.
         force: replace an existing file.
 
@@ -107,7 +113,8 @@ def export(
             partial = Path(folder) / f"list{out.suffix}"
             with open_served(settings.published_dir, [Path(folder)]) as published:
                 _define_audience(published)
-                exported = _write(published, _checked(published, columns, horizon_days, segment, top), partial)
+                named = _default_columns(published) if columns is None else columns
+                exported = _write(published, _checked(published, named, horizon_days, segment, top), partial)
             partial.chmod(0o600)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -142,6 +149,15 @@ def _displayed(text: str) -> str:
 
 def _define_audience(published: duckdb.DuckDBPyConnection) -> None:
     published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
+
+
+def _default_columns(published: duckdb.DuckDBPyConnection) -> Sequence[str]:
+    return (*DEFAULT_COLUMNS, "currency") if _currency(published) is not None else DEFAULT_COLUMNS
+
+
+def _currency(published: duckdb.DuckDBPyConnection) -> str | None:
+    found: list[str] = _distinct(published, "currency")
+    return found[0] if found else None
 
 
 def _checked(
@@ -199,7 +215,7 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     chosen = (
         "from audience where audience.horizon_days = $horizon_days"
         " and ($segment is null or audience.segment = $segment)"
-        " order by audience.clv desc, audience.customer_id limit $top"
+        " order by coalesce(audience.clv, audience.expected_purchases) desc, audience.customer_id limit $top"
     )
     named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
     written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)
@@ -210,7 +226,9 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"
     counts = f"select count(*), count(*) filter (where {changed}) from (select * {chosen}) as audience"  # noqa: S608
     [(customers, changed_customers)] = published.execute(counts, named).fetchall()
-    return Exported(audience, customers, changed_customers, _has_pseudonyms(published))
+    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
+    has_pseudonyms, currency = _has_pseudonyms(published), _currency(published)
+    return Exported(audience, customers, changed_customers, has_pseudonyms, has_money, currency)
 
 
 def _has_pseudonyms(published: duckdb.DuckDBPyConnection) -> bool:

@@ -92,13 +92,17 @@ class Facts:
     rows: int
     rows_kept: int
     customers: int
-    revenue: float
+    revenue: float | None
+    """None where the shop has no money, like every other number of money."""
+    purchases: int
+    """Purchase days so far."""
     horizon_days: int
-    expected_spend: float
-    """In the next `horizon_days`, like `expected_buyers`."""
+    expected_spend: float | None
+    """In the next `horizon_days`, like `expected_buyers` and `expected_purchases`."""
     expected_buyers: float
+    expected_purchases: float
     at_risk_customers: int
-    at_risk_revenue: float
+    at_risk_revenue: float | None
     model: str
     past_dates: int | None
     """On how many the forecasts were tested, like the next two; None where the history is too short."""
@@ -108,6 +112,8 @@ class Facts:
     caveat: str | None
     database: Path
     report: Path
+    currency: str | None = None
+    """The currency of all money; None where the source says none."""
 
 
 def publication_summary(facts: Facts) -> list[str]:
@@ -115,11 +121,10 @@ def publication_summary(facts: Facts) -> list[str]:
     return [
         f"as of            {facts.as_of}",
         f"rows kept        {facts.rows_kept:,} of {facts.rows:,} (why not: row_ledger)",
-        f"customers        {facts.customers:,} with revenue of {facts.revenue:,.2f}",
-        f"expected         {facts.expected_spend:,.0f} from {facts.expected_buyers:,.0f} buyers in the next"
+        f"customers        {facts.customers:,} with {_so_far(facts)}",
+        f"expected         {_expected(facts)} from {facts.expected_buyers:,.0f} buyers in the next"
         f" {facts.horizon_days} days",
-        f"at risk          {facts.at_risk_customers:,} customers who spent {facts.at_risk_revenue:,.2f}"
-        " (segments At Risk, Can't Lose)",
+        f"at risk          {facts.at_risk_customers:,} customers{_spent(facts)} (segments At Risk, Can't Lose)",
         f"forecasts by     {facts.model}: {_judged(facts)}",
         *([f"caveat           {facts.caveat}"] if facts.caveat else []),
         "",
@@ -141,6 +146,7 @@ def publication_facts(settings: Settings) -> Facts:
             return read(published, query).to_dicts()
 
         [shop], [ledger], [at_risk], [champion] = map(rows, ("shop", "ledger", "at_risk", "champion"))
+        [about] = rows("publication")
         expected = next(row for row in rows("outlook") if row["is_headline"])
         tested = next((row for row in rows("accuracy") if row["is_headline"]), None)
     return Facts(
@@ -148,12 +154,14 @@ def publication_facts(settings: Settings) -> Facts:
         rows=ledger["all_rows"],
         rows_kept=ledger["kept_rows"],
         customers=shop["customers"],
-        revenue=float(shop["revenue"]),
+        revenue=_float(shop["revenue"]),
+        purchases=int(shop["purchases"]),
         horizon_days=expected["horizon_days"],
         expected_spend=expected["expected_spend"],
         expected_buyers=expected["expected_buyers"],
+        expected_purchases=expected["expected_purchases"],
         at_risk_customers=at_risk["customers"],
-        at_risk_revenue=float(at_risk["revenue"]),
+        at_risk_revenue=_float(at_risk["revenue"]),
         model=expected["model"],
         past_dates=tested["dates"] if tested else None,
         off_by=tested["off_by"] if tested else None,
@@ -161,6 +169,7 @@ def publication_facts(settings: Settings) -> Facts:
         caveat=f"{champion['model']}: {champion['why']}" if champion["has_caveat"] else None,
         database=current / DATABASE,
         report=current / REPORT,
+        currency=about["currency"],
     )
 
 
@@ -168,10 +177,39 @@ def _judged(facts: Facts) -> str:
     """How good the forecasts were that would have been served on past dates."""
     if facts.past_dates is None:
         return "not yet tested, the history is too short"
-    if facts.off_by is None or facts.normalized_gini is None:
-        return "nothing was spent after the past dates of the test"
+    has_money = facts.revenue is not None
+    if facts.off_by is None or (has_money and facts.normalized_gini is None):
+        return f"nothing was {'spent' if has_money else 'bought'} after the past dates of the test"
     dates = f"{facts.past_dates} past {'date' if facts.past_dates == 1 else 'dates'}"
-    return f"total off by {facts.off_by:.1%}, normalized Gini {facts.normalized_gini:.2f} over {dates}"
+    order = f", normalized Gini {facts.normalized_gini:.2f}" if has_money else ""
+    return f"total off by {facts.off_by:.1%}{order} over {dates}"
+
+
+def _so_far(facts: Facts) -> str:
+    """What the customers brought."""
+    if facts.revenue is None:
+        return f"{facts.purchases:,} purchases; no money is mapped"
+    return f"revenue of {_code(facts)}{facts.revenue:,.2f}"
+
+
+def _expected(facts: Facts) -> str:
+    if facts.expected_spend is None:
+        return f"{facts.expected_purchases:,.0f} purchases"
+    return f"{_code(facts)}{facts.expected_spend:,.0f}"
+
+
+def _spent(facts: Facts) -> str:
+    return "" if facts.at_risk_revenue is None else f" who spent {_code(facts)}{facts.at_risk_revenue:,.2f}"
+
+
+def _code(facts: Facts) -> str:
+    """What stands before an amount."""
+    return f"{facts.currency} " if facts.currency else ""
+
+
+def _float(amount: Any) -> float | None:
+    """An amount of money; None where there is none."""
+    return None if amount is None else float(amount)
 
 
 def _relative(path: Path) -> Path:

@@ -327,20 +327,21 @@ def _write(
             }
             for contract in contents
         ]
+        [(currency,)] = session.execute("select max(currency) from currencies where is_reporting").fetchall()
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
             " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
-            " cast(? as varchar) as tables, cast(? as varchar) as checks, cast(? as varchar) as pseudonym_key"
-            " from history_span",
+            " cast(? as varchar) as tables, cast(? as varchar) as checks, cast(? as varchar) as currency,"
+            " cast(? as varchar) as pseudonym_key from history_span",
             [
                 *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
-                json.dumps(checks),
+                *(json.dumps(checks), currency),
                 None if pseudonyms is None else pseudonyms.fingerprint,
             ],
         )
         for contract in (*contents, description):
             relation = f"publication_file.main.{quote_identifier(contract.table)}"
-            session.comment(relation, contract, "table")
+            session.comment(relation, contract, "table", currency)
             session.execute(
                 f"copy (from {relation}) to ? (format parquet)",
                 [str(folder / "parquet" / f"{contract.table}.parquet")],

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEATURES = ("days_since_last", "frequency", "revenue")
-"""What customers are clustered on, each as log1p."""
+"""What customers are clustered on, each as log1p; without money, whose revenue is null, the first two."""
 CANDIDATE_K = range(2, 9)
 """Numbers of clusters that are tried."""
 MIN_CUSTOMERS = 50
@@ -53,30 +54,34 @@ _MEASURED = {"k": pl.Int64, "smallest_share": pl.Float64, "silhouette": pl.Float
 class ClusterName:
     """What a cluster is called: the facts, and the words that are made of them here and nowhere else.
 
-    value: high, medium or low. recency: recent, cooling or lapsed. Both are None of the only cluster. Of `alike`
-    clusters with the same value and recency it is the one with this `number`, 1 spends most.
+    value: high, medium or low, by revenue, or by `frequency` where there is no money. recency: recent, cooling or
+    lapsed. Both are None of the only cluster. Of `alike` clusters with the same value and recency it is the one with
+    this `number`, 1 spends, or buys, most.
     """
 
     value: str | None = None
     recency: str | None = None
     number: int = 1
     alike: int = 1
+    measure: Literal["value", "frequency"] = "value"
 
     @property
     def code(self) -> str:
         """The name without words, the same for clusters that are alike."""
-        return "all_customers" if self.value is None else f"{self.value}_value_{self.recency}"
+        return "all_customers" if self.value is None else f"{self.value}_{self.measure}_{self.recency}"
 
     @property
     def facts(self) -> str:
         """What the name is made of, as JSON."""
-        return json.dumps({"value": self.value, "recency": self.recency, "number": self.number, "alike": self.alike})
+        made_of = {self.measure: self.value, "recency": self.recency, "number": self.number, "alike": self.alike}
+        return json.dumps(made_of)
 
     def __str__(self) -> str:
         if self.value is None:
             return "All customers"
-        words = f"{self.value.capitalize()} value, {self.recency}"
-        return words if self.alike == 1 else f"{words} ({self.number} of {self.alike} by spend)"
+        words = f"{self.value.capitalize()} {self.measure}, {self.recency}"
+        by = "spend" if self.measure == "value" else "purchases"
+        return words if self.alike == 1 else f"{words} ({self.number} of {self.alike} by {by})"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Clusters:
     """The clusters that were found, and why there are that many: a function that assigns customers, in any batches.
 
     centre, spread: of every feature, which put it on its scale.
-    centroids: clusters × features, on that scale, cluster 1 first, which spends most.
+    centroids: clusters × features, on that scale, cluster 1 first, which spends most, or buys most without money.
     named: the clusters' names, unique as words.
     diagnostics: one row per k tried: k, smallest_share (0..1), silhouette (−1..1) and stability (mean
         adjusted Rand index), both null where the smallest cluster was too small to go on, eligible, chosen.
@@ -121,8 +126,9 @@ class Clusters:
 
         `rfm` as for `find_clusters`, which says what is refused.
         """
-        _check(rfm)
-        points = (_logged(rfm) - self.centre) / self.spread
+        features = FEATURES[: len(self.centre)]
+        _check(rfm, features)
+        points = (_logged(rfm, features) - self.centre) / self.spread
         # No matrix product: it may round a row differently in another batch.
         distances = np.stack([((points - centroid) ** 2).sum(axis=1) for centroid in self.centroids])
         nearest = distances.argmin(axis=0)
@@ -138,7 +144,7 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
 
     rfm: one row per customer, or per customer of a sample, with customer_id, days_since_last (days), frequency
     (repeat purchase days) and revenue (currency; a negative net revenue counts as 0). Other columns and the row order
-    do not matter.
+    do not matter. In a shop without money the revenue of all customers is null, and is left out.
 
     Of k = 2..8 those are eligible whose smallest cluster holds at least `MIN_SHARE` of the customers, whose
     bootstrap stability (mean adjusted Rand index, Hubert & Arabie 1985) reaches `MIN_STABILITY`, and whose
@@ -150,16 +156,19 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
         ValueError: a column is missing, a feature is null, not finite or (revenue aside) negative, or a customer_id is
             null or repeated.
     """
-    _check(rfm)
+    features = _features_of(rfm)
+    _check(rfm, features)
     rfm = rfm.sort("customer_id")
     if rfm.height < MIN_CUSTOMERS:
-        return _one_cluster(f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs")
-    logged = _logged(rfm)
+        why = f"{rfm.height} customers are fewer than the {MIN_CUSTOMERS} that a split needs"
+        return _one_cluster(features, why)
+    logged = _logged(rfm, features)
     centre, spread = _scale(logged)
     fitted = ((logged - centre) / spread)[_stable_shuffle(rfm["customer_id"])[:FIT_CUSTOMERS]]
     distinct = len(np.unique(fitted, axis=0))
     if distinct == 1:
-        return _one_cluster("all customers have the same recency, frequency and revenue")
+        measured = "recency, frequency and revenue" if features == FEATURES else "recency and frequency"
+        return _one_cluster(features, f"all customers have the same {measured}")
 
     # Imported first, because only thread pools that are loaded can be limited.
     import sklearn.cluster  # noqa: F401
@@ -172,19 +181,25 @@ def find_clusters(rfm: pl.DataFrame, *, seed: int = 0) -> Clusters:
     k, reason = _choose(diagnostics)
     diagnostics = diagnostics.with_columns(chosen=pl.col("k") == k)
     if k == 1:
-        return _one_cluster(reason, diagnostics)
+        return _one_cluster(features, reason, diagnostics)
     centroids = models[k].cluster_centers_
     centroids = centroids[_ranking(centroids)]
     return Clusters(centre, spread, centroids, _named(centroids), diagnostics, reason)
 
 
-def _check(rfm: pl.DataFrame) -> None:
+def _features_of(rfm: pl.DataFrame) -> tuple[str, ...]:
+    """The features that are known: all, or those without revenue where it is null of all customers."""
+    has_money = "revenue" not in rfm.columns or rfm.is_empty() or rfm["revenue"].is_not_null().any()
+    return FEATURES if has_money else FEATURES[:-1]
+
+
+def _check(rfm: pl.DataFrame, features: Sequence[str]) -> None:
     missing = [column for column in ("customer_id", *FEATURES) if column not in rfm.columns]
     if missing:
         raise ValueError(f"clustering needs the columns {missing}, which the frame does not have")
     if rfm["customer_id"].null_count() or rfm["customer_id"].is_duplicated().any():
         raise ValueError("clustering needs one row per customer, but customer_id is null or repeated")
-    for column in FEATURES:
+    for column in features:
         values = rfm[column].cast(pl.Float64)
         if values.null_count() or not values.is_finite().all():
             raise ValueError(f"clustering needs finite numbers, but {column} has null or infinite values")
@@ -192,9 +207,9 @@ def _check(rfm: pl.DataFrame) -> None:
             raise ValueError(f"clustering needs {column} of at least 0, but it has negative values")
 
 
-def _logged(rfm: pl.DataFrame) -> NDArray[np.float64]:
+def _logged(rfm: pl.DataFrame, features: Sequence[str]) -> NDArray[np.float64]:
     """Customers × features, each as log1p."""
-    raw = rfm.select(pl.col(FEATURES).cast(pl.Float64).clip(lower_bound=0)).to_numpy()
+    raw = rfm.select(pl.col(features).cast(pl.Float64).clip(lower_bound=0)).to_numpy()
     return np.asarray(np.log1p(raw), dtype=np.float64)
 
 
@@ -279,9 +294,9 @@ def _choose(diagnostics: pl.DataFrame) -> tuple[int, str]:
 
 
 def _ranking(centroids: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The order of centroids: highest revenue first, the more recent first among equals."""
-    recency, _, revenue = centroids.T
-    return np.lexsort((recency, -revenue))
+    """The order of centroids: highest revenue, else frequency, first, the more recent first among equals."""
+    recency, *_, most = centroids.T
+    return np.lexsort((recency, -most))
 
 
 def _named(centroids: NDArray[np.float64]) -> tuple[ClusterName, ...]:
@@ -290,13 +305,14 @@ def _named(centroids: NDArray[np.float64]) -> tuple[ClusterName, ...]:
     They tell in which third of the range between the extreme centroids a cluster lies, so they compare clusters
     with each other: bare ranks would call two clusters last seen 14 and 18 days ago "recent" and "cooling".
     """
-    recency, _, revenue = centroids.T
-    values = np.array(["high", "medium", "low"])[_third(-revenue)].tolist()
+    recency, *_, most = centroids.T
+    measure: Literal["value", "frequency"] = "value" if centroids.shape[1] == len(FEATURES) else "frequency"
+    values = np.array(["high", "medium", "low"])[_third(-most)].tolist()
     seen = np.array(["recent", "cooling", "lapsed"])[_third(recency)].tolist()
     pairs = list(zip(values, seen, strict=True))
     alike = Counter(pairs)
     return tuple(
-        ClusterName(*pair, number=pairs[:cluster].count(pair), alike=alike[pair])
+        ClusterName(*pair, number=pairs[:cluster].count(pair), alike=alike[pair], measure=measure)
         for cluster, pair in enumerate(pairs, start=1)
     )
 
@@ -308,8 +324,8 @@ def _third(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum((position * 3).astype(np.int64), 2)
 
 
-def _one_cluster(why: str, diagnostics: pl.DataFrame | None = None) -> Clusters:
+def _one_cluster(features: Sequence[str], why: str, diagnostics: pl.DataFrame | None = None) -> Clusters:
     if diagnostics is None:
         diagnostics = pl.DataFrame(schema=_MEASURED | {"eligible": pl.Boolean, "chosen": pl.Boolean})
-    nowhere, one = np.zeros(len(FEATURES)), np.ones(len(FEATURES))
+    nowhere, one = np.zeros(len(features)), np.ones(len(features))
     return Clusters(nowhere, one, nowhere[np.newaxis], (ClusterName(),), diagnostics, f"One cluster: {why}")

@@ -8,7 +8,8 @@ reports on a source. Every record arrives, readable or not; the cleaning layer r
 knows Dagster or the warehouse's layout.
 """
 
-from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.catalog import list_files
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.incremental import Load, load_changes
 from clv_pipeline.sources.load import create_table, load_records
 from clv_pipeline.sources.loaded import LoadedFile

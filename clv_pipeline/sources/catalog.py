@@ -1,81 +1,121 @@
 """Which files a source consists of.
 
-Here belongs the step from the user's path (a file, a glob, `lifetimes:NAME`) to existing files, each with a
-label. Files are opened here only to hash them.
+Here belongs the step from the user's path (a file, a folder, a glob, the URL of an object store, `lifetimes:NAME`) to
+existing files, each with a label. No file is opened here.
 """
 
 import glob
-import hashlib
 import os
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from clv_pipeline.config.source import TableSource
+from clv_pipeline.config.source import TableSource, is_object_url
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.copies import Copies
+from clv_pipeline.sources.expressions import own_columns
+from clv_pipeline.sources.files import SourceFile
+from clv_pipeline.sources.hive import partition_of
+from clv_pipeline.sources.prepare import has_known_kind
 from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_odd_names, refuse_strays
-
-_SECONDS_TO_SETTLE = 2
 
 
 @dataclass(frozen=True)
-class SourceFile:
-    """One existing file of a source."""
+class Found:
+    """What the paths of a source name."""
 
-    label: str
-    """The path as the user wrote it, with its glob resolved. A relative path is the same on every machine."""
-    path: Path
-
-    @property
-    def bytes(self) -> int:
-        """Size on disk."""
-        return self.path.stat().st_size
-
-    def state(self) -> tuple[int, int, int]:
-        """Size and times, which differ after every write. rsync sets mtime, but nobody can set the last one."""
-        found = self.path.stat()
-        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-    def stamp(self) -> str:
-        """The state as text; '' for a file that was written to in the last seconds.
-
-        The next write to such a file may bear the same times.
-        """
-        size, modified, changed = self.state()
-        return f"{size} {modified} {changed}" if time.time() - changed / 1e9 > _SECONDS_TO_SETTLE else ""
-
-    def sha256(self) -> str:
-        """Hex digest of the bytes on disk, which are the compressed bytes of a compressed file."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+    files: list[SourceFile]
+    """Sorted by label, each once."""
+    left_out: list[str]
+    """Labels of the files in named folders that are of no kind that is read."""
 
 
-def list_files(source: TableSource, base_dir: Path) -> list[SourceFile]:
-    """The files that `source.path` names, sorted by label, each once; empty for a database source.
+def list_files(source: TableSource, base_dir: Path, copies: Path | None = None) -> list[SourceFile]:
+    """The files of `find_files`."""
+    return find_files(source, base_dir, copies).files
 
-    A file that is named itself and by links keeps its own name. Relative paths start at `base_dir`.
+
+def find_files(source: TableSource, base_dir: Path, copies: Path | None = None) -> Found:
+    """The files that `source.path` names; none for a database source.
+
+    A file that is named itself and by links keeps its own name. Relative paths start at `base_dir`. Copies of objects
+    go below `copies`.
 
     Raises:
-        SourceError: a path or glob matches nothing, a folder cannot be listed, or a link leads out of the named
-            folders.
+        SourceError: a path or glob matches nothing, a folder cannot be listed, a link leads out of the named folders,
+            or a store does not answer.
     """
     found: dict[Path, list[SourceFile]] = {}
-    for pattern in source.path:
+    left_out: set[str] = set()
+    space = Copies((copies or base_dir) / "objects")
+    for pattern in map(str.strip, source.path):
         try:
-            files = _resolve(pattern.strip(), base_dir, source.key)
+            files = _objects(pattern, space) if is_object_url(pattern) else _resolve(pattern, base_dir, source.key)
         except PermissionError as error:
             raise SourceError(
                 f"{pattern}: cannot be looked for",
                 quoted=str(error),
                 to_do="let the user who runs the pipeline read the folder",
             ) from error
+        if _is_folder(pattern, base_dir):
+            files, others = _readable(pattern, files)
+            left_out |= others
         for file in files:
             found.setdefault(file.path.resolve(), []).append(file)
     files = sorted((_own_name(names, target) for target, names in found.items()), key=lambda file: file.label)
     refuse_odd_names(files)
-    refuse_strays(files, source, base_dir)
-    return files
+    refuse_strays([file for file in files if not is_object_url(file.label)], source, base_dir)
+    mapped = set(own_columns(source))
+    files = [replace(file, partition=partition_of(file.label, mapped)) for file in files]
+    return Found(files, sorted(left_out - {file.label for file in files}))
+
+
+def _objects(pattern: str, space: Copies) -> list[SourceFile]:
+    from clv_pipeline.sources.objects import find_objects
+
+    files = find_objects(pattern, space)
+    if not files:
+        raise SourceError(f"{pattern}: no object matches it", to_do="correct the path")
+    return list(files)
+
+
+def _is_folder(pattern: str, base_dir: Path) -> bool:
+    if is_object_url(pattern):
+        from clv_pipeline.sources.objects import is_folder
+
+        return is_folder(pattern)
+    return not pattern.startswith(PACKAGED) and os.path.isdir(base_dir / Path(pattern).expanduser())  # noqa: PTH112
+
+
+def _readable(pattern: str, files: Sequence[SourceFile]) -> tuple[list[SourceFile], set[str]]:
+    """The files of a folder that are of a kind that is read, and the labels of the others.
+
+    Names with a leading dot or underscore are those of other programs: `_SUCCESS`, `._orders.csv`.
+
+    Raises:
+        SourceError: no file is of a kind that is read, or the folder is a table of a lakehouse.
+    """
+    inside = {file.label: PurePosixPath(file.label.removeprefix(pattern.rstrip("/")).lstrip("/")) for file in files}
+    for path in inside.values():
+        if "_delta_log" in path.parts or path.name.endswith(".metadata.json"):
+            kind = "delta" if "_delta_log" in path.parts else "iceberg"
+            raise SourceError(
+                f"{pattern}: holds a table of format {kind}, of which not every file counts",
+                to_do=f"configure `table: {{format: {kind}, …}}` in place of path",
+            )
+    read = [
+        file
+        for file in files
+        if has_known_kind(file.label) and not any(part.startswith((".", "_")) for part in inside[file.label].parts)
+    ]
+    others = {file.label for file in files} - {file.label for file in read}
+    if not read:
+        raise SourceError(
+            f"{pattern}: is a folder without any file of a kind that is read",
+            quoted=f"it holds {', '.join(sorted(others)[:5]) or 'nothing'}",
+            to_do="name another folder",
+        )
+    return read, others
 
 
 def _own_name(names: Sequence[SourceFile], target: Path) -> SourceFile:
@@ -87,8 +127,12 @@ def _own_name(names: Sequence[SourceFile], target: Path) -> SourceFile:
     return min(names, key=is_odd)
 
 
-def exists(path: str, base_dir: Path) -> bool:
-    """Whether there is a file with this label, part of the source or not."""
+def exists(path: str, source: TableSource, base_dir: Path) -> bool:
+    """Whether there is a file with this label, part of the source or not. Only configured stores are asked."""
+    if is_object_url(path):
+        from clv_pipeline.sources.objects import object_exists
+
+        return object_exists(path, source.path)
     if path.startswith(PACKAGED):
         return True
     # Path.is_file raises if access to the folder is denied; here that means that the file is out of reach.
@@ -101,7 +145,7 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
     written = Path(pattern).expanduser()
     exact = base_dir / written
     if exact.is_dir():
-        raise SourceError(f"{pattern}: is a folder", to_do=f"name its files, for example {pattern.rstrip('/')}/*.csv")
+        return [SourceFile((Path(pattern) / path.relative_to(exact)).as_posix(), path) for path in _below(exact)]
     if exact.is_file():
         return [SourceFile(Path(pattern).as_posix(), exact)]
     # Path.glob takes no absolute pattern.
@@ -111,6 +155,20 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
         what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
         raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir})", to_do=f"correct {key}.path")
     return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=stop):
+        yield from (path for name in names if (path := Path(parent) / name).is_file())
 
 
 def _packaged_file(name: str) -> Path:

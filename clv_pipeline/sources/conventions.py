@@ -142,7 +142,8 @@ def _ask(
     con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: dict[str, object]
 ) -> list[tuple[Any, ...]]:
     try:
-        return con.execute(query, used(parameters, query)).fetchall()
+        with table.at_hand():
+            return con.execute(query, used(parameters, query)).fetchall()
     except duckdb.Error as error:
         raise SourceError(
             f"{table.source_file}: cannot be sampled",
@@ -313,7 +314,8 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
         raise SourceError(
             f"{tables[0].source_file}: amounts are in several currencies",
             quoted=_two(sorted(found.values())),
-            to_do="convert them into one, or load each currency by itself",
+            to_do="write the currency of each row into a column of its own, map it as"
+            f" {source.key}.columns.currency, and state currency.report_in and currency.rates: they convert",
         )
     return next(iter(found), None)
 

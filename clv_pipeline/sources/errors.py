@@ -4,10 +4,15 @@ Here belongs what every reader needs to tell a user what is wrong with a source.
 wrapped where they are raised, with `from`, so that the cause stays visible while debugging.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
+from clv_pipeline.config.secret_text import censored, is_secret_name
 from clv_pipeline.errors import SourceError
+
+_OWNERS = ("AWS_", "AZURE_", "GOOGLE_", "PYICEBERG_")
+"""How the variables of the environment begin that are for stores and catalogs."""
 
 
 def one_error(problems: Sequence[SourceError]) -> SourceError:
@@ -21,6 +26,15 @@ def one_error(problems: Sequence[SourceError]) -> SourceError:
 def first_line(error: Exception) -> str:
     """The first line of a third party's message. The lines below it show statements, paths of copies and data."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def without_secrets(said: str, url: str) -> str:
+    """What a library says of a URL, without the secrets that the environment holds for stores and catalogs."""
+    held = {name: value for name, value in os.environ.items() if name.startswith(_OWNERS)}
+    for value in held.values():
+        if "://" in value and "@" in value:
+            said = censored(said, value)
+    return censored(said, url, [value for name, value in held.items() if is_secret_name(name)])
 
 
 def listed(names: Iterable[str]) -> str:

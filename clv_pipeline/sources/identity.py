@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile
+from clv_pipeline.sources.files import SourceFile
+from clv_pipeline.sources.hive import known_by
 from clv_pipeline.sources.loaded import KnownName, LoadedFile
 from clv_pipeline.sources.prepare import contents_of
 
@@ -28,7 +29,8 @@ class Name:
     sha256: str | None
     """Hash of the file as it is on disk."""
     content: str | None
-    """sha256 of the unpacked bytes; None if they cannot be read. Opening the file then raises the error."""
+    """sha256 of the unpacked bytes, and of the file's partition; None if they cannot be read. Opening the file then
+    raises the error."""
 
     def known(self) -> KnownName:
         """What the next load will know about it."""
@@ -77,8 +79,9 @@ def _believed(file: SourceFile, remembered: Iterable[tuple[KnownName, str | None
 
 
 def _hashed(file: SourceFile) -> list[Name]:
-    try:
-        sha256, contents = contents_of(file)
-    except SourceError:  # raised again when the file is opened, together with the errors of other files
-        return [Name(file, file.label, None, None)]
-    return [Name(file, label, sha256, content) for label, content in contents.items()]
+    with file.at_hand():
+        try:
+            sha256, contents = contents_of(file)
+        except SourceError:  # raised again when the file is opened, together with the errors of other files
+            return [Name(file, file.label, None, None)]
+    return [Name(file, label, sha256, known_by(content, file.partition)) for label, content in contents.items()]

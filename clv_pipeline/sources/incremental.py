@@ -19,16 +19,18 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import exists, list_files
+from clv_pipeline.sources.catalog import exists, find_files
 from clv_pipeline.sources.changes import Changes, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
 from clv_pipeline.sources.identity import names_of, with_contents
+from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.sources.load import (
     agreeing,
     conventions_of,
     create_table,
     held_still,
+    lake_table,
     load_tables,
     no_record,
     open_source,
@@ -61,6 +63,8 @@ class Load:
     """Whether the new table holds all records of the source and replaces the live one completely."""
     renamed: list[int] = field(default_factory=list)
     """Numbers of the files that were not read again and have a new name."""
+    left_out: list[str] = field(default_factory=list)
+    """Labels of the files in named folders that are of no kind that is read."""
 
 
 def load_changes(
@@ -95,6 +99,8 @@ def load_changes(
         load = (
             _load_query(con, table, source, base_dir, copies, live, known, anew, days)
             if source.url is not None
+            else _load_lake(con, table, source, base_dir, copies, known, anew or days is not None)
+            if source.table is not None
             else _load_files(con, table, source, base_dir, copies, live, known, anew, days)
         )
     if load.is_whole:
@@ -115,7 +121,8 @@ def _load_files(
     anew: bool,
     days: tuple[date, date] | None,
 ) -> Load:
-    files = list_files(source, base_dir)
+    found = find_files(source, base_dir, copies)
+    files = found.files
     with held_still(files):
         # Files that are read again are hashed again.
         names = names_of(files, () if anew else known)
@@ -125,7 +132,7 @@ def _load_files(
             known,
             _files_holding(con, live, source, known, days) if days is not None and not anew else set(),
             keep_removed=source.removed_files == "keep",
-            exists=partial(exists, base_dir=base_dir),
+            exists=partial(exists, source=source, base_dir=base_dir),
         )
         if anew:
             changes = changes.reading_all()
@@ -142,6 +149,7 @@ def _load_files(
         replaced=[Replaced(file.source_id) for file in changes.replaced],
         is_whole=anew or not changes.kept,
         renamed=changes.renamed,
+        left_out=found.left_out,
     )
 
 
@@ -245,11 +253,43 @@ def _load_query(
     return Load([now, *gone], [part.source_file], missing, replaced, is_whole=False)
 
 
+def _load_lake(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    base_dir: Path,
+    copies: Path,
+    known: Sequence[LoadedFile],
+    anew: bool,
+) -> Load:
+    """The rows of a table of a lakehouse: those that were added since the last load, or all of them."""
+    assert source.table is not None  # noqa: S101  (the caller sees to it)
+    label = source.table.label
+    gone = _gone_before_the_query(source, known, base_dir)
+    missing = [file.path for file in gone]
+    before = [file for file in known if file.path == label and file.stamp and file.is_query and not anew]
+    snapshot = open_snapshot(source.table, base_dir)
+    if before and before[-1].stamp == snapshot.stamp:
+        create_table(con, table, type(source))
+        return Load([*before, *gone], [], missing, [], is_whole=False)
+    added = snapshot.since(before[-1].stamp) if before and not isinstance(source, CustomerSource) else None
+    if added is not None:
+        raw = lake_table(con, source, added)
+        remembered = Conventions(**json.loads(before[-1].conventions))
+        if still_hold(con, remembered, [raw], source):
+            read = load_tables(con, table, source, [raw], remembered, _next_id(known))
+            return Load([*before, *read, *gone], [file.source_file for file in read], missing, [], is_whole=False)
+    opened, tables = open_source(con, source, [], [], base_dir, copies)
+    read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
+    return Load([*read, *gone], [file.source_file for file in read], missing, [], is_whole=True)
+
+
 def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], base_dir: Path) -> list[LoadedFile]:
-    """The files that were the source before the query, if only the warehouse still has their rows."""
+    """The files that were the source before the query or table, if only the warehouse still has their rows."""
     if source.removed_files != "keep":
         return []
-    return [replace(file, present=False) for file in known if not file.is_query and not exists(file.path, base_dir)]
+    gone = [file for file in known if not file.is_query and not exists(file.path, source, base_dir)]
+    return [replace(file, present=False) for file in gone]
 
 
 def _since(

@@ -17,16 +17,19 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
-from clv_pipeline.sources.catalog import SourceFile, list_files
+from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
-from clv_pipeline.sources.databases import forget_query, query_table
+from clv_pipeline.sources.databases import query_table
 from clv_pipeline.sources.errors import first_line, listed, one_error
 from clv_pipeline.sources.expressions import computed, condition, own_columns
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.identity import names_of
+from clv_pipeline.sources.lake_rows import Rows
+from clv_pipeline.sources.lakehouse import described_rows, forget_lake, open_snapshot, staged
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.prepared_rows import prepared as prepared_rows
 from clv_pipeline.sources.prepared_rows import to_be_judged
@@ -42,6 +45,7 @@ from clv_pipeline.sources.tables import (
     typed_by_reader,
 )
 from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def load_records(
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
     with prepared(con, work_dir) as copies:
-        files = [] if source.url is not None else list_files(source, base_dir)
+        files = list_files(source, base_dir, copies)
         with held_still(files):
             contents = list(distinct(names_of(files)).values())
             source, tables = open_source(con, source, contents, contents, base_dir, copies)
@@ -111,7 +115,7 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
     try:
         yield copies
     finally:
-        forget_query(con)
+        forget_lake(con)
         shutil.rmtree(copies)
 
 
@@ -189,25 +193,34 @@ def open_source(
     base_dir: Path,
     work_dir: Path,
 ) -> tuple[TableSource, list[RawTable]]:
-    """The raw tables of `contents`, or of the source's query, after every header has matched the mapping.
+    """The raw tables of `contents`, or of the source's query or table, after every header has matched the mapping.
 
     `there` are all contents of the source. Members of an archive that are not in `contents` are not opened.
 
     If a customer source maps only the customer, the returned source has every column as an attribute.
 
     Raises:
-        SourceError: it names every file that cannot be opened and every mapped column that is missing.
+        SourceError: it names every file that cannot be opened and every mapped column that is missing; or columns that
+            look like money where none is mapped.
     """
     own_columns(source)  # an expression that is not allowed is told once, before any file is read
+    if source.table is not None:
+        return with_every_column(source, [lake_table(con, source, open_snapshot(source.table, base_dir).whole())])
     tables, problems = (
         ([query_table(con, source.url, source.query, base_dir, work_dir)], [])
         if source.url is not None and source.query is not None
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
     tables = agreeing(con, tables, source, problems)
-    if isinstance(source, CustomerSource) and not source.attributes:
-        return _with_every_column(source, tables)
-    return source, tables
+    if isinstance(source, TransactionSource):
+        refuse_unmapped_money(con, tables, source)
+    return with_every_column(source, tables)
+
+
+def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
+    """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
+    _refuse_disagreements([described_rows(rows)], source)
+    return to_be_judged(con, staged(con, rows, source), source)
 
 
 def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:
@@ -227,10 +240,16 @@ def agreeing(
 
     Raises:
         SourceError: there are `problems`, or a table lacks a column.
-    """  # noqa: DOC501  (`one_error` makes the error)
+    """
+    _refuse_disagreements(tables, source, problems)
+    return [to_be_judged(con, raw, source) for raw in tables]
+
+
+def _refuse_disagreements(
+    tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()
+) -> None:
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
         raise one_error(found)
-    return [to_be_judged(con, raw, source) for raw in tables]
 
 
 def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> Conventions:
@@ -251,8 +270,13 @@ def conventions_of(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], s
     return conventions
 
 
-def _with_every_column(source: CustomerSource, tables: Sequence[RawTable]) -> tuple[CustomerSource, list[RawTable]]:
-    """The mapping with all columns of all tables as attributes. A column is NULL in a table that lacks it."""
+def with_every_column(source: TableSource, tables: list[RawTable]) -> tuple[TableSource, list[RawTable]]:
+    """If a customer source maps only the customer: the mapping with all columns of all tables as attributes.
+
+    A column is NULL in a table that lacks it.
+    """
+    if not isinstance(source, CustomerSource) or source.attributes:
+        return source, tables
     names = {name: name for table in tables for name in table.columns if name not in source.columns.values()}
     complete = source.model_copy(update={"columns": {**names, **source.columns}})
     absent = dict.fromkeys(names, Column("NULL"))
@@ -321,6 +345,11 @@ def _named(source: TableSource) -> list[tuple[str, str]]:
 
 
 def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
+    with raw.at_hand():
+        return _load_at_hand(con, target, raw)
+
+
+def _load_at_hand(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
     rows = _insert_plain(con, target, raw)
     if rows is None:
         rows = _insert(con, target, raw)
@@ -349,8 +378,8 @@ def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> 
         bytes=raw.file.bytes if raw.file is not None else None,
         sha256=None,
         format=raw.format + dates + decimal,
-        path=raw.file.label if raw.file is not None else raw.source_file,
-        stamp=raw.file.stamp() if raw.file is not None else "",
+        path=raw.file.label if raw.file is not None else raw.name or raw.source_file,
+        stamp=raw.file.stamp() if raw.file is not None else raw.stamp,
         conventions=json.dumps(asdict(conventions)),
         read_with=_read_with(target.source),
         lines=lines.count if lines is not None else None,

@@ -70,6 +70,12 @@ class LoadedFile:
         return cls(**{field.name: row[field.name] for field in fields(cls) if field.name in row})
 
     @property
+    def currency(self) -> str | None:
+        """The sign or code beside its amounts; None if they have none."""
+        found: str | None = json.loads(self.conventions).get("currency")
+        return found
+
+    @property
     def is_query(self) -> bool:
         """Whether it came from a database and not from a file."""
         return self.bytes is None

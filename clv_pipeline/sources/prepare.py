@@ -19,9 +19,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from clv_pipeline.config.source import is_object_url
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.encodings import question
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.reach import PACKAGED
 from clv_pipeline.sources.sniff import CHUNK, TextFacts, examine
@@ -61,6 +62,15 @@ def kind_of(label: str) -> tuple[str, bool]:
         return KINDS[suffixes[-1]], False
     known = ", ".join([*KINDS, ".gz of the text formats", ".zip"])
     raise SourceError(f"{label}: this kind of file is not read; known are {known}")
+
+
+def has_known_kind(label: str) -> bool:
+    """Whether a file is of a kind that is read."""
+    try:
+        kind_of(label)
+    except SourceError:
+        return False
+    return True
 
 
 @contextmanager
@@ -180,7 +190,8 @@ def ends_a_line(file: LoadedFile, base_dir: Path) -> bool | None:
     Raises:
         SourceError: the file can no longer be read.
     """
-    is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed
+    # A store shows an object only once it is complete, and its copy is gone.
+    is_plain = file.format.startswith(("CSV", "JSON lines")) and not file.is_packed and not is_object_url(file.path)
     if file.bytes is None or file.bytes < _TAIL or not is_plain or file.path.startswith(PACKAGED):
         return None
     with damage_told(file.path), (base_dir / Path(file.path).expanduser()).open("rb") as opened:

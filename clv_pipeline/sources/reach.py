@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clv_pipeline.config.source import Source, TableSource
+from clv_pipeline.config.source import Source, TableSource, is_object_url
 from clv_pipeline.errors import SourceError
 
 if TYPE_CHECKING:
-    from clv_pipeline.sources.catalog import SourceFile
+    from clv_pipeline.sources.files import SourceFile
 
 PACKAGED = "lifetimes:"
 """Beginning of a path that names a data set of the lifetimes package."""
@@ -33,10 +33,10 @@ def packaged_folder() -> Path | None:
 
 
 def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]:
-    """The resolved folders that may hold files of the source, with their subfolders; none for a query.
+    """The resolved folders that may hold files of the source, with their subfolders; none for a query or an object.
 
-    For a glob, it is the part before the first wildcard. For a file, it is the file's own folder and, if the configured
-    path is itself a link, the folder that the link leads to.
+    For a folder, it is the folder itself. For a glob, it is the part before the first wildcard. For a file, it is the
+    file's own folder and, if the configured path is itself a link, the folder that the link leads to.
     """
     if isinstance(source, Source):
         kinds = filter(None, (source.transactions, source.customers, source.events))
@@ -46,7 +46,12 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
         if pattern.startswith(PACKAGED):
             folders |= {folder.resolve() for folder in [packaged_folder()] if folder is not None}
             continue
+        if is_object_url(pattern):
+            continue
         written = base_dir / Path(pattern).expanduser()
+        if os.path.isdir(written):  # noqa: PTH112
+            folders.add(written.resolve())
+            continue
         # Path.is_file raises if access to the folder is denied. The load raises that error for its own files.
         if os.path.isfile(written):  # noqa: PTH113
             folders |= {written.parent.resolve(), written.resolve().parent}

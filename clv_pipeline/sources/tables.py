@@ -10,6 +10,7 @@ meaning of values belongs in `typed`. No value of a file or of the user is ever 
 
 import glob
 from collections.abc import Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,9 @@ import duckdb
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import first_line
 from clv_pipeline.sources.expressions import own_columns
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.prepare import as_plain_utf8, kind_of, text_facts, unpack
 from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of, starts_with_a_record
 
@@ -90,13 +91,20 @@ class RawTable:
     file: SourceFile | None = None
     """The file on disk, which is the archive of a member or the workbook of a sheet; None for a query."""
     name: str = ""
-    """Label of the file or of the archive member; for a sheet, the label of its workbook."""
+    """Label of the file or of the archive member; for a sheet, the label of its workbook; for a part of a table of a
+    lakehouse, the table; '' for a query."""
+    stamp: str = ""
+    """What identifies a table of a lakehouse and its snapshot."""
     scanned_path: Path | None = None
     lines: int | None = None
     """Number of lines of the scanned text file, including header and blank lines; None for other kinds."""
     header_lines: int = 0
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may be deleted after the load."""
+
+    def at_hand(self) -> AbstractContextManager[None]:
+        """Keep what is scanned on disk meanwhile: copies are there anyway."""
+        return nullcontext() if self.file is None or self.temporary else self.file.at_hand()
 
 
 def open_tables(
@@ -117,10 +125,20 @@ def open_tables(
         own_dir = work_dir / f"{number:05d}"
         own_dir.mkdir(parents=True)
         try:
-            tables.extend(_tables_of(con, file, source, own_dir, leave_out))
+            with file.at_hand():
+                tables.extend(map(_with_partition, _tables_of(con, file, source, own_dir, leave_out)))
         except SourceError as error:
             problems.append(error)
     return tables, problems
+
+
+def _with_partition(raw: RawTable) -> RawTable:
+    """The table with the columns of the file's partition. A column of the file's own wins over one of the same name."""
+    partition = raw.file.partition if raw.file is not None else ()
+    added = [(f"partition_{position}", *pair) for position, pair in enumerate(partition) if pair[0] not in raw.columns]
+    columns = {name: Column(f"CAST(${parameter} AS VARCHAR)") for parameter, name, _ in added}
+    values = {parameter: value for parameter, _, value in added}
+    return replace(raw, columns={**raw.columns, **columns}, parameters={**raw.parameters, **values})
 
 
 def _tables_of(
@@ -265,8 +283,10 @@ def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) 
     types = ["VARCHAR"] * raw.csv_width
     columns = dict(raw.columns)
     for name, (type_, kind) in typed.items():
-        types[int(raw.columns[name].expression.removeprefix("c"))] = type_
-        columns[name] = Column(raw.columns[name].expression, kind)
+        # A column of the partition is none of the file's.
+        if (expression := raw.columns[name].expression).startswith("c"):
+            types[int(expression.removeprefix("c"))] = type_
+            columns[name] = Column(expression, kind)
     return replace(raw, scan=_csv_scan(types, has_header=raw.header_lines > 0), columns=columns)
 
 
@@ -300,7 +320,8 @@ def _json_lines(
         keys = [key for (key,) in found]
         absent = [key for key in own_columns(source) if keys and key not in keys]
         # Writers usually leave out keys without a value. A required key may still come further below.
-        keys += [key for key in absent if key not in source.required_columns or _has_key(con, scan, parameters, key)]
+        sought = {*source.required_columns, *(name for name, _ in file.partition)}
+        keys += [key for key in absent if key not in sought or _has_key(con, scan, parameters, key)]
     except duckdb.Error as error:
         raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
     if not keys:

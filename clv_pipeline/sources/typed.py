@@ -50,7 +50,7 @@ def typed_select(
 ) -> tuple[str, dict[str, Any]]:
     """(SQL, its parameters): the rows of `table` in the source's `target_columns`, source_line still 0.
 
-    Every mapped column exists in the table. amount is NULL if and only if a mapped number is.
+    Every mapped column exists in the table. amount is NULL if and only if a mapped number is, or none is mapped.
     """
     if not table.localised:
         conventions = replace(conventions, decimal=".", thousands=None)
@@ -66,7 +66,8 @@ def typed_select(
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
     computed = {name: raw[name].written for name in _known(source) if raw[name].written}
     fields += "".join(f", {written} AS written_{name}" for name, written in computed.items())
-    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts]
+    typed = [f"{_text(raw[name], aliases[name])} AS {name}" for name in texts if name != "currency"]
+    typed += [f"upper({_text(raw[name], aliases[name])}) AS {name}" for name in texts if name == "currency"]
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
@@ -184,6 +185,8 @@ _PRODUCT = (
 
 
 def _amount(numbers: Sequence[str]) -> str:
+    if not numbers:
+        return "NULL"
     if "amount" not in numbers:
         return _PRODUCT
     no_number = " OR ".join(f"{name} IS NULL" for name in numbers)

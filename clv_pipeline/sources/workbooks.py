@@ -10,9 +10,9 @@ import fastexcel
 
 from clv_pipeline.config.source import TableSource
 from clv_pipeline.errors import SourceError, did_you_mean
-from clv_pipeline.sources.catalog import SourceFile
 from clv_pipeline.sources.errors import first_line, one_error
 from clv_pipeline.sources.expressions import own_columns
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.prepare import refuse_zip_bomb
 
 

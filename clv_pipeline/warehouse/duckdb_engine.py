@@ -278,17 +278,17 @@ class Session:
             self.execute(f"alter {contract.materialized} {staged} rename to {live}")
         self.comment(live, contract, contract.materialized)
 
-    def comment(self, relation: str, contract: Contract, kind: str) -> None:
+    def comment(self, relation: str, contract: Contract, kind: str, currency: str | None = None) -> None:
         """Write the contract's descriptions as comments on a table or view (`kind`) and its columns.
 
-        `relation` is quoted already.
+        `relation` is quoted already. With a currency, columns of money say that they are in it.
         """
         text = f"{contract.description} Grain: {contract.grain}."
         self.execute(f"comment on {kind} {relation} is {quote_literal(text)}")
         for column in contract.columns:
-            self.execute(
-                f"comment on column {relation}.{quote_identifier(column.name)} is {quote_literal(column.description)}"
-            )
+            is_money = currency is not None and column.unit == "currency"
+            text = f"{column.description} In {currency}." if is_money else column.description
+            self.execute(f"comment on column {relation}.{quote_identifier(column.name)} is {quote_literal(text)}")
 
 
 def _require_declared(contract: Contract, frame: pl.DataFrame) -> None:

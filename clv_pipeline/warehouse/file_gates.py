@@ -261,19 +261,25 @@ def _arrived(
     if session.has_table("source_files"):
         names += f" union all select source_id, source_file from source_files where {earlier}"
     execute(f"create or replace temp view arrived_names as {names}")
-    screening = {"raw_transactions": "arrived_rows", "source_files": "arrived_names"}
+    rates = _sql(models["daily_rates"]).reading({"raw_transactions": "arrived_rows"})
+    execute(f"create or replace temp table arrived_rates as {rates}")
+    converted = {"raw_transactions": "arrived_rows", "daily_rates": "arrived_rates"}
+    execute("create or replace temp view arrived_money as " + _sql(models["converted_transactions"]).reading(converted))
+    screening = {"converted_transactions": "arrived_money", "source_files": "arrived_names"}
     if is_whole or not session.has_table("outlier_fence"):
         fence = _sql(models["outlier_fence"]).reading(screening)
         execute(f"create or replace temp table arrived_fence as {fence}")
         screening["outlier_fence"] = "arrived_fence"
     rejected = _sql(models["rejected_transactions"]).reading(screening)
-    execute(f"create or replace temp table arrived_rejects as select source_id, reason from ({rejected})")
+    # That a currency has no rate is told by `currencies`, with sums.
+    rejected = f"select source_id, reason from ({rejected}) where reason <> 'no rate'"
+    execute(f"create or replace temp table arrived_rejects as {rejected}")
     try:
         yield {**instead, "rejected_transactions": "arrived_rejects", "cleaned_transactions": "known_rows"}
     finally:
-        for view in ("arrived_rows", "arrived_names", "known_rows"):
+        for view in ("arrived_money", "arrived_rows", "arrived_names", "known_rows"):
             execute(f"drop view if exists {view}")
-        for table in ("arrived_fence", "arrived_rejects"):
+        for table in ("arrived_rates", "arrived_fence", "arrived_rejects"):
             execute(f"drop table if exists {table}")
 
 

@@ -77,8 +77,9 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     """Loads the files of `folder` into `con` and runs the cleaning models. Raises SourceError."""
     source = settings.source.transactions
     loaded = load_records(con, "raw_transactions", source, folder, folder / "work")
-    parameters = settings_frame(models()["parameters"].contract, [dict(settings.cleaning), dict(settings.forecast)])
-    for name, frame in {"source_files": source_file_frame(loaded), "parameters": parameters}.items():
+    parameters = settings_frame(models()["parameters"].contract, settings.parameters)
+    files = source_file_frame(models()["source_files"].contract, loaded)
+    for name, frame in {"source_files": files, "parameters": parameters}.items():
         columns = ", ".join(f"{column.name} {column.type}" for column in models()[name].contract.columns)
         con.register("incoming", frame)
         con.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
@@ -86,6 +87,10 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
         con.unregister("incoming")
     # The day is the same for all cases, and so is the fence, because outliers are kept.
     con.execute("CREATE TABLE IF NOT EXISTS run_day AS SELECT $today AS today, NULL::DATE AS as_of", {"today": TODAY})
+    con.execute("CREATE TABLE IF NOT EXISTS currency_settings AS SELECT false AS is_mapped, NULL::VARCHAR AS report_in")
+    con.execute("CREATE TABLE IF NOT EXISTS currency_rates (currency VARCHAR, day DATE, rate DECIMAL(19, 12))")
+    for name in ("daily_rates", "converted_transactions"):
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")
     con.execute(f"CREATE TABLE IF NOT EXISTS outlier_fence AS {_query_of('outlier_fence')}")
     for name in ("rejected_transactions", "cleaned_transactions"):
         con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")

@@ -15,6 +15,9 @@ from clv_pipeline_tests.config.files import MINIMAL, error_of, load
     [
         ({"customerid": "a", "ordered_at": "b", "amount": "c"}, "`customer_id` is missing; did you mean 'customerid'?"),
         ({"customer_id": "a", "ordered_at": "b", "quantity": "c"}, "`unit_price` is missing"),
+        ({"customer_id": "a", "ordered_at": "b", "unit_price": "c"}, "`quantity` is missing"),
+        ({"customer_id": "a", "ordered_at": "b", "Amount": "c"}, "`amount` is missing; did you mean 'Amount'?"),
+        ({"customer_id": "a", "ordered_at": "b", "amout": "c"}, "`amount` is missing; did you mean 'amout'?"),
         ({"customer_id": "a", "amount": "c"}, "`ordered_at` is missing"),
         ({"customer_id": "a", "ordered_at": "b", "amount": " "}, "`amount` maps to an empty name"),
         (
@@ -27,6 +30,23 @@ def test_a_mapping_that_does_not_suffice_is_told(tmp_path: Path, columns: dict[s
     error = error_of(tmp_path, yaml.safe_dump({"source": {"transactions": {"path": "x", "columns": columns}}}))
     assert "source.transactions.columns: " in error
     assert told in error
+
+
+@pytest.mark.parametrize(
+    ("money", "has_money"),
+    [
+        ({"amount": "c"}, True),
+        ({"amount": "c", "quantity": "d"}, True),
+        ({"quantity": "c", "unit_price": "d"}, True),
+        ({}, False),
+        ({"discount": "c", "channel": "d"}, False),
+    ],
+)
+def test_a_shop_may_have_no_money(tmp_path: Path, money: dict[str, str], has_money: bool) -> None:
+    columns = {"customer_id": "a", "ordered_at": "b", **money}
+    settings = load(tmp_path, yaml.safe_dump({"source": {"transactions": {"path": "x", "columns": columns}}}))
+    assert settings.source.transactions.has_money is has_money
+    assert settings.parameters[-1] == {"has_money": has_money}
 
 
 def test_columns_that_are_not_ours_are_attributes(tmp_path: Path) -> None:

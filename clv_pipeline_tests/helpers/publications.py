@@ -26,6 +26,7 @@ SPAN = contract("history_span").model_copy(
 
 def fill(session: Session, *values: int, run: str = "run") -> list[Contract]:
     """A promoted table `things` of these ids, and the history span that a publication quotes."""
+    session.execute("create or replace table currencies (currency varchar, is_reporting boolean)")
     ids = ", ".join(f"({value})" for value in values)
     things = contract("things")
     for promised, query in (

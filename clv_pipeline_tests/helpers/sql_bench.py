@@ -104,6 +104,8 @@ class Bench:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        # Most promises about money read whether there is any.
+        self.given_parameters()
 
     def given(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make `table` hold these rows; columns that a row leaves out are NULL.
@@ -135,10 +137,21 @@ class Bench:
             [{"source_id": id_, "source_file": name, "rows": lines[id_]} for id_, name in FILES.items()],
         )
 
+        if not self._session.has_table("currency_settings"):
+            self.given_currency()
+        self.run("daily_rates")
+        self.run("converted_transactions")
+
+    def given_currency(self, report_in: str | None = None, rates: Sequence[tuple[str, str, str]] = ()) -> None:
+        """What is configured of currencies; with `report_in` a column states them. Rates are (currency, day, rate)."""
+        self.given("currency_settings", [{"is_mapped": report_in is not None, "report_in": report_in}])
+        self.given("currency_rates", [dict(zip(("currency", "day", "rate"), rate, strict=True)) for rate in rates])
+
     def given_parameters(self, **changes: Any) -> None:
         """The table `parameters` with the defaults of the settings, except for `changes`; and the day of the run."""
         self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])
-        frame = settings_frame(models()["parameters"].contract, [dict(Cleaning()), dict(Forecast())])
+        blocks = [dict(Cleaning()), dict(Forecast()), {"has_money": True}]
+        frame = settings_frame(models()["parameters"].contract, blocks)
         self.given("parameters", [frame.row(0, named=True) | changes])
 
     def run(self, name: str) -> list[Row]:

@@ -221,3 +221,19 @@ def test_cdnow_gives_three_clusters_from_the_best_to_the_lapsed() -> None:
     assert sum(customers.values()) == 23_570
     assert list(customers) == ["High value, recent", "High value, lapsed", "Low value, lapsed"]
     assert [n / 23_570 for n in customers.values()] == pytest.approx([0.112, 0.260, 0.628], abs=0.01)
+
+
+def test_without_money_clusters_are_of_recency_and_frequency() -> None:
+    rfm = three_kinds().with_columns(revenue=pl.lit(None, pl.Float64))
+    clusters = find_clusters(rfm)
+    assert clusters.centroids.shape[1] == 2
+    assert clusters.names[0] == "High frequency, recent"
+    assert clusters.named[0].code == "high_frequency_recent"
+    assert json.loads(clusters.named[0].facts)["frequency"] == "high"
+    assert clusters(rfm)["cluster"].null_count() == 0
+
+
+def test_a_revenue_that_is_unknown_of_some_is_refused() -> None:
+    rfm = three_kinds().with_columns(revenue=pl.when(pl.int_range(pl.len()) > 0).then("revenue"))
+    with pytest.raises(ValueError, match="revenue has null"):
+        find_clusters(rfm)

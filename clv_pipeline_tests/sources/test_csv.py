@@ -40,6 +40,7 @@ def test_a_good_row_is_typed_and_says_where_it_came_from(tmp_path: Path) -> None
             "unit_price": Decimal("2.5"),
             "amount": Decimal("7.5"),
             "country": "United Kingdom",
+            "currency": None,
             "attributes": None,
             "source_text": None,
         }

@@ -47,9 +47,10 @@ def test_a_path_that_matches_nothing_is_named(tmp_path: Path, path: str) -> None
     assert error_of(tmp_path, path=path).startswith(f"{path}: ")
 
 
-def test_a_folder_is_no_source(tmp_path: Path) -> None:
-    (tmp_path / "orders").mkdir()
-    assert error_of(tmp_path, path="orders") == "orders: is a folder; name its files, for example orders/*.csv"
+def test_a_folder_without_readable_files_is_no_source(tmp_path: Path) -> None:
+    write(tmp_path, "orders/_SUCCESS", "")
+    told = "orders: is a folder without any file of a kind that is read (it holds orders/_SUCCESS); name another folder"
+    assert error_of(tmp_path, path="orders") == told
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
@@ -94,7 +95,8 @@ def test_an_unknown_kind_of_file_is_named_with_the_known_ones(tmp_path: Path) ->
 
 def test_bytes_that_are_not_in_the_encoding_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(GOOD.encode() + b"\x81,2010-05-01,1\n")
-    assert "a.csv: is not valid charmap (byte 0x81)" in error_of(tmp_path, path="a.csv")
+    stated = {"encoding": "windows-1252"}
+    assert "a.csv: is not valid charmap (byte 0x81)" in error_of(tmp_path, path="a.csv", format=stated)
 
 
 def test_the_same_file_is_read_once_even_if_two_patterns_match_it(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ UNIQUE_WITHOUT_A_CHECK = {
     "raw_transactions": "source_line numbers the records of a file; a check would group every raw row",
     "raw_events": "source_line numbers the records of a file; a check would group every event",
     "rejected_transactions": "a selection of raw_transactions whose rows row_ledger counts",
+    "converted_transactions": "raw_transactions with their money converted; a check compares the numbers of rows",
     "cleaned_transactions": "a selection of raw_transactions whose rows row_ledger counts",
     "backtest_forecasts": "its customers are counted against customer_outcomes, whose key is checked",
 }

@@ -187,7 +187,7 @@ def test_whoever_reads_a_refused_load_waits_for_it(shop: Shop) -> None:
     settings = Settings.from_mapping(
         {"source": {"transactions": {"path": "orders/*.csv", "columns": COLUMNS}}}, config_file=shop.folder / "clv.yaml"
     )
-    with pytest.raises(GateError, match="the last audit of raw_transactions failed"):
+    with pytest.raises(GateError, match="the last audit of source_files failed"):
         night(shop.warehouse, settings, today=BAD_DAY, steps=[("rejected_transactions",)])
 
 

@@ -13,6 +13,7 @@ from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 PARAMETERS = load_models()["parameters"].contract
+MONEY = {"has_money": True}
 CAMPAIGN = load_models()["campaign_settings"].contract
 
 
@@ -25,10 +26,10 @@ def staged(session: Session, contract: Contract) -> tuple[list[tuple[str, str]],
 
 def test_the_row_has_what_the_blocks_say_in_the_types_of_the_contract(session: Session) -> None:
     cleaning = Cleaning(deduplicate=False, outliers="cap", exclude_products=["post", "fee"], anonymous_ids=["0"])
-    session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(cleaning), dict(Forecast(margin=0.25))]))
+    session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(cleaning), dict(Forecast(margin=0.25)), MONEY]))
     columns, rows = staged(session, PARAMETERS)
     assert columns == [(column.name, column.type) for column in PARAMETERS.columns]
-    assert rows == [(False, "drop", "cap", ["post", "fee"], ["0"], 0.25)]
+    assert rows == [(False, "drop", "cap", ["post", "fee"], ["0"], 0.25, True)]
 
 
 def test_a_setting_that_is_new_in_the_model_and_the_contract_is_in_the_table(session: Session) -> None:
@@ -37,14 +38,14 @@ def test_a_setting_that_is_new_in_the_model_and_the_contract_is_in_the_table(ses
 
     column = Column(name="smallest_amount", type="DECIMAL(18,4)", description="Lines below it are rejected.")
     contract = PARAMETERS.model_copy(update={"columns": [*PARAMETERS.columns, column]})
-    session.stage_frame(contract, settings_frame(contract, [dict(MoreCleaning()), dict(Forecast())]))
+    session.stage_frame(contract, settings_frame(contract, [dict(MoreCleaning()), dict(Forecast()), MONEY]))
     columns, rows = staged(session, contract)
     assert columns[-1] == ("smallest_amount", "DECIMAL(18,4)")
     assert str(rows[0][-1]) == "0.5000"
 
 
 def test_empty_lists_and_tables_without_rows_keep_their_types(session: Session) -> None:
-    session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(Cleaning()), dict(Forecast())]))
+    session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(Cleaning()), dict(Forecast()), MONEY]))
     assert staged(session, PARAMETERS)[1][0][3] == []
     session.stage_frame(CAMPAIGN, settings_frame(CAMPAIGN))
     assert staged(session, CAMPAIGN) == ([(column.name, column.type) for column in CAMPAIGN.columns], [])

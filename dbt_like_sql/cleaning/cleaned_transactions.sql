@@ -1,7 +1,7 @@
 -- The rows that count: every raw row that was not rejected.
 with
 
-raw_rows as (select * from raw_transactions),
+raw_rows as (select * from converted_transactions),
 
 rejected as (select * from rejected_transactions),
 
@@ -30,18 +30,23 @@ final as (
         cast(kept.ordered_at as date) as ordered_on,
         kept.product_id,
         kept.quantity,
-        kept.unit_price,
+        -- Rows of files that are gone may still hold money that is no longer mapped.
+        case when settings.has_money then kept.unit_price end as unit_price,
         case
+            when not settings.has_money then null
             when settings.outliers = 'cap' then least(kept.amount, fence.upper_amount)
             else kept.amount
         end as amount,
         cast(
             case
+                when not settings.has_money then null
                 when settings.outliers = 'cap' then greatest(kept.amount - fence.upper_amount, 0)
                 else 0
             end as decimal(18, 4)
         ) as amount_cut,
         kept.country,
+        kept.currency,
+        kept.original_amount,
         kept.attributes
     from kept
     cross join settings

@@ -26,8 +26,8 @@ days as (
         sum(revenue) as revenue
     from order_days
     group by customer_id, ordered_on
-    -- A day on which returns outweigh purchases is not a purchase day.
-    having sum(revenue) > 0
+    -- A day on which returns outweigh purchases is not a purchase day. Only a shop without money has no sum.
+    having coalesce(sum(revenue) > 0, true)
 ),
 
 final as (

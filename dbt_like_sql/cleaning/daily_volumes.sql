@@ -9,6 +9,8 @@ cleaned as (select * from cleaned_transactions),
 
 run as (select * from run_day),
 
+settings as (select * from parameters),
+
 arrived_per_day as (
     select
         cast(ordered_at as date) as ordered_on,
@@ -107,7 +109,7 @@ final as (
         coalesce(counts.arrived, 0) as arrived_rows,
         coalesce(counts.kept, 0) as kept_rows,
         coalesce(sales.customers, 0) as customers,
-        cast(coalesce(sales.revenue, 0) as decimal(38, 4)) as revenue,
+        cast(case when settings.has_money then coalesce(sales.revenue, 0) end as decimal(38, 4)) as revenue,
         sales.line_amount,
         -- Every row without a customer is rejected.
         counts.without_customer / counts.arrived as without_customer,
@@ -118,6 +120,7 @@ final as (
     from calendar
     left join counts on calendar.ordered_on = counts.ordered_on
     left join sales on calendar.ordered_on = sales.ordered_on
+    cross join settings
 )
 
 select * from final

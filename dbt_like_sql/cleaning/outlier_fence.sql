@@ -2,7 +2,7 @@
 -- on the logarithm, because line amounts are skewed by orders of magnitude. NULL where outliers are kept.
 with
 
-raw_rows as (select * from raw_transactions),
+raw_rows as (select * from converted_transactions),
 
 settings as (select * from parameters),
 
@@ -15,6 +15,7 @@ log_amounts as (
     cross join run_days
     where
         settings.outliers <> 'keep'
+        and settings.has_money
         and raw_rows.amount > 0
         and raw_rows.customer_id is not null
         and coalesce(raw_rows.source_text, '') not like 'not selected%'

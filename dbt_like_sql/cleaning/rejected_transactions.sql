@@ -2,7 +2,7 @@
 with
 
 -- Not materialized: reading the raw rows twice is cheaper than writing them again.
-raw_rows as not materialized (select * from raw_transactions),
+raw_rows as not materialized (select * from converted_transactions),
 
 files as (select * from source_files),
 
@@ -17,7 +17,7 @@ fence as (select * from outlier_fence),
 hashed as not materialized (
     select
         *,
-        hash(customer_id, ordered_at, product_id, amount) as fingerprint
+        hash(customer_id, ordered_at, product_id, original_amount) as fingerprint
     from raw_rows
 ),
 
@@ -31,15 +31,19 @@ screened as not materialized (
             when hashed.customer_id is null then 'no customer'
             when list_contains(settings.anonymous_ids, hashed.customer_id) then 'anonymous customer'
             when hashed.ordered_at is null then 'unparsable date'
-            when hashed.amount is null then 'unparsable number'
+            when settings.has_money and hashed.original_amount is null then 'unparsable number'
             when cast(hashed.ordered_at as date) > run_days.today then 'future date'
+            when hashed.rate is null and hashed.currency is null then 'no currency'
+            when hashed.rate is null then 'no rate'
+            -- Too large a number once it is converted.
+            when settings.has_money and hashed.amount is null then 'unparsable number'
             when hashed.quantity = 0 then 'non-positive quantity'
             when settings.returns = 'drop' and hashed.quantity < 0
                 then case
                     when hashed.order_id like 'C%' then 'cancellation'
                     else 'non-positive quantity'
                 end
-            when hashed.unit_price <= 0 then 'non-positive price'
+            when hashed.original_unit_price <= 0 then 'non-positive price'
             when hashed.amount = 0 or (settings.returns = 'drop' and hashed.amount < 0)
                 then 'non-positive amount'
             when list_contains(settings.exclude_products, hashed.product_id) then 'excluded product'
@@ -80,7 +84,8 @@ duplicates as (
         row_number() over (
             partition by
                 suspects.customer_id, suspects.order_id, suspects.ordered_at, suspects.product_id,
-                suspects.quantity, suspects.unit_price, suspects.amount, suspects.country, suspects.attributes
+                suspects.quantity, suspects.original_unit_price, suspects.original_amount, suspects.country,
+                suspects.currency, suspects.attributes
             order by files.source_file, suspects.source_line
         ) > 1
 ),
@@ -106,6 +111,8 @@ final as (
         rejected.unit_price,
         rejected.amount,
         rejected.country,
+        rejected.currency,
+        rejected.original_amount,
         rejected.attributes,
         rejected.source_text
     from rejected

@@ -7,6 +7,8 @@ rejected as (select * from rejected_transactions),
 
 files as (select * from source_files),
 
+settings as (select * from parameters),
+
 outcomes as (
     select
         source_id,
@@ -32,10 +34,11 @@ final as (
         files.source_file,
         outcomes.outcome,
         cast(outcomes.row_count as bigint) as "rows",
-        cast(coalesce(outcomes.amount, 0) as decimal(38, 4)) as amount,
-        cast(outcomes.amount_cut as decimal(38, 4)) as amount_cut
+        cast(case when settings.has_money then coalesce(outcomes.amount, 0) end as decimal(38, 4)) as amount,
+        cast(case when settings.has_money then outcomes.amount_cut end as decimal(38, 4)) as amount_cut
     from outcomes
     inner join files on outcomes.source_id = files.source_id
+    cross join settings
 )
 
 select * from final

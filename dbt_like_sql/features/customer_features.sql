@@ -54,8 +54,13 @@ described_days as (
         details.new_products,
         details.country,
         -- Rounded, so that the digits of a sum do not depend on the order in which rows are added.
-        cast(ln(greatest(days.revenue, 0.01)) as decimal(18, 9)) as log_revenue,
-        cast(power(ln(greatest(days.revenue, 0.01)), 2) as decimal(18, 9)) as squared_log_revenue,
+        cast(
+            case when days.revenue is not null then ln(greatest(days.revenue, 0.01)) end as decimal(18, 9)
+        ) as log_revenue,
+        cast(
+            case when days.revenue is not null then power(ln(greatest(days.revenue, 0.01)), 2) end
+            as decimal(18, 9)
+        ) as squared_log_revenue,
         date_diff(
             'day',
             lag(days.purchase_day) over (partition by days.customer_id order by days.purchase_day),
@@ -108,6 +113,7 @@ histories as (
     group by customers.customer_id, customers.cutoff, customers.in_sample
 ),
 
+-- Only a shop without money has no revenue.
 final as (
     select
         customer_id,
@@ -122,6 +128,7 @@ final as (
         cast(revenue as decimal(28, 4)) as revenue,
         cast(
             case
+                when revenue is null then null
                 when frequency = 0 then 0
                 else cast(repeat_revenue as double) / frequency
             end as decimal(28, 4)
@@ -137,10 +144,14 @@ final as (
         cast(purchases_30_days_year_ago as integer) as purchases_30_days_year_ago,
         cast(purchases_90_days_year_ago as integer) as purchases_90_days_year_ago,
         cast(purchases_180_days_year_ago as integer) as purchases_180_days_year_ago,
-        cast(coalesce(spend_30_days, 0) as decimal(28, 4)) as spend_30_days,
-        cast(coalesce(spend_90_days, 0) as decimal(28, 4)) as spend_90_days,
-        cast(coalesce(spend_180_days, 0) as decimal(28, 4)) as spend_180_days,
-        cast(coalesce(spend_365_days, 0) as decimal(28, 4)) as spend_365_days,
+        cast(case when revenue is not null then coalesce(spend_30_days, 0) end as decimal(28, 4))
+            as spend_30_days,
+        cast(case when revenue is not null then coalesce(spend_90_days, 0) end as decimal(28, 4))
+            as spend_90_days,
+        cast(case when revenue is not null then coalesce(spend_180_days, 0) end as decimal(28, 4))
+            as spend_180_days,
+        cast(case when revenue is not null then coalesce(spend_365_days, 0) end as decimal(28, 4))
+            as spend_365_days,
         case when frequency >= 1 then cast(gap_days as double) / frequency end as mean_gap_days,
         -- From sums of whole numbers, so that the digits do not depend on the order in which rows are added.
         case

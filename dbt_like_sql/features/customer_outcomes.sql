@@ -7,6 +7,8 @@ days as (select * from customer_days),
 
 windows as (select * from forecast_windows),
 
+settings as (select * from parameters),
+
 completed as (
     select
         customers.customer_id,
@@ -40,8 +42,10 @@ final as (
         completed.cutoff,
         cast(completed.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases, 0) as integer) as actual_purchases,
-        cast(coalesce(activity.spend, 0) as decimal(28, 4)) as actual_spend
+        cast(case when settings.has_money then coalesce(activity.spend, 0) end as decimal(28, 4))
+            as actual_spend
     from completed
+    cross join settings
     left join activity
         on
             completed.customer_id = activity.customer_id

@@ -8,6 +8,8 @@ days as (select * from customer_days),
 
 windows as (select * from forecast_windows),
 
+settings as (select * from parameters),
+
 -- Both windows end at or before the cutoff, for any horizon.
 past_windows as (
     select
@@ -54,12 +56,16 @@ final as (
         past_windows.cutoff,
         cast(past_windows.horizon_days as integer) as horizon_days,
         cast(coalesce(activity.purchases_last_window, 0) as integer) as purchases_last_window,
-        cast(coalesce(activity.spend_last_window, 0) as decimal(28, 4)) as spend_last_window,
+        cast(case when settings.has_money then coalesce(activity.spend_last_window, 0) end as decimal(28, 4))
+            as spend_last_window,
         cast(coalesce(activity.purchases_same_window_last_year, 0) as integer)
             as purchases_same_window_last_year,
-        cast(coalesce(activity.spend_same_window_last_year, 0) as decimal(28, 4))
-            as spend_same_window_last_year
+        cast(
+            case when settings.has_money then coalesce(activity.spend_same_window_last_year, 0) end
+            as decimal(28, 4)
+        ) as spend_same_window_last_year
     from past_windows
+    cross join settings
     left join activity
         on
             past_windows.customer_id = activity.customer_id

@@ -12,7 +12,7 @@ first_buys as (
         min(lines.ordered_on) as purchase_day
     from lines
     inner join days on lines.customer_id = days.customer_id and lines.ordered_on = days.purchase_day
-    where lines.product_id is not null and lines.amount > 0
+    where lines.product_id is not null and coalesce(lines.amount > 0, true)
     group by lines.customer_id, hash(lines.product_id)
 ),
 

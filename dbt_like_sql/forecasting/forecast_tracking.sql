@@ -7,6 +7,8 @@ days as (select * from customer_days),
 
 span as (select * from history_span),
 
+settings as (select * from parameters),
+
 -- Forecasts up to today. Money is exact, so that sums do not depend on the order of rows.
 made as (
     select
@@ -32,7 +34,8 @@ came as (
         made.customer_id,
         made.as_of,
         made.horizon_days,
-        sum(days.revenue) as spend
+        sum(days.revenue) as spend,
+        count(*) as purchases
     from made
     inner join days
         on
@@ -46,9 +49,10 @@ came as (
 judged as (
     select
         made.*,
-        case when made.has_passed then coalesce(came.spend, 0) end as actual_spend,
-        case when made.has_passed then cast(came.spend is not null as integer) end as bought
+        case when made.has_passed and settings.has_money then coalesce(came.spend, 0) end as actual_spend,
+        case when made.has_passed then cast(came.purchases is not null as integer) end as bought
     from made
+    cross join settings
     left join came
         on
             made.customer_id = came.customer_id

@@ -11,6 +11,8 @@ files as (select * from arrived_files),
 
 settings as (select * from file_gate_settings),
 
+shop as (select * from parameters),
+
 known_rows as not materialized (select * from cleaned_transactions),
 
 -- Rows of an erased customer no longer tell anything about their file, and rows that are not selected may be
@@ -243,7 +245,8 @@ measured as (
             when 'complete' then cast(arrivals.is_complete as integer)
             when 'kept' then 1 - coalesce(rejections.line_count, 0) / nullif(arrivals.arrived, 0)
             when 'dates' then arrivals.dated / nullif(arrivals.arrived, 0)
-            when 'amounts' then arrivals.valued / nullif(arrivals.arrived, 0)
+            when 'amounts'
+                then case when shop.has_money then arrivals.valued / nullif(arrivals.arrived, 0) end
             when 'customers' then arrivals.named / nullif(arrivals.arrived, 0)
             when 'known_customers' then of_known_customers.known_share
             when 'known_products' then of_known_products.known_share
@@ -261,6 +264,7 @@ measured as (
         end as observed
     from arrivals
     cross join settings
+    cross join shop
     inner join reaches on arrivals.source_id = reaches.source_id
     left join rejections on arrivals.source_id = rejections.source_id
     left join reasons on arrivals.source_id = reasons.source_id and settings.reason = reasons.reason

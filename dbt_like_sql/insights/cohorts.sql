@@ -5,6 +5,8 @@ days as (select * from customer_days),
 
 span as (select * from history_span),
 
+settings as (select * from parameters),
+
 customer_months as (
     select
         days.customer_id,
@@ -52,11 +54,12 @@ grown as (
         ages.activity_month,
         ages.customers,
         coalesce(activity.customers, 0) as active_customers,
-        coalesce(activity.revenue, 0) as revenue,
-        sum(coalesce(activity.revenue, 0)) over (
+        case when settings.has_money then coalesce(activity.revenue, 0) end as revenue,
+        sum(case when settings.has_money then coalesce(activity.revenue, 0) end) over (
             partition by ages.cohort_month order by ages.activity_month
         ) as cumulative_revenue
     from ages
+    cross join settings
     left join activity
         on ages.cohort_month = activity.cohort_month and ages.activity_month = activity.activity_month
 ),

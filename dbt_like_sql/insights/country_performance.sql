@@ -37,7 +37,10 @@ totals as (select sum(revenue) as revenue from countries),
 final as (
     select
         countries.country,
-        cast(rank() over (order by countries.revenue desc) as integer) as revenue_rank,
+        cast(
+            case when countries.revenue is not null then rank() over (order by countries.revenue desc) end
+            as integer
+        ) as revenue_rank,
         cast(countries.revenue as decimal(28, 4)) as revenue,
         cast(countries.revenue as double) / cast(totals.revenue as double) as revenue_share,
         cast(countries.orders as integer) as orders,

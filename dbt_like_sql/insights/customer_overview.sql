@@ -17,16 +17,23 @@ profiles as (select * from segment_profiles),
 
 names as (select * from cluster_names),
 
+settings as (select * from parameters),
+
 longest as (select max(horizon_days) as horizon_days from forecasts),
 
--- Rounded for readers. A customer who is more likely not to buy most likely spends nothing.
+-- Rounded for readers. A customer who is more likely not to buy most likely spends nothing. Without money,
+-- only purchases are told.
 told as (
     select
         *,
         cast(expected_spend as decimal(28, 2)) as told_spend,
         cast(spend_lower as decimal(28, 2)) as told_lower,
         cast(spend_upper as decimal(28, 2)) as told_upper,
-        case when p_purchase < 0.5 then 'most_likely_nothing' else 'spends' end as outcome,
+        case
+            when p_purchase < 0.5 then 'most_likely_nothing'
+            when expected_spend is null then 'buys'
+            else 'spends'
+        end as outcome,
         case
             when p_purchase > 0 and p_purchase < 0.01 then 'under 1'
             when p_purchase > 0.99 and p_purchase < 1 then 'over 99'
@@ -42,9 +49,12 @@ longest_forecasts as (
         string_agg(
             horizon_days || ' days: '
             || case
-                when outcome = 'most_likely_nothing' then 'most likely nothing' else 'spends ' || told_spend
+                when outcome = 'most_likely_nothing' then 'most likely nothing, '
+                when outcome = 'spends' then 'spends ' || told_spend || ', '
+                else ''
             end
-            || ', buys with ' || told_percent || ' %, ' || told_lower || ' to ' || told_upper,
+            || 'buys with ' || told_percent || ' %'
+            || coalesce(', ' || told_lower || ' to ' || told_upper, ''),
             '; '
         ) over (partition by customer_id order by horizon_days) as forecasts_in_words,
         string_agg(horizon_days || ':' || outcome, ';') over (
@@ -52,7 +62,7 @@ longest_forecasts as (
         ) as forecasts_codes,
         string_agg(
             '[' || horizon_days || ', "' || outcome || '", ' || cast(p_purchase as decimal(18, 4)) || ', '
-            || told_lower || ', ' || told_upper || ', ' || told_spend || ']',
+            || coalesce(told_lower || ', ' || told_upper || ', ' || told_spend, 'null, null, null') || ']',
             ', '
         ) over (partition by customer_id order by horizon_days) as forecasts_facts
     from told
@@ -75,11 +85,16 @@ main_drivers as (
     select
         drivers.feature,
         drivers.direction,
-        facts.label,
+        case
+            when facts.feature = 'recent_activity' and not settings.has_money
+                then 'purchases in the last 365 days'
+            else facts.label
+        end as fact_label,
         row_number() over (order by drivers.importance desc, drivers.feature asc) as place
     from drivers
     inner join longest on drivers.horizon_days = longest.horizon_days
     inner join facts on drivers.feature = facts.feature
+    cross join settings
     where drivers.importance > 0 and drivers.direction in ('up', 'down')
     qualify row_number() over (order by drivers.importance desc, drivers.feature asc) <= 3
 ),
@@ -89,13 +104,13 @@ places as (
     select
         max(case when place = 1 then feature end) as feature_1,
         max(case when place = 1 then direction end) as direction_1,
-        max(case when place = 1 then label end) as label_1,
+        max(case when place = 1 then fact_label end) as label_1,
         max(case when place = 2 then feature end) as feature_2,
         max(case when place = 2 then direction end) as direction_2,
-        max(case when place = 2 then label end) as label_2,
+        max(case when place = 2 then fact_label end) as label_2,
         max(case when place = 3 then feature end) as feature_3,
         max(case when place = 3 then direction end) as direction_3,
-        max(case when place = 3 then label end) as label_3
+        max(case when place = 3 then fact_label end) as label_3
     from main_drivers
 ),
 
@@ -104,7 +119,7 @@ today as (
         customers.*,
         case when customers.frequency > 0 then customers.monetary_value else customers.revenue end
             as spend_per_purchase,
-        features.spend_365_days,
+        coalesce(features.spend_365_days, features.purchases_365_days) as recent_activity,
         features.lines_per_order,
         features.products,
         features.country,
@@ -122,7 +137,7 @@ measured as (
                 when 'days_since_last' then today.days_since_last
                 when 'frequency' then today.frequency
                 when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.spend_365_days
+                when 'recent_activity' then today.recent_activity
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
@@ -132,7 +147,7 @@ measured as (
                 when 'days_since_last' then today.days_since_last
                 when 'frequency' then today.frequency
                 when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.spend_365_days
+                when 'recent_activity' then today.recent_activity
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double
@@ -142,7 +157,7 @@ measured as (
                 when 'days_since_last' then today.days_since_last
                 when 'frequency' then today.frequency
                 when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.spend_365_days
+                when 'recent_activity' then today.recent_activity
                 when 'basket_size' then today.lines_per_order
                 when 'product_breadth' then today.products
             end as double

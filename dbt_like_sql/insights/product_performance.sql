@@ -19,15 +19,15 @@ product_orders as (
     group by lines.product_id, lines.customer_id, lines.ordered_on, hash(lines.order_id)
 ),
 
--- Netted returns reduce revenue, but are not orders.
+-- Netted returns reduce revenue, but are not orders. Only a shop without money has no revenue.
 buyers as (
     select
         product_id,
         sum(quantity) as quantity,
         sum(revenue) as revenue,
-        count(*) filter (where revenue > 0) as orders,
-        min(ordered_on) filter (where revenue > 0) as first_bought_on,
-        max(ordered_on) filter (where revenue > 0) as last_bought_on
+        count(*) filter (where coalesce(revenue > 0, true)) as orders,
+        min(ordered_on) filter (where coalesce(revenue > 0, true)) as first_bought_on,
+        max(ordered_on) filter (where coalesce(revenue > 0, true)) as last_bought_on
     from product_orders
     group by product_id, customer_id
 ),
@@ -51,7 +51,10 @@ totals as (select sum(revenue) as revenue from products),
 final as (
     select
         products.product_id,
-        cast(rank() over (order by products.revenue desc) as integer) as revenue_rank,
+        cast(
+            case when products.revenue is not null then rank() over (order by products.revenue desc) end
+            as integer
+        ) as revenue_rank,
         cast(products.revenue as decimal(28, 4)) as revenue,
         cast(products.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
         cast(products.quantity as decimal(28, 4)) as quantity,

@@ -41,6 +41,8 @@ places as (
         totals.revenue as total_revenue
     from slices
     cross join totals
+    -- Without money there is nothing to distribute, and no row.
+    where totals.revenue is not null
 ),
 
 final as (

@@ -5,6 +5,8 @@ days as (select * from customer_days),
 
 span as (select * from history_span),
 
+settings as (select * from parameters),
+
 visits as (
     select
         days.purchase_day,
@@ -41,13 +43,14 @@ calendar as (
 daily as (
     select
         calendar.calendar_day,
-        coalesce(sales.revenue, 0) as revenue,
+        case when settings.has_money then coalesce(sales.revenue, 0) end as revenue,
         coalesce(sales.orders, 0) as orders,
         coalesce(sales.customers_of_day, 0) as customers_of_day,
         coalesce(sales.customers_of_week, 0) as customers_of_week,
         coalesce(sales.customers_of_month, 0) as customers_of_month,
         coalesce(sales.new_customers, 0) as new_customers
     from calendar
+    cross join settings
     left join sales on calendar.calendar_day = sales.purchase_day
 ),
 

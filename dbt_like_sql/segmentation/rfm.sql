@@ -62,6 +62,7 @@ final as (
         cast(measured.revenue as decimal(28, 4)) as revenue,
         cast(
             case
+                when measured.revenue is null then null
                 when measured.frequency = 0 then 0
                 else cast(measured.repeat_revenue as double) / measured.frequency
             end as decimal(28, 4)

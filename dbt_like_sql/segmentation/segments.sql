@@ -50,6 +50,7 @@ final as (
         clusters.cluster_name,
         cast(
             case
+                when customers.revenue is null then null
                 when customers.revenue > cut_points.high_revenue then 'high'
                 when customers.revenue > cut_points.median_revenue then 'middle'
                 else 'low'

@@ -48,7 +48,8 @@ READINGS = {
     "clv_forecasts": """
 select customer_id, as_of, horizon_days, model, purchase_model, expected_purchases, expected_spend, spend_lower,
     spend_upper, interval_level, spend_deviation, p_purchase, p_alive, clv,
-    cast(rank() over (partition by horizon_days order by clv desc) as integer) as clv_rank
+    cast(case when clv is not null then rank() over (partition by horizon_days order by clv desc) end as integer)
+        as clv_rank
 from {scored}
 """,
     "customer_outlook": """

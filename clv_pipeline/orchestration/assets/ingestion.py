@@ -20,6 +20,7 @@ from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse.currency import stage_currency
 from clv_pipeline.warehouse.duckdb_engine import added_name, day_of, staged_name
 from clv_pipeline.warehouse.file_gates import stage_file_gate_inputs, stage_file_gates
 from clv_pipeline.warehouse.gate import built_by
@@ -44,15 +45,15 @@ SHOWN_FILES = 100
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """The tables parameters and run_day, and for every source its raw table with the table of its files.
+    """The tables of settings, and for every source its raw table with the table of its files.
 
-    Both are empty where the source is not configured.
+    The latter two are empty where the source is not configured.
     """
     settings = pipeline.settings
 
     def build_parameters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         contract = pipeline.contract("parameters")
-        frame = settings_frame(contract, [dict(settings.cleaning), dict(settings.forecast)])
+        frame = settings_frame(contract, settings.parameters)
         session.stage_frame(contract, frame)
         return {"parameters": {name: str(value) for name, value in frame.row(0, named=True).items()}}
 
@@ -65,11 +66,16 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         stage_file_gate_inputs(session, pipeline.models, settings.gates)
         return {}
 
+    def build_currency(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        return {"currency_rates": {"rates": stage_currency(session, pipeline.models, settings)}}
+
     source = settings.source
+    currency = ["currency_settings", "currency_rates"]
     gate_inputs = ["file_gate_settings", "passed_files"]
     return [
         gated_step(pipeline, ["parameters"], reads=[], kinds={"python"}, build=build_parameters),
         gated_step(pipeline, ["run_day"], reads=[], kinds={"python"}, build=build_run_day),
+        gated_step(pipeline, currency, reads=[], kinds={"python"}, build=build_currency),
         gated_step(pipeline, gate_inputs, reads=[], kinds={"python"}, build=build_file_gate_inputs),
         _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
         _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),
@@ -107,6 +113,8 @@ def _loading_step(
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
             dg.get_dagster_logger().info(displayed(f"{label} is no longer there; its rows are {rows}"))
+        for label in load.left_out:
+            dg.get_dagster_logger().info(displayed(f"{label} is left out: it is of no kind that is read"))
         records = [dg.TableRecord(asdict(file)) for file in load.files[:SHOWN_FILES]]
         return {
             table: {
@@ -126,7 +134,7 @@ def stage_no_source(session: Session, contracts: tuple[Contract, Contract], kind
     from clv_pipeline.sources import create_table
 
     create_table(session.connection, staged_name(contracts[0].table), kind)
-    session.stage_frame(contracts[1], source_file_frame([]))
+    session.stage_frame(contracts[1], source_file_frame(contracts[1], []))
 
 
 def load_source(
@@ -176,7 +184,7 @@ def load_source(
 def stage_load(session: Session, contracts: tuple[Contract, Contract], source: TableSource, load: Load) -> None:
     """Stage the result of `load_source`: the raw table, whole or as changes, and the table of its files."""
     raw, files = contracts
-    session.stage_frame(files, source_file_frame(load.files))
+    session.stage_frame(files, source_file_frame(files, load.files))
     if load.is_whole:
         session.stage_added(raw)
     else:
@@ -222,8 +230,8 @@ def _note_replaced(session: Session, source: TableSource, load: Load) -> str:
     return f"exists (select 1 from {REPLACED} as r where r.replaced_id = source_id and ({since}))"  # noqa: S608
 
 
-def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
-    """The rows of a table of source files."""
+def source_file_frame(contract: Contract, files: Sequence[LoadedFile]) -> pl.DataFrame:
+    """The rows of a table of source files: the columns of its contract."""
     import polars as pl
 
     schema = {
@@ -244,8 +252,10 @@ def source_file_frame(files: Sequence[LoadedFile]) -> pl.DataFrame:
         "read_with": pl.String,
         "lines": pl.Int64,
         "joined_lines": pl.Int64,
+        "currency": pl.String,
     }
-    return pl.DataFrame([asdict(file) for file in files], schema=schema)
+    frame = pl.DataFrame([{**asdict(file), "currency": file.currency} for file in files], schema=schema)
+    return frame.select(column.name for column in contract.columns)
 
 
 def stage_run_day(session: Session, contract: Contract, settings: Settings, today: date) -> None:

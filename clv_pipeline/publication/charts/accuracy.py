@@ -29,10 +29,11 @@ LOWEST_SKILL = -0.25
 """Lowest skill that is drawn; worse skills are drawn like it. Otherwise the worst rule would dwarf all other bars."""
 
 
-def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
+def forecast_against_actual(totals: pl.DataFrame, what: str = "spend") -> ChartType:
     """What was forecast and what came, in total, at every past date; a plot per horizon.
 
-    totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon).
+    totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon; counts where
+    `what` is purchases).
     """
     import altair as alt
 
@@ -63,17 +64,18 @@ def forecast_against_actual(totals: pl.DataFrame) -> ChartType:
     dates = totals["forecast_on"].n_unique()
     return finish(
         alt.concat(*map(panel, horizons), columns=2, spacing=24),
-        "Total forecast against total spend",
-        f"{dates} past {'date' if dates == 1 else 'dates'}; all customers of the time together, in the currency",
+        f"Total forecast against total {what}",
+        f"{dates} past {'date' if dates == 1 else 'dates'}; all customers of the time together"
+        + (", in the currency" if what == "spend" else ""),
     )
 
 
-def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
+def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend") -> ChartType:
     """Predicted against actual spend per customer by decile of the prediction, a plot per horizon.
 
     calibration: one row per horizon_days × decile (1 highest … 10 lowest prediction) with predicted_mean and
-    actual_mean (currency per customer within the horizon). The axis is a square root, so that the low deciles are
-    visible beside the highest.
+    actual_mean (currency per customer within the horizon; counts where `what` is purchases). The axis is a square root,
+    so that the low deciles are visible beside the highest.
 
     Raises:
         ValueError: deciles are repeated; columns or rows are missing (`require_rows`).
@@ -93,11 +95,12 @@ def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
     panels = means["panel"].unique(maintain_order=True).to_list()
     deciles = alt.Chart().encode(x=alt.X("decile:O", title="Decile of prediction", axis=alt.Axis(labelAngle=0)))
     gaps = deciles.mark_rule(color=QUIET, strokeWidth=3).encode(y=alt.Y("Predicted:Q"), y2="Actual:Q")
+    per_customer = f"{what.capitalize()} per customer"
     dots = (
         deciles.transform_fold(["Predicted", "Actual"], as_=["series", "mean"])
         .mark_point(filled=True, size=65, opacity=1)
         .encode(
-            y=alt.Y("mean:Q", title="Spend per customer", scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)),
+            y=alt.Y("mean:Q", title=per_customer, scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)),
             color=legend("series", ["Predicted", "Actual"], [CONTRAST, ACCENT]),
         )
     )
@@ -109,7 +112,7 @@ def calibration_by_decile(calibration: pl.DataFrame) -> ChartType:
     )
     return finish(
         chart,
-        "Forecast spend against what came",
+        f"Forecast {what} against what came",
         "Mean per customer in each tenth of the customers, from the highest to the lowest prediction",
     )
 
@@ -189,7 +192,7 @@ def fit_by_frequency(classes: pl.DataFrame) -> ChartType:
     )
 
 
-def leaderboard(models: pl.DataFrame) -> ChartType:
+def leaderboard(models: pl.DataFrame, what: str = "spend") -> ChartType:
     """The skill of every model at every horizon, best first, the champion highlighted.
 
     models: one row per horizon_days × model with skill (1 perfect, 0 no better than the same for everybody) and
@@ -237,7 +240,7 @@ def leaderboard(models: pl.DataFrame) -> ChartType:
 
     return finish(
         alt.concat(*map(panel, horizons), columns=2, spacing=24),
-        "Skill of the models in forecasting spend",
+        f"Skill of the models in forecasting {what}",
         "1 is perfect, 0 no better than the same forecast for everybody; on past dates"
         + (f"; without a skill: {', '.join(unscored)}" if unscored else ""),
     )

@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 def segment_map(segments: pl.DataFrame) -> ChartType:
     """Every segment's share of the customers beside its share of the revenue.
 
-    segments: one row per segment with customers (count) and revenue (currency); largest revenue on top.
+    segments: one row per segment with customers (count) and revenue (currency); largest revenue on top. Where all
+    revenue is NULL, customers alone are drawn, the largest segment on top.
     """
     import altair as alt
 
     require_rows(segments, "segment", "customers", "revenue")
+    has_money = segments["revenue"].is_not_null().any()
     rows = segments.select("segment", pl.col("customers", "revenue").cast(pl.Float64)).sort(
-        "revenue", "segment", descending=[True, False]
+        "revenue" if has_money else "customers", "segment", descending=[True, False]
     )
     order = rows["segment"].to_list()
     customers, revenue = (rows[column].to_list() for column in ("customers", "revenue"))
@@ -55,9 +57,12 @@ def segment_map(segments: pl.DataFrame) -> ChartType:
             bars.mark_text(align="left", dx=5, color=INK).encode(text="label:N"),
         ).properties(width=PANEL_WIDTH, height=alt.Step(25), title=panel_title(title))
 
+    of_customers = panel("Share of customers", customers, [f"{n:,.0f}" for n in customers], QUIET, alt.Axis())
+    if not has_money:
+        return finish(of_customers, "Who the customers are", f"{sum(customers):,.0f} customers by segment")
     return finish(
         alt.hconcat(
-            panel("Share of customers", customers, [f"{n:,.0f}" for n in customers], QUIET, alt.Axis()),
+            of_customers,
             panel("Share of revenue", revenue, [short(amount) for amount in revenue], ACCENT, None),
             spacing=12,
         ),

@@ -69,28 +69,35 @@ def forecast_distribution(steps: pl.DataFrame) -> ChartType:
 def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
     """The expected spend of all customers within every horizon, with its interval if there is one.
 
-    totals: horizon_days, expected_spend, spend_lower and spend_upper (currency; NULL without an interval).
+    totals: horizon_days, expected_purchases (count), expected_spend, spend_lower and spend_upper (currency; NULL
+    without an interval). Where all expected_spend is NULL, purchases are drawn.
     """
     import altair as alt
 
-    require_rows(totals, "horizon_days", "expected_spend", "spend_lower", "spend_upper")
+    require_rows(totals, "horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper")
+    has_money = totals["expected_spend"].is_not_null().any()
     rows = totals.sort("horizon_days").select(
         horizon=pl.format("{} days", "horizon_days"),
-        expected=pl.col("expected_spend").cast(pl.Float64),
+        expected=pl.col("expected_spend" if has_money else "expected_purchases").cast(pl.Float64),
         lower=pl.col("spend_lower").cast(pl.Float64),
         upper=pl.col("spend_upper").cast(pl.Float64),
     )
     rows = rows.with_columns(label=pl.Series([short(amount) for amount in rows["expected"]]))
+    title = "Expected spend, interval shaded" if has_money else "Expected purchases"
     base = alt.Chart(rows).encode(y=alt.Y("horizon:O", sort=rows["horizon"].to_list(), title=None))
     layers = alt.layer(
         base.mark_bar(color=QUIET, height=12).encode(
-            x=alt.X("lower:Q", title="Expected spend, interval shaded", axis=money_axis(), scale=alt.Scale(zero=True)),
+            x=alt.X("lower:Q", title=title, axis=money_axis(), scale=alt.Scale(zero=True)),
             x2="upper:Q",
         ),
         base.mark_point(filled=True, color=ACCENT, size=110, opacity=1).encode(x="expected:Q"),
         base.mark_text(color=INK, dy=-16).encode(x="expected:Q", text="label:N"),
     ).properties(width=WIDTH - 10, height=alt.Step(52))
-    return finish(layers, "Expected revenue by horizon", "All customers of today together; new customers are not in it")
+    return finish(
+        layers,
+        f"Expected {'revenue' if has_money else 'purchases'} by horizon",
+        "All customers of today together; new customers are not in it",
+    )
 
 
 def tracking(weeks: pl.DataFrame) -> ChartType:

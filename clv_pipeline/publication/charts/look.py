@@ -55,8 +55,10 @@ def money_axis(*, ticks: int = 5) -> alt.Axis:
     """Label amounts as 0, 200, 1.5k."""
     import altair as alt
 
-    # The axis' own format would give all ticks one prefix (0.2k); an expression formats each by itself.
-    return alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=ticks)
+    # The axis' own format would give all ticks one prefix (0.2k); an expression formats each by itself. Amounts below 1
+    # have none: 0.2 is no 200m.
+    written = "format(datum.value, abs(datum.value) < 1 ? '~g' : '~s')"
+    return alt.Axis(labelExpr=written, tickCount=ticks)
 
 
 def legend(field: str, order: list[str], colours: list[str]) -> alt.Color:

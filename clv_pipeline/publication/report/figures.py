@@ -52,19 +52,21 @@ def figures() -> dict[str, Figure]:
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
         "products": Figure(
             "products",
-            partial(charts.ranking, title="Products that brought most", unit="Revenue in the currency of the source"),
+            partial(
+                _best, of="Products", brought=partial(charts.ranking, unit="Revenue in the currency of the source")
+            ),
         ),
         "countries": Figure(
             "countries",
-            partial(charts.ranking, title="Countries that brought most", unit="Share of revenue", as_percent=True),
+            partial(_best, of="Countries", brought=partial(charts.ranking, unit="Share of revenue", as_percent=True)),
         ),
         "campaign": Figure("campaign_segments", _contacts),
         "ledger": Figure("outcomes", charts.ledger_flow),
-        "backtests": Figure("backtests", charts.forecast_against_actual),
-        "deciles": Figure("deciles", charts.calibration_by_decile),
+        "backtests": Figure("backtests", partial(_of_target, charts.forecast_against_actual)),
+        "deciles": Figure("deciles", partial(_of_target, charts.calibration_by_decile)),
         "probabilities": Figure("probabilities", charts.probabilities),
         "frequency": Figure("frequency", charts.fit_by_frequency),
-        "leaderboard": Figure("skills", charts.leaderboard),
+        "leaderboard": Figure("skills", partial(_of_target, charts.leaderboard)),
         "drivers": Figure(
             "drivers",
             partial(
@@ -82,3 +84,17 @@ def _contacts(rows: pl.DataFrame) -> ChartType:
 
     named = rows.rename({"segment": "name", "contacts": "amount"})
     return ranking(named, title="Customers to contact, by segment", unit="Contacts that fit in the budget")
+
+
+def _of_target(draw: Callable[..., ChartType], rows: pl.DataFrame) -> ChartType:
+    """A chart of the accuracy of spend, or of purchases where there is no money."""
+    return draw(rows.drop("target"), what=rows["target"][0])
+
+
+def _best(rows: pl.DataFrame, *, of: str, brought: Callable[..., ChartType]) -> ChartType:
+    """A ranking by revenue, or by customers where there is no money."""
+    from clv_pipeline.publication.charts import ranking
+
+    if rows["revenue"].is_not_null().any():
+        return brought(rows, title=f"{of} that brought most")
+    return ranking(rows, title=f"{of} with the most customers", unit="Customers who bought")

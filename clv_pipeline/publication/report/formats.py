@@ -1,4 +1,4 @@
-"""How the report writes numbers and days. Money has no sign, because nobody says which currency the source is in."""
+"""How the report writes numbers and days. Money has the code of its currency where the publication knows it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ def day(value: date) -> str:
 def month(value: date) -> str:
     """Write December 2011."""
     return f"{value:%B %Y}"
+
+
+def in_currency(currency: str | None) -> Callable[[float], str]:
+    """The format of money in a sentence: EUR 1,234; without a currency the number alone."""
+    return money if currency is None else lambda value: f"{currency} {money(value)}"
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SUMMARY = ("shop", "best_tenth", "last_month", "outlook", "at_risk", "accuracy", "champion")
+SUMMARY = ("publication", "shop", "best_tenth", "last_month", "outlook", "at_risk", "accuracy", "champion")
 """The queries that the summary needs."""
 
 Rows = Mapping[str, list[dict[str, Cell]]]
@@ -53,7 +53,8 @@ def summary_lines(database: Path) -> list[str]:
     """
     with open_read_only(database) as published:
         frames = {name: read(published, name) for name in SUMMARY}
-    return [line.unescape() for line in _sentences(_environment(marks=False), _rows(frames))]
+    rows = _rows(frames)
+    return [line.unescape() for line in _sentences(_environment(_currency(rows), marks=False), rows)]
 
 
 def render(published: duckdb.DuckDBPyConnection, *, warn: Warn = _log.warning) -> str:
@@ -62,7 +63,7 @@ def render(published: duckdb.DuckDBPyConnection, *, warn: Warn = _log.warning) -
 
     frames = {name: read(published, name) for name in QUERIES}
     rows = _rows(frames)
-    environment = _environment(marks=True)
+    environment = _environment(_currency(rows), marks=True)
     page = environment.get_template("page.html").render(
         rows=rows,
         summary=_sentences(environment, rows),
@@ -82,11 +83,20 @@ def _rows(frames: Mapping[str, pl.DataFrame]) -> Rows:
     return {name: cells(name, frame) for name, frame in frames.items()}
 
 
-def _environment(*, marks: bool) -> jinja2.Environment:
-    """The template engine; with `marks`, every number is an element that says where it stands."""
+def _currency(rows: Rows) -> str | None:
+    """The currency of all money on the page; None if the publication does not know it."""
+    found: str | None = rows["publication"][0]["currency"].value
+    return found
+
+
+def _environment(currency: str | None, *, marks: bool) -> jinja2.Environment:
+    """The template engine; with `marks`, every number is an element that says where it stands.
+
+    Money of a sentence has its currency; in a table the heading has it (`bare_money`).
+    """
     import jinja2
 
-    from clv_pipeline.publication.report.formats import FORMATS, marked, plain
+    from clv_pipeline.publication.report.formats import FORMATS, in_currency, marked, plain
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -95,7 +105,9 @@ def _environment(*, marks: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: (marked if marks else plain)(format_) for name, format_ in FORMATS.items()}
+    formats = {**FORMATS, "bare_money": FORMATS["money"], "money": in_currency(currency)}
+    environment.filters |= {name: (marked if marks else plain)(format_) for name, format_ in formats.items()}
+    environment.globals["currency"] = currency
     return environment
 
 

@@ -33,18 +33,30 @@ _SERVED = "served_accuracy.horizon_days in (select horizon_days from forecast_to
 _LONGEST_JUDGED = f"(select max(horizon_days) from served_accuracy where {_SERVED})"
 
 
-def _mean(metric: str, target: str = "spend", group: str = "group_kind = 'all'") -> str:
+_HAS_MONEY = "(select count(revenue) > 0 from rfm)"
+
+_TARGET = f"(case when {_HAS_MONEY} then 'spend' else 'purchases' end)"
+"""What forecasts are judged by: spend, or purchases where there is no money."""
+
+
+def _mean(metric: str, target: str = _TARGET, group: str = "group_kind = 'all'") -> str:
     """SQL for the mean of a metric of served_accuracy over past dates."""
-    where = f"target = '{target}' and metric = '{metric}' and {group}"
+    where = f"target = {target} and metric = '{metric}' and {group}"
     return f"avg(cast(value as decimal(38, 10))) filter (where {where})"
 
 
 QUERIES: dict[str, str] = {
-    "publication": "select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms from publication",
+    # A publication of an earlier version has no column currency; the name then stands for NULL.
+    "publication": """
+select run_id, published_at, as_of, pseudonym_key is not null as has_pseudonyms,
+    (select currency from publication) as currency
+from publication
+cross join (select cast(null as varchar) as currency) as earlier""",
     "shop": """
 select
     count(*) as customers,
     sum(revenue) as revenue,
+    sum(frequency + 1) as purchases,
     min(first_purchase_date) as first_day,
     max(as_of) as as_of
 from rfm""",
@@ -80,10 +92,10 @@ from forecast_totals as totals
 left join clv_forecasts using (horizon_days)
 group by all
 order by totals.horizon_days""",
-    "at_risk": """
+    "at_risk": f"""
 select
     count(*) as customers,
-    coalesce(sum(rfm.revenue), 0) as revenue
+    case when {_HAS_MONEY} then coalesce(sum(rfm.revenue), 0) end as revenue
 from segments
 inner join rfm using (customer_id)
 where segments.at_risk""",
@@ -102,11 +114,11 @@ select
     horizon_days,
     count(distinct cutoff) as dates,
     {_mean("absolute_bias")} as off_by,
-    max(value) filter (where target = 'spend' and metric = 'absolute_bias' and group_kind = 'all') as worst,
+    max(value) filter (where target = {_TARGET} and metric = 'absolute_bias' and group_kind = 'all') as worst,
     {_mean("best_rule_absolute_bias")} as rule_off_by,
     {_mean("mae")} as mae,
     {_mean("normalized_gini")} as normalized_gini,
-    {_mean("auc", "purchase")} as auc,
+    {_mean("auc", "'purchase'")} as auc,
     {_mean("coverage")} as coverage,
     {_mean("total_covered")} as total_covered,
     horizon_days = {_HEADLINE} as is_headline
@@ -117,7 +129,7 @@ order by horizon_days""",
     "days": """
 select period_start as day, cast(revenue as double) as revenue
 from sales_trends
-where period = 'day'
+where period = 'day' and revenue is not null
 order by period_start""",
     "months": """
 select period_start, new_customers, returning_customers, revenue, orders
@@ -128,7 +140,7 @@ order by period_start""",
 select period_start, revenue, customers
 from sales_trends
 where period = 'month' and not is_partial
-order by revenue desc, period_start
+order by coalesce(revenue, customers) desc, period_start
 limit 1""",
     "new_and_returning": """
 select
@@ -173,7 +185,7 @@ select
     segment_actions.margin
 from segment_profiles
 inner join segment_actions using (segment)
-order by segment_profiles.revenue desc, segment_profiles.segment""",
+order by coalesce(segment_profiles.revenue, segment_profiles.customers) desc, segment_profiles.segment""",
     "moves": """
 select from_segment, to_segment, previous_as_of, customers, share_of_segment
 from segment_migrations
@@ -210,6 +222,7 @@ from (
         cast(clv as decimal(28, 4)) as clv,
         floor(log10(greatest(clv, 1))) as exponent
     from clv_forecasts
+    where clv is not null
 )
 where horizon_days = {_LONGEST}
 group by all
@@ -229,8 +242,9 @@ from (
         row_number() over (order by clv desc, customer_id) as place,
         count(*) over () as customers_in_all
     from clv_forecasts
-    where horizon_days = {_LONGEST}
-)""",
+    where horizon_days = {_LONGEST} and clv is not null
+)
+having count(*) > 0""",
     "most_likely_nothing": """
 select
     any_value(horizon_days) as horizon_days,
@@ -252,9 +266,11 @@ select
     next_order_date,
     clv,
     clv_rank,
+    expected_purchases,
+    frequency,
     horizon_days
 from customer_overview
-order by clv_rank, customer_id
+order by clv_rank, case when clv_rank is null then -expected_purchases end, customer_id
 limit {TOP}""",
     "ranges": f"""
 select
@@ -285,9 +301,15 @@ where age_months in (1, 3, 6, 12) and is_complete
 group by age_months
 order by age_months""",
     "products": f"""
-select product_id as name, cast(revenue as double) as amount, revenue_share, customers, repeat_share
+select
+    product_id as name,
+    coalesce(cast(revenue as double), customers) as amount,
+    revenue,
+    revenue_share,
+    customers,
+    repeat_share
 from product_performance
-order by revenue_rank, product_id
+order by revenue_rank, case when revenue_rank is null then -customers end, product_id
 limit {TOP}""",
     "product_count": """
 select
@@ -303,9 +325,9 @@ from (
 )
 having count(*) > 0""",
     "countries": f"""
-select country as name, revenue_share as amount, revenue, customers, repeat_share
+select country as name, coalesce(revenue_share, customers) as amount, revenue, customers, repeat_share
 from country_performance
-order by revenue_rank, country
+order by revenue_rank, case when revenue_rank is null then -customers end, country
 limit {TOP}""",
     "country_count": """
 select count(*) as countries
@@ -386,9 +408,10 @@ select
     horizon_days,
     cutoff as forecast_on,
     any_value(value) filter (where metric = 'predicted_mean') * any_value(customers) as forecast_spend,
-    any_value(value) filter (where metric = 'actual_mean') * any_value(customers) as actual_spend
+    any_value(value) filter (where metric = 'actual_mean') * any_value(customers) as actual_spend,
+    any_value(target) as target
 from served_accuracy
-where target = 'spend' and group_kind = 'all' and metric in ('predicted_mean', 'actual_mean') and {_SERVED}
+where target = {_TARGET} and group_kind = 'all' and metric in ('predicted_mean', 'actual_mean') and {_SERVED}
 group by all
 order by all""",
     "deciles": f"""
@@ -396,9 +419,10 @@ select
     horizon_days,
     cast(group_name as integer) as decile,
     {_mean("predicted_mean", group="true")} as predicted_mean,
-    {_mean("actual_mean", group="true")} as actual_mean
+    {_mean("actual_mean", group="true")} as actual_mean,
+    any_value(target) as target
 from served_accuracy
-where target = 'spend' and group_kind = 'decile' and group_name <> 'best 1 %' and {_SERVED}
+where target = {_TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and {_SERVED}
 group by all
 order by all""",
     "groups": f"""
@@ -411,7 +435,7 @@ select
     {_mean("absolute_bias", group="true")} as off_by,
     {_mean("coverage", group="true")} as coverage
 from served_accuracy
-where target = 'spend' and group_kind in ('segment', 'age', 'decile') and horizon_days = {_HEADLINE}
+where target = {_TARGET} and group_kind in ('segment', 'age', 'decile') and horizon_days = {_HEADLINE}
 group by group_kind, group_name
 order by group_kind = 'decile', group_kind desc, try_cast(group_name as integer) nulls first, group_name""",
     "probabilities": f"""
@@ -440,10 +464,15 @@ order by group_name""",
 select horizon_days, repeats, customers, expected_purchases, actual_purchases, mean_p_purchase, share_bought
 from tracking_by_frequency
 order by horizon_days, repeats""",
-    "skills": """
-select horizon_days, model, tweedie_skill as skill, is_champion
+    "skills": f"""
+select
+    horizon_days,
+    model,
+    case when {_HAS_MONEY} then tweedie_skill else poisson_skill end as skill,
+    is_champion,
+    {_TARGET} as target
 from model_leaderboard
-where tweedie_skill is not null
+where case when {_HAS_MONEY} then tweedie_skill else poisson_skill end is not null
 order by horizon_days, skill desc, model""",
     "leaderboard": """
 select *
@@ -466,7 +495,9 @@ select
     actual_spend,
     bias,
     interval_coverage,
-    interval_level
+    interval_level,
+    forecast_buyers_share,
+    actual_buyers_share
 from forecast_tracking
 order by status = 'passed' desc, as_of desc, horizon_days
 limit {TOP}""",

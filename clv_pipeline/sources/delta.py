@@ -1,0 +1,109 @@
+"""Delta tables, read with deltalake: a version whole, or the files that were added since an earlier version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError, DeltaProtocolError
+
+from clv_pipeline.config.source import is_object_url
+from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.errors import SourceError
+from clv_pipeline.sources.lake_rows import BATCH_ROWS, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class DeltaSnapshot:
+    """A version of a Delta table."""
+
+    def __init__(self, address: str, label: str, version: int | None) -> None:
+        self._address = address
+        self._label = label
+        self._table = DeltaTable(address, version=version)
+        self._refuse_strays()
+
+    @property
+    def stamp(self) -> str:
+        """Id of the table and its version."""
+        return f"{self._table.metadata().id} {self._table.version()}"
+
+    def whole(self) -> Rows:
+        """All rows of this version."""
+        return self._rows(f"version {self._table.version()}", None)
+
+    def since(self, stamp: str) -> Rows | None:
+        """The rows in files that were added since an earlier version; None if files were changed or removed.
+
+        None, too, if the log no longer reaches back to it, or if the table marks rows as deleted within files.
+        """
+        table, _, version = stamp.partition(" ")
+        if table != str(self._table.metadata().id) or int(version) > self._table.version():
+            return None
+        try:
+            before = _files(DeltaTable(self._address, version=int(version)))
+            now = _files(self._table)
+        except DeltaError:
+            return None
+        if not before.keys() <= now.keys():
+            return None
+        shown = f"versions {int(version) + 1} to {self._table.version()}"
+        return self._rows(shown, [now[name] for name in sorted(now.keys() - before.keys())])
+
+    def _rows(self, shown: str, files: list[Any] | None) -> Rows:
+        def read(columns: Sequence[str]) -> pa.RecordBatchReader:
+            try:
+                return _in_order(self._table, files, columns)
+            except DeltaProtocolError:
+                # Arrow knows no rows that are marked as deleted; the library's own engine does, in an order of its own.
+                return _by_query(self._table, columns)
+
+        names = [field.name for field in self._table.schema().fields]
+        return Rows(self._label, "Delta", shown, self.stamp, names, read)
+
+    def _refuse_strays(self) -> None:
+        """Refuse a table whose log names files outside its folder.
+
+        Raises:
+            SourceError: there is such a file.
+        """
+        uris = self._table.file_uris()
+        if is_object_url(self._address):
+            strays = [uri for uri in uris if not uri.startswith(self._table.table_uri.rstrip("/") + "/")]
+        else:
+            folder = Path(self._address).resolve()
+            strays = [uri for uri in uris if not Path(uri.removeprefix("file://")).resolve().is_relative_to(folder)]
+        if strays:
+            raise SourceError(
+                f"{self._label}: its log names files outside its folder",
+                quoted=strays[0],
+                to_do="make it a table of its own (a deep clone)",
+            )
+
+
+def _files(table: DeltaTable) -> dict[str, Any]:
+    """The data files of a version, by path."""
+    return {fragment.path: fragment for fragment in table.to_pyarrow_dataset().get_fragments()}
+
+
+def _in_order(table: DeltaTable, files: list[Any] | None, columns: Sequence[str]) -> pa.RecordBatchReader:
+    """The rows, file by file in the order of their names, so that a later read gives the same order."""
+    import pyarrow.dataset as ds
+
+    whole = table.to_pyarrow_dataset()
+    chosen = files if files is not None else [file for _, file in sorted(_files(table).items())]
+    some = ds.FileSystemDataset(chosen, whole.schema, whole.format, whole.filesystem)
+    return some.scanner(
+        columns=list(columns), batch_size=BATCH_ROWS, batch_readahead=4, fragment_readahead=1
+    ).to_reader()
+
+
+def _by_query(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    query = f"SELECT {', '.join(map(quote_identifier, columns))} FROM lake"  # noqa: S608
+    return pa.RecordBatchReader.from_stream(QueryBuilder().register("lake", table).execute(query))

@@ -1,0 +1,326 @@
+"""Delta and Iceberg tables, made by the libraries of their formats: appended, overwritten, deleted from, changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.errors import ConfigError, SourceError
+from clv_pipeline.sources import Load, LoadedFile, load_changes, load_records
+from clv_pipeline_tests.acceptance.lake_servers import lake_packages_at_hand
+from clv_pipeline_tests.helpers.shop_files import transactions
+
+pytestmark = pytest.mark.acceptance
+COLUMNS = {"customer_id": "who", "ordered_at": "at", "amount": "paid"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The libraries, and the environment in which pyiceberg finds a catalog when it is first imported."""
+    folder = tmp_path_factory.mktemp("catalog")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYICEBERG_CATALOG__LAKE__TYPE", "sql")
+        patch.setenv("PYICEBERG_CATALOG__LAKE__URI", f"sqlite:///{folder}/catalog.db")
+        patch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", f"file://{folder}/warehouse")
+        lake_packages_at_hand()
+        import pyiceberg.catalog  # noqa: F401
+
+        yield
+
+
+def orders(*days: int, **further: list[Any]) -> pa.Table:
+    """An order for each day of January 2024."""
+    columns = {
+        "who": [f"c{day}" for day in days],
+        "at": [f"2024-01-{day:02d}" for day in days],
+        "paid": [float(day) for day in days],
+        **further,
+    }
+    return pa.table(columns)
+
+
+class Lake:
+    """A table that is loaded night by night, into a database in memory."""
+
+    def __init__(self, folder: Path, table: dict[str, Any]) -> None:
+        self.folder, self.table = folder, table
+        self.con = duckdb.connect()
+        self.known: Sequence[LoadedFile] = ()
+
+    def night(self, source: TableSource | None = None) -> Load:
+        """Load what is new, as a run does, and make it live."""
+        source = source or transactions(COLUMNS, table=self.table)
+        found = load_changes(self.con, "new", source, self.folder, self.folder / "work", live="live", known=self.known)
+        if found.is_whole:
+            self.con.execute("create or replace table live as from new")
+        else:
+            self.con.execute("insert into live from new")
+        self.known = found.files
+        return found
+
+    def paid(self) -> list[float]:
+        """What the live table holds."""
+        return [float(paid) for (paid,) in self.con.execute("select amount from live order by amount").fetchall()]
+
+
+class Delta(Lake):
+    """A Delta table in the folder `orders`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, {"format": "delta", "path": "orders"})
+
+    def write(self, rows: pa.Table, **options: Any) -> None:
+        from deltalake import write_deltalake
+
+        write_deltalake(self.folder / "orders", rows, **{"mode": "append", **options})
+
+    def delete(self, predicate: str) -> None:
+        from deltalake import DeltaTable
+
+        DeltaTable(self.folder / "orders").delete(predicate)
+
+
+class Iceberg(Lake):
+    """An Iceberg table in a catalog of SQLite."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, {"format": "iceberg", "catalog": "lake", "name": f"{folder.name}.orders"})
+        from pyiceberg.catalog import load_catalog
+
+        self.catalog = load_catalog("lake")
+        self.catalog.create_namespace(folder.name)
+
+    def write(self, rows: pa.Table, mode: str = "append") -> None:
+        table = self.catalog.create_table_if_not_exists(self.table["name"], schema=rows.schema)
+        if mode == "append":
+            table.append(rows)
+        else:
+            table.overwrite(rows)
+
+    def delete(self, predicate: str) -> None:
+        self.catalog.load_table(self.table["name"]).delete(predicate)
+
+
+@pytest.fixture(params=["delta", "iceberg"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = Delta(tmp_path) if request.param == "delta" else Iceberg(tmp_path)
+    yield made
+    made.con.close()
+
+
+def test_what_was_appended_is_all_that_is_read(lake: Any) -> None:
+    lake.write(orders(1, 2))
+    first = lake.night()
+    assert (first.is_whole, lake.paid()) == (True, [1, 2])
+    assert lake.night().read == []
+    lake.write(orders(3))
+    lake.write(orders(4, 5))
+    second = lake.night()
+    assert (second.is_whole, second.replaced, len(second.read)) == (False, [], 1)
+    assert [file.rows for file in second.files] == [2, 3]
+    assert len({file.stamp for file in second.files}) == 2
+    assert lake.paid() == [1, 2, 3, 4, 5]
+
+
+def test_what_was_overwritten_or_deleted_is_read_whole(lake: Any) -> None:
+    lake.write(orders(1, 2))
+    lake.night()
+    lake.write(orders(7, 8, 9), mode="overwrite")
+    assert (lake.night().is_whole, lake.paid()) == (True, [7, 8, 9])
+    lake.delete("paid = 8")
+    assert (lake.night().is_whole, lake.paid()) == (True, [7, 9])
+    lake.write(orders(10))
+    assert (lake.night().is_whole, lake.paid()) == (False, [7, 9, 10])
+
+
+def test_a_column_that_came_later_is_missing_in_what_was_before(lake: Any) -> None:
+    lake.write(orders(1))
+    lake.night()
+    if isinstance(lake, Delta):
+        lake.write(orders(2, note=["new"]), schema_mode="merge")
+    else:
+        from pyiceberg.types import StringType
+
+        with lake.catalog.load_table(lake.table["name"]).update_schema() as update:
+            update.add_column("note", StringType())
+        lake.write(orders(2, note=["new"]))
+    assert (lake.night().is_whole, lake.paid()) == (False, [1, 2])
+    lake.known = ()
+    lake.night(transactions({**COLUMNS, "note": "note"}, table=lake.table))
+    notes = lake.con.execute("select attributes ->> 'note' from live order by amount").fetchall()
+    assert notes == [(None,), ("new",)]
+
+
+def test_an_earlier_snapshot_can_be_named(lake: Any) -> None:
+    lake.write(orders(1))
+    if isinstance(lake, Delta):
+        lake.table = {**lake.table, "version": 0}
+    else:
+        lake.table = {
+            **lake.table,
+            "snapshot": lake.catalog.load_table(lake.table["name"]).current_snapshot().snapshot_id,
+        }
+    lake.write(orders(2))
+    lake.night()
+    assert lake.paid() == [1]
+
+
+def test_a_table_that_was_made_anew_is_read_whole(lake: Any, tmp_path: Path) -> None:
+    lake.write(orders(1, 2))
+    lake.night()
+    if isinstance(lake, Delta):
+        (tmp_path / "orders").rename(tmp_path / "old")
+    else:
+        lake.catalog.drop_table(lake.table["name"])
+    lake.write(orders(5))
+    lake.write(orders(6))
+    assert (lake.night().is_whole, lake.paid()) == (True, [5, 6])
+
+
+def test_a_missing_column_is_told_with_those_that_are_there(lake: Any) -> None:
+    lake.write(orders(1))
+    with pytest.raises(SourceError, match=r"the column 'customer' .*columns found: 'who', 'at', 'paid'"):
+        lake.night(transactions({**COLUMNS, "customer_id": "customer"}, table=lake.table))
+
+
+def test_every_column_of_demographics_is_read(lake: Any, tmp_path: Path) -> None:
+    lake.write(orders(1))
+    source = CustomerSource.model_validate({"table": lake.table, "columns": {"customer_id": "who"}})
+    load_records(lake.con, "people", source, tmp_path, tmp_path / "work")
+    [(attributes,)] = lake.con.execute("select attributes from people").fetchall()
+    assert json.loads(attributes) == {"at": "2024-01-01", "paid": 1.0}
+
+
+def test_types_arrive_as_they_are(lake: Any) -> None:
+    import datetime as dt
+    from decimal import Decimal
+
+    at = dt.datetime(2024, 1, 31, 23, 30, tzinfo=dt.UTC)
+    rows = pa.table(
+        {
+            "who": pa.array([4711], pa.int64()),
+            "at": pa.array([at], pa.timestamp("us", tz="UTC")),
+            "paid": pa.array([Decimal("12.34")], pa.decimal128(10, 2)),
+        }
+    )
+    lake.write(rows)
+    lake.night()
+    assert lake.con.execute("select customer_id, ordered_at, amount from live").fetchall() == [
+        ("4711", at.replace(tzinfo=None), Decimal("12.3400"))
+    ]
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path: Path, lake: Any) -> None:
+    label = "orders" if isinstance(lake, Delta) else f"lake:{tmp_path.name}.orders"
+    with pytest.raises(SourceError, match=rf"^{label}: the table cannot be read"):
+        lake.night()
+
+
+def test_delta_partitions_are_columns(tmp_path: Path) -> None:
+    delta = Delta(tmp_path)
+    delta.write(orders(1, 2), partition_by=["at"])
+    delta.night()
+    delta.write(orders(3), partition_by=["at"])
+    assert (delta.night().is_whole, delta.paid()) == (False, [1, 2, 3])
+    assert delta.con.execute("select count(distinct ordered_at) from live").fetchall() == [(3,)]
+
+
+def test_delta_compacted_files_are_read_whole_once(tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    delta = Delta(tmp_path)
+    delta.write(orders(1))
+    delta.write(orders(2))
+    delta.night()
+    DeltaTable(tmp_path / "orders").optimize.compact()
+    assert (delta.night().is_whole, delta.paid()) == (True, [1, 2])
+    assert delta.night().read == []
+
+
+def test_delta_rows_that_are_marked_as_deleted_are_not_read(tmp_path: Path) -> None:
+    delta = Delta(tmp_path)
+    delta.write(orders(1, 2, 3, 4))
+    delta.night()
+    _mark_as_deleted(tmp_path / "orders", 1, 3)
+    assert (delta.night().is_whole, delta.paid()) == (True, [1, 3])
+
+
+def test_delta_files_outside_the_table_are_refused(tmp_path: Path) -> None:
+    delta = Delta(tmp_path)
+    delta.write(orders(1))
+    [data] = (tmp_path / "orders").glob("*.parquet")
+    elsewhere = tmp_path / "elsewhere.parquet"
+    data.rename(elsewhere)
+    data.symlink_to(elsewhere)
+    with pytest.raises(SourceError, match="orders: its log names files outside its folder"):
+        delta.night()
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"format": "delta"}, "format delta takes path, version; needed are path"),
+        (
+            {"format": "iceberg", "name": "a.b"},
+            "format iceberg takes catalog, name, snapshot; needed are catalog, name",
+        ),
+        ({"format": "delta", "path": "a", "snapshot": 3}, "format delta takes path, version"),
+        ({"format": "hudi", "path": "a"}, "'delta' or 'iceberg'"),
+        ({"format": "delta", "path": "s3://ann@bucket/a"}, "should hold no user"),
+    ],
+)
+def test_a_table_that_is_not_named_is_refused(table: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        transactions(COLUMNS, table=table)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["delta", "iceberg"])
+def test_without_the_extra_the_error_says_what_to_install(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"delta": {"path": "a"}, "iceberg": {"catalog": "a", "name": "b.c"}}
+    monkeypatch.setitem(sys.modules, {"delta": "deltalake", "iceberg": "pyiceberg"}[form], None)
+    with pytest.raises(SourceError, match=rf"not installed; `pip install 'clv_pipeline\[{form}\]'`"):
+        Lake(tmp_path, {"format": form, **names[form]}).night()
+
+
+def _mark_as_deleted(folder: Path, *positions: int) -> None:
+    """Commit a deletion vector for rows of a table of one file, as the protocol describes it; no writer here does."""
+    from pyroaring import BitMap
+
+    log = folder / "_delta_log"
+    [add] = [
+        action["add"]
+        for line in (log / f"{0:020d}.json").read_text().splitlines()
+        if "add" in (action := json.loads(line))
+    ]
+    bitmap = BitMap(positions).serialize()
+    vector = struct.pack("<IQI", 1681511377, 1, 0) + bitmap
+    features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+    removed = {"path": add["path"], "deletionTimestamp": 1, "dataChange": True, "size": add["size"]}
+    marked = {"storageType": "i", "pathOrInlineDv": _z85(vector), "sizeInBytes": len(vector), "cardinality": 2}
+    actions = [
+        {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **features}},
+        {"remove": removed},
+        {"add": {**add, "deletionVector": marked}},
+    ]
+    (log / f"{1:020d}.json").write_text("\n".join(map(json.dumps, actions)))
+
+
+def _z85(data: bytes) -> str:
+    """Base 85 in the alphabet of ZeroMQ, in which the log states short vectors."""
+    ours = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    theirs = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+    padded = data + b"\0" * (-len(data) % 4)
+    return base64.b85encode(padded).decode().translate(str.maketrans(theirs, ours))

@@ -1,0 +1,182 @@
+"""`clv init` on files that nobody has described: right, or asked."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from clv_pipeline.config.settings import Settings
+from clv_pipeline.errors import ConfigError, SourceError
+from clv_pipeline.sources.guess import propose
+from clv_pipeline.sources.proposal import Proposal
+from clv_pipeline_tests.helpers.shop_files import write, write_xlsx
+
+ROWS = 60
+
+
+def day(number: int) -> str:
+    return f"{date(2024, 1, 1) + timedelta(days=number):%Y-%m-%d}"
+
+
+def shop(folder: Path, header: str, *values: str, name: str = "shop.csv") -> Proposal:
+    """Init of a file whose rows hold `values`, in which {n} is the row, {c} a customer, {o} an order, {d} its day."""
+    lines = [
+        ",".join(values).format(n=n, c=n // 3 % 13 + 100, o=n // 3 + 5000, d=day(n // 2), p=(n % 7 + 1) * 10)
+        for n in range(ROWS)
+    ]
+    write(folder, name, "\n".join([header, *lines]) + "\n")
+    return propose([name], folder)
+
+
+def asked(proposal: Proposal) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proposal.transactions.questions}
+
+
+@pytest.mark.parametrize(
+    ("customer", "order", "when", "money"),
+    [
+        ("Kundennummer", "Bestellnummer", "Bestelldatum", "Gesamtbetrag"),
+        ("Kunden-Nr.", "Belegnr", "Datum", "Umsatz"),
+        ("N° client", "Numéro commande", "Date de commande", "Montant"),
+        ("id_cliente", "Pedido", "Fecha de compra", "Importe"),
+        ("Codice cliente", "Ordine", "Data ordine", "Totale"),
+        ("klantnummer", "factuurnummer", "factuurdatum", "bedrag"),
+        ("顧客ID", "注文番号", "注文日時", "金額"),
+        ("CustomerKey", "SalesOrderNumber", "OrderDateKey", "SalesAmount"),
+        ("household_id", "basket_id", "transaction_timestamp", "sales_value"),
+        ("player_id", "TransactionID", "time", "item_revenue"),
+        ("CUSTOMERNAME", "ORDERNUMBER", "ORDERDATE", "SALES"),
+        ("customer_id", "transaction_id", "trans_date", "tran_amount"),
+    ],
+)
+def test_columns_are_known_in_several_languages(
+    customer: str, order: str, when: str, money: str, tmp_path: Path
+) -> None:
+    proposal = shop(tmp_path, f"{customer},{order},{when},{money}", "{c}", "{o}", "{d}", "{p}.50")
+    expected = {"customer_id": customer, "order_id": order, "ordered_at": when, "amount": money}
+    assert (asked(proposal), proposal.transactions.mapping) == ({}, expected)
+
+
+def test_values_decide_and_not_names_alone(tmp_path: Path) -> None:
+    """An empty column is no id, a column with one value no order, row numbers no customer, a word no amount."""
+    proposal = shop(
+        tmp_path,
+        "customer_id,client_id,invoice_id,order_id,date,total,amount",
+        *("{n}", "{c}", "", "1", "{d}", "paid", "{p}"),
+    )
+    assert asked(proposal) == {}
+    assert proposal.transactions.mapping == {"customer_id": "client_id", "ordered_at": "date", "amount": "amount"}
+    assert not proposal.deduplicate
+
+
+def test_an_email_as_customer_is_compared_in_lower_case(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "Email,date,amount", "P{c}@x.org", "{d}", "{p}")
+    assert proposal.transactions.mapping["customer_id"] == 'lower(trim("Email"))'
+
+
+def test_two_columns_that_may_be_the_customer_are_asked_about(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer_id,account_id,date,amount", "{c}", "{p}", "{d}", "{p}")
+    assert asked(proposal) == {"customer_id": "? which is the customer: customer_id (13 values), account_id (7 values)"}
+
+
+def test_a_stated_amount_that_is_not_quantity_times_price_is_asked_about(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,qty,price,sales", "{c}", "{d}", "2", "{p}", "{p}")
+    assert asked(proposal)["amount"].startswith("? sales is not qty × price in 60 of 60 rows, in sum -2,340.00")
+    equal = shop(tmp_path, "customer,date,qty,price,sales", "{c}", "{d}", "1", "{p}", "{p}", name="equal.csv")
+    assert equal.transactions.mapping == {
+        "customer_id": "customer",
+        "ordered_at": "date",
+        "quantity": "qty",
+        "unit_price": "price",
+    }
+
+
+def test_several_amounts_are_asked_about_with_their_sums_and_net_is_taken_before_gross(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,revenue,spend", "{c}", "{d}", "{p}", "{p}.5")
+    assert asked(proposal)["amount"] == "? which is the money of a row: revenue (sum 2,340.00), spend (sum 2,370.00)"
+    net = shop(tmp_path, "customer,date,gross_amount,net_amount", "{c}", "{d}", "{p}.5", "{p}", name="net.csv")
+    assert (asked(net), net.transactions.mapping["amount"]) == ({}, "net_amount")
+
+
+def test_cents_are_asked_about(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,amount_cents", "{c}", "{d}", "{p}00")
+    assert asked(proposal)["amount"] == (
+        "? is amount_cents in hundredths? then {sql: '\"amount_cents\" / 100'}, else its name"
+    )
+
+
+def test_a_shop_without_money_has_no_amount(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date", "{c}", "{d}")
+    assert (asked(proposal), set(proposal.transactions.mapping)) == ({}, {"customer_id", "ordered_at"})
+
+
+def test_cancelled_rows_are_out_and_an_unknown_status_is_asked_about(tmp_path: Path) -> None:
+    text = shop(tmp_path, "customer,date,amount,status", "{c}", "{d}", "{p}", "Shipped")
+    assert text.transactions.where is None
+    path = tmp_path / "shop.csv"
+    path.write_text(path.read_text().replace("Shipped", "Cancelled", 4))
+    where = propose(["shop.csv"], tmp_path).transactions.where
+    assert where is not None
+    assert (where.value, where.why) == ("\"status\" not in ('Cancelled')", "rows by status: Shipped 56, Cancelled 4")
+    path.write_text(path.read_text().replace("Shipped", "Disputed", 1))
+    assert (
+        asked(propose(["shop.csv"], tmp_path))["where"] == "? which rows count? status 'Disputed' may be revenue or not"
+    )
+
+
+def test_a_date_format_that_the_loader_does_not_find_is_stated(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,amount", "{c}", '"Jan 2, 2024, 03:04:05 PM"', "{p}")
+    assert [(entry.key, entry.value) for entry in proposal.transactions.format] == [
+        ("date_formats", "%b %d, %Y, %I:%M:%S %p")
+    ]
+
+
+def test_transactions_customers_and_events_are_told_apart_in_a_folder(tmp_path: Path) -> None:
+    shop(tmp_path, "customer,date,amount", "{c}", "{d}", "{p}", name="data/a.csv")
+    shop(tmp_path, "customer,date,amount", "{c}", "{d}", "{p}.5", name="data/b.csv")
+    write(tmp_path, "data/people.csv", "customer,age\n" + "".join(f"{n},{n % 40 + 20}\n" for n in range(100, 130)))
+    shop(tmp_path, "customer,date,event", "{c}", "{d}", "visit{c}", name="data/log.csv")
+    write(tmp_path, "data/notes.csv", "a,b\n1,2\n")
+    proposal = propose(["data"], tmp_path)
+    assert proposal.transactions.paths == ["data/a.csv", "data/b.csv"]
+    assert proposal.customers is not None
+    assert (proposal.customers.paths, proposal.customers.mapping) == (["data/people.csv"], {"customer_id": "customer"})
+    assert proposal.events is not None
+    assert proposal.events.mapping == {"customer_id": "customer", "occurred_at": "date", "event": "event"}
+    assert proposal.left_out == ["data/notes.csv"]
+    apart = propose(["data/[ab].csv", "data/people.csv"], tmp_path)
+    assert apart.transactions.paths == ["data/[ab].csv"]
+
+
+def test_a_folder_without_a_file_that_can_be_read_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "data/readme.pdf", "x")
+    with pytest.raises(SourceError, match="data: is a folder without any file of a kind that is read"):
+        propose(["data"], tmp_path)
+
+
+def test_the_sheets_of_a_workbook_are_told_apart(tmp_path: Path) -> None:
+    sales = [("customer", "date", "amount"), *((n % 7 + 100, day(n), n % 5 + 1.5) for n in range(ROWS))]
+    people = [("customer", "city"), *((n, "Bern") for n in range(100, 107))]
+    write_xlsx(tmp_path / "book.xlsx", {"Sales": sales, "People": people, "Notes": [("a",), ("b",)]})
+    proposal = propose(["book.xlsx"], tmp_path)
+    assert (proposal.transactions.paths, proposal.transactions.sheets) == (["book.xlsx"], ["Sales"])
+    assert proposal.customers is not None
+    assert proposal.customers.sheets == ["People"]
+    assert proposal.left_out == ["book.xlsx#Notes"]
+
+
+def test_a_file_without_a_header_is_read_so_and_its_columns_are_asked_about(tmp_path: Path) -> None:
+    shop(tmp_path, "101,2024-05-05,17.50", "{c}", "{d}", "{p}.50")
+    proposal = propose(["shop.csv"], tmp_path)
+    assert proposal.transactions.names == ["column_1", "column_2", "column_3"]
+    assert proposal.transactions.mapping == {"ordered_at": "column_2"}
+    assert set(asked(proposal)) == {"customer_id", "amount"}
+
+
+@pytest.mark.parametrize("value", ["?", "? which one"])
+def test_settings_that_ask_are_refused_by_key(value: str) -> None:
+    columns = {"customer_id": value, "ordered_at": "date", "amount": "amount"}
+    with pytest.raises(ConfigError, match=r"source\.transactions\.columns\.customer_id is asked, and not answered"):
+        Settings.from_mapping({"source": {"transactions": {"path": "x.csv", "columns": columns}}})
