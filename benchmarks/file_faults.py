@@ -31,6 +31,7 @@ from clv_pipeline.sources.prepare import ends_a_line
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session
 from clv_pipeline.warehouse.duckdb_engine import staged_name
+from clv_pipeline.warehouse.currency import stage_currency
 from clv_pipeline.warehouse.file_gates import file_gate_settings
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -138,9 +139,13 @@ class Judge:
         execute = self.session.execute
         execute(f"create or replace temp view broken as select * from ({lines})")
         execute(f"create or replace temp table files as {files}")
-        execute(f"create or replace temp table fence as {self.run('outlier_fence', raw_transactions='broken')}")
+        execute(f"create or replace temp table daily_rates as {self.run('daily_rates', raw_transactions='broken')}")
+        execute(
+            f"create or replace temp view money as {self.run('converted_transactions', raw_transactions='broken')}"
+        )
+        execute(f"create or replace temp table fence as {self.run('outlier_fence', converted_transactions='money')}")
         rejected = self.run(
-            "rejected_transactions", raw_transactions="broken", source_files="files", outlier_fence="fence"
+            "rejected_transactions", converted_transactions="money", source_files="files", outlier_fence="fence"
         )
         execute(f"create or replace temp table rejects as select source_id, reason from ({rejected})")
         execute(f"create or replace temp view known as select customer_id, product_id from {known}")
@@ -307,8 +312,10 @@ def stage_tolerances(judge: Judge) -> None:
 def choose(judge: Judge, name: str, shop: Settings) -> None:
     """View `raw`: the lines of the shop; with the tables that say how its lines are cleaned."""
     session, contract = judge.session, MODELS["parameters"].contract
-    session.stage_frame(contract, settings_frame(contract, [dict(shop.cleaning), dict(shop.forecast)]))
-    session.execute(f"create or replace temp table parameters as from {staged_name('parameters')}")
+    session.stage_frame(contract, settings_frame(contract, shop.parameters))
+    stage_currency(session, MODELS, shop)
+    for settings in ("parameters", "currency_settings", "currency_rates"):
+        session.execute(f"create or replace temp table {settings} as from {staged_name(settings)}")
     session.execute("create or replace temp table run_day as select ? as today, null::date as as_of", [date.today()])
     session.execute(f"create or replace temp view raw as select * from {name}")
 

@@ -79,6 +79,7 @@ def prepare(path: Path, customers: int) -> None:
     with connect(unfinished) as connection:
         for table, columns in _NONE_OF.items():
             connection.execute(f"create table {table} ({columns})")
+        connection.execute("create table parameters as select true as has_money")
         for first in range(0, customers, BATCH):
             size = min(BATCH, customers - first)
             connection.register("planned", windows if first == 0 else windows.filter(cutoff=CUTOFF))

@@ -206,5 +206,6 @@ class _Look:
         source = sqlalchemy.table(table.plain_name, schema=table.schema)
         selected: Any = sqlalchemy.select(sqlalchemy.text("*")).select_from(source)
         dialect = sqlalchemy.make_url(self._url).get_dialect()()
-        compiled = selected.limit(rows).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-        return str(compiled).replace(" \n", " ").replace("\n", " ").strip()
+        literally = {"literal_binds": True}
+        worded = dialect.statement_compiler(dialect, selected.limit(rows), compile_kwargs=literally)
+        return str(worded).replace(" \n", " ").replace("\n", " ").strip()

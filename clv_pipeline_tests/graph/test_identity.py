@@ -185,7 +185,7 @@ def test_a_copy_takes_over_when_the_file_that_was_loaded_goes(shop: Shop) -> Non
 
 
 def test_a_copy_is_not_hashed_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clv_pipeline.sources.catalog._SECONDS_TO_SETTLE", -1)
+    monkeypatch.setattr("clv_pipeline.sources.files._SECONDS_TO_SETTLE", -1)
     (shop.orders / "copy.csv").write_bytes((shop.orders / "2024-03-05.csv").read_bytes())
     archive(shop.orders / "march.zip", *sorted(shop.orders.iterdir())[:3])
     pack(shop.orders / "2024-03-07.csv")

@@ -209,7 +209,7 @@ def test_a_new_day_is_the_only_one_that_is_built(shop: Nights) -> None:
 
 
 def test_a_file_is_not_opened_when_its_times_are_the_same(shop: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clv_pipeline.sources.catalog._SECONDS_TO_SETTLE", -1)
+    monkeypatch.setattr("clv_pipeline.sources.files._SECONDS_TO_SETTLE", -1)
     shop.run()
     monkeypatch.setattr("clv_pipeline.sources.catalog.SourceFile.sha256", lambda file: pytest.fail(f"hashed {file}"))
     assert built(shop.run()) == set()

@@ -69,7 +69,7 @@ def test_a_failed_contract_is_told_with_asset_check_observed_value_and_what_to_d
     assert message["alert"]["run_id"] == result.run_id
     [problem] = [p for p in message["alert"]["problems"] if p["check"] == "most_dates_can_be_read"]
     assert problem["asset"] == "raw_transactions"
-    assert problem["observed"] == "50 of 100 rows unexpected"
+    assert problem["observed"] == "1 unexpected row: 50 of 100 dates cannot be read"
     assert "At least 95 % of the dates can be read" in problem["expected"]
     assert "mend the input" in problem["what_to_do"]
     assert message["alert"]["published"] is False

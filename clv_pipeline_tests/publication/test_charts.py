@@ -91,8 +91,8 @@ def tenths() -> pl.DataFrame:
 
 
 def totals() -> pl.DataFrame:
-    rows = [(30, 1e4, 8e3, 1.3e4), (365, 1e5, None, None)]
-    columns = ["horizon_days", "expected_spend", "spend_lower", "spend_upper"]
+    rows = [(30, 4e2, 1e4, 8e3, 1.3e4), (365, 4e3, 1e5, None, None)]
+    columns = ["horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 

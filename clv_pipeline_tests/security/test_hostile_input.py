@@ -40,7 +40,8 @@ def test_a_hostile_file_name_is_a_name(tmp_path: Path, name: str, kind: str) -> 
     assert loaded.column("customer_id") == ["1"]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "\n" not in name])
+# A value that begins with a question mark is a question of `clv init`; a column of that name needs an expression.
+@pytest.mark.parametrize("name", [name for name in NAMES if "\n" not in name and name != "?"])
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
 def test_a_hostile_column_name_is_a_name_on_either_side_of_the_mapping(tmp_path: Path, name: str, kind: str) -> None:
     frame = pl.DataFrame({name: ["ann"], "date": ["2010-05-01"], "amount": [1], f"{name} too": [f"{name}!"]})

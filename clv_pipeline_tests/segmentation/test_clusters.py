@@ -192,7 +192,7 @@ def test_only_a_sample_is_fitted_but_everybody_is_assigned(monkeypatch: pytest.M
     ("broken", "message"),
     [
         (three_kinds().drop("revenue"), "revenue"),
-        (three_kinds().with_columns(revenue=None), "revenue has null"),
+        (three_kinds().with_columns(revenue=pl.col("revenue").shift(1)), "revenue has null"),
         (three_kinds().with_columns(revenue=float("nan")), "revenue has null or infinite"),
         (three_kinds().with_columns(days_since_last=-1), "days_since_last of at least 0"),
         (pl.concat([three_kinds(), three_kinds()]), "repeated"),

@@ -38,7 +38,7 @@ def test_every_optional_input_is_mapped_and_can_be_read(written: Path, monkeypat
     settings = Settings.load(written / "clv.yaml")
     found = rehearse(settings).survey
     mapped = settings.source.transactions
-    assert set(mapped.known) - set(mapped.columns) == {"amount"}, "which quantity and unit_price stand for"
+    assert set(mapped.known) - set(mapped.columns) == {"amount", "currency"}, "it has prices, in one currency"
     assert set(mapped.attributes) == {"channel"}
     assert [Path(file.source_file).name for file in found.files] == ["2022.csv", "2023.csv", "2024.csv"]
     assert found.rows > 1_000

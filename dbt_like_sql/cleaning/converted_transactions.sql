@@ -22,6 +22,7 @@ rated as (
         on raw_rows.currency = rates.currency and cast(raw_rows.ordered_at as date) = rates.ordered_on
 ),
 
+-- What would not fit once it is converted is NULL.
 final as (
     select
         source_id,
@@ -33,11 +34,11 @@ final as (
         quantity,
         case
             when rate = 1 then unit_price
-            else try_cast(unit_price * rate as decimal(18, 4))
+            when abs(unit_price * rate) < 99999999999999.9999 then cast(unit_price * rate as decimal(18, 4))
         end as unit_price,
         case
             when rate = 1 then amount
-            else try_cast(amount * rate as decimal(18, 4))
+            when abs(amount * rate) < 99999999999999.9999 then cast(amount * rate as decimal(18, 4))
         end as amount,
         country,
         currency,

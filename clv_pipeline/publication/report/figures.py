@@ -88,7 +88,7 @@ def _contacts(rows: pl.DataFrame) -> ChartType:
 
 def _of_target(draw: Callable[..., ChartType], rows: pl.DataFrame) -> ChartType:
     """A chart of the accuracy of spend, or of purchases where there is no money."""
-    return draw(rows.drop("target"), what=rows["target"][0])
+    return draw(rows.drop("target"), what="spend" if rows["target"][0] == "spend" else "purchases")
 
 
 def _best(rows: pl.DataFrame, *, of: str, brought: Callable[..., ChartType]) -> ChartType:

@@ -33,7 +33,8 @@ _SERVED = "served_accuracy.horizon_days in (select horizon_days from forecast_to
 _LONGEST_JUDGED = f"(select max(horizon_days) from served_accuracy where {_SERVED})"
 
 
-_HAS_MONEY = "(select count(revenue) > 0 from rfm)"
+_HAS_MONEY = "(select count(revenue) > 0 or count(*) = 0 from rfm)"
+"""Without any customer nothing is said about money."""
 
 _TARGET = f"(case when {_HAS_MONEY} then 'spend' else 'purchases' end)"
 """What forecasts are judged by: spend, or purchases where there is no money."""

@@ -45,6 +45,7 @@ def judged() -> Iterator[duckdb.DuckDBPyConnection]:
     """Past dates over 90 and 365 days, of which 90 are asked for."""
     with duckdb.connect() as connection:
         connection.execute("create table forecast_totals as select unnest([30, 90]) as horizon_days")
+        connection.execute("create table rfm as select 1 as revenue")
         connection.execute(
             "create table served_accuracy (cutoff date, horizon_days integer, model varchar, target varchar,"
             " metric varchar, group_kind varchar, group_name varchar, value double, customers integer)"
@@ -83,7 +84,7 @@ def test_totals_are_means_times_customers(judged: duckdb.DuckDBPyConnection) -> 
     for metric, mean in (("predicted_mean", 2.5), ("actual_mean", 2.0)):
         judge(judged, (DAYS[0], 90, "spend", metric, "all", "all", mean, 10))
         judge(judged, (DAYS[0], 90, "purchases", metric, "all", "all", 99.0, 10))
-    assert judged.execute(QUERIES["backtests"]).fetchall() == [(90, DAYS[0], 25.0, 20.0)]
+    assert judged.execute(QUERIES["backtests"]).fetchall() == [(90, DAYS[0], 25.0, 20.0, "spend")]
 
 
 def test_probabilities_are_pooled_over_past_dates_by_customers(judged: duckdb.DuckDBPyConnection) -> None:
