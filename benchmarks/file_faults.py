@@ -30,8 +30,8 @@ from clv_pipeline.sources import load_records
 from clv_pipeline.sources.prepare import ends_a_line
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session
-from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline.warehouse.currency import stage_currency
+from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline.warehouse.file_gates import file_gate_settings
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -140,9 +140,7 @@ class Judge:
         execute(f"create or replace temp view broken as select * from ({lines})")
         execute(f"create or replace temp table files as {files}")
         execute(f"create or replace temp table daily_rates as {self.run('daily_rates', raw_transactions='broken')}")
-        execute(
-            f"create or replace temp view money as {self.run('converted_transactions', raw_transactions='broken')}"
-        )
+        execute(f"create or replace temp view money as {self.run('converted_transactions', raw_transactions='broken')}")
         execute(f"create or replace temp table fence as {self.run('outlier_fence', converted_transactions='money')}")
         rejected = self.run(
             "rejected_transactions", converted_transactions="money", source_files="files", outlier_fence="fence"
