@@ -34,7 +34,8 @@ def test_an_emptied_transaction_keeps_its_day_and_its_money(tmp_path: Path) -> N
     with duckdb.connect() as con:
         create_table(con, "raw", TransactionSource)
         con.execute(
-            "insert into raw values (1, 2, $ann, 'o', '2010-05-01 12:34', 'p', 2, 3, 6, 'Ch', 'EUR', '{}', '{\"x\": 1}')",
+            "insert into raw values"
+            " (1, 2, $ann, 'o', '2010-05-01 12:34', 'p', 2, 3, 6, 'Ch', 'EUR', '{}', '{\"x\": 1}')",
             {"ann": ANN},
         )
         suppress(con, "raw", register)
