@@ -244,8 +244,7 @@ from (
         count(*) over () as customers_in_all
     from clv_forecasts
     where horizon_days = {_LONGEST} and clv is not null
-)
-having count(*) > 0""",
+)""",
     "most_likely_nothing": """
 select
     any_value(horizon_days) as horizon_days,
