@@ -137,7 +137,7 @@ def test_publishing_a_mix_of_old_and_new_tables_is_refused(shop: Shop) -> None:
     finally:
         late.unlink()
     assert not mixed.success
-    assert re.search("rejected_transactions is older than [a-z, ]*raw_transactions", failure(mixed))
+    assert re.search("converted_transactions is older than [a-z_, ]*raw_transactions", failure(mixed))
 
 
 def test_the_next_good_night_heals_everything_and_gives_the_same_content(shop: Shop) -> None:

@@ -193,6 +193,7 @@ def test_a_night_without_news_builds_nothing(shop: Nights) -> None:
     assert [table for table, admission in admissions.items() if not admission.kept_since] == [
         "parameters",
         "run_day",
+        "currency_settings",
         "file_gate_settings",
         "raw_transactions",
         "gate_settings",
