@@ -57,6 +57,7 @@ def put_out(session: Session, folder: Path, run: str, pseudonyms: KeyedHash | No
     ):
         stage = partial(Session.stage_query, contract=promised, query=query)
         assert admit(session, [promised], stage, reads=[], run_id=run).admitted
+    session.execute("create or replace table currencies (currency varchar, is_reporting boolean)")
     made = publish(
         session,
         [PEOPLE, PUBLICATION],
