@@ -67,6 +67,16 @@ HOSTILE = [
     "update outlier_fence set treatment = 'drop', upper_amount = 40",
     "update history_span set as_of = as_of - 45",
     "update file_gates set verdict = 'too low', excused_because = 'accepted in clv.yaml' where measure = 'rows'",
+    # Three currencies, one of them not stated; rates that make amounts longer, or too large.
+    "update currency_settings set is_mapped = true, report_in = 'EUR'",
+    "update raw_transactions set currency = ['EUR', 'USD', null][1 + source_line % 3]",
+    "update cleaned_transactions set currency = ['EUR', 'USD', null][1 + source_line % 3]",
+    "insert into currency_rates values ('USD', date '2023-06-01', 0.92), ('USD', date '2024-02-29', 1.000000000001)",
+    """insert into daily_rates by name
+       select distinct cast(ordered_at as date) as ordered_on, 'USD' as currency,
+           case dayofmonth(ordered_at) % 2 when 0 then 0.923456789012 else 1.5 end as rate,
+           date '2023-01-01' as stated_on
+       from raw_transactions where ordered_at is not null""",
     # Amounts whose sums have more digits than they, and forecasts as large.
     """insert into cleaned_transactions by name
        select * replace (3000000 + source_line as source_line, 'rich' as customer_id, 'yacht' as product_id,

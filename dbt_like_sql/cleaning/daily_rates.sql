@@ -21,43 +21,25 @@ days as (
     group by raw_rows.currency, cast(raw_rows.ordered_at as date)
 ),
 
-events as (
-    select
-        currency,
-        ordered_on,
-        cast(null as date) as stated_on,
-        true as is_asked
-    from days
-    union all
-    select
-        currency,
-        day as ordered_on,
-        day as stated_on,
-        false as is_asked
-    from rates
-),
-
+-- Every day of a currency beside every rate stated at or before it: thousands times thousands at most.
 reached as (
     select
-        currency,
-        ordered_on,
-        is_asked,
-        max(stated_on) over (
-            partition by currency
-            order by ordered_on range between unbounded preceding and current row
-        ) as stated_on
-    from events
+        days.currency,
+        days.ordered_on,
+        cast(arg_max(rates.rate, rates.day) as decimal(19, 12)) as rate,
+        max(rates.day) as stated_on
+    from days
+    left join rates on days.currency = rates.currency and days.ordered_on >= rates.day
+    group by days.currency, days.ordered_on
 ),
 
 final as (
     select
-        reached.ordered_on,
-        reached.currency,
-        rates.rate,
-        reached.stated_on
+        ordered_on,
+        currency,
+        rate,
+        stated_on
     from reached
-    left join rates on reached.currency = rates.currency and reached.stated_on = rates.day
-    where reached.is_asked
 )
 
 select * from final
