@@ -26,7 +26,6 @@ reached as (
     select
         days.currency,
         days.ordered_on,
-        cast(arg_max(rates.rate, rates.day) as decimal(19, 12)) as rate,
         max(rates.day) as stated_on
     from days
     left join rates on days.currency = rates.currency and days.ordered_on >= rates.day
@@ -35,11 +34,12 @@ reached as (
 
 final as (
     select
-        ordered_on,
-        currency,
-        rate,
-        stated_on
+        reached.ordered_on,
+        reached.currency,
+        rates.rate,
+        reached.stated_on
     from reached
+    left join rates on reached.currency = rates.currency and reached.stated_on = rates.day
 )
 
 select * from final
