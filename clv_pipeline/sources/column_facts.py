@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, used
-from clv_pipeline.sources.errors import first_line
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, ask
 from clv_pipeline.sources.tables import RawTable
 
 ROWS = 200_000
@@ -81,11 +79,7 @@ class Sample:
     """The first rows of tables with the same columns, as text, in a temporary table."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> None:
-        """Copy the rows.
-
-        Raises:
-            SourceError: a table cannot be read.
-        """
+        """Copy the rows."""
         self._con = con
         self.names = list(tables[0].columns)
         self._at = {name: f"c{position}" for position, name in enumerate(self.names)}
@@ -96,12 +90,7 @@ class Sample:
                 break
             texts = ", ".join(f"nullif(trim(CAST({table.columns[n].expression} AS VARCHAR)), '')" for n in self.names)
             query = f"INSERT INTO looked_at SELECT {texts} FROM {table.scan} LIMIT {left}"
-            try:
-                ((copied,),) = con.execute(query, used(dict(table.parameters), query)).fetchall()
-            except duckdb.Error as error:
-                raise SourceError(
-                    f"{table.source_file}: cannot be read", quoted=first_line(error), to_do="get the file again"
-                ) from error
+            ((copied,),) = ask(con, table, query, table.parameters)
             left -= copied
         self.rows = ROWS - left
         self.facts = {name: self._facts_of(name) for name in self.names}

@@ -9,7 +9,7 @@ alone may hold only ambiguous dates. If the heads of the files do not decide, wh
 # ruff: noqa: S608
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,12 +135,17 @@ def sample(
         f"WHERE v <> '' AND ({condition}) ORDER BY v LIMIT {SAMPLE_ROWS}"
     )
     parameters = {**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}
-    return [value for (value,) in _ask(con, table, query, parameters)]
+    return [value for (value,) in ask(con, table, query, parameters)]
 
 
-def _ask(
-    con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: dict[str, object]
+def ask(
+    con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
+    """The answer to a query that scans `table`, which is at hand meanwhile. It takes of the parameters what it names.
+
+    Raises:
+        SourceError: the table cannot be read.
+    """
     try:
         with table.at_hand():
             return con.execute(query, used(parameters, query)).fetchall()
@@ -152,7 +157,7 @@ def _ask(
         ) from error
 
 
-def used(parameters: dict[str, object], query: str) -> dict[str, object]:
+def used(parameters: Mapping[str, object], query: str) -> dict[str, object]:
     """The parameters that the query names. DuckDB refuses any other."""
     named = set(re.findall(r"\$(\w+)", query))
     return {name: value for name, value in parameters.items() if name in named}
@@ -268,7 +273,7 @@ def _largest_parts(
             "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
             f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
         )
-        row = _ask(con, table, query, {**table.parameters, "pattern": pattern})[0]
+        row = ask(con, table, query, {**table.parameters, "pattern": pattern})[0]
         largest = [max(known, found or 0) for known, found in zip(largest, row, strict=True)]
     return largest[0], largest[1]
 

@@ -307,7 +307,7 @@ def _one_of(column: str, values: Iterable[str]) -> str:
 
 def _in_order(entries: Iterable[Entry]) -> list[Entry]:
     """The entries in the order of our columns, attributes last."""
-    order = {name: position for position, name in enumerate((*TransactionSource.known, "currency"))}
+    order = {name: position for position, name in enumerate(TransactionSource.known)}
     return sorted(entries, key=lambda entry: order.get(entry.key, len(order)))
 
 
@@ -466,7 +466,7 @@ class _Guesser:
         cents = [
             name
             for name, facts in self.facts.items()
-            if synonyms.HOLDS_CENTS.search(name.lower()) and name not in self._taken and allowed(facts)
+            if synonyms.sounds_like_cents(name) and name not in self._taken and allowed(facts)
         ]
         quantity = self._first(synonyms.QUANTITIES, allowed)
         pieces = [Entry("quantity", quantity)] if quantity is not None else []

@@ -1,6 +1,6 @@
 """What only the user can answer about the money of a source: which of two totals counts, and whether it is cents.
 
-`clv check` asks. Here belongs what is measured; the wording is in `cli/config_text.py`.
+`clv check` asks. Here belongs what is measured; the wording is in `cli/survey_text.py`.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,15 +20,14 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import sample
 from clv_pipeline.sources.load import load_records, prepared
+from clv_pipeline.sources.synonyms import plain, sounds_like_cents
 from clv_pipeline.sources.tables import RawTable, open_tables
 
 TOTALS = (
     *("linetotal", "lineamount", "totalprice", "lineprice", "sales", "salesamount", "extendedprice"),
     *("netamount", "grossamount", "amount", "totalamount", "total", "revenue", "subtotal"),
 )
-"""Names of columns with the money of a line: lower case, letters and digits only, the likeliest first."""
-
-_CENTS = re.compile(r"(^|[^a-z])(cents?|pennies|pence|minor|minor_?units?)($|[^a-z])")
+"""Names of columns with the money of a line: as `plain` writes them, the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +86,10 @@ def money_questions(
     return MoneyQuestions(total if asks else None, tuple(dict.fromkeys(cents)))
 
 
-def sounds_like_cents(column: str) -> bool:
-    """Whether a column's name says that it holds hundredths, as amount_cents or amountInCents does."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column).lower()
-    return _CENTS.search(words) is not None
-
-
-def line_total_of(columns: Iterable[str]) -> str | None:
-    """The column that sounds most like the total of a line; None without one."""
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in columns}
-    return next((plain[name] for name in TOTALS if name in plain), None)
-
-
 def _line_total(con: duckdb.DuckDBPyConnection, table: RawTable, source: TransactionSource) -> str | None:
-    free = [name for name in table.columns if name not in source.columns.values()]
-    column = line_total_of(free)
+    """The unmapped column that sounds most like the total of a line, if it holds numbers."""
+    free = {plain(name): name for name in table.columns if name not in source.columns.values()}
+    column = next((free[name] for name in TOTALS if name in free), None)
     return column if column is not None and _has_digits(con, table, column) else None
 
 

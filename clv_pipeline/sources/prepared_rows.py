@@ -48,7 +48,8 @@ def to_be_judged(con: duckdb.DuckDBPyConnection, raw: RawTable, source: TableSou
     for parsed, sql in [*expressions, *([(where, table.selected)] if where is not None else [])]:
         query = f"SELECT {sql} FROM {table.scan} LIMIT 0"
         try:
-            con.execute(query, used(table.parameters, query))
+            with table.at_hand():
+                con.execute(query, used(table.parameters, query))
         except duckdb.Error as error:
             raise parsed.refusal(
                 f"cannot be computed from the columns of {raw.source_file}", first_line(error)

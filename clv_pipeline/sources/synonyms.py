@@ -185,5 +185,9 @@ DOES_NOT_COUNT = _words(
 )
 """Statuses of what brought no money, or gave it back."""
 
-HOLDS_CENTS = re.compile(r"(^|[^a-z])(cents?|pence|minor(units?)?)($|[^a-z])|(amount|price|total)(in)?cents$")
-"""Names, in lower case, of columns that hold the hundredth part of the currency."""
+_CENTS = re.compile(r"(^|[^a-z])(cents?|pennies|pence|minor(_?units?)?)($|[^a-z])|(amount|price|total)(in)?cents$")
+
+
+def sounds_like_cents(name: str) -> bool:
+    """Whether a column's name says that it holds hundredths of the currency, as amount_cents or amountInCents does."""
+    return _CENTS.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()) is not None

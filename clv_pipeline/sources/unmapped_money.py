@@ -13,8 +13,8 @@ import duckdb
 
 from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, SAMPLE_ROWS, used
-from clv_pipeline.sources.errors import first_line, listed
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, SAMPLE_ROWS, ask
+from clv_pipeline.sources.errors import listed
 from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.tables import RawTable
 
@@ -48,11 +48,7 @@ def refuse_unmapped_money(
 
 
 def _numbers(con: duckdb.DuckDBPyConnection, table: RawTable, names: Collection[str]) -> list[str]:
-    """Those of the columns of which most filled values are numbers.
-
-    Raises:
-        SourceError: the table cannot be read.
-    """
+    """Those of the columns of which most filled values are numbers."""
     if not names:
         return []
     texts = [
@@ -63,10 +59,5 @@ def _numbers(con: duckdb.DuckDBPyConnection, table: RawTable, names: Collection[
     query = f"SELECT {', '.join(shares)} FROM (SELECT {', '.join(texts)} FROM {table.scan} LIMIT {SAMPLE_ROWS})"
     # A currency may stand before or after.
     number = rf"^\D{{0,4}}({LOOKS_LIKE_NUMBER})\D{{0,4}}$"
-    try:
-        [found] = con.execute(query, used({**table.parameters, "number": number}, query)).fetchall()
-    except duckdb.Error as error:
-        raise SourceError(
-            f"{table.source_file}: cannot be read", quoted=first_line(error), to_do="get the file again"
-        ) from error
+    [found] = ask(con, table, query, {**table.parameters, "number": number})
     return [name for name, share in zip(names, found, strict=True) if share is not None and share > 0.5]

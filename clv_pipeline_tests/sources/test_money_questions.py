@@ -10,7 +10,8 @@ import pytest
 
 from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.sources.load import load_records
-from clv_pipeline.sources.money_questions import MoneyQuestions, StatedTotal, money_questions, sounds_like_cents
+from clv_pipeline.sources.money_questions import MoneyQuestions, StatedTotal, money_questions
+from clv_pipeline.sources.synonyms import sounds_like_cents
 
 PRICED = {"customer_id": "who", "ordered_at": "day", "quantity": "qty", "unit_price": "price"}
 LINES = "who,day,qty,price,SALES\nann,2024-01-01,2,100,231.50\nbob,2024-01-02,1,3.00,3.00\nann,2024-01-03,,5,5\n"
