@@ -206,6 +206,19 @@ def test_init_looks_at_objects_and_at_the_names_of_folders(bucket: ObjectServer,
     assert proposed.mapping == {"customer_id": "customer", "ordered_at": "dt", "amount": "amount"}
 
 
+def test_every_look_at_an_object_has_its_copy_even_if_only_one_has_room(
+    bucket: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "MOST_BYTES", 1)
+    bucket.objects = {f"orders/{number}.csv": day(number) for number in (3, 4)}
+    proposed = propose([ORDERS], tmp_path).sources["transactions"]
+    assert proposed.mapping == {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
+    computed = {"customer_id": "customer", "ordered_at": "date", "amount": {"sql": '"amount" / 2'}}
+    assert [float(row["amount"]) for row in load(tmp_path, computed, path=ORDERS).rows] == [2.5, 2.5]
+    with pytest.raises(SourceError, match="no money is mapped, and columns look like money"):
+        load(tmp_path, {"customer_id": "customer", "ordered_at": "date"}, path=ORDERS)
+
+
 def test_what_a_library_says_is_shown_without_the_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "postgresql://ann:hunter2@host/catalog")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2022&sig=abcdef")
