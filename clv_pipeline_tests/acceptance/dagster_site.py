@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -101,6 +102,20 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.5)
     raise RuntimeError(f"nothing answers on {url}; the end of its log:\n{log.read_text()[-3000:]}")
+
+
+def wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait for a server on loopback.
+
+    Raises:
+        RuntimeError: it ended or took too long; with the end of its log.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"nothing listens on port {port}; the end of its log:\n{log.read_text()[-3000:]}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

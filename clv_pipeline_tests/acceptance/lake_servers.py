@@ -14,19 +14,17 @@ import hmac
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from clv_pipeline_tests.acceptance.dagster_site import START_SECONDS, stop
+from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_listens
 from clv_pipeline_tests.acceptance.locked_programs import CACHE, installed_once
 from clv_pipeline_tests.helpers.receivers import free_port
 
@@ -147,19 +145,10 @@ def _started(command: list[str], folder: Path, port: int, environment: dict[str,
             start_new_session=True,
         )
     try:
-        _wait_until_it_listens(server, port, log)
+        wait_until_it_listens(server, port, log)
         yield
     finally:
         stop(server)
-
-
-def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"nothing listens on port {port}; the end of its log:\n{log.read_text()[-3000:]}")
 
 
 def _send(method: str, url: str, body: bytes, headers: dict[str, str]) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clv_pipeline_tests.acceptance.dagster_site import START_SECONDS, stop
+from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_listens
 from clv_pipeline_tests.acceptance.locked_programs import installed_once
 from clv_pipeline_tests.helpers.receivers import free_port
 
@@ -90,19 +88,10 @@ def connect_server(folder: Path) -> Iterator[str]:
             command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        _wait_until_it_listens(server, port, log)
+        wait_until_it_listens(server, port, log)
         yield f"sc://127.0.0.1:{port}"
     finally:
         stop(server)
-
-
-def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.5)
-    raise RuntimeError(f"Spark does not listen on port {port}; the end of its log:\n{log.read_text()[-3000:]}")
 
 
 def show_tables(spark: Any, folder: Path) -> None:

@@ -10,10 +10,8 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,6 +26,8 @@ import pytest
 import yaml
 
 from clv_pipeline.simulation.raw_lines import generate
+from clv_pipeline_tests.helpers.database_servers import folder_of_nobody, process, programs_of
+from clv_pipeline_tests.helpers.receivers import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -35,12 +35,6 @@ SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 PASSWORD = "it's:a/test@"  # noqa: S105  (needs quoting wherever a URL is made of it)
 DEADLINE = 400
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(what: str, look: Callable[[], Any], logs: Path) -> Any:
@@ -59,52 +53,10 @@ def wait_for(what: str, look: Callable[[], Any], logs: Path) -> Any:
 
 
 @contextmanager
-def process(command: list[str], log: Path, **how: Any) -> Iterator[None]:
-    """A process from here to the end of the block, stopped as a container would be."""
-    with log.open("w") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **how)
-    try:
-        yield
-    finally:
-        started.terminate()
-        try:
-            started.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
-
-
-def postgres_programs() -> Path:
-    """The folder with initdb and postgres; installs Debian's package where that is possible."""
-
-    def installed() -> Path | None:
-        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-        found = shutil.which("initdb") or next((str(folder / "initdb") for folder in folders), None)
-        return Path(found).resolve().parent if found else None
-
-    if (folder := installed()) is None:
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            pytest.skip("PostgreSQL is not installed, and only root can install it")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"], env=quiet, check=True
-        )
-        folder = installed()
-    assert folder
-    return folder
-
-
-@contextmanager
 def postgres(logs: Path) -> Iterator[int]:
     """A PostgreSQL server with an empty database `dagster`; yields its port on loopback."""
-    programs, port = postgres_programs(), free_port()
-    folder = Path(tempfile.mkdtemp(prefix="clv-postgres-"))
-    # It refuses to run as root.
-    account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    if account:
-        shutil.chown(folder, account["user"], account["group"])
-    try:
+    programs, port = programs_of("initdb", "postgresql"), free_port()
+    with folder_of_nobody() as (folder, account):
         password_file = folder / "password"
         password_file.write_text(PASSWORD)
         password_file.chmod(0o644)
@@ -127,8 +79,6 @@ def postgres(logs: Path) -> Iterator[int]:
 
             wait_for("PostgreSQL", create_database, logs)
             yield port
-    finally:
-        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from clv_pipeline.cli.commands import main
 from clv_pipeline_tests.bad_input.bench import COLUMNS, write_files
 from clv_pipeline_tests.bad_input.case import Case
-
-
-def clv(*arguments: str) -> Result:
-    """Runs the command; whatever it does not handle is raised here."""
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+from clv_pipeline_tests.helpers.commands import clv
 
 
 def assert_init_and_check_survive(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class Server:
 def postgresql(*options: str) -> Iterator[Server]:
     """A PostgreSQL server with an empty database `shop`; `options` are those of its configuration, as `name=value`."""
     programs, port = programs_of("initdb", "postgresql"), free_port()
-    with _folder_of_nobody() as (folder, account):
+    with folder_of_nobody() as (folder, account):
         data = folder / "data"
         initdb = [str(programs / "initdb"), "--auth-local", "trust", "--auth-host", "scram-sha-256"]
         subprocess.run(
@@ -83,7 +83,7 @@ def postgresql(*options: str) -> Iterator[Server]:
 def mariadb(*options: str) -> Iterator[Server]:
     """A MariaDB server with an empty database `shop`; `options` are those of its command line."""
     programs, port = programs_of("mariadbd", "mariadb-server"), free_port()
-    with _folder_of_nobody() as (folder, account):
+    with folder_of_nobody() as (folder, account):
         data = folder / "data"
         install = shutil.which("mariadb-install-db") or "mariadb-install-db"
         subprocess.run(
@@ -103,7 +103,7 @@ def mariadb(*options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def _folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
+def folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
     """A folder and the account that owns it: neither server runs as root."""
     folder = Path(tempfile.mkdtemp(prefix="clv-server-"))
     account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
@@ -119,11 +119,18 @@ def _folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
 @contextmanager
 def _running(command: list[str], folder: Path, account: dict[str, Any], url: str) -> Iterator[None]:
     log = folder / "log"
-    with log.open("w") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, **account)
-    try:
+    with process(command, log, cwd=folder, **account) as started:
         _wait_for(lambda: Server(0, url).execute("select 1"), started, log)
         yield
+
+
+@contextmanager
+def process(command: list[str], log: Path, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process from here to the end of the block, stopped as a container would be."""
+    with log.open("w") as output:
+        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **how)
+    try:
+        yield started
     finally:
         started.terminate()
         try:

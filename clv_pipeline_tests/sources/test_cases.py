@@ -7,24 +7,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from clv_pipeline.cli.commands import main
+from clv_pipeline_tests.helpers.commands import clv
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 
-pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the repository")
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CLV_CONFIG", "CLV_HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def clv(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+pytestmark = [
+    pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the repository"),
+    pytest.mark.usefixtures("own_folder"),
+]
 
 
 def init(name: str) -> str:

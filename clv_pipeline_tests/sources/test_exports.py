@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.exports import EXPORTS as KNOWN
 from clv_pipeline.warehouse import Session, Warehouse
+from clv_pipeline_tests.helpers.commands import clv
 from clv_pipeline_tests.helpers.export_files import EXPORTS, Order, Worth, make_orders
 from clv_pipeline_tests.helpers.nights import night
 from clv_pipeline_tests.helpers.order_folder import no_audit
@@ -25,21 +24,12 @@ TODAY = date(2024, 8, 1)
 PENNY = Decimal("0.005")
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 
 @pytest.fixture(scope="module")
 def orders() -> list[Order]:
     return make_orders()
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CLV_CONFIG", "CLV_HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def clv(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
 @contextmanager

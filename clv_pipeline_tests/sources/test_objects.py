@@ -213,7 +213,7 @@ def test_every_look_at_an_object_has_its_copy_even_if_only_one_has_room(
     bucket.objects = {f"orders/{number}.csv": day(number) for number in (3, 4)}
     proposed = propose([ORDERS], tmp_path).sources["transactions"]
     assert proposed.mapping == {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
-    computed = {"customer_id": "customer", "ordered_at": "date", "amount": {"sql": '"amount" / 2'}}
+    computed: dict[str, Any] = {"customer_id": "customer", "ordered_at": "date", "amount": {"sql": '"amount" / 2'}}
     assert [float(row["amount"]) for row in load(tmp_path, computed, path=ORDERS).rows] == [2.5, 2.5]
     with pytest.raises(SourceError, match="no money is mapped, and columns look like money"):
         load(tmp_path, {"customer_id": "customer", "ordered_at": "date"}, path=ORDERS)
