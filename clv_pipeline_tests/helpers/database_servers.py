@@ -98,7 +98,12 @@ def mariadb(*options: str) -> Iterator[Server]:
         server += [f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder / 'pid'}", "--local-infile=1"]
         url = f"mysql+pymysql://root@localhost/{{}}?unix_socket={socket}&local_infile=1&charset=utf8mb4"
         with _running([*server, *options], folder, account, url.format("")):
-            Server(port, url.format("")).execute("create database shop character set utf8mb4")
+            Server(port, url.format("")).execute(
+                "create database shop character set utf8mb4",
+                # A server that is set up for use has no anonymous users, who come before named ones of any host.
+                "delete from mysql.global_priv where user = ''",
+                "flush privileges",
+            )
             yield Server(port, url.format("shop"))
 
 
