@@ -64,6 +64,7 @@ def publish_number(session: Session, number: int, folder: Path) -> None:
 def test_readers_of_fifty_publications_see_each_whole(session: Session, tmp_path: Path, injected: Injected) -> None:
     injected("publications read through", times=PUBLICATIONS)
     folder = tmp_path / "published"
+    session.execute("create table currencies (currency varchar, is_reporting boolean)")
     publish_number(session, 1, folder)
     readers = {
         how: subprocess.Popen(

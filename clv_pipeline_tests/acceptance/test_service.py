@@ -83,7 +83,7 @@ def test_a_scheduled_run_that_fails_its_contract_alerts_everybody_exactly_once(s
     for message in service.webhook.messages:
         [problem] = [p for p in message["alert"]["problems"] if p["check"] == "most_dates_can_be_read"]
         assert problem["asset"] == "raw_transactions"
-        assert problem["observed"] == "250 of 500 rows unexpected"
+        assert problem["observed"] == "1 unexpected row: 250 of 500 dates cannot be read"
         assert "mend the input" in problem["what_to_do"]
         assert "17850" not in str(message)
         assert message["alert"]["published"] is False
