@@ -24,6 +24,7 @@ from clv_pipeline.sources.errors import first_line, without_secrets
 from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.lake_rows import Rows, Snapshot
 from clv_pipeline.sources.tables import Column, RawTable, kind_of_type
+from clv_pipeline.sources.unmapped_money import may_be_money
 
 _STAGE = "clv_lake_rows"
 _LIBRARIES = {"delta": "deltalake", "iceberg": "pyiceberg"}
@@ -55,14 +56,16 @@ def open_snapshot(table: LakeTable, base_dir: Path) -> Snapshot:
 
 
 def staged(con: duckdb.DuckDBPyConnection, rows: Rows, source: TableSource) -> RawTable:
-    """The mapped columns of `rows` in a temporary table of `con`; of demographics without attributes, all columns.
+    """The mapped columns of `rows` in a temporary table of `con`.
+
+    Of demographics without attributes it holds all columns, and of transactions without money those that may be money.
 
     Raises:
         SourceError: the table cannot be read.
     """
     is_whole = isinstance(source, CustomerSource) and not source.attributes
-    mapped = set(own_columns(source))
-    columns = [name for name in rows.columns if is_whole or name in mapped]
+    needed = {*own_columns(source), *may_be_money(rows.columns, source)}
+    columns = [name for name in rows.columns if is_whole or name in needed]
     forget_lake(con)
     described = described_rows(rows)
     with told(rows.table):

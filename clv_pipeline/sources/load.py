@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
+from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
 from clv_pipeline.sources.catalog import list_files
@@ -212,15 +212,16 @@ def open_source(
         else open_tables(con, *_to_open(contents, there), source, work_dir)
     )
     tables = agreeing(con, tables, source, problems)
-    if isinstance(source, TransactionSource):
-        refuse_unmapped_money(con, tables, source)
+    refuse_unmapped_money(con, tables, source)
     return with_every_column(source, tables)
 
 
 def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
     """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
     _refuse_disagreements([described_rows(rows)], source)
-    return to_be_judged(con, staged(con, rows, source), source)
+    table = to_be_judged(con, staged(con, rows, source), source)
+    refuse_unmapped_money(con, [table], source)
+    return table
 
 
 def _to_open(contents: Sequence[Content], there: Sequence[Content]) -> tuple[list[SourceFile], set[str]]:

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +21,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.conventions import sample
+from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.sources.load import load_records, prepared
 from clv_pipeline.sources.synonyms import plain, sounds_like_cents
 from clv_pipeline.sources.tables import RawTable, open_tables
@@ -63,47 +66,66 @@ def money_questions(
 ) -> MoneyQuestions:
     """What to ask about the money of a source whose records are loaded into `raw`.
 
-    A source that maps quantity and unit price is read once more if its first file has a column that sounds like the
-    total of a line. Of a query, only mapped columns are looked at.
+    A source that maps quantity and unit price is read once more if its first file, or its table of a lakehouse, has a
+    column that sounds like the total of a line. Of a query, only mapped columns are looked at.
 
     Raises:
-        SourceError: the first file cannot be read.
+        SourceError: the first file, or the table, cannot be read.
     """
     cents = [ours for ours in source.money if ours in source.columns and sounds_like_cents(source.columns[ours])]
     is_priced = {"quantity", "unit_price"} <= source.columns.keys()
     total = None
     if is_priced and "amount" in source.columns:
         total = _compared(con, raw, source.columns["amount"], is_taken=True)
-    elif source.url is None:
-        with prepared(con, work_dir) as copies:
-            tables, _ = open_tables(con, list_files(source, base_dir)[:1], (), source, copies)
-            column = _line_total(con, tables[0], source) if tables and is_priced else None
-            if tables and not is_priced and _writes_minor_units(con, tables[0], source):
-                cents.append("amount")
-        if column is not None:
-            total = _loaded_and_compared(con, source, column, base_dir, work_dir)
+    elif is_priced:
+        column = _line_total(con, source, base_dir, work_dir)
+        total = _loaded_and_compared(con, source, column, base_dir, work_dir) if column is not None else None
+    elif _writes_minor_units(con, source, base_dir, work_dir):
+        cents.append("amount")
     asks = total is not None and (total.differing or total.problem)
     return MoneyQuestions(total if asks else None, tuple(dict.fromkeys(cents)))
 
 
-def _line_total(con: duckdb.DuckDBPyConnection, table: RawTable, source: TransactionSource) -> str | None:
+@contextmanager
+def _first_file(
+    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> Iterator[RawTable | None]:
+    """The first table of the first file of a source; None for a query and for a table of a lakehouse."""
+    with prepared(con, work_dir) as copies:
+        tables, _ = open_tables(con, list_files(source, base_dir)[:1], (), source, copies)
+        yield tables[0] if tables else None
+
+
+def _line_total(
+    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> str | None:
     """The unmapped column that sounds most like the total of a line, if it holds numbers."""
-    free = {plain(name): name for name in table.columns if name not in source.columns.values()}
-    column = next((free[name] for name in TOTALS if name in free), None)
-    return column if column is not None and _has_digits(con, table, column) else None
+    if source.table is not None:
+        return _sounds_like_a_total(open_snapshot(source.table, base_dir).whole().columns, source)
+    with _first_file(con, source, base_dir, work_dir) as table:
+        column = _sounds_like_a_total(table.columns, source) if table is not None else None
+        return column if table is not None and column is not None and _has_digits(con, table, column) else None
+
+
+def _sounds_like_a_total(columns: Iterable[str], source: TransactionSource) -> str | None:
+    free = {plain(name): name for name in columns if name not in source.columns.values()}
+    return next((free[name] for name in TOTALS if name in free), None)
 
 
 def _has_digits(con: duckdb.DuckDBPyConnection, table: RawTable, column: str) -> bool:
     return table.columns[column].kind == "number" or bool(sample(con, table, column, "regexp_matches(v, '[0-9]')"))
 
 
-def _writes_minor_units(con: duckdb.DuckDBPyConnection, table: RawTable, source: TransactionSource) -> bool:
+def _writes_minor_units(
+    con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
+) -> bool:
     """Whether amounts are written as payment services do: JSON, whole numbers, the currency in lower case."""
-    amount, currency = source.columns.get("amount"), source.columns.get("currency", "currency")
-    if not table.format.startswith("JSON") or amount not in table.columns or currency not in table.columns:
-        return False
-    is_lower = not sample(con, table, currency, "v <> lower(v)") and sample(con, table, currency, "v = lower(v)")
-    return bool(is_lower) and not sample(con, table, amount, "NOT regexp_full_match(v, '-?[0-9]+')")
+    amount, currency = source.columns.get("amount", ""), source.columns.get("currency", "currency")
+    with _first_file(con, source, base_dir, work_dir) as table:
+        if table is None or not table.format.startswith("JSON") or not {amount, currency} <= table.columns.keys():
+            return False
+        is_lower = not sample(con, table, currency, "v <> lower(v)") and sample(con, table, currency, "v = lower(v)")
+        return bool(is_lower) and not sample(con, table, amount, "NOT regexp_full_match(v, '-?[0-9]+')")
 
 
 def _loaded_and_compared(

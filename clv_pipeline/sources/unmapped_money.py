@@ -7,11 +7,11 @@ A column that looks like money, by name and values, is asked about before anythi
 # ruff: noqa: S608
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import duckdb
 
-from clv_pipeline.config.source import TransactionSource
+from clv_pipeline.config.source import TableSource, TransactionSource
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, SAMPLE_ROWS, ask
 from clv_pipeline.sources.errors import listed
@@ -25,20 +25,22 @@ _WORDS = re.compile(
 """Parts of names that money has."""
 
 
-def refuse_unmapped_money(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TransactionSource
-) -> None:
-    """Refuse a source that maps no money although a column looks like it. A mapped column has been thought of.
+def may_be_money(columns: Iterable[str], source: TableSource) -> list[str]:
+    """The columns of transactions without money that may hold it, by their names. A mapped one has been thought of."""
+    if not isinstance(source, TransactionSource) or source.has_money:
+        return []
+    mapped = set(own_columns(source))
+    return [name for name in columns if name not in mapped and _WORDS.search(name.lower())]
+
+
+def refuse_unmapped_money(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: TableSource) -> None:
+    """Refuse transactions that map no money although a column looks like it.
 
     Raises:
         SourceError: names the file and the columns.
     """
-    if source.has_money:
-        return
-    mapped = set(own_columns(source))
     for table in tables:
-        found = [name for name in table.columns if name not in mapped and _WORDS.search(name.lower())]
-        if money := _numbers(con, table, found):
+        if money := _numbers(con, table, may_be_money(table.columns, source)):
             raise SourceError(
                 f"{table.source_file}: no money is mapped, and columns look like money",
                 quoted=listed(money),

@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources import Load, LoadedFile, load_changes, load_records
+from clv_pipeline.sources.money_questions import StatedTotal, money_questions
 from clv_pipeline_tests.acceptance.lake_servers import lake_packages_at_hand
 from clv_pipeline_tests.helpers.shop_files import transactions
 
@@ -193,6 +195,24 @@ def test_a_missing_column_is_told_with_those_that_are_there(lake: Any) -> None:
         lake.night(transactions({**COLUMNS, "customer_id": "customer"}, table=lake.table))
 
 
+def test_money_that_is_not_mapped_is_asked_about(lake: Any) -> None:
+    lake.write(orders(1, 2, payment=["visa", "cash"]))
+    purchases = {name: theirs for name, theirs in COLUMNS.items() if name != "amount"}
+    with pytest.raises(SourceError, match=r"no money is mapped, and columns look like money \('paid'\)"):
+        lake.night(transactions(purchases, table=lake.table))
+    lake.night(transactions({**purchases, "score": "paid"}, table=lake.table))
+    assert lake.con.execute("select amount from live").fetchall() == [(None,), (None,)]
+
+
+def test_a_stated_total_that_differs_is_asked_about(lake: Any, tmp_path: Path) -> None:
+    lake.write(orders(1, 2, pieces=[2, 2], price=[0.5, 0.5], line_total=[1.0, 2.0]))
+    priced = {"customer_id": "who", "ordered_at": "at", "quantity": "pieces", "unit_price": "price"}
+    source = transactions(priced, table=lake.table)
+    load_records(lake.con, "raw", source, tmp_path, tmp_path / "work")
+    asked = money_questions(lake.con, "raw", source, tmp_path, tmp_path / "work").stated_total
+    assert asked == StatedTotal("line_total", is_taken=False, lines=2, differing=1, difference=Decimal(1))
+
+
 def test_every_column_of_demographics_is_read(lake: Any, tmp_path: Path) -> None:
     lake.write(orders(1))
     source = CustomerSource.model_validate({"table": lake.table, "columns": {"customer_id": "who"}})
@@ -203,7 +223,6 @@ def test_every_column_of_demographics_is_read(lake: Any, tmp_path: Path) -> None
 
 def test_types_arrive_as_they_are(lake: Any) -> None:
     import datetime as dt
-    from decimal import Decimal
 
     at = dt.datetime(2024, 1, 31, 23, 30, tzinfo=dt.UTC)
     rows = pa.table(
