@@ -118,7 +118,8 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
             continue
         said = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
         found = _shown(location, mistake["input"])
-        quotes = "; write it in quotes" if mistake["type"] == "string_type" and found else ""
+        is_one_value = not isinstance(mistake["input"], list | dict)
+        quotes = "; write it in quotes" if mistake["type"] == "string_type" and found and is_one_value else ""
         lines.append(f"  {key or 'file'}: {said}{f'; found {found}' if found else ''}{quotes}")
     return lines
 

@@ -82,11 +82,14 @@ class _Computed(Block):
 
 
 def _theirs(value: object) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and set(value) == set(_Computed.model_fields):
         return Expression(_Computed.model_validate(value).sql)
-    if not isinstance(value, str):
-        raise ValueError("should be the name of a column, or {sql: …} with an expression over columns")
-    return value
+    quotes = (
+        "" if isinstance(value, dict | list | None) else "; a name that YAML takes for something else goes in quotes"
+    )
+    raise ValueError(f"should be the name of a column, or {{sql: …}} with an expression over columns{quotes}")
 
 
 Theirs = Annotated[str, PlainValidator(_theirs, json_schema_input_type=str | _Computed)]

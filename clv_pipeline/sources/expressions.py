@@ -26,11 +26,17 @@ Kind = Literal["text", "number", "time", "condition"]
 SHOWN_CHARACTERS = 200
 """Most characters of an expression that an error shows."""
 
+QUOTES = "names of columns go in double quotes, text in single quotes"
+"""What is most often wrong."""
+
 READERS: dict[str, Kind] = {"number": "number", "text": "text", "time": "time"}
 """Functions of ours that say how a value is read."""
 
 _UNPARSED: dict[str, Kind] = {"strip_accents": "text", "try_strptime": "time"}
 """Allowed functions for which sqlglot has no class, and the kind of their values."""
+
+_OPTIONS = ("modifiers", "flag", "options", "parameters")
+"""sqlglot's names of the letters behind a regular expression, such as g and i."""
 
 _TYPES = r"(TINY|SMALL|BIG|HUGE)?INT|DOUBLE|FLOAT|REAL|DECIMAL(\(\d+(, ?\d+)?\))?|VARCHAR|TEXT|BOOLEAN|DATE|TIMESTAMP"
 
@@ -74,6 +80,8 @@ _RESULTS: dict[str, Kind] = {
 """The kind of a value, where the class tells it. Of the other classes, all are text but columns and choices."""
 
 
+_SHOWN: dict[Kind, str] = {"text": "text", "number": "number", "time": "date", "condition": "condition"}
+
 Reader = Callable[[str | None, str, Kind], str]
 """The SQL that reads a value as a kind: of the column of a name, or (None) of the SQL behind it."""
 
@@ -89,9 +97,9 @@ class Parsed:
     columns: dict[str, frozenset[Kind]]
     """The columns that it names, and as what they are read."""
 
-    def refusal(self, problem: str, quoted: str = "") -> SourceError:
-        """The error for this expression."""
-        return _refusal(self.key, self.text, problem, quoted)
+    def refusal(self, problem: str, quoted: str = "", to_do: str = "") -> SourceError:
+        """The error for this expression; `to_do` is what helps before the how-to does."""
+        return _refusal(self.key, self.text, problem, quoted, to_do)
 
     def missing(self, label: str, columns: Collection[str], found: str) -> list[SourceError]:
         """An error for each column that the file `label` with these `columns` lacks; `found` lists its columns."""
@@ -99,7 +107,7 @@ class Parsed:
             SourceError(
                 f"{label}: the column {name!r} in {self.key}, {self.text!r}, is missing",
                 quoted=f"{found}{did_you_mean(name, columns)}",
-                to_do=f"correct {self.key}; names of columns go in double quotes, text in single quotes",
+                to_do=f"correct {self.key}; {QUOTES}",
             )
             for name in self.columns
             if name not in columns
@@ -135,29 +143,40 @@ def computed(source: TableSource) -> dict[str, Parsed]:
     """The expressions of a mapping, by the names of their columns.
 
     Raises:
-        SourceError: one of them is not allowed, or is a condition in place of a number or date.
+        SourceError: one of them is not allowed, is of another kind than its column, or gives every record the same.
     """
     found: dict[str, Parsed] = {}
     for ours, theirs in source.columns.items():
         if isinstance(theirs, Expression):
             expression = parsed(f"{source.key}.columns.{ours}", theirs.sql)
-            if expression.kind == "condition" and ours in (*source.numbers, source.time):
-                raise expression.refusal("is a condition, and should be a value")
+            _refuse_other_kind(expression, ours, source)
             found[theirs] = expression
     return found
+
+
+def _refuse_other_kind(expression: Parsed, ours: str, source: TableSource) -> None:
+    if not expression.columns and (ours in source.required or (expression.kind == "text" and ours in source.numbers)):
+        raise expression.refusal("names no column of the file", to_do=QUOTES)
+    if ours in source.numbers and expression.kind in ("condition", "time"):
+        raise expression.refusal(f"is a {_SHOWN[expression.kind]}, and should be a number")
+    if ours == source.time and expression.kind in ("condition", "number"):
+        made = "strptime(…) makes one of text, to_timestamp(…) of seconds since 1970"
+        raise expression.refusal(f"is a {_SHOWN[expression.kind]}, and should be a date", to_do=made)
 
 
 def condition(source: TableSource) -> Parsed | None:
     """The condition of `where`; None if every row is kept.
 
     Raises:
-        SourceError: it is not allowed, or is no condition.
+        SourceError: it is not allowed, is no condition, or is one of no column.
     """
     if source.where is None:
         return None
     expression = parsed(f"{source.key}.where", source.where)
     if expression.kind != "condition":
         raise expression.refusal("is a value, and should be a condition such as \"Status\" = 'paid'")
+    if not expression.columns:
+        raise expression.refusal("names no column of the file", to_do=QUOTES)
     return expression
 
 
@@ -197,9 +216,10 @@ def _all(source: TableSource) -> list[Parsed]:
     return [*computed(source).values(), *([where] if where is not None else [])]
 
 
-def _refusal(key: str, text: str, problem: str, quoted: str = "") -> SourceError:
+def _refusal(key: str, text: str, problem: str, quoted: str = "", to_do: str = "") -> SourceError:
     shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
-    return SourceError(f"{key}: {shown!r} {problem}", quoted=quoted, to_do="see docs/how-to/prepare-rows.md")
+    advice = f"{to_do}; see docs/how-to/prepare-rows.md" if to_do else "see docs/how-to/prepare-rows.md"
+    return SourceError(f"{key}: {shown!r} {problem}", quoted=quoted, to_do=advice)
 
 
 def _tree(key: str, text: str) -> exp.Expr:
@@ -214,22 +234,21 @@ def _tree(key: str, text: str) -> exp.Expr:
     try:
         trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
     except sqlglot.errors.SqlglotError as error:
-        raise _refusal(key, text, "is no SQL expression", str(error).splitlines()[0]) from error
+        raise _refusal(key, text, "is no SQL expression", str(error).splitlines()[0], QUOTES) from error
     except RecursionError:
         raise _refusal(key, text, "is nested too deeply") from None
     if len(trees) != 1:
         raise _refusal(key, text, "should be one expression" if not trees else "holds more than one statement")
     tree = exp.Paren(this=trees[0])
     for node in tree.walk():
-        if (problem := _problem(node)) is not None:
-            raise _refusal(
-                key, text, f"holds {problem}, and only scalar functions over columns of the file are allowed"
-            )
+        if (problem := _problem(node, text)) is not None:
+            allowed = "the listed scalar functions over columns of the file"
+            raise _refusal(key, text, f"holds {problem}, and only {allowed} are allowed")
     return tree
 
 
-def _problem(node: exp.Expr) -> str | None:
-    """What is not allowed about a part of an expression; None if it is allowed."""
+def _problem(node: exp.Expr, text: str) -> str | None:
+    """What is not allowed about a part of the expression `text`; None if it is allowed."""
     from sqlglot import exp
 
     name, written = _class(node), node.name
@@ -240,6 +259,8 @@ def _problem(node: exp.Expr) -> str | None:
             return f"the number {written!r}"
         case "Var" if not written.isalpha():
             return f"{written!r}"
+        case _ if _is_option(node) and not (name == "Literal" and re.fullmatch("[a-z]+", written)):
+            return "options of a regular expression that are no letters"
         case "Interval" if not re.fullmatch(r"[0-9]+", written):
             return "an interval that is no whole number"
         case "DataType" if not re.fullmatch(_TYPES, node.sql(dialect="duckdb"), re.IGNORECASE):
@@ -254,11 +275,15 @@ def _problem(node: exp.Expr) -> str | None:
         return "a subquery"
     if isinstance(node, exp.Window):
         return "a window function"
-    if isinstance(node, exp.AggFunc):
-        return f"the aggregate function {node.sql_name().lower()}"
-    if isinstance(node, exp.Func):
-        return f"the function {node.sql_name().lower()}"
+    if isinstance(node, exp.Func) and (function := _as_written(node, text)) is not None:
+        return f"the {'aggregate ' if isinstance(node, exp.AggFunc) else ''}function {function}"
     return f"{node.sql(dialect='duckdb')!r}"
+
+
+def _as_written(node: exp.Func, text: str) -> str | None:
+    """The name of a function, of which the parser knows several, as `text` has it; None for an operator."""
+    words = set(re.findall(r"[a-z_0-9]+", text.lower()))
+    return next((name.lower() for name in node.sql_names() if name.lower() in words), None)
 
 
 def _class(node: exp.Expr) -> str:
@@ -351,6 +376,28 @@ def _wanted(node: exp.Expr, outer: Kind | None) -> Iterator[tuple[exp.Expr, Kind
             yield part, alike if any(part is value for value in compared) else own
 
 
+def _is_option(node: exp.Expr) -> bool:
+    """Whether a part says how to search: sqlglot drops these letters where they are a parameter."""
+    return _class(node.parent or node).startswith("Regexp") and node.arg_key in _OPTIONS
+
+
+def _written_otherwise(node: exp.Expr) -> str | None:
+    """The SQL of a placed part that DuckDB would compute in another way than meant; None for all others."""
+
+    def written(part: exp.Expr) -> str:
+        return part.sql(dialect="duckdb", comments=False)
+
+    match _class(node):
+        case "UnixToTime":
+            # It has a time zone; days are those of UTC.
+            unit = f" / {10 ** int(node.text('scale'))}" if node.args.get("scale") is not None else ""
+            return f"timezone('UTC', to_timestamp({written(node.this)}{unit}))"
+        case "IntDiv":
+            # Of numbers that are no integers, DuckDB's // keeps the fraction.
+            return f"trunc({written(node.this)} / {written(node.expression)})"
+    return None
+
+
 def _placed(tree: exp.Expr, read: Reader, prefix: str, parameters: dict[str, Any]) -> str:
     """The SQL of a checked expression in parentheses; its texts are added to the parameters."""
     from sqlglot import exp
@@ -376,10 +423,10 @@ def _placed(tree: exp.Expr, read: Reader, prefix: str, parameters: dict[str, Any
                 node.replace(exp.Var(this=read(None, value.sql(dialect="duckdb", comments=False), kind)))
         else:
             for part, kind in list(_wanted(node, wanted)):
-                place(part, kind)
-            if name == "UnixToTime":
-                # It has a time zone; days are those of UTC.
-                node.replace(exp.Var(this=f"timezone('UTC', {node.sql(dialect='duckdb', comments=False)})"))
+                if not _is_option(part):
+                    place(part, kind)
+            if (sql := _written_otherwise(node)) is not None:
+                node.replace(exp.Var(this=sql))
 
     copy = tree.copy()
     place(copy, "text")

@@ -16,12 +16,15 @@ import duckdb
 from clv_pipeline.config.source import FillDown, TableSource
 from clv_pipeline.sources.conventions import Conventions, used
 from clv_pipeline.sources.errors import first_line
-from clv_pipeline.sources.expressions import Kind, Parsed, computed, condition
+from clv_pipeline.sources.expressions import QUOTES, Kind, Parsed, computed, condition
 from clv_pipeline.sources.tables import Column, RawTable
 from clv_pipeline.sources.typed import read_as, reading_parameters
 
 _UNDECIDED = Conventions([], ".", None)
 """Stands for the conventions of a source until they are decided. Its expressions are only looked at with them."""
+
+_ZEROS = "'[.]0*$|([.][0-9]*[1-9])0+$'"
+"""Pattern of zeros that end the decimal places of a number."""
 
 
 def prepared(raw: RawTable, source: TableSource, conventions: Conventions) -> RawTable:
@@ -51,9 +54,8 @@ def to_be_judged(con: duckdb.DuckDBPyConnection, raw: RawTable, source: TableSou
             with table.at_hand():
                 con.execute(query, used(table.parameters, query))
         except duckdb.Error as error:
-            raise parsed.refusal(
-                f"cannot be computed from the columns of {raw.source_file}", first_line(error)
-            ) from error
+            problem = f"cannot be computed from the columns of {raw.source_file}"
+            raise parsed.refusal(problem, first_line(error), QUOTES) from error
     return table
 
 
@@ -69,7 +71,7 @@ def _computed(raw: RawTable, source: TableSource, conventions: Conventions) -> R
     columns = dict(raw.columns)
     for number, (theirs, expression) in enumerate(computed(source).items()):
         sql = placed(expression, f"expression_{number}")
-        columns[theirs] = _column(raw, expression, sql, is_number=ours[theirs] in source.numbers)
+        columns[theirs] = _column(raw, expression, sql, ours[theirs], source)
     where = condition(source)
     selected = placed(where, "where") if where is not None else raw.selected
     return replace(raw, columns=columns, parameters=parameters, selected=selected)
@@ -79,14 +81,18 @@ def _read(raw: RawTable, name: str | None, sql: str, kind: Kind, conventions: Co
     return read_as(kind, raw.columns[name] if name is not None else Column(sql), conventions)
 
 
-def _column(raw: RawTable, expression: Parsed, sql: str, *, is_number: bool) -> Column:
-    """The column of an expression, as a reader of typed files would give it."""
+def _column(raw: RawTable, expression: Parsed, sql: str, ours: str, source: TableSource) -> Column:
+    """The column of an expression, as a reader of typed files would give it to our column `ours`."""
     fields = ", ".join(f"CAST({raw.columns[name].expression} AS VARCHAR)" for name in expression.columns)
     written = f"concat_ws(' | ', {fields})" if fields else f"CAST({sql} AS VARCHAR)"
     match expression.kind:
+        case "number" if ours in source.numbers:
+            return Column(sql, "number", written)
+        case "number" if ours in source.known:
+            # 10.000000 is the id 10.
+            return Column(f"regexp_replace(CAST({sql} AS VARCHAR), {_ZEROS}, '\\1')", "text", written)
         case "number":
-            # As text, 10.000000 would not be the id 10.
-            return Column(sql if is_number else f"CAST({sql} AS DOUBLE)", "number", written)
+            return Column(f"CAST({sql} AS DOUBLE)", "number", written)
         case "time":
             return Column(sql, "time", written)
         case "condition":

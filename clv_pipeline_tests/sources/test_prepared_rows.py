@@ -151,16 +151,41 @@ def test_a_file_aligned_by_spaces_needs_no_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "written", "read"),
+    [
+        ('number("nr")', "12345678901234567", "12345678901234567"),
+        ('"nr" / 2', "25", "12.5"),
+        ('"nr" * 10', "0.25", "2.5"),
+        ('cast("nr" as integer)', "100", "100"),
+        ('"nr" - "nr"', "7", "0"),
+    ],
+)
+def test_a_computed_number_that_is_an_id_has_all_its_digits_and_no_more(
+    tmp_path: Path, sql: str, written: str, read: str
+) -> None:
+    write(tmp_path, "a.csv", f"nr,date,amount\n{written},2024-05-01,1\n")
+    columns: dict[str, Any] = {**COLUMNS, "customer_id": {"sql": sql}}
+    assert load(tmp_path, columns, path="a.csv").column("customer_id") == [read]
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [
         ({"where": '"Statu" = 1'}, "the column 'Statu' in source.transactions.where"),
         ({"where": '"Amount" > 1'}, "did you mean 'amount'?"),
         ({"where": '"status" = "paid"'}, "names of columns go in double quotes, text in single quotes"),
         ({"where": '"status"'}, "is a value, and should be a condition"),
+        ({"where": "'status' = 'paid'"}, "names no column of the file; names of columns go in double quotes"),
+        ({"where": "`status` = 'paid'"}, "; names of columns go in double quotes, text in single quotes"),
         ({"where": 'lower("status") > 1 and "status" + \'x\' = 1'}, "source.transactions.where"),
         ({"fill_down": {"by": "nr", "columns": ["customer"]}}, "the column 'nr' of fill_down.by is missing"),
         ({"fill_down": {"by": "date", "columns": ["Customer"]}}, "the column 'Customer' of fill_down.columns"),
-        ({"columns": {**COLUMNS, "amount": {"sql": '"amount" > 1'}}}, "is a condition, and should be a value"),
+        ({"columns": {**COLUMNS, "amount": {"sql": '"amount" > 1'}}}, "is a condition, and should be a number"),
+        ({"columns": {**COLUMNS, "amount": {"sql": "'amount' / 100"}}}, "; names of columns go in double quotes"),
+        ({"columns": {**COLUMNS, "amount": {"sql": "'amount'"}}}, "names no column of the file"),
+        ({"columns": {**COLUMNS, "amount": {"sql": '"date" + interval 1 day'}}}, "is a date, and should be a number"),
+        ({"columns": {**COLUMNS, "customer_id": {"sql": "'customer'"}}}, "names no column of the file"),
+        ({"columns": {**COLUMNS, "ordered_at": {"sql": '"amount" * 2'}}}, "to_timestamp(…) of seconds since 1970"),
         ({"columns": {**COLUMNS, "amount": {"sql": "sqrt(amount)"}}}, "the function sqrt"),
         ({"columns": {**COLUMNS, "amount": {"sql": '"price" * 2'}}}, "source.transactions.columns.amount"),
         ({"format": {"header": False, "names": ["a", "b"]}}, "4 fields, and source.transactions.format.names has 2"),
@@ -179,8 +204,14 @@ def test_mistakes_are_told_with_key_expression_and_column(tmp_path: Path, source
         ({"format": {"header": False}}, "header: false and names"),
         ({"format": {"names": ["a"]}}, "header: false and names"),
         ({"format": {"header": False, "names": ["a", "a"]}}, "names should differ"),
-        ({"columns": {**COLUMNS, "amount": {"sqll": "x"}}}, "columns.amount.sqll"),
-        ({"columns": {**COLUMNS, "amount": 5}}, "should be the name of a column, or {sql: …}"),
+        ({"columns": {**COLUMNS, "amount": {"sqll": "x"}}}, "should be the name of a column, or {sql: …}"),
+        (
+            {"columns": {**COLUMNS, "amount": {"sql": "x", "why": "cents"}}},
+            "should be the name of a column, or {sql: …}",
+        ),
+        ({"columns": {**COLUMNS, "amount": ["net"]}}, "an expression over columns; found ['net']"),
+        ({"columns": {**COLUMNS, "amount": 2024}}, "a name that YAML takes for something else goes in quotes"),
+        ({"where": ["paid"]}, "where: should be a valid string; found ['paid']"),
         (
             {"path": [], "url": "sqlite:///x", "query": "select 1", "fill_down": {"by": "a", "columns": ["b"]}},
             "fill_down",

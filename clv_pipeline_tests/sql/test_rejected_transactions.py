@@ -103,8 +103,11 @@ def test_more_than_one_unreadable_line_in_twenty_breaks_the_contract(bench: Benc
 
 
 def test_losing_every_row_breaks_the_contract(bench: Bench) -> None:
-    rejections(bench, [sale(2, unit_price=0)])
-    assert bench.failed_checks("rejected_transactions") == ["some_rows_are_kept", "most_rows_are_kept"]
+    rejections(bench, [sale(2, unit_price=0), sale(3, unit_price=0), sale(4, source_text="not selected")])
+    failed = [result for result in bench.checks("rejected_transactions") if not result.passed]
+    assert [result.check for result in failed] == ["some_rows_are_kept", "most_rows_are_kept"]
+    for result in failed:
+        assert result.observed.endswith("non-positive price in 2 rows; not selected in 1 rows")
 
 
 class TestReturns:
