@@ -102,7 +102,8 @@ def _source_lines(source: Proposed) -> Iterator[str]:
         yield f"  sheets: {_listed(source.sheets, always=True)}"
     for entry in source.format:
         yield from (f"  {line}" for line in _comments(entry.why))
-        yield f"  {entry.key}: {_listed([entry.value], always=entry.key == 'date_formats')}"
+        is_list = entry.key == "date_formats" and not entry.is_question
+        yield f"  {entry.key}: {_listed([entry.value], always=is_list)}"
 
 
 def _comments(text: str, indent: str = "") -> Iterator[str]:

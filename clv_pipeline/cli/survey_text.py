@@ -6,6 +6,8 @@ This module only words the results of `inspect`.
 from collections.abc import Iterator, Sequence
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.config.source import TransactionSource
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.inspect import FurtherSurvey, Survey
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.money_questions import MoneyQuestions
@@ -38,7 +40,7 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         counts["rows that where does not select (not selected); no other line counts them"] = survey.not_selected
     lines += ["", "likely to be refused or dropped; a row may count more than once"]
     lines += [f"  {count:>12,}  {what}" for what, count in counts.items()]
-    if questions := [*_money_lines(survey.money)]:
+    if questions := [*_money_lines(survey.money, source)]:
         lines += ["", "please decide", *questions]
     if survey.demographics is not None:
         lines += ["", "demographics", *_further_lines(survey.demographics, "without a customer")]
@@ -48,7 +50,7 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         ]
     if survey.events is not None:
         lines += ["", "events", *_further_lines(survey.events, "without a customer or a readable date")]
-        lines.append(f"{survey.events.event_types:,} types of event")
+        lines.append(f"types of event: {survey.events.event_types:,}")
         if survey.events.first_day and survey.events.last_day:
             lines.append(f"{survey.events.first_day:%Y-%m-%d} to {survey.events.last_day:%Y-%m-%d}")
     return "\n".join(lines)
@@ -58,7 +60,7 @@ def _shortened(labels: Sequence[str]) -> str:
     return ", ".join(labels[:10]) + (f" … and {len(labels) - 10:,} more" if len(labels) > 10 else "")
 
 
-def _money_lines(money: MoneyQuestions) -> Iterator[str]:
+def _money_lines(money: MoneyQuestions, source: TransactionSource) -> Iterator[str]:
     if (total := money.stated_total) is not None and total.problem is not None:
         yield f"  {total.column} may be the money of a line, and cannot be compared with it: {total.problem}"
     elif total is not None:
@@ -72,7 +74,8 @@ def _money_lines(money: MoneyQuestions) -> Iterator[str]:
             else f"    quantity × unit_price is taken; to take {total.column}, map it as columns.amount"
         )
     for ours in money.may_be_cents:
-        yield f"  {ours} may be in hundredths (cents): if it is, divide it by 100, or all sums are too high"
+        divided = f"{{sql: '{quote_identifier(source.columns[ours])} / 100'}}"
+        yield f"  {ours} may be in hundredths (cents): if it is, write {ours}: {divided}, or all sums are too high"
 
 
 def _file_lines(files: Sequence[LoadedFile]) -> list[str]:

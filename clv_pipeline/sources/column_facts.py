@@ -6,12 +6,13 @@ Here belongs counting over a copy of the first rows as text. `guess` decides fro
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
 from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, ask
+from clv_pipeline.sources.synonyms import plain
 from clv_pipeline.sources.tables import RawTable
 
 ROWS = 200_000
@@ -27,7 +28,12 @@ _LOOKS_LIKE_DATE = (
 )
 _CURRENCY = r"([A-Z]{0,2}\p{Sc}|[A-Z]{3})?[ \x{a0}\x{202f}]?"
 _LOOKS_LIKE_MONEY = rf"[(+−-]?{_CURRENCY}[(]?({LOOKS_LIKE_NUMBER}){_CURRENCY}[)−-]?"
-_LOOKS_LIKE_EMAIL = r"[^@\s]+@[^@\s]+[.][^@\s]+"
+_LOOKS_LIKE_EMAIL = r"[^@\s{}\[\]\"]+@[^@\s]+[.][^@\s{}\[\]\"]+"
+_LOOKS_NESTED = r"[{\[].*[}\]]"
+_COUNTS_OF_SECONDS = {"to_timestamp": 1, "epoch_ms": 1000}
+"""Functions of expressions that read times since 1970, and what they count in a second."""
+_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
+"""The years 2000 to 2099."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class ColumnFacts:
     dates: float
     numbers: float
     emails: float
+    nested: float
+    read_by: str
+    """The function that reads the values as times since 1970; '' if they are none."""
     is_running: bool
     """Whether the values are the row numbers: ten or more whole numbers without a gap, in order."""
 
@@ -66,13 +75,29 @@ class ColumnFacts:
 
     @property
     def tells_apart(self) -> bool:
-        """Whether the values tell records apart: an empty column, a constant and row numbers do not."""
-        return not self.is_constant and not self.is_running
+        """Whether the values tell records apart: an empty column, a constant, row numbers and objects do not."""
+        return not self.is_constant and not self.is_running and self.nested == 0
 
     @property
     def is_constant(self) -> bool:
         """Whether the column is empty, or ten or more rows have one value: fewer may be one customer's."""
         return self.distinct == 0 or (self.distinct == 1 and self.rows >= 10)
+
+
+def named(
+    facts: Mapping[str, ColumnFacts],
+    words: Sequence[str],
+    taken: Collection[str],
+    allowed: Callable[[ColumnFacts], bool],
+) -> list[str]:
+    """The filled columns whose names are among `words` and whose values are allowed, the likeliest first."""
+    ranks = {word: rank for rank, word in enumerate(words)}
+    found = [
+        name
+        for name, fact in facts.items()
+        if plain(name) in ranks and name not in taken and fact.filled and allowed(fact)
+    ]
+    return sorted(found, key=lambda name: ranks[plain(name)])
 
 
 class Sample:
@@ -97,18 +122,32 @@ class Sample:
 
     def _facts_of(self, name: str) -> ColumnFacts:
         column = self._at[name]
-        ((filled, distinct, dates, numbers, emails, running),) = self._con.execute(
+        seconds = f"TRY_CAST({column} AS BIGINT)"
+        whole = f"regexp_full_match({column}, '[0-9]+')"
+        since_1970 = ", ".join(
+            f"coalesce(bool_and({whole} AND {seconds} BETWEEN {_FIRST_SECOND * unit} AND {_LAST_SECOND * unit}), false)"
+            for unit in _COUNTS_OF_SECONDS.values()
+        )
+        ((filled, distinct, dates, numbers, emails, nested, running, *times),) = self._con.execute(
             f"""
             SELECT count({column}), count(DISTINCT {column}),
                 coalesce(avg(CAST(regexp_full_match({column}, $date) AS INTEGER)) FILTER (rowid < 1000), 0),
                 coalesce(avg(CAST(regexp_full_match({column}, $money) AS INTEGER)) FILTER (rowid < 1000), 0),
                 coalesce(avg(CAST(regexp_full_match({column}, $email) AS INTEGER)) FILTER (rowid < 1000), 0),
-                count(*) >= 10 AND coalesce(bool_and(TRY_CAST({column} AS BIGINT) - rowid = first_value), false)
+                coalesce(avg(CAST(regexp_full_match({column}, $nested, 's') AS INTEGER)) FILTER (rowid < 1000), 0),
+                count(*) >= 10 AND coalesce(bool_and({whole} AND {seconds} - rowid = first_value), false),
+                {since_1970}
             FROM looked_at, (SELECT TRY_CAST(min_by({column}, rowid) AS BIGINT) AS first_value FROM looked_at)
             """,
-            {"date": _LOOKS_LIKE_DATE, "money": _LOOKS_LIKE_MONEY, "email": _LOOKS_LIKE_EMAIL},
+            {
+                "date": _LOOKS_LIKE_DATE,
+                "money": _LOOKS_LIKE_MONEY,
+                "email": _LOOKS_LIKE_EMAIL,
+                "nested": _LOOKS_NESTED,
+            },
         ).fetchall()
-        return ColumnFacts(name, self.rows, filled, distinct, dates, numbers, emails, running)
+        read_by = next((read for read, found in zip(_COUNTS_OF_SECONDS, times, strict=True) if found), "")
+        return ColumnFacts(name, self.rows, filled, distinct, dates, numbers, emails, nested, read_by, running)
 
     def values(self, name: str) -> dict[str, int]:
         """The most frequent values of a column, at most `FEW` and one, with their numbers of rows."""

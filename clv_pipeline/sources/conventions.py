@@ -15,7 +15,8 @@ from typing import Any
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource, Expression, TableSource
+from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.errors import first_line, shape
 from clv_pipeline.sources.expressions import read_as_dates, read_as_numbers
@@ -216,11 +217,15 @@ def _date_formats(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], so
         formats |= {_numeric_format(match, day_first=day_first) for match in alike}
     if not formats and not any(sample(con, *found, _IS_ISO, _DATE_KINDS) for found in columns):
         shapes = _two(sorted(set(map(shape, values))))
+        name = columns[0][1]
+        value = name.sql if isinstance(name, Expression) else quote_identifier(name)
+        read = f"{source.key}.columns.{source.time}: {{sql: 'to_timestamp({value})'}}"
         raise SourceError(
-            f"{tables[0].source_file}: no date format is known for the column {columns[0][1]!r}",
+            f"{tables[0].source_file}: no date format is known for the column {name!r}",
             quoted=f"values like {shapes}",
             to_do=f"state {source.key}.format.date_formats, for example ['%d/%m/%Y %H:%M'], or map another. "
-            "Counts of days or seconds (Excel, Unix) have none: export them as dates",
+            f"Seconds since 1970 are read by {read}, milliseconds by epoch_ms; Excel's numbers of days have no format:"
+            " export them as dates",
         )
     # Two-digit years first: %Y would read 10 as the year 10.
     return sorted(formats, key=lambda text: ("%Y" in text, text))
@@ -319,8 +324,9 @@ def _currency(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source
         raise SourceError(
             f"{tables[0].source_file}: amounts are in several currencies",
             quoted=_two(sorted(found.values())),
-            to_do="write the currency of each row into a column of its own, map it as"
-            f" {source.key}.columns.currency, and state currency.report_in and currency.rates: they convert",
+            to_do=f"map the currency of each row as {source.key}.columns.currency, read the amounts without signs (both"
+            " may be expressions, see docs/how-to/currencies.md), and state currency.report_in and currency.rates: they"
+            " convert",
         )
     return next(iter(found), None)
 
@@ -357,7 +363,7 @@ def _decimal(
         if point or comma:
             break
     either = [value for value in values if _EITHER.match(value)]
-    asked = f"state {source.key}.format.decimal ('.' or ',')"
+    asked = f"state {source.key}.format.decimal: '.' or ','"
     if point and comma:
         raise SourceError(
             f"{tables[0].source_file}: numbers are written with a decimal point and with a decimal comma",

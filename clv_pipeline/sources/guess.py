@@ -4,9 +4,10 @@ A guess is a proposal for the user to correct. What can be meant in two ways is 
 columns that were not recognised are named. Well-known exports are recognised first (`exports`).
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -19,16 +20,18 @@ from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import synonyms
 from clv_pipeline.sources.catalog import list_files
-from clv_pipeline.sources.column_facts import FEW, ColumnFacts, Sample
+from clv_pipeline.sources.column_facts import FEW, ColumnFacts, Sample, named
 from clv_pipeline.sources.errors import one_error
 from clv_pipeline.sources.exports import Export, Statuses, export_of
 from clv_pipeline.sources.load import conventions_of
 from clv_pipeline.sources.proposal import Entry, Proposal, Proposed
 from clv_pipeline.sources.reach import readable_folders
+from clv_pipeline.sources.selection import selection_of
 from clv_pipeline.sources.synonyms import plain
 from clv_pipeline.sources.tables import RawTable, open_tables
 
 _FEW_CANDIDATES = 6
+_UNITS = {"to_timestamp": "seconds", "epoch_ms": "milliseconds"}
 _NAMELESS = "column_"
 """Beginning of the names of columns of files without a header."""
 
@@ -182,9 +185,13 @@ def _look(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> _Look:
     """Look at files with the same columns.
 
     Raises:
-        SourceError: they cannot be read.
+        SourceError: they cannot be read, or hold no record.
     """
     sample = Sample(con, tables)
+    if not sample.rows:
+        raise SourceError(
+            f"{tables[0].source_file}: holds no record below its header", to_do="give a file with records"
+        )
     export = export_of(sample.names)
     guesser = _Guesser(sample)
     proposed = _of_export(export, sample) if export is not None else guesser.transactions()
@@ -249,7 +256,9 @@ def _problem(
 
 
 def _asked(problem: SourceError) -> str:
-    return question(f"{problem.what.partition(': ')[2]}: {problem.to_do}")
+    # Here the answer stands where the setting is, so the setting needs no name.
+    written = re.sub(r"^state \S+\.format\.\w+[:,]", "write", problem.to_do)
+    return question(f"{problem.what.partition(': ')[2]}: {written}")
 
 
 # --- known exports ---
@@ -332,17 +341,18 @@ class _Guesser:
             self.customer or self._ask_for("customer_id", "which column tells the customers apart"),
             self.day or self._ask_for_day(),
         ]
-        money = self._money(order := self._order())
+        money = self._less_refunds(self._money(order := self._order()))
         product = self._first(synonyms.PRODUCTS, lambda facts: not facts.is_date and not facts.is_running)
         country = self._first(synonyms.COUNTRIES, lambda facts: not facts.is_date and not facts.is_number)
         currency = self._first(synonyms.CURRENCIES, self._holds_currencies)
-        where = self._where()
+        selected = selection_of(self._sample, self._taken)
+        self._taken.update(selected.columns)
         named = {"order_id": order, "product_id": product, "country": country, "currency": currency}
         entries += [Entry(ours, theirs) for ours, theirs in named.items() if theirs is not None]
         return Proposed(
             paths=[],
             columns=_in_order([*entries, *money]),
-            where=where,
+            where=selected.where,
             further=[name for name in self._sample.names if name not in self._taken],
         )
 
@@ -355,12 +365,12 @@ class _Guesser:
         if self.customer is None or self.day is None:
             return None
         kinds = self._matching(synonyms.EVENT_TYPES, lambda facts: 1 < facts.distinct <= FEW and not facts.is_number)
-        times = self._matching(synonyms.EVENT_TIMES, lambda facts: facts.is_date)
+        times = self._matching(synonyms.EVENT_TIMES, lambda facts: facts.is_date or bool(facts.read_by))
         return Proposed(
             paths=[],
             columns=[
                 self.customer,
-                Entry("occurred_at", times[0] if times else self.day.value),
+                self._as_time("occurred_at", times[0]) if times else replace(self.day, key="occurred_at"),
                 *(Entry("event", name) for name in kinds[:1]),
             ],
         )
@@ -371,13 +381,7 @@ class _Guesser:
 
     def _matching(self, words: Sequence[str], allowed: _Allowed) -> list[str]:
         """The columns whose names are among `words` and whose values are allowed, the likeliest first."""
-        ranks = {word: rank for rank, word in enumerate(words)}
-        found = [
-            name
-            for name, facts in self.facts.items()
-            if plain(name) in ranks and name not in self._taken and facts.filled and allowed(facts)
-        ]
-        return sorted(found, key=lambda name: ranks[plain(name)])
+        return named(self.facts, words, self._taken, allowed)
 
     def _first(self, words: Sequence[str], allowed: _Allowed) -> str | None:
         found = self._matching(words, allowed)
@@ -385,7 +389,10 @@ class _Guesser:
         return found[0] if found else None
 
     def _holds_currencies(self, facts: ColumnFacts) -> bool:
-        return all(len(value) == 3 and value.isalpha() for value in self._sample.values(facts.name))
+        """Whether the values are codes of three letters, or a few signs or words."""
+        values = self._sample.values(facts.name)
+        is_coded = all(len(value) == 3 and value.isalpha() for value in values)
+        return is_coded or (len(values) <= FEW and not facts.is_number and not facts.is_date)
 
     @staticmethod
     def _lowered(name: str) -> str:
@@ -393,13 +400,21 @@ class _Guesser:
 
     def _day(self) -> Entry | None:
         theirs = self._first(synonyms.DATES, lambda facts: facts.is_date)
-        if theirs is None:
-            dates = [name for name, facts in self.facts.items() if facts.is_date]
-            if len(dates) != 1:
-                return None
+        dates = [name for name, facts in self.facts.items() if facts.is_date]
+        if theirs is None and len(dates) == 1:
             theirs = dates[0]
-            self._taken.add(theirs)
-        return Entry("ordered_at", theirs)
+        if theirs is None and not dates:
+            theirs = self._first(synonyms.DATES, lambda facts: bool(facts.read_by))
+        if theirs is None:
+            return None
+        self._taken.add(theirs)
+        return self._as_time("ordered_at", theirs)
+
+    def _as_time(self, ours: str, theirs: str) -> Entry:
+        if not (read := self.facts[theirs].read_by):
+            return Entry(ours, theirs)
+        sql = f"{read}({quote_identifier(theirs)})"
+        return Entry(ours, sql, is_sql=True, why=f"{_UNITS[read]} since 1970; days are those of UTC")
 
     def _ask_for_day(self) -> Entry:
         dates = [name for name, facts in self.facts.items() if facts.is_date]
@@ -489,6 +504,21 @@ class _Guesser:
             return [*pieces, Entry("amount", amounts[0], why=why)]
         return [*pieces, *self._without_money()]
 
+    def _less_refunds(self, money: list[Entry]) -> list[Entry]:
+        """The money, unless a column says what was paid back of it."""
+        refunds = self._matching(synonyms.REFUNDS, lambda facts: facts.is_number)
+        back = next((name for name in refunds if self._sample.total(name)), None)
+        last = money[-1] if money else None
+        if back is None or last is None or last.key != "amount" or last.is_question:
+            return money
+        self._taken.add(back)
+        net = f"{quote_identifier(last.value)} - coalesce({quote_identifier(back)}, 0)"
+        asked = (
+            f"{back} (sum {self._sample.total(back):,.2f}) was paid back: write {{sql: '{net}'}}, or {last.value} if"
+            " that is left already"
+        )
+        return [*money[:-1], Entry("amount", question(asked), is_question=True)]
+
     def _different(self, amounts: list[str]) -> list[str]:
         """The columns that do not repeat an earlier one."""
         kept: list[str] = []
@@ -522,28 +552,6 @@ class _Guesser:
             return []
         asked = f"which is the money of a row: {_listed(numbers)}; delete this line if there is none"
         return [Entry("amount", question(asked), is_question=True)]
-
-    def _where(self) -> Entry | None:
-        """Which rows count, if a column of statuses tells of orders that do not."""
-        for name in self._matching(synonyms.STATUSES, lambda facts: 1 < facts.distinct <= FEW):
-            values = self._sample.values(name)
-            out = [value for value in values if plain(value) in synonyms.DOES_NOT_COUNT]
-            unknown = [value for value in values if plain(value) not in (*synonyms.DOES_NOT_COUNT, *synonyms.COUNTS)]
-            if not out and len(unknown) == len(values):
-                continue  # the words of another matter, such as states of a country
-            self._taken.add(name)
-            if not out and not unknown:
-                return None
-            column = quote_identifier(name)
-            listed = ", ".join(map(quote_literal, out))
-            sql = f"{column} not in ({listed})" if out else ""
-            told = ", ".join(f"{value} {rows:,}" for value, rows in values.items())
-            if unknown:
-                asked = question(f"which rows count? {name} {', '.join(map(repr, unknown))} may be revenue or not")
-                suggested = f"; for example {sql}" if sql else ""
-                return Entry("where", asked, is_question=True, why=f"rows by {name}: {told}{suggested}")
-            return Entry("where", sql, is_sql=True, why=f"rows by {name}: {told}")
-        return None
 
 
 def _akin(one: str, other: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import TransactionSource
+from clv_pipeline.config.source import Expression, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
@@ -72,7 +72,9 @@ def money_questions(
     Raises:
         SourceError: the first file, or the table, cannot be read.
     """
-    cents = [ours for ours in source.money if ours in source.columns and sounds_like_cents(source.columns[ours])]
+    # An expression has been thought of.
+    plainly = [ours for ours in source.money if not isinstance(source.columns.get(ours, Expression("")), Expression)]
+    cents = [ours for ours in plainly if sounds_like_cents(source.columns[ours])]
     is_priced = {"quantity", "unit_price"} <= source.columns.keys()
     total = None
     if is_priced and "amount" in source.columns:

@@ -61,7 +61,10 @@ def kind_of(label: str) -> tuple[str, bool]:
     if suffixes[-1:] and suffixes[-1] in KINDS:
         return KINDS[suffixes[-1]], False
     known = ", ".join([*KINDS, ".gz of the text formats", ".zip"])
-    raise SourceError(f"{label}: this kind of file is not read; known are {known}")
+    raise SourceError(
+        f"{label}: this kind of file is not read; known are {known}",
+        to_do="save it as one of them; a file that is one already needs its ending",
+    )
 
 
 def has_known_kind(label: str) -> bool:

@@ -74,7 +74,10 @@ class Proposal:
         if len(rows) < 2:
             return None
         told = ", ".join(f"{code} ({count:,} rows)" for code, count in rows.items())
-        asked = question(f"which currency to report in: {told}; write rates for the others below")
+        asked = f"which currency to report in: {told}; write rates for the others below"
+        if not all(len(code) == 3 and code.isalpha() for code in rows):
+            asked += "; the answer is a code such as EUR, and what the file calls it gets the rate 1"
+        asked = question(asked)
         return Entry("report_in", asked, is_question=True)
 
     @property

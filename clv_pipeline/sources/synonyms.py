@@ -113,7 +113,7 @@ PRICES = _words(
 )
 NET = _words(
     """
-    netamount netsales netrevenue nettotal netvalue amountnet totalnet subtotal amountexcltax
+    net nett netamount netsales netrevenue nettotal netvalue amountnet totalnet subtotal amountexcltax
     amountextax totalexcltax nettobetrag netto nettoumsatz nettosumme betragnetto montantht totalht ht
     importeneto neto importonetto nettobedrag
     """
@@ -137,6 +137,13 @@ AMOUNTS = (
     """
     ),
 )
+REFUNDS = _words(
+    """
+    refundedamount amountrefunded refundamount totalrefunded refundedtotal refundtotal refundedvalue refundvalue
+    moneyrefunded amountreturned returnedamount erstattungsbetrag erstatteterbetrag montantrembourse importereembolsado
+    """
+)
+"""What was paid back of the money of a row."""
 COUNTRIES = _words(
     """
     country countrycode countryname shipcountry shippingcountry shiptocountry billingcountry
@@ -184,6 +191,24 @@ DOES_NOT_COUNT = _words(
     """
 )
 """Statuses of what brought no money, or gave it back."""
+
+MARKS = _words(
+    """
+    cancelled canceled iscancelled iscanceled wascancelled ordercancelled void voided isvoid isvoided deleted isdeleted
+    refunded isrefunded returned isreturned test istest testorder istestorder fraud isfraud isfraudulent storniert
+    storno istorniert annulée annulé cancelado anulado annullato geannuleerd
+    """
+)
+"""Columns that mark rows of what brought no money, with a yes or a no."""
+YES = ("true", "t", "yes", "y", "1", "ja", "j", "oui", "si", "sì", "sí", "x")
+NO = ("false", "f", "no", "n", "0", "nein", "non", "nee")
+DAYS_OF_CANCELLATION = _words(
+    """
+    cancelledat canceledat cancelledon canceledon cancelleddate canceleddate canceldate canceledtime cancelledtime
+    cancellationdate datecancelled datecanceled voidedat deletedat storniertam stornodatum dateannulation
+    """
+)
+"""Columns with the day on which an order was cancelled, blank for all others."""
 
 _CENTS = re.compile(r"(^|[^a-z])(cents?|pennies|pence|minor(_?units?)?)($|[^a-z])|(amount|price|total)(in)?cents$")
 

@@ -9,8 +9,7 @@ import pytest
 from benchmarks.guesses import SHOPS, Shop, faults, row
 from clv_pipeline.sources.guess import propose
 from clv_pipeline.sources.proposal import Entry, Proposal, Proposed
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
+from clv_pipeline_tests.helpers.shared_files import DATA
 
 
 def test_a_wrong_guess_a_missing_column_and_unexpected_events_are_faults() -> None:

@@ -1,7 +1,6 @@
 """Reference fit on Online Retail II (UCI; Chen 2019, CC BY 4.0), where the file is at hand."""
 
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,8 +11,9 @@ from clv_pipeline.forecasting.buy_till_you_die import ProcessFit
 from clv_pipeline.forecasting.protocol import TrainingData
 from clv_pipeline_tests.helpers.holdout import holdout
 from clv_pipeline_tests.helpers.purchase_days import PurchaseDays
+from clv_pipeline_tests.helpers.shared_files import DATA
 
-FILE = Path(__file__).parents[3] / "shared" / "data" / "online_retail_II.csv.gz"
+FILE = DATA / "online_retail_II.csv.gz"
 CUTOFF, HORIZON = date(2011, 6, 9), 182
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="online_retail_II.csv.gz is not beside the repository")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline_tests.helpers.commands import clv
-
-CASES = Path(__file__).parents[3] / "shared" / "cases"
+from clv_pipeline_tests.helpers.shared_files import CASES
 
 pytestmark = [
     pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the repository"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -14,6 +15,7 @@ import yaml
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.exports import EXPORTS as KNOWN
+from clv_pipeline.sources.exports import Export, Money
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.helpers.commands import clv
 from clv_pipeline_tests.helpers.export_files import EXPORTS, Order, Worth, make_orders
@@ -100,6 +102,56 @@ def test_the_how_to_shows_the_settings_that_init_writes(name: str, orders: list[
         "cleaning": {key: written["cleaning"][key] for key in ("deduplicate", "returns")},
     }
     assert expected in shown, yaml.safe_dump(expected)
+
+
+def words_of(export: Export) -> str:
+    return " ".join((HOW_TO / export.how_to).read_text(encoding="utf-8").split())
+
+
+def in_words(money: Money) -> str:
+    """The formula of an amount, as the how-tos write it."""
+    names = [money.total, *(re.findall('"(.*?)"', taken_off)[0] for taken_off in money.minus)]
+    formula = " − ".join(names)
+    if not money.refunded:
+        return formula
+    return (
+        f"{f'({formula})' if len(names) > 1 else formula} × (1 − {money.refunded} ÷ {money.refunded_of or money.total})"
+    )
+
+
+@pytest.mark.parametrize("export", KNOWN, ids=lambda export: export.name)
+def test_the_how_to_has_the_formula_and_names_the_columns_that_decide(export: Export) -> None:
+    said = words_of(export)
+    assert f"= {in_words(export.money[0])}" in said
+    assert [formula for formula in map(in_words, export.money) if formula not in said] == []
+    deciding = [name for condition in export.conditions for name in re.findall('"(.*?)"', condition.sql)]
+    assert [name for name in deciding if f"`{name}`" not in said] == []
+
+
+def spelled(status: str) -> str:
+    """A status without what differs from version to version of a program."""
+    return status.lower().replace("_", " ").replace("wc-", "").replace("cancelled", "canceled").strip()
+
+
+@pytest.mark.parametrize("export", [export for export in KNOWN if export.statuses], ids=lambda export: export.name)
+def test_the_how_to_lists_every_status(export: Export) -> None:
+    rows = re.findall(
+        r"^\| (.+?) \| (.+?) \|$", (HOW_TO / export.how_to).read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    for statuses in export.statuses:
+        for known, outcome in ((statuses.counts, "revenue"), (statuses.out, "not selected")):
+            cells = [cell for cell, told in rows if told.startswith(outcome)]
+            told = [[spelled(part) for part in cell.split(" and all others")[0].split(", ")] for cell in cells]
+
+            def is_told(status: str, listed: list[str]) -> bool:
+                return any(status == part or (part[-1] == "…" and status.startswith(part[:-1])) for part in listed)
+
+            # Stripe has two exports, and so two tables.
+            listed = max(told, key=lambda parts: sum(is_told(spelled(status), parts) for status in known))
+            unknown = [part for part in listed if part[-1] != "…" and part not in map(spelled, known)]
+            missing = [status for status in known if not is_told(spelled(status), listed)]
+            is_whole = not any(" and all others" in cell for cell in cells)
+            assert (unknown, missing if is_whole or outcome == "revenue" else []) == ([], [])
 
 
 def test_a_status_that_nobody_knows_is_asked_about(orders: list[Order], tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources.guess import propose
 from clv_pipeline.sources.proposal import Proposal
-from clv_pipeline_tests.helpers.shop_files import write, write_xlsx
+from clv_pipeline_tests.helpers.shop_files import load, write, write_xlsx
 
 ROWS = 60
 
@@ -98,6 +101,67 @@ def test_several_amounts_are_asked_about_with_their_sums_and_net_is_taken_before
     assert asked(proposal)["amount"] == "? which is the money of a row: revenue (sum 2,340.00), spend (sum 2,370.00)"
     net = shop(tmp_path, "customer,date,gross_amount,net_amount", "{c}", "{d}", "{p}.5", "{p}", name="net.csv")
     assert (asked(net), net.transactions.mapping["amount"]) == ({}, "net_amount")
+    short = shop(tmp_path, "customer,date,gross,net,tax", "{c}", "{d}", "{p}.5", "{p}", "0.5", name="short.csv")
+    assert (asked(short), short.transactions.mapping["amount"]) == ({}, "net")
+
+
+def test_money_that_was_paid_back_is_asked_about(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,total,amount_refunded", "{c}", "{d}", "{p}", "1.50")
+    assert asked(proposal)["amount"] == (
+        "? amount_refunded (sum 90.00) was paid back: write"
+        ' {sql: \'"total" - coalesce("amount_refunded", 0)\'}, or total if that is left already'
+    )
+    nothing = shop(tmp_path, "customer,date,total,amount_refunded", "{c}", "{d}", "{p}", "0.00", name="nothing.csv")
+    assert asked(nothing) == {}
+
+
+@pytest.mark.parametrize(("width", "read"), [("", "to_timestamp"), ("000", "epoch_ms")])
+def test_times_since_1970_are_read_in_seconds_or_milliseconds(width: str, read: str, tmp_path: Path) -> None:
+    rows = "".join(f"{n % 13},{1_704_067_200 + n * 86_400}{width},{n % 7}.50\n" for n in range(ROWS))
+    write(tmp_path, "shop.csv", f"customer,created,amount\n{rows}")
+    write(tmp_path, "log.csv", "customer,timestamp\n" + re.sub(",[0-9]+[.]50", "", rows))
+    proposal = propose(["shop.csv", "log.csv"], tmp_path)
+    [when] = [entry for entry in proposal.transactions.columns if entry.key == "ordered_at"]
+    assert (when.value, when.is_sql) == (f'{read}("created")', True)
+    assert proposal.events is not None
+    assert proposal.events.mapping["occurred_at"] == f'{read}("timestamp")'
+    columns: dict[str, Any] = {"customer_id": "customer", "ordered_at": {"sql": f'{read}("timestamp")'}}
+    loaded = load(tmp_path, columns, path="log.csv")
+    assert [str(when)[:10] for when in loaded.column("ordered_at")] == [day(n) for n in range(ROWS)]
+
+
+def test_objects_in_json_are_neither_customers_nor_e_mails(tmp_path: Path) -> None:
+    lines = [{"customer": {"id": n % 5, "email": f"p{n % 5}@x.org"}, "date": day(n), "amount": 5} for n in range(20)]
+    write(tmp_path, "shop.jsonl", "\n".join(map(json.dumps, lines)))
+    assert asked(propose(["shop.jsonl"], tmp_path))["customer_id"].startswith(
+        "? which column tells the customers apart"
+    )
+
+
+def test_numbers_with_decimals_are_no_row_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{n % 13},{day(n)},{n}.5\n" for n in range(ROWS))
+    write(tmp_path, "shop.csv", f"customer,date,c\n{rows}")
+    assert asked(propose(["shop.csv"], tmp_path))["amount"] == (
+        "? which is the money of a row: c; delete this line if there is none"
+    )
+
+
+def test_a_file_without_records_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "shop.csv", "customer,date,amount\n")
+    with pytest.raises(SourceError, match=r"shop\.csv: holds no record below its header; give a file with records"):
+        propose(["shop.csv"], tmp_path)
+
+
+@pytest.mark.parametrize(("one", "other"), [("€", "$"), ("Euro", "US Dollar"), ("EUR", "USD")])
+def test_a_column_of_currencies_is_mapped_however_it_writes_them(one: str, other: str, tmp_path: Path) -> None:
+    shop(tmp_path, "customer,date,amount,currency", "{c}", "{d}", "{p}", one)
+    path = tmp_path / "shop.csv"
+    path.write_text(path.read_text().replace(one, other, 20))
+    proposal = propose(["shop.csv"], tmp_path)
+    assert proposal.transactions.mapping["currency"] == "currency"
+    assert proposal.report_in is not None
+    assert f"{one.upper()} (40 rows), {other.upper()} (20 rows)" in proposal.report_in.value
+    assert ("what the file calls it gets the rate 1" in proposal.report_in.value) is (one != "EUR")
 
 
 def test_cents_are_asked_about(tmp_path: Path) -> None:
@@ -123,6 +187,56 @@ def test_cancelled_rows_are_out_and_an_unknown_status_is_asked_about(tmp_path: P
     path.write_text(path.read_text().replace("Shipped", "Disputed", 1))
     assert (
         asked(propose(["shop.csv"], tmp_path))["where"] == "? which rows count? status 'Disputed' may be revenue or not"
+    )
+
+
+def test_a_blank_status_is_asked_about(tmp_path: Path) -> None:
+    shop(tmp_path, "customer,date,amount,status", "{c}", "{d}", "{p}", "paid")
+    path = tmp_path / "shop.csv"
+    path.write_text(path.read_text().replace("paid", "", 5).replace("paid", "cancelled", 4))
+    where = propose(["shop.csv"], tmp_path).transactions.where
+    assert where is not None
+    assert where.value == "? which rows count? status blank may be revenue or not"
+    example = '"status" is null or "status" not in (\'cancelled\')'
+    assert where.why == f"rows by status: paid 51, cancelled 4, blank 5; for example {example}"
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "counts"),
+    [
+        ("is_cancelled", "true", "false"),
+        ("Refunded", "yes", "no"),
+        ("test order", "1", "0"),
+        ("Storniert", "ja", ""),
+        ("cancelled_at", "2024-03-01 10:00:00", ""),
+    ],
+)
+def test_rows_that_are_marked_as_cancelled_are_out(name: str, out: str, counts: str, tmp_path: Path) -> None:
+    shop(tmp_path, f"customer,date,amount,{name},status", "{c}", "{d}", "{p}", f"<{counts}>", "paid")
+    path = tmp_path / "shop.csv"
+    text = path.read_text().replace(f"<{counts}>", out, 7).replace(f"<{counts}>", counts)
+    path.write_text(text)
+    where = propose(["shop.csv"], tmp_path).transactions.where
+    assert where is not None
+    assert name in where.why
+    columns = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
+    loaded = load(tmp_path, columns, path="shop.csv", where=where.value).column("source_text")
+    assert loaded == ["not selected"] * 7 + [None] * (ROWS - 7)
+    path.write_text(text.replace("paid", "pending", 9))
+    both = propose(["shop.csv"], tmp_path).transactions.where
+    assert both is not None
+    assert load(tmp_path, columns, path="shop.csv", where=both.value).column("source_text")[8:10] == [
+        "not selected",
+        None,
+    ]
+
+
+def test_a_question_about_decimals_is_answered_where_it_stands(tmp_path: Path) -> None:
+    proposal = shop(tmp_path, "customer,date,amount", "{c}", "{d}", "1.2{p}")
+    [decimal] = proposal.transactions.format
+    assert (decimal.key, decimal.value) == (
+        "decimal",
+        "? numbers may have a decimal or a thousands separator: write '.' or ','",
     )
 
 

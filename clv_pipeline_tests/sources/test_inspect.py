@@ -81,18 +81,19 @@ def test_init_asks_what_it_cannot_know_and_check_does_not_pass_before_it_is_answ
     made = clv("init", "odd.csv")
     assert "? which column tells the customers apart: xa (2 values)" in made.output
     assert "? which is the money of a row: xc; delete this line if there is none" in made.output
-    assert "? the dates in the column 'xb' may be day first or month first: state" in made.output
+    assert "? the dates in the column 'xb' may be day first or month first: write ['%d/%m/%Y'] or" in made.output
     text = (tmp_path / "clv.yaml").read_text()
     checked = clv("check")
     assert checked.exit_code == 1
-    for key in ("columns.customer_id", "columns.amount", "format.date_formats[0]"):
+    for key in ("columns.customer_id", "columns.amount", "format.date_formats"):
         assert f"clv.yaml: source.transactions.{key} is asked, and not answered (" in checked.output
     answers = {"customer_id": "customer_id: xa", "amount": "amount: xc"}
     for key, answer in answers.items():
         text = re.sub(rf'{key}: "[?].*"', answer, text)
     (tmp_path / "clv.yaml").write_text(text)
     assert clv("check").output.count("is asked") == 1
-    (tmp_path / "clv.yaml").write_text(re.sub(r"date_formats: .*", "date_formats: ['%d/%m/%Y']", text))
+    answered = re.sub(r'date_formats: "[?].* write (\[.*\]) or .*"', r"date_formats: \1", text)
+    (tmp_path / "clv.yaml").write_text(answered)
     assert "2010-02-01 to 2010-04-03" in clv("check").output
 
 
@@ -173,7 +174,7 @@ def test_check_tells_of_demographics_and_events_too(tmp_path: Path) -> None:
         "age 75.00% filled, 66.67% of it numbers",
         "city 75.00% filled, 0.00% of it numbers",
         "log.csv: 3 rows (CSV, delimiter ',', utf-8) 3 rows, 1 of them without a customer or a readable date",
-        "2 customers, 1 of them in the transactions 2 types of event 2010-05-01 to 2010-05-03",
+        "2 customers, 1 of them in the transactions types of event: 2 2010-05-01 to 2010-05-03",
     ):
         assert part in told
 

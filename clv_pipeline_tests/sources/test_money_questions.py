@@ -12,6 +12,7 @@ from clv_pipeline.config.source import TransactionSource
 from clv_pipeline.sources.load import load_records
 from clv_pipeline.sources.money_questions import MoneyQuestions, StatedTotal, money_questions
 from clv_pipeline.sources.synonyms import sounds_like_cents
+from clv_pipeline_tests.helpers.shared_files import CASES
 
 PRICED = {"customer_id": "who", "ordered_at": "day", "quantity": "qty", "unit_price": "price"}
 LINES = "who,day,qty,price,SALES\nann,2024-01-01,2,100,231.50\nbob,2024-01-02,1,3.00,3.00\nann,2024-01-03,,5,5\n"
@@ -72,7 +73,7 @@ def test_whole_amounts_beside_a_lower_case_currency_in_json_may_be_cents(
 
 
 def test_the_shape_with_capped_prices_is_asked_about(tmp_path: Path) -> None:
-    case = Path("/work/shared/cases/status_and_capped_price_shape.csv")
+    case = CASES / "status_and_capped_price_shape.csv"
     if not case.exists():
         pytest.skip("the made-up files of known shapes are not on this machine")
     columns = {"customer_id": "CUSTOMERNAME", "order_id": "ORDERNUMBER", "ordered_at": "ORDERDATE"}

@@ -13,6 +13,7 @@ import pytest
 
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources import load_records
+from clv_pipeline_tests.helpers.shared_files import CASES
 from clv_pipeline_tests.helpers.shop_files import load, transactions, write, write_xlsx
 
 COLUMNS: dict[str, Any] = {"customer_id": "customer", "ordered_at": "date", "amount": "amount"}
@@ -268,7 +269,6 @@ def test_demographics_and_events_that_are_not_selected_leave_nothing_but_their_l
             assert rows[0][-1] is None
 
 
-CASES = Path("/work/shared/cases")
 with_cases = pytest.mark.skipif(
     not CASES.is_dir(), reason="the small inputs that failed before are not on this machine"
 )
