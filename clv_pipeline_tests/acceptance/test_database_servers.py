@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,6 +24,7 @@ import yaml
 from clv_pipeline.errors import SourceError
 from clv_pipeline_tests.helpers.database_servers import Server, mariadb, postgresql
 from clv_pipeline_tests.helpers.how_tos import blocks, run_as_written, source_of
+from clv_pipeline_tests.helpers.loads import load_night
 from clv_pipeline_tests.helpers.shop_files import load
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
@@ -132,39 +129,6 @@ def shop(request: pytest.FixtureRequest, orders: tuple[Path, dict[str, Any]]) ->
             yield Shop(server, f"mysql://clv_reader:${{SHOP_PASSWORD}}@127.0.0.1:{server.port}/shop", expected)
 
 
-NIGHT = """
-import pathlib, pickle, re, duckdb
-from clv_pipeline.config.settings import Settings
-from clv_pipeline.sources import load_changes
-
-here, state = pathlib.Path.cwd(), pathlib.Path("state")
-source = Settings.load(here / "clv.yaml").source.transactions
-con = duckdb.connect("warehouse.duckdb", config={"memory_limit": "300MB", "threads": 2})
-known = pickle.loads(state.read_bytes()) if state.exists() else []
-load = load_changes(con, "new", source, here, here / "work", live="live", known=known)
-state.write_bytes(pickle.dumps(load.files))
-if load.is_whole:
-    con.execute("create table live as from new")
-else:
-    [replaced] = load.replaced
-    con.execute("delete from live where ordered_at >= $since", {"since": replaced.since})
-    con.execute("insert into live from new")
-print("read", con.execute("select count(*) from new").fetchall()[0][0])
-print("peak", int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) // 1000)
-"""
-"""One night's load in a process of its own: what the step `raw_transactions` does, without Dagster around it."""
-
-
-def load_night(folder: Path) -> dict[str, int]:
-    """The number of rows that were read, and the peak of the process's memory in MB."""
-    environment = {**os.environ, "SHOP_PASSWORD": QUOTED_PASSWORD, "TZ": "Asia/Tokyo"}
-    found = subprocess.run(
-        [sys.executable, "-c", NIGHT], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
-    return {name: int(number) for name, number in re.findall(r"(\w+) (\d+)", found.stdout)}
-
-
 def ask(folder: Path, query: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
         return warehouse.execute(query).fetchall()
@@ -188,7 +152,7 @@ def test_a_million_rows_are_read_to_the_penny_in_bounded_memory_and_then_only_th
     query = "select * from orders where note like '%' or note is null order by order_id, price"
     transactions = {"url": shop.url, "query": query, "columns": COLUMNS, "lookback_days": 7}
     (tmp_path / "clv.yaml").write_text(yaml.safe_dump({"source": {"transactions": transactions}}), encoding="utf-8")
-    first = load_night(tmp_path)
+    first = load_night(tmp_path, SHOP_PASSWORD=QUOTED_PASSWORD)
     assert first["read"] == ROWS
     assert first["peak"] < PEAK_MB
     assert dict(zip(shop.expected, ask(tmp_path, FACTS)[0], strict=True)) == shop.expected
@@ -211,7 +175,7 @@ def test_a_million_rows_are_read_to_the_penny_in_bounded_memory_and_then_only_th
         "insert into orders (order_id, customer, ordered_at, product, quantity, price) values"
         f" (9000001, 'Zoë 1', '{shop.expected['last']}{offset}', 'SKU-1', 2, 0.07)",
     )
-    second = load_night(tmp_path)
+    second = load_night(tmp_path, SHOP_PASSWORD=QUOTED_PASSWORD)
     [(gone, lost)] = in_what_was_made(f"select count(*), sum(quantity * price) from orders where order_id = {last}")
     [(since,)] = in_what_was_made("select max(ordered_at) :: date - 7 from orders")
     [(newest,)] = in_what_was_made(f"select count(*) from orders where ordered_at >= date '{since}'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.errors import ConfigError, SourceError
 from clv_pipeline.sources import Load, LoadedFile, load_changes, load_records
 from clv_pipeline.sources.money_questions import StatedTotal, money_questions
-from clv_pipeline_tests.acceptance.lake_servers import lake_packages_at_hand
+from clv_pipeline_tests.acceptance.lake_servers import lake_packages, lake_packages_at_hand
+from clv_pipeline_tests.helpers.loads import FEW, LONG_COLUMNS, LONG_ROWS, MANY, assert_memory_is_bounded, load_night
 from clv_pipeline_tests.helpers.shop_files import transactions
 
 pytestmark = pytest.mark.acceptance
@@ -219,6 +222,24 @@ def test_every_column_of_demographics_is_read(lake: Any, tmp_path: Path) -> None
     load_records(lake.con, "people", source, tmp_path, tmp_path / "work")
     [(attributes,)] = lake.con.execute("select attributes from people").fetchall()
     assert json.loads(attributes) == {"at": "2024-01-01", "paid": 1.0}
+
+
+@pytest.mark.timeout(600)
+def test_memory_does_not_grow_with_the_rows(lake: Any, tmp_path: Path) -> None:
+    peaks = []
+    packages = f"{lake_packages()}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    (tmp_path / "clv.yaml").write_text(
+        yaml.safe_dump({"source": {"transactions": {"table": lake.table, "columns": LONG_COLUMNS}}}), encoding="utf-8"
+    )
+    written = 0
+    for rows in (FEW, MANY):
+        for first in range(written, rows, FEW // 4):
+            lake.write(lake.con.sql(LONG_ROWS.format(first=first, last=first + FEW // 4)).to_arrow_table())
+        written = rows
+        peaks.append(load_night(tmp_path, memory="150MB", PYTHONPATH=packages))
+        for left in ("state", "warehouse.duckdb"):
+            (tmp_path / left).unlink()
+    assert_memory_is_bounded(*peaks)
 
 
 def test_types_arrive_as_they_are(lake: Any) -> None:

@@ -16,6 +16,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.drivers import DRIVERS
 from clv_pipeline_tests.helpers.how_tos import HOW_TOS, blocks, source_of
+from clv_pipeline_tests.helpers.loads import FEW, LONG_COLUMNS, LONG_ROWS, MANY, assert_memory_is_bounded, load_night
 from clv_pipeline_tests.helpers.shop_files import load, write
 
 ORDERS = """
@@ -162,3 +163,31 @@ def test_values_that_no_type_holds_are_text(folder: Path) -> None:
     loaded = load(folder, url="sqlite:///odd.db", query="select * from orders")
     assert loaded.column("customer_id") == [str(2**62), "J\\xfcrgen", "Zoë", None, "1"]
     assert [None if value is None else float(value) for value in loaded.column("amount")] == [1, 2.5, 3, None, None]
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, kind: str) -> None:
+    peaks = []
+    for rows in (FEW, MANY):
+        (folder := tmp_path / f"{rows}").mkdir()
+        _write_orders(folder / f"shop.{kind}", kind, rows)
+        query = {"url": f"{kind}:///shop.{kind}", "query": "select * from orders", "columns": LONG_COLUMNS}
+        (folder / "clv.yaml").write_text(yaml.safe_dump({"source": {"transactions": query}}), encoding="utf-8")
+        peaks.append(load_night(folder, memory="150MB"))
+    assert_memory_is_bounded(*peaks)
+
+
+def _write_orders(path: Path, kind: str, rows: int) -> None:
+    made = LONG_ROWS.format(first=0, last=rows)
+    if kind == "duckdb":
+        with duckdb.connect(str(path)) as shop:
+            shop.execute(f"create table orders as {made}")
+        return
+    with closing(sqlite3.connect(path)) as shop, duckdb.connect() as con:
+        shop.execute("create table orders (who, at, paid, note)")
+        con.execute(made)
+        while some := con.fetchmany(50_000):
+            shop.executemany("insert into orders values (?, ?, ?, ?)", some)
+        shop.commit()
