@@ -95,7 +95,10 @@ def init(files: tuple[str, ...], output: Path, force: bool, table: str | None) -
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
-    url = database_url(paths[0], folder) if len(paths) == 1 else None
+    urls = [url for path in paths if (url := database_url(path, folder)) is not None]
+    if urls and len(paths) > 1:
+        _stop("a database is given alone, without another one or files beside it")
+    url = urls[0] if urls else None
     if url is not None:
         chosen = propose_from_database(url, table, folder)
         proposal = chosen.proposal

@@ -37,7 +37,7 @@ def is_object_url(path: str) -> bool:
     return bool(separator) and scheme in OBJECT_SCHEMES
 
 
-def _refuse_odd_url(url: str) -> None:
+def refuse_odd_url(url: str) -> None:
     """Refuse a URL of an object store that cannot be read, or that holds credentials: labels would show them.
 
     Raises:
@@ -200,7 +200,7 @@ class LakeTable(Block):
                 f"format {self.format} takes {', '.join(keys[self.format])}; needed are {', '.join(needed)}"
             )
         if "://" in self.path:
-            _refuse_odd_url(self.path)
+            refuse_odd_url(self.path)
         return self
 
 
@@ -293,7 +293,7 @@ class TableSource(Block):
     @classmethod
     def _objects_are_named_plainly(cls, paths: list[str]) -> list[str]:
         for path in filter(lambda path: "://" in path, paths):
-            _refuse_odd_url(path.strip())
+            refuse_odd_url(path.strip())
         return paths
 
     @field_validator("url")

@@ -17,7 +17,14 @@ from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.hive import partition_of
 from clv_pipeline.sources.prepare import has_known_kind
-from clv_pipeline.sources.reach import PACKAGED, packaged_folder, refuse_odd_names, refuse_strays
+from clv_pipeline.sources.reach import (
+    PACKAGED,
+    around_on_disk,
+    packaged_folder,
+    refuse_a_lake,
+    refuse_odd_names,
+    refuse_strays,
+)
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,7 @@ def _readable(pattern: str, files: Sequence[SourceFile]) -> tuple[list[SourceFil
         SourceError: no file is of a kind that is read, or the folder is a table of a lakehouse.
     """
     inside = {file.label: PurePosixPath(file.label.removeprefix(pattern.rstrip("/")).lstrip("/")) for file in files}
-    for path in inside.values():
-        if "_delta_log" in path.parts or path.name.endswith(".metadata.json"):
-            kind = "delta" if "_delta_log" in path.parts else "iceberg"
-            raise SourceError(
-                f"{pattern}: holds a table of format {kind}, of which not every file counts",
-                to_do=f"configure `table: {{format: {kind}, …}}` in place of path",
-            )
+    refuse_a_lake(pattern, inside.values())
     read = [
         file
         for file in files
@@ -151,6 +152,7 @@ def _resolve(pattern: str, base_dir: Path, key: str) -> list[SourceFile]:
     # Path.glob takes no absolute pattern.
     matches = glob.glob(str(written), root_dir=base_dir, recursive=True)  # noqa: PTH207
     files = [SourceFile(Path(match).as_posix(), base_dir / match) for match in matches if (base_dir / match).is_file()]
+    refuse_a_lake(pattern, around_on_disk(file.path for file in files))
     if not files:
         what = "no file matches it" if glob.has_magic(pattern) else "there is no such file"
         raise SourceError(f"{pattern}: {what} (relative paths start at {base_dir})", to_do=f"correct {key}.path")

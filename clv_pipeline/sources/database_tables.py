@@ -34,6 +34,7 @@ _MOST_COUNTED = 1_000_000
 _MOST_TABLES = 50
 """Most tables that are counted and looked at, when none is named."""
 
+_ENDINGS = (".db", ".sqlite", ".sqlite3", ".duckdb")
 _BEGINNINGS = {b"SQLite format 3\0": "sqlite", b"DUCK": "duckdb"}
 
 
@@ -58,7 +59,11 @@ class Chosen:
 
 
 def database_url(named: str, base_dir: Path) -> str | None:
-    """The URL of the database that is named by its URL or file; None if it is no database."""
+    """The URL of the database that is named by its URL or file; None if it is no database.
+
+    Raises:
+        SourceError: a file is called as databases are, and is none.
+    """
     if "://" in named:
         return named if backend_of(named) in (*SERVERS, "sqlite", "duckdb") else None
     path = base_dir / Path(named).expanduser()
@@ -67,6 +72,8 @@ def database_url(named: str, base_dir: Path) -> str | None:
     with path.open("rb") as stream:
         head = stream.read(16)
     kind = next((kind for begin, kind in _BEGINNINGS.items() if begin in (head, head[8:12])), None)
+    if kind is None and path.suffix.lower() in _ENDINGS:
+        raise SourceError(f"{named}: is no database of SQLite or DuckDB", to_do="get the file again")
     return f"{kind}:///{named}" if kind is not None else None
 
 
@@ -97,6 +104,8 @@ def propose_from_database(url: str, table: str | None, base_dir: Path) -> Chosen
             table = plausible[0].name
             chosen = look.proposal(plausible[0], ROWS_LOOKED_AT)
             others = [each.name for each in tables if each.name != table]
+    if not chosen.transactions.rows:
+        raise SourceError(f"{look.label}: the table {table} holds no record", to_do="name another one by --table")
     chosen.transactions.url = url
     return Chosen(table, chosen, others)
 
@@ -108,11 +117,11 @@ def _is_plausible(proposal: Proposal) -> bool:
 
 
 class _Look:
-    """What is asked of one database."""
+    """What is asked of one database. Its `label` holds no credentials."""
 
     def __init__(self, url: str, base_dir: Path, work_dir: Path) -> None:
         self._url, self._base_dir, self._work_dir = url, base_dir, work_dir
-        self._label = without_credentials(url)
+        self.label = without_credentials(url)
 
     def tables(self, named: str | None) -> list[DatabaseTable]:
         """The tables and views; those of another schema only if `named` has it before a dot.
@@ -120,10 +129,10 @@ class _Look:
         Raises:
             SourceError: the database cannot be read, or holds no table.
         """
-        with telling(self._url, self._label):
+        with telling(self._url, self.label):
             found = self._of_duckdb() if backend_of(self._url) == "duckdb" else self._of_any(named)
         if not found:
-            raise SourceError(f"{self._label}: holds no table that this user may read", to_do="correct the url")
+            raise SourceError(f"{self.label}: holds no table that this user may read", to_do="correct the url")
         return found
 
     def named(self, name: str, tables: list[DatabaseTable]) -> DatabaseTable:
@@ -137,7 +146,7 @@ class _Look:
                 return each
         names = [each.name for each in tables]
         raise SourceError(
-            f"{self._label}: has no table {name!r}{did_you_mean(name, names)}",
+            f"{self.label}: has no table {name!r}{did_you_mean(name, names)}",
             quoted=f"tables: {', '.join(names[:_MOST_TABLES])}",
             to_do="correct --table; of another schema write SCHEMA.TABLE",
         )
@@ -155,7 +164,7 @@ class _Look:
         if len(tables) > len(listed):
             listed.append(f"and {len(tables) - len(listed):,} more")
         return SourceError(
-            f"{self._label}: it is not certain which table holds the transactions",
+            f"{self.label}: it is not certain which table holds the transactions",
             quoted=", ".join(listed),
             to_do=f"name it, for example `--table {tables[0].name}`",
         )

@@ -9,6 +9,7 @@ about. Icelandic is asked about too, because its letters are those that Turkish 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from clv_pipeline.errors import SourceError
@@ -53,6 +54,24 @@ _NAMES = {"cp932": "shift_jis", "cp949": "euc_kr"}
 _MOST_SHOWN = 6
 
 
+class UncertainEncodingError(SourceError):
+    """The error for a file whose encoding is not certain.
+
+    Attributes:
+        label: the file.
+        likely: the encoding that is most likely; None if none can be meant.
+    """
+
+    def __init__(self, label: str, examples: Sequence[str], likely: str | None) -> None:
+        super().__init__(
+            f"{label}: is not UTF-8, and its encoding is not certain",
+            quoted=f"a line of it reads {', or '.join(examples)}" if examples else "",
+            to_do="state the source's format.encoding, in which it reads right",
+        )
+        self.label = label
+        self.likely = likely
+
+
 def odd_lines(stream: BinaryIO, chunk_bytes: int) -> bytes:
     """The first distinct lines of the stream that are not ASCII."""
     stream.seek(0)
@@ -90,7 +109,7 @@ def _is_spelled_western(word: str) -> bool:
     return not accented or any(accented <= alphabet for alphabet in _ALPHABETS)
 
 
-def question(label: str, lines: bytes) -> SourceError:
+def question(label: str, lines: bytes) -> UncertainEncodingError:
     """The error that asks for the encoding of the file `label`, with its first odd line in the likely ones."""
     from charset_normalizer import from_bytes
 
@@ -106,11 +125,7 @@ def question(label: str, lines: bytes) -> SourceError:
         if line not in shown.values():
             shown[name] = line
     examples = [f"{line!r} in {encoding}" for encoding, line in list(shown.items())[:_MOST_SHOWN]]
-    return SourceError(
-        f"{label}: is not UTF-8, and its encoding is not certain",
-        quoted=f"a line of it reads {', or '.join(examples)}" if examples else "",
-        to_do="state the source's format.encoding, in which it reads right",
-    )
+    return UncertainEncodingError(label, examples, next(iter(shown), None))
 
 
 def _named(encoding: str) -> str:

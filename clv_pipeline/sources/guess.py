@@ -14,14 +14,17 @@ from pathlib import Path
 import duckdb
 
 from clv_pipeline.config.questions import question
-from clv_pipeline.config.source import FileFormat, TransactionSource
+from clv_pipeline.config.secret_text import without_credentials
+from clv_pipeline.config.source import FileFormat, TransactionSource, refuse_odd_url
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources import synonyms
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.column_facts import FEW, ColumnFacts, Sample, named
-from clv_pipeline.sources.errors import one_error
+from clv_pipeline.sources.drivers import SERVERS
+from clv_pipeline.sources.encodings import UncertainEncodingError
+from clv_pipeline.sources.errors import listed, one_error
 from clv_pipeline.sources.exports import Export, Statuses, export_of
 from clv_pipeline.sources.load import conventions_of
 from clv_pipeline.sources.proposal import Entry, Proposal, Proposed
@@ -42,14 +45,15 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
     """Propose a `clv.yaml` for files, globs, folders and workbooks; relative paths start at `base_dir`.
 
     Raises:
-        SourceError: files cannot be read, or are two kinds of transactions.
+        SourceError: files cannot be read, hold no record, or are two kinds of transactions.
     """
+    _refuse_odd_urls(paths)
     source = TransactionSource.model_construct(path=list(paths), columns={}, format=FileFormat())
     with (
         tempfile.TemporaryDirectory() as folder,
         open_scratch(None, [Path(folder), *readable_folders(source, base_dir)]) as con,
     ):
-        tables = _opened(con, source, base_dir, Path(folder))
+        tables, encodings = _opened(con, source, base_dir, Path(folder))
         alike = sorted(tables, key=lambda table: sorted(table.columns))
         groups = [list(group) for _, group in groupby(alike, key=lambda table: sorted(table.columns))]
         looks = [_look(con, group) for group in sorted(groups, key=lambda group: tables.index(group[0]))]
@@ -61,7 +65,26 @@ def propose(paths: Sequence[str], base_dir: Path) -> Proposal:
             proposed.sheets = _sheets_of(group, tables)
             names = list(group[0].columns)
             proposed.names = names if names[0] == f"{_NAMELESS}1" and group[0].first_line == 1 else []
+            doubtful = [table.file.label for table in group if table.file is not None and table.file.label in encodings]
+            proposed.format += [Entry("encoding", encodings[label], is_question=True) for label in doubtful[:1]]
+    if not proposal.transactions.rows:
+        header = next(look for look in looks if look.transactions is proposal.transactions).tables[0]
+        raise SourceError(
+            f"{header.source_file}: holds no record below its header",
+            quoted=listed(header.columns),
+            to_do="give a file with records; the header should be the first line, so remove what stands above it",
+        )
     return proposal
+
+
+def _refuse_odd_urls(paths: Sequence[str]) -> None:
+    for path in paths:
+        if "://" in path:
+            try:
+                refuse_odd_url(path)
+            except ValueError as error:
+                shown = without_credentials(path)
+                raise SourceError(f"{shown}: {error}; of databases, {', '.join(sorted(SERVERS))} are read") from None
 
 
 def propose_table(con: duckdb.DuckDBPyConnection, table: RawTable) -> Proposal:
@@ -75,26 +98,41 @@ def propose_table(con: duckdb.DuckDBPyConnection, table: RawTable) -> Proposal:
 
 def _opened(
     con: duckdb.DuckDBPyConnection, source: TransactionSource, base_dir: Path, work_dir: Path
-) -> list[RawTable]:
-    """The tables of a source. Where the first line is a record, columns have names of ours.
+) -> tuple[list[RawTable], dict[str, str]]:
+    """The tables of a source, and what to ask about the encodings of its files, by their label.
+
+    Where the first line is a record, columns have names of ours. Where the encoding is not certain, files are read in
+    the likeliest.
 
     Raises:
         SourceError: a file cannot be opened.
     """  # noqa: DOC501  (`one_error` makes it)
-    tables, problems = open_tables(con, list_files(source, base_dir, work_dir), (), source, work_dir)
+    files = list_files(source, base_dir, work_dir)
+    tables, problems = open_tables(con, files, (), source, work_dir)
+    doubts = [
+        problem for problem in problems if isinstance(problem, UncertainEncodingError) and problem.likely is not None
+    ]
+    if doubts:
+        likely = FileFormat(encoding=doubts[0].likely)
+        source = source.model_copy(update={"format": likely})
+        (decoded := work_dir / "decoded").mkdir()
+        tables, problems = open_tables(con, files, (), source, decoded)
     found: list[RawTable] = []
     for number, table in enumerate(tables):
         if not table.starts_with_data or table.file is None:
             found.append(table)
             continue
         names = [f"{_NAMELESS}{position}" for position in range(1, table.csv_width + 1)]
-        named = source.model_copy(update={"format": FileFormat(header=False, names=names)})
+        stated = FileFormat(header=False, names=names, encoding=source.format.encoding)
+        named = source.model_copy(update={"format": stated})
         again, more = open_tables(con, [table.file], (), named, work_dir / f"again_{number}")
         found += again
         problems += more
     if problems:
         raise one_error(problems)
-    return found
+    return found, {
+        doubt.label: question(f"in which encoding does the file read right: {doubt.quoted}") for doubt in doubts
+    }
 
 
 def _paths_of(group: Sequence[RawTable], patterns: Sequence[str], base_dir: Path, work_dir: Path) -> Iterator[str]:
@@ -159,11 +197,13 @@ def _told_apart(looks: Sequence[_Look]) -> Proposal:
             to_do="give one kind of transactions at a time",
         )
     sold = sales[0]
+    _refuse_money_elsewhere(sold, looks)
     proposal = Proposal(sold.transactions)
     for look in looks:
         if look is sold:
             continue
-        if proposal.customers is None and look.customers is not None and look.one_row_each:
+        is_of_orders = "order_id" in look.transactions.mapping
+        if proposal.customers is None and look.customers is not None and look.one_row_each and not is_of_orders:
             proposal.customers = look.customers
         elif proposal.events is None and look.events is not None and not look.one_row_each:
             proposal.events = look.events
@@ -181,20 +221,33 @@ def _told_apart(looks: Sequence[_Look]) -> Proposal:
     return proposal
 
 
+def _refuse_money_elsewhere(sold: _Look, looks: Sequence[_Look]) -> None:
+    """Refuse orders and their items in two files: which one the money of an order is in cannot be written.
+
+    Raises:
+        SourceError: the transactions have no money, and other files have both money and a column of theirs.
+    """
+    for look in looks:
+        both = [name for name in look.tables[0].columns if name in sold.tables[0].columns]
+        if not sold.has_money and look.has_money and not look.one_row_each and both:
+            raise SourceError(
+                f"{look.label}: has money, and {sold.label} has customers and days",
+                quoted=f"in both: {listed(both)}",
+                to_do="join them into one file, or in a database that a query reads (docs/how-to/database-files.md)",
+            )
+
+
 def _look(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable]) -> _Look:
     """Look at files with the same columns.
 
     Raises:
-        SourceError: they cannot be read, or hold no record.
+        SourceError: they cannot be read.
     """
     sample = Sample(con, tables)
-    if not sample.rows:
-        raise SourceError(
-            f"{tables[0].source_file}: holds no record below its header", to_do="give a file with records"
-        )
     export = export_of(sample.names)
     guesser = _Guesser(sample)
     proposed = _of_export(export, sample) if export is not None else guesser.transactions()
+    proposed.rows = sample.rows
     _add_conventions(con, tables, proposed, sample)
     if "currency" in proposed.mapping:
         codes = sample.values(proposed.mapping["currency"])
@@ -419,7 +472,9 @@ class _Guesser:
     def _ask_for_day(self) -> Entry:
         dates = [name for name, facts in self.facts.items() if facts.is_date]
         if not dates:
-            return self._ask_for("ordered_at", "which column holds the day of the purchase (none looks like dates)")
+            hint = "" if self.customer else "; the header should be the first line"
+            asked = f"which column holds the day of the purchase (none looks like dates{hint})"
+            return self._ask_for("ordered_at", asked)
         asked = question(f"which is the day of the purchase: {_listed(dates)}")
         return Entry("ordered_at", asked, is_question=True)
 

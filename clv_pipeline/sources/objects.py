@@ -25,6 +25,7 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.copies import Copies
 from clv_pipeline.sources.errors import first_line, without_secrets
 from clv_pipeline.sources.files import SourceFile
+from clv_pipeline.sources.reach import refuse_a_lake
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
@@ -174,6 +175,7 @@ def find_objects(pattern: str, copies: Copies) -> list[ObjectFile]:
         parts = key.split("/")
         plain = next(position for position, part in enumerate(parts) if has_magic(part))
         listed = _listed(bucket, "/".join(parts[:plain]))
+        refuse_a_lake(pattern, (PurePosixPath(meta["path"]) for meta in listed))
         found = [meta for meta in listed if _matches(meta["path"].split("/"), parts)]
     else:
         found = [_head(bucket, key)]

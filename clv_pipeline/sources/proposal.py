@@ -25,6 +25,8 @@ class Proposed:
     """The settings of one source."""
 
     paths: list[str]
+    rows: int = 0
+    """The number of rows that were looked at."""
     url: str = ""
     """Of a database in place of paths, with `query`."""
     query: str = ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import glob
 import importlib.util
 import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clv_pipeline.config.source import Source, TableSource, is_object_url
@@ -75,6 +75,35 @@ def refuse_odd_names(files: Iterable[SourceFile]) -> None:
         except UnicodeEncodeError as error:
             shown = file.label.encode("utf-8", "backslashreplace").decode()
             raise SourceError(f"{shown}: its name is not UTF-8", to_do="rename it") from error
+
+
+def refuse_a_lake(pattern: str, paths: Iterable[PurePosixPath]) -> None:
+    """Refuse a path or glob to whose files these belong, if they are those of a table of a lakehouse.
+
+    Raises:
+        SourceError: they are, and so some of them no longer count.
+    """
+    for path in paths:
+        if "_delta_log" in path.parts or path.name.endswith(".metadata.json"):
+            kind = "delta" if "_delta_log" in path.parts else "iceberg"
+            raise SourceError(
+                f"{pattern}: holds a table of format {kind}, of which not every file counts",
+                to_do=f"configure `table: {{format: {kind}, …}}` in place of path, see docs/how-to/lakehouse-tables.md",
+            )
+
+
+def around_on_disk(files: Iterable[Path]) -> Iterator[PurePosixPath]:
+    """What would tell that files on disk are those of a table of a lakehouse.
+
+    A table has its log beside its folders of partitions, or its metadata beside its folder of data.
+    """
+    for folder in {file.parent for file in files}:
+        root = folder
+        while "=" in root.name or root.name == "data":
+            yield from (PurePosixPath(path) for path in (root.parent / "metadata").glob("*.metadata.json"))
+            root = root.parent
+        if (root / "_delta_log").is_dir():
+            yield PurePosixPath(root / "_delta_log")
 
 
 def refuse_strays(files: Iterable[SourceFile], source: TableSource, base_dir: Path) -> None:

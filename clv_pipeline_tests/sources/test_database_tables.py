@@ -100,6 +100,31 @@ def test_a_table_that_is_not_there_is_told_with_the_nearest_one(folder: Path) ->
     assert "--table goes with one database" in clv("init", "shop.csv", "--table", "orders").output
 
 
+def test_a_table_without_a_record_is_no_table_of_transactions(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "shop.db")) as shop:
+        shop.execute("create table archive (customer, ordered_at, total)")
+        shop.execute("create table orders (customer, ordered_at, total)")
+        shop.executemany("insert into orders values (?, '2024-05-01', ?)", [(n % 7, n) for n in range(30)])
+        shop.commit()
+    assert "took orders: no other table has customer, date and amount (archive)" in clv("init", "shop.db").output
+    empty = clv("init", "shop.db", "--table", "archive", "--force")
+    assert empty.exit_code == 1
+    assert "the table archive holds no record; name another one by --table" in empty.output
+
+
+def test_what_is_called_a_database_and_is_none_is_told(folder: Path) -> None:
+    write(folder, "shop.db", "no database")
+    assert "shop.db: is no database of SQLite or DuckDB; get the file again" in clv("init", "shop.db").output
+
+
+def test_a_database_is_given_alone(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "shop.db")) as shop:
+        shop.execute("create table orders (customer)")
+    write(folder, "shop.csv", "customer,date,amount\n1,2024-01-01,5\n")
+    told = clv("init", "shop.csv", "shop.db")
+    assert (told.exit_code, told.output) == (1, "a database is given alone, without another one or files beside it\n")
+
+
 def test_a_password_has_to_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = clv("init", "postgresql://me:hunter2@127.0.0.1:1/shop", "--table", "orders")
     assert (plain.exit_code, "hunter2" in plain.output, "write ${NAME} in its place" in plain.output) == (

@@ -53,6 +53,24 @@ def test_a_folder_that_is_a_table_is_not_read_file_by_file(tmp_path: Path, insid
         load(tmp_path, path="orders")
 
 
+@pytest.mark.parametrize(
+    ("data", "inside", "kind"),
+    [
+        ("data.csv", "_delta_log/00000000000000000000.json", "delta"),
+        ("country=DE/dt=1/data.csv", "_delta_log/00000000000000000000.json", "delta"),
+        ("data/data.csv", "metadata/v1.metadata.json", "iceberg"),
+        ("data/dt=1/data.csv", "metadata/v1.metadata.json", "iceberg"),
+    ],
+)
+def test_a_glob_into_a_table_is_refused_as_the_table_is(tmp_path: Path, data: str, inside: str, kind: str) -> None:
+    write(tmp_path, f"lake/orders/{data}", "customer,date,amount\n1,2024-01-01,5\n")
+    assert len(load(tmp_path, path="lake/**/*.csv").rows) == 1
+    write(tmp_path, f"lake/orders/{inside}", "{}")
+    for pattern in ("lake/orders/**/*.csv", "lake/**/*.csv", "lake/*rs/**/*.csv"):
+        with pytest.raises(SourceError, match=rf"holds a table of format {kind}, of which not every file counts"):
+            load(tmp_path, path=pattern)
+
+
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl", "parquet"])
 def test_partition_columns_are_mapped_like_any_other(tmp_path: Path, kind: str) -> None:
     frame = pl.DataFrame({"customer": [1, 2], "amount": [5.0, 7.5]})

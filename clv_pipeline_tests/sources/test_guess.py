@@ -148,8 +148,57 @@ def test_numbers_with_decimals_are_no_row_numbers(tmp_path: Path) -> None:
 
 def test_a_file_without_records_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "shop.csv", "customer,date,amount\n")
-    with pytest.raises(SourceError, match=r"shop\.csv: holds no record below its header; give a file with records"):
+    with pytest.raises(
+        SourceError, match=r"shop\.csv: holds no record below its header \('customer', 'date', 'amount'\)"
+    ):
         propose(["shop.csv"], tmp_path)
+    write(tmp_path, "title.csv", "Our sales\n\ncustomer,date,amount\n1,2024-01-01,5\n")
+    with pytest.raises(SourceError, match=r"header \('Our', 'sales'\); .* remove what stands above it"):
+        propose(["title.csv"], tmp_path)
+    shop(tmp_path, "customer,date,amount", "{c}", "{d}", "{p}", name="full.csv")
+    write(tmp_path, "log.csv", "customer,time,event\n")
+    assert propose(["full.csv", "log.csv"], tmp_path).left_out == ["log.csv"]
+
+
+def test_orders_and_their_items_in_two_files_are_refused(tmp_path: Path) -> None:
+    shop(tmp_path, "order_id,customer,date", "{o}", "{c}", "{d}", name="orders.csv")
+    shop(tmp_path, "order_id,sku,qty,price", "{o}", "s{p}", "2", "{p}", name="items.csv")
+    with pytest.raises(
+        SourceError, match=r"items\.csv: has money, and orders\.csv has customers and days \(in both: 'ord"
+    ):
+        propose(["orders.csv", "items.csv"], tmp_path)
+    write(tmp_path, "people.csv", "customer,total_spent\n" + "".join(f"{n},{n}.5\n" for n in range(100, 130)))
+    assert propose(["orders.csv", "people.csv"], tmp_path).customers is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("http://host/a.csv", "http://host/a.csv: should begin with https://; of databases, bigquery, "),
+        ("s3a://bucket/a", "s3a://bucket/a: should begin with s3://"),
+        ("mongodb://me:hunter2@host/shop", "mongodb://host/shop: should begin with one of s3://"),
+    ],
+)
+def test_a_url_that_is_not_read_is_told(path: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as told:
+        propose([path], tmp_path)
+    assert str(told.value).startswith(said)
+
+
+def test_an_uncertain_encoding_is_asked_about_and_the_file_is_read_in_the_likeliest(tmp_path: Path) -> None:
+    names = ("Jiří", "Dvořák", "Šťastný", "Čermák")
+    rows = "".join(f"{names[n % 4]},{day(n)},{n % 5 + 1}.50\n" for n in range(ROWS))
+    write(tmp_path, "bare.csv", rows, "windows-1250")
+    write(tmp_path, "shop.csv", f"Zákazník,datum,amount\n{rows}", "windows-1250")
+    proposal = propose(["shop.csv"], tmp_path)
+    [asked_about] = proposal.transactions.questions
+    assert asked_about.key == "encoding"
+    assert asked_about.value.startswith("? in which encoding does the file read right: a line of it reads 'Zákazník")
+    assert asked_about.value.endswith(" in windows-1250")
+    assert proposal.transactions.mapping["customer_id"] == "Zákazník"
+    bare = propose(["bare.csv"], tmp_path).transactions
+    assert bare.names == ["column_1", "column_2", "column_3"]
+    assert [entry.key for entry in bare.format] == ["encoding"]
 
 
 @pytest.mark.parametrize(("one", "other"), [("€", "$"), ("Euro", "US Dollar"), ("EUR", "USD")])
