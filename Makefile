@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses soak dictionary configuration commands docs coverage test-pythons clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses campaigns segments outlook soak dictionary configuration commands docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -27,6 +27,9 @@ help:
 	@echo "make accuracy     docs/ACCURACY.md"
 	@echo "make reliability  docs/explanation/reliability.md"
 	@echo "make guesses      the table of guesses in docs/how-to/your-own-data.md"
+	@echo "make campaigns    the table of docs/explanation/campaigns.md"
+	@echo "make segments     the tables of docs/explanation/segments.md"
+	@echo "make outlook      the table of docs/explanation/revenue-outlook.md"
 	@echo "make soak         sixty nights: whether storage.home goes on growing"
 	@echo "make clean        removes the environment and caches"
 
@@ -118,6 +121,18 @@ reliability: $(VENV)/ready
 # The table of docs/how-to/your-own-data.md, on the shops in the folder CLV_SHOPS.
 guesses: $(VENV)/ready
 	$(BIN)/python -m benchmarks.guesses
+
+# The table of docs/explanation/campaigns.md; CDNOW, and what is in the folder CLV_SHOPS.
+campaigns: $(VENV)/ready
+	$(BIN)/python -m benchmarks.campaigns
+
+# The tables of docs/explanation/segments.md, on the shops in the folder CLV_SHOPS.
+segments: $(VENV)/ready
+	$(BIN)/python -m benchmarks.segments
+
+# The table of docs/explanation/revenue-outlook.md, on the shops in the folder CLV_SHOPS.
+outlook: $(VENV)/ready
+	$(BIN)/python -m benchmarks.outlook
 
 # The block `soak` of docs/explanation/reliability.md.
 soak: $(VENV)/ready

@@ -143,7 +143,7 @@ class Judge:
         execute(f"create or replace temp view money as {self.run('converted_transactions', raw_transactions='broken')}")
         execute(f"create or replace temp table fence as {self.run('outlier_fence', converted_transactions='money')}")
         rejected = self.run(
-            "rejected_transactions", converted_transactions="money", source_files="files", outlier_fence="fence"
+            "rejected_at_sight", converted_transactions="money", source_files="files", outlier_fence="fence"
         )
         execute(f"create or replace temp table rejects as select source_id, reason from ({rejected})")
         execute(f"create or replace temp view known as select customer_id, product_id from {known}")
@@ -151,7 +151,7 @@ class Judge:
             "file_measures",
             raw_transactions="broken",
             arrived_files="files",
-            rejected_transactions="rejects",
+            rejected_at_sight="rejects",
             cleaned_transactions="known",
         )
         execute(f"create or replace temp table {name} as {measured}")

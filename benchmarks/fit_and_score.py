@@ -29,6 +29,7 @@ from clv_pipeline.evaluation.backtest import plan_windows
 from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges
 from clv_pipeline.features import model_inputs
 from clv_pipeline.features.optional_columns import OptionalColumns
+from clv_pipeline.forecasting.ages import AHEAD_DAYS
 from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.registry import models_of
 from clv_pipeline.forecasting.serving import Scorer
@@ -87,7 +88,7 @@ def prepare(path: Path, customers: int) -> None:
             _draw_days(connection, first, size)
             connection.execute(f"create or replace temp table purchase_day_details as {_DETAILS}")
             if first == 0:
-                for table in ("customer_features", "customer_outcomes", "cohort_days"):
+                for table in ("customer_epochs", "customer_features", "customer_outcomes", "cohort_days"):
                     connection.execute(f"create table {table} as {_query_of(table)}")
                 connection.execute(f"create table customers as from customer_features where cutoff = '{CUTOFF}'")
                 connection.execute("create table kept_days as from customer_days")
@@ -115,7 +116,8 @@ def _draw_days(connection: duckdb.DuckDBPyConnection, first: int, customers: int
     connection.register("purchases", purchases)
     connection.execute(
         "create or replace table customer_days as select cast(customer_id as varchar) as customer_id, purchase_day,"
-        " count(*) as orders, count(*) as transaction_lines, cast(sum(spend) as decimal(18, 4)) as revenue"
+        " purchase_day as known_from, cast(null as date) as superseded_on, count(*) as orders,"
+        " count(*) as transaction_lines, cast(sum(spend) as decimal(18, 4)) as revenue"
         " from purchases group by all"
     )
     connection.unregister("purchases")
@@ -166,7 +168,9 @@ def score(path: Path, customers: int) -> dict[str, Any]:
     """
     fitted, _, _ = fitted_model(path, Stopwatch())
     past = pl.DataFrame(schema={**dict.fromkeys(PAST_COLUMNS, pl.Float64), "cutoff": pl.Date})
-    scorer = Scorer(fitted, SpendRanges.learn(past, LEVEL), HORIZONS_DAYS, DISCOUNT_RATE, 1.0, {})
+    scorer = Scorer(
+        fitted, SpendRanges.learn(past, LEVEL), HORIZONS_DAYS, DISCOUNT_RATE, 1.0, {}, ahead_days=AHEAD_DAYS
+    )
     models = load_models()
     contract = scored_contract(*(models[table].contract for table in ("clv_forecasts", "customer_outlook")))
     scored = path.with_name("scored.duckdb")

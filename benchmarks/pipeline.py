@@ -29,8 +29,9 @@ def source_of(files: str) -> dict[str, Any]:
 
 
 def settings_for(files: str, base_dir: Path, **more: Any) -> Settings:
-    """Settings for generated files, as if `more` stood in their clv.yaml too."""
-    return Settings.from_mapping({"source": source_of(files), **more}, config_file=base_dir / "clv.yaml")
+    """Settings for generated files, as if `more` stood in their clv.yaml too. What is compared drops returns."""
+    blocks = {"source": source_of(files), "cleaning": {"returns": "drop"}, **more}
+    return Settings.from_mapping(blocks, config_file=base_dir / "clv.yaml")
 
 
 def run(csv: Path, home: Path) -> tuple[dict[str, Any], pl.DataFrame]:

@@ -13,6 +13,7 @@
     ├── PictureError
     ├── ExplanationError
     ├── ExportError
+    ├── CampaignError
     ├── RegisterError
     ├── ForgetError
     └── AlertError
@@ -122,6 +123,10 @@ class ExplanationError(ClvError):
 
 class ExportError(ClvError):
     """A list cannot be written; the text says what is there instead, or what to do."""
+
+
+class CampaignError(ClvError):
+    """A campaign cannot be started or removed; the text says why. Nothing was recorded."""
 
 
 class RegisterError(ClvError):

@@ -19,7 +19,7 @@ from typing import Self
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
-from clv_pipeline.errors import RequestError
+from clv_pipeline.errors import ContractError, RequestError
 from clv_pipeline.sources import readable_folders
 from clv_pipeline.sources.rates import rates_folders
 from clv_pipeline.spark.functions import require_proven
@@ -74,6 +74,8 @@ class Pipeline:
             ContractError: a table cannot be built as its files say.
         """
         models = load_models(extension=settings.extensions.sql_folder)
+        if not settings.publish.fact_orders:
+            _leave_out(models, "fact_orders", "publish.fact_orders")
         storage = settings.storage
         directories = [
             settings.published_dir,
@@ -104,6 +106,18 @@ class Pipeline:
     def contract(self, table: str) -> Contract:
         """The contract of a table."""
         return self.models[table].contract
+
+
+def _leave_out(models: dict[str, TableModel], table: str, key: str) -> None:
+    """Remove an optional table from the models.
+
+    Raises:
+        ContractError: another table reads it.
+    """
+    del models[table]
+    for model in models.values():
+        if isinstance(model, SqlModel) and table in (*model.dependencies, *model.contract.waits_for):
+            raise ContractError(f"{model.sql_file} reads {table}, which is there only with `{key}: true` in clv.yaml")
 
 
 def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:

@@ -46,13 +46,17 @@ def invocations(document: Path) -> Iterator[list[str]]:
 
 def unknown(words: list[str]) -> list[str]:
     """The parts of a `clv` command that click does not know, as `clv run --wait`."""
-    command = main.commands.get(words[0])
     if words[0] in ("--version", "--help", "-h"):
         return []
+    command: click.Command | None = main
+    path = "clv"
+    # A group alone, as in a sentence about all its commands, is known, too.
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        path, command, words = f"{path} {words[0]}", command.commands.get(words[0]), words[1:]
     if command is None:
-        return [f"clv {words[0]}"]
+        return [path]
     known = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}
-    return [f"clv {words[0]} {word}" for word in words[1:] if word.startswith("--") and word not in known]
+    return [f"{path} {word}" for word in words if word.startswith("--") and word not in known]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -65,6 +69,8 @@ def test_the_search_for_commands_finds_them() -> None:
     assert found >= {"init", "check", "run", "audit", "explain", "publish"}
     assert unknown(["rum"]) == ["clv rum"]
     assert unknown(["run", "--selekt", "rfm"]) == ["clv run --selekt"]
+    assert unknown(["campaign", "strat", "spring"]) == ["clv campaign strat"]
+    assert unknown(["campaign", "start", "spring", "--topp", "5"]) == ["clv campaign start --topp"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

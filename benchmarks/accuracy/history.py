@@ -43,7 +43,7 @@ class History:
         with duckdb.connect(str(warehouse), read_only=True) as connection:
             found = connection.sql(
                 "select customer_id, purchase_day as day, cast(revenue as double) as spend from customer_days"
-                " order by customer_id, purchase_day"
+                " where superseded_on is null order by customer_id, purchase_day"
             )
             return cls(found.pl())
 

@@ -305,7 +305,9 @@ def _seeded(name: str, shop: SeededShop, seed: int, copies: Path) -> Shop:
 
 def _configured(settings: Mapping[str, Any], cutoffs: list[date], as_of: date | None = None) -> Mapping[str, Any]:
     forecast = {"horizons_days": list(HORIZONS), **({} if as_of is None else {"as_of": as_of})}
-    return {**settings, "forecast": forecast, "backtest": {"cutoffs": cutoffs}}
+    # The figures of earlier versions dropped returns.
+    cleaning = {**settings.get("cleaning", {}), "returns": "drop"}
+    return {**settings, "cleaning": cleaning, "forecast": forecast, "backtest": {"cutoffs": cutoffs}}
 
 
 def checksum(path: Path) -> str:

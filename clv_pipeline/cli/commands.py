@@ -5,6 +5,8 @@ This module only talks to the terminal; the work of a command is in the package 
 
 import errno
 import shlex
+from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -283,7 +285,8 @@ def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
 
 @main.command()
 @click.argument("segment", required=False)
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N customers with the highest clv.")
+@click.option("--at-risk", is_flag=True, help="Only customers at risk, those with the most at stake first.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N, by clv or what is at stake.")
 @click.option("--columns", metavar="NAME,…", help="What to write of each customer, in this order.")
 @click.option("--horizon", type=int, help="Of the forecasts, in days; by default the longest one.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A file that ends in .csv or .parquet.")
@@ -292,34 +295,143 @@ def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
 def export(
     config: Path | None,
     segment: str | None,
+    at_risk: bool,
     top: int | None,
     columns: str | None,
     horizon: int | None,
     out: Path,
     force: bool,
 ) -> None:
-    """Write the published customers of SEGMENT, or the --top N of all or of it, as a list for other tools."""
+    """Write the published customers of SEGMENT, those --at-risk, or the --top N of them, as a list for other tools."""
+    from clv_pipeline.cli.list_text import guarded_line, ids_line
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.publication.export import export
 
-    if segment is None and top is None:
-        _stop("name a segment, or say how many customers with --top N")
+    if segment is None and top is None and not at_risk:
+        _stop("name a segment, or say --at-risk, or how many customers with --top N")
     named = None if columns is None else [name.strip() for name in columns.split(",")]
     done = export(
-        Settings.load(config), out, segment=segment, top=top, columns=named, horizon_days=horizon, force=force
+        Settings.load(config),
+        out,
+        segment=segment,
+        at_risk=at_risk,
+        top=top,
+        columns=named,
+        horizon_days=horizon,
+        force=force,
     )
-    of_whom = "all segments" if segment is None else segment
+    of_whom = ("all segments" if segment is None else segment) + (" at risk" if at_risk else "")
     highest = "highest CLV" if done.has_money else "most expected purchases"
+    if at_risk:
+        highest = "most at stake" if done.has_money else "furthest below their own rate"
     _say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
-    _say(f"customer_id is {'a pseudonym' if done.pseudonyms else 'the id of the source'}, as published")
+    _say(ids_line(done.pseudonyms))
     if done.currency is not None:
         _say(f"money is in {done.currency}")
     if done.guarded:
-        _say(
-            f"{done.guarded:,} of them have a text that could be taken for a formula, or that is not safe to display:"
-            " an apostrophe is put into it, a control character is spelled out"
-        )
+        _say(guarded_line(done.guarded))
     _say(f"wrote {out}, which only you can read")
+
+
+@main.group()
+def campaign() -> None:
+    """Start a campaign with a control group, list campaigns with what they added, or remove one."""
+
+
+@campaign.command("start")
+@click.argument("name")
+@click.option("--segment", help="Only customers of this segment.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N customers with the highest clv.")
+@click.option("--budget", type=float, metavar="AMOUNT", help="Only as many contacts, the best first, as it pays.")
+@click.option("--holdout", type=float, default=0.1, show_default=True, help="The share that is left out by lot.")
+@click.option(
+    "--horizon", type=int, metavar="DAYS", help="The days after the start that count; the published horizon nearest 90."
+)
+@click.option("--on", "started_on", type=click.DateTime(["%Y-%m-%d"]), help="The day of the contact; by default today.")
+@click.option("--cost-per-contact", type=float, metavar="AMOUNT", help="By default campaign.cost_per_contact.")
+@click.option(
+    "--assumed-uplift",
+    type=float,
+    metavar="SHARE",
+    help="The uplift to find, such as 0.05; by default campaign.assumed_uplift, else 0.1.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one draws other customers.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="For the lists; by default NAME.")
+@_config
+def start_campaign(
+    config: Path | None,
+    name: str,
+    segment: str | None,
+    top: int | None,
+    budget: float | None,
+    holdout: float,
+    horizon: int | None,
+    started_on: datetime | None,
+    cost_per_contact: float | None,
+    assumed_uplift: float | None,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Start the campaign NAME: draw a control group, write audience.csv and control.csv, and measure from then on.
+
+    Customers are those of --segment, the --top N, or as many as --budget pays, as they are published; options may be
+    combined.
+    """
+    from zoneinfo import ZoneInfo
+
+    from clv_pipeline.cli.campaign_text import started_lines
+    from clv_pipeline.config.settings import Settings
+    from clv_pipeline.pipeline import Pipeline
+    from clv_pipeline.publication.campaign import TABLES, Request, start
+
+    settings = Settings.load(config)
+    pipeline = Pipeline.of(settings)
+    today = datetime.now(ZoneInfo(settings.schedule.timezone)).date()
+    request = Request(
+        name=name,
+        started_on=today if started_on is None else started_on.date(),
+        folder=Path(name) if out is None else out,
+        segment=segment,
+        top=top,
+        budget=_money(budget),
+        holdout=holdout,
+        horizon_days=horizon,
+        cost_per_contact=_money(cost_per_contact),
+        assumed_uplift=assumed_uplift,
+        seed=seed,
+    )
+    contracts = [pipeline.contract(table) for table in TABLES]
+    started = start(settings, pipeline.warehouse, contracts, pipeline.recipe_of(TABLES[0]), request)
+    _say("\n".join(started_lines(started)))
+
+
+@campaign.command("list")
+@_config
+def list_campaigns(config: Path | None) -> None:
+    """List all campaigns, the last one first, with what the last run measured."""
+    from clv_pipeline.cli.campaign_text import campaign_lines
+    from clv_pipeline.config.settings import Settings
+    from clv_pipeline.pipeline import Pipeline
+    from clv_pipeline.publication.campaign import listed
+
+    settings = Settings.load(config)
+    _say("\n".join(campaign_lines(listed(settings, Pipeline.of(settings).warehouse))))
+
+
+@campaign.command("remove")
+@click.argument("name")
+@_config
+def remove_campaign(config: Path | None, name: str) -> None:
+    """Forget that the campaign NAME was started, so that nothing is measured or learned of it. Its lists stay."""
+    from clv_pipeline.config.settings import Settings
+    from clv_pipeline.pipeline import Pipeline
+    from clv_pipeline.publication.campaign import TABLES, remove
+
+    settings = Settings.load(config)
+    pipeline = Pipeline.of(settings)
+    contracts = [pipeline.contract(table) for table in TABLES]
+    customers = remove(pipeline.warehouse, settings, contracts, pipeline.recipe_of(TABLES[0]), name)
+    _say(f"removed {name} with its {customers:,} customers; the next run measures without it")
 
 
 @main.command()
@@ -338,6 +450,11 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     _say(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
     for line in NOT_ERASED:
         _say(line)
+
+
+def _money(amount: float | None) -> Decimal | None:
+    """An amount as it was typed."""
+    return None if amount is None else Decimal(str(amount))
 
 
 def _say(text: str, *, err: bool = False) -> None:

@@ -90,7 +90,7 @@ def check_document(settings: Settings, notices: Sequence[str], found: Rehearsal)
     survey = found.survey
     further: dict[str, FurtherSurvey | None] = {"customers": survey.demographics, "events": survey.events}
     transactions = asdict(survey)
-    del transactions["demographics"], transactions["events"]
+    del transactions["demographics"], transactions["events"], transactions["costs"]
     return {
         "command": "check",
         "status": "failed" if found.stops else "ok",
@@ -98,6 +98,7 @@ def check_document(settings: Settings, notices: Sequence[str], found: Rehearsal)
         "notices": notices,
         "transactions": {**transactions, "files": _files(survey.files)},
         **{name: {**asdict(each), "files": _files(each.files)} if each else None for name, each in further.items()},
+        "costs": {**asdict(survey.costs), "files": _files(survey.costs.files)} if survey.costs else None,
         "odd_files": [{**asdict(odd), "cure": cure(odd.measure)} for odd in found.odd_files],
         "odd_customers": [asdict(odd) for odd in found.odd_customers],
         "failed_checks": [{**_check_fields(result), "cure": cure(result.check)} for result in found.failed],

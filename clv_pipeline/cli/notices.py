@@ -34,7 +34,8 @@ def _without_money(settings: Settings) -> list[str]:
     cleaning = settings.cleaning
     idle = {
         "cleaning.outliers": cleaning.outliers != "keep",
-        "cleaning.returns": cleaning.returns == "net",
+        "cleaning.returns": "returns" in cleaning.model_fields_set and cleaning.returns == "net",
+        "contact_costs": "contact_costs" in settings.model_fields_set,
         "campaign": settings.campaign is not None,
     }
     without = [key for key, is_set in idle.items() if is_set]

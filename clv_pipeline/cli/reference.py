@@ -27,20 +27,31 @@ do. Status 2 means that the command itself was not understood.
 def as_markdown(group: click.Group) -> str:
     """The page: every command of `group` with its usage, its text and its options."""
     context = click.Context(group, info_name="clv", **group.context_settings)
-    commands = [command for name, command in sorted(group.commands.items()) if not command.hidden]
+    commands = list(_commands(group, context))
     index = ["| command | what it does |", "|---|---|"]
     index += [
-        f"| [`clv {command.name}`](#clv-{command.name}) | {_cell(_first_sentence(command))} |" for command in commands
+        f"| [`{of.command_path}`](#{of.command_path.replace(' ', '-')}) | {_cell(_first_sentence(of.command))} |"
+        for of in commands
     ]
     lines = [_INTRODUCTION, *index, "", *_options(group, context)]
-    for command in commands:
-        lines += ["", *_section(command, context)]
+    for of in commands:
+        lines += ["", *_section(of)]
     return "\n".join(lines) + "\n"
 
 
-def _section(command: click.Command, parent: click.Context) -> Iterator[str]:
-    context = click.Context(command, info_name=command.name, parent=parent)
-    yield f"## clv {command.name}"
+def _commands(group: click.Group, parent: click.Context) -> Iterator[click.Context]:
+    """Every command by name, in a context of its own; those of a group in place of the group."""
+    for name, command in sorted(group.commands.items()):
+        context = click.Context(command, info_name=name, parent=parent)
+        if isinstance(command, click.Group):
+            yield from _commands(command, context)
+        elif not command.hidden:
+            yield context
+
+
+def _section(context: click.Context) -> Iterator[str]:
+    command = context.command
+    yield f"## {context.command_path}"
     yield ""
     yield "```text"
     yield " ".join([context.command_path, *command.collect_usage_pieces(context)])

@@ -53,6 +53,11 @@ def survey_text(settings: Settings, survey: Survey) -> str:
         lines.append(f"types of event: {survey.events.event_types:,}")
         if survey.events.first_day and survey.events.last_day:
             lines.append(f"{survey.events.first_day:%Y-%m-%d} to {survey.events.last_day:%Y-%m-%d}")
+    if survey.costs is not None:
+        lines += ["", "acquisition costs", *_file_lines(survey.costs.files)]
+        lines.append(f"{survey.costs.amount:,.2f} on {survey.costs.channels:,} channels")
+        if survey.costs.first_day and survey.costs.last_day:
+            lines.append(f"{survey.costs.first_day:%Y-%m-%d} to {survey.costs.last_day:%Y-%m-%d}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What is computed and how strictly data are judged: cleaning, forecast, gates, backtest, extensions, campaign.
+"""What is computed and how strictly data are judged: cleaning, forecast, gates, backtest, extensions, contacts, plans.
 
 Here belong the blocks of `clv.yaml` that change what is in a table or whether it is let in. When and where the pipeline
 runs is in `operation.py`; where records come from in `source.py`.
@@ -6,9 +6,9 @@ runs is in `operation.py`; where records come from in `source.py`.
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from clv_pipeline.config.block import Block
 
@@ -18,8 +18,8 @@ class Cleaning(Block):
 
     deduplicate: bool = True
     """Keep one of several rows that are equal in every mapped column."""
-    returns: Literal["drop", "net"] = "drop"
-    """What happens to negative amounts: `drop` rejects them, `net` lets a return reduce the spend of its own day."""
+    returns: Literal["net", "drop"] = "net"
+    """What happens to negative amounts: `net` takes a return off the purchase that it belongs to, `drop` rejects it."""
     exclude_products: list[str] = Field(default=[])
     """Products that are not sales, such as postage, vouchers and fees; their lines are rejected."""
     anonymous_ids: list[str] = Field(default=[])
@@ -48,7 +48,8 @@ class Forecast(Block):
     annual_discount_rate: float = Field(default=0.10, ge=0)
     """By how much money is worth less a year later; 0.10 is 10 %."""
     margin: float = Field(default=1.0, gt=0, le=1)
-    """The share of spend that is margin. 1 counts all revenue as margin, which is too much for most shops."""
+    """The share of spend that is margin, where no line states its cost (source.transactions.columns.cost). 1 counts all
+    revenue as margin, which is too much for most shops."""
     interval_level: float = Field(default=0.8, gt=0, lt=1)
     """The share of outcomes that a range should hold."""
 
@@ -165,8 +166,35 @@ class Extensions(Block):
         return None if self.sql is None else (self._folder or Path()) / Path(self.sql).expanduser()
 
 
+class ContactCosts(Block):
+    """What it costs to reach one customer, by channel, in the currency that is reported in.
+
+    Advice (`segments`, `segment_actions`) names no channel that costs more than the margin that is expected.
+    """
+
+    email: float = Field(default=0.05, ge=0, le=1e12)
+    """An e-mail, in whole cents."""
+    letter: float = Field(default=1.50, ge=0, le=1e12)
+    """A letter: print, postage, and what is enclosed."""
+    telephone: float = Field(default=8.00, ge=0, le=1e12)
+    """A telephone call: mostly the time of who calls."""
+
+    @field_validator("email", "letter", "telephone")
+    @classmethod
+    def _whole_cents(cls, value: float) -> float:
+        if abs(value - round(value, 2)) > 1e-9:
+            raise ValueError("should have at most two decimal places")
+        return value
+
+    @model_validator(mode="after")
+    def _the_more_personal_the_dearer(self) -> Self:
+        if not self.email <= self.letter <= self.telephone:
+            raise ValueError("a letter should cost at least as much as an e-mail, and a telephone call as a letter")
+        return self
+
+
 class Campaign(Block):
-    """A campaign to plan (`campaign_plan`): its costs and its assumed effect."""
+    """A campaign to plan (`campaign_plan`): its costs and its assumed effect, which `clv campaign start` uses, too."""
 
     budget: float = Field(ge=0.01, le=1e12)
     """The most that the campaign may cost, in the currency of the source."""
@@ -174,4 +202,4 @@ class Campaign(Block):
     """What contacting one customer costs, in the currency of the source."""
     assumed_uplift: float = Field(ge=1e-6, le=1)
     """An assumption, not a measurement: the share by which a contact raises the margin expected of a customer within
-    the longest horizon; 0.05 is 5 %."""
+    the longest horizon; 0.05 is 5 %. What campaigns with a control group measured takes its place by its weight."""

@@ -79,10 +79,37 @@ def changed_defaults(settings: Settings) -> dict[str, list[str]]:
                 f"gates.{key}: {judged} stops a run now (`{getattr(settings.gates, key)}`); write the key to choose,"
                 " and to silence this"
             )
+    returns = []
+    if settings.source.transactions.has_money and "returns" not in settings.cleaning.model_fields_set:
+        returns.append(
+            f"cleaning.returns: a negative amount is taken off the purchase that it belongs to now"
+            f" (`{settings.cleaning.returns}`), where it was rejected; write the key to choose, and to silence this"
+        )
     if settings.source.transactions.states_currency:
         currencies.append(
             f"{settings.source.transactions.key}.columns.currency: is the currency of the row's money now, where it"
             " was an attribute; several currencies stop a run unless `currency: {report_in, rates}` converts them;"
             " rename the key to keep an attribute"
         )
-    return {"served_accuracy": models, "file_gates": gates, "currency_ledger": currencies}
+    advice = []
+    if "contact_costs" not in settings.model_fields_set and settings.source.transactions.has_money:
+        costs = settings.contact_costs
+        advice.append(
+            "contact_costs: what a contact costs decides now by which channel to reach a customer, by default"
+            f" {costs.email:.2f} for an e-mail, {costs.letter:.2f} for a letter, {costs.telephone:.2f} for a call;"
+            " write the key to choose, and to silence this"
+        )
+    facts = []
+    if settings.source.customers is not None and not settings.privacy.pseudonyms:
+        facts.append(
+            f"{settings.source.customers.key}.columns: attributes of customers are published now, in dim_customer; take"
+            " out what BI tools must not show"
+        )
+    return {
+        "served_accuracy": models,
+        "file_gates": gates,
+        "currency_ledger": currencies,
+        "matched_returns": returns,
+        "segment_advice": advice,
+        "dim_customer": facts,
+    }

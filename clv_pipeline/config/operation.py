@@ -1,4 +1,4 @@
-"""When and where the pipeline runs and what it publishes about persons: schedule, storage, privacy.
+"""When and where the pipeline runs and what it publishes: schedule, storage, optional tables, privacy.
 
 These blocks of `clv.yaml` change no number. Receivers of failures are in `alerts.py`.
 """
@@ -66,6 +66,13 @@ class Storage(Block):
     """How many threads DuckDB uses. By default as many as there are cores, and at least four."""
     history_days: int = Field(default=30, ge=1)
     """How long Dagster keeps the records of a run, in days. The run that built a table's current rows stays longer."""
+
+
+class Publish(Block):
+    """Which tables are published beyond those that always are."""
+
+    fact_orders: bool = False
+    """Build and publish `fact_orders`, a row per order and product. It grows with transactions, unlike the others."""
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"

@@ -18,12 +18,12 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clv_pipeline.config.alerts import SECRETS, Alerts
-from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, Extensions, Forecast, Gates
+from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, ContactCosts, Extensions, Forecast, Gates
 from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
 from clv_pipeline.config.currency import Currency
 from clv_pipeline.config.earlier import as_called_today
-from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Schedule, Storage
+from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Publish, Schedule, Storage
 from clv_pipeline.config.questions import refuse_questions
 from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.source import FileFormat, Source, TransactionSource
@@ -37,6 +37,7 @@ __all__ = [
     "Campaign",
     "Cleaning",
     "ConfigError",
+    "ContactCosts",
     "Currency",
     "Extensions",
     "FileFormat",
@@ -79,12 +80,16 @@ class Settings(Block):
     """The past days from which models are backtested."""
     gates: Gates = Gates()
     """What happens when a new file or day is not like others; see docs/how-to/volume-checks.md."""
+    contact_costs: ContactCosts = ContactCosts()
+    """What it costs to reach a customer, which decides by which channel to do so, if at all."""
     campaign: Campaign | None = None
     """A campaign to plan; see docs/how-to/plan-a-campaign.md. None by default."""
     schedule: Schedule = Schedule()
     """When the two jobs run."""
     storage: Storage = Storage()
     """Where the pipeline keeps what it computes, and what computes it."""
+    publish: Publish = Publish()
+    """Which optional tables are published."""
     privacy: Privacy = Privacy()
     """What publications reveal about persons."""
     alerts: Alerts = Alerts()
@@ -243,7 +248,12 @@ class Settings(Block):
     @property
     def parameters(self) -> list[dict[str, Any]]:
         """The blocks of settings that SQL models read, in the table `parameters`."""
-        return [dict(self.cleaning), dict(self.forecast), {"has_money": self.source.transactions.has_money}]
+        return [dict(self.cleaning), dict(self.forecast), self._about_lines]
+
+    @property
+    def _about_lines(self) -> dict[str, Any]:
+        transactions = self.source.transactions
+        return {"has_money": transactions.has_money, "has_costs": transactions.has_costs}
 
     @property
     def recipe_hash(self) -> str:
@@ -251,9 +261,11 @@ class Settings(Block):
 
         It leaves out when tables are built, where they are kept, what stops them, who is told, who owns them, under
         what names customers are published, what tables of settings hold (`campaign_settings`, `currency_settings`,
-        `currency_rates`), and additional tables (`extensions.sql`).
+        `currency_rates`), and additional tables (`publish`, `extensions.sql`).
         """
-        excluded = ("schedule", "alerts", "gates", "privacy", "campaign", "currency", "owners")
+        excluded = (
+            *("schedule", "alerts", "gates", "publish", "privacy", "contact_costs", "campaign", "currency", "owners"),
+        )
         # Tables stay where their engine keeps them, so another engine builds its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
         return self._hash_without({**dict.fromkeys(excluded, True), **partly})

@@ -244,6 +244,8 @@ class TableSource(Block):
     """Our columns, in the order of the raw table."""
     required: ClassVar[tuple[str, ...]]
     numbers: ClassVar[tuple[str, ...]] = ()
+    optional_numbers: ClassVar[tuple[str, ...]] = ()
+    """Those of the numbers that a record can do without."""
     money: ClassVar[tuple[str, ...]] = ()
     """Our number columns that may be written with a currency."""
     time: ClassVar[str | None] = None
@@ -267,7 +269,8 @@ class TableSource(Block):
     @property
     def required_columns(self) -> set[str]:
         """Their names of the mapped columns without which no record can be used. Others may be empty."""
-        return {theirs for ours, theirs in self.columns.items() if ours in (*self.required, *self.numbers)}
+        needed = {*self.required, *self.numbers} - {*self.optional_numbers}
+        return {theirs for ours, theirs in self.columns.items() if ours in needed}
 
     @classmethod
     def missing_from(cls, columns: Iterable[str]) -> list[str]:
@@ -342,7 +345,11 @@ class TableSource(Block):
 
 
 class TransactionSource(TableSource):
-    """Transaction lines. A mapped column that is not one of ours becomes an attribute of the transaction."""
+    """Transaction lines. A mapped column that is not one of ours becomes an attribute of the transaction.
+
+    `cost` is what the whole line cost the shop; a cost per unit is `{sql: '"Unit Cost" * "Quantity"'}`. The attribute
+    `channel` of a customer's first purchase says where the customer came from.
+    """
 
     key = "source.transactions"
     known = (
@@ -353,12 +360,14 @@ class TransactionSource(TableSource):
         "quantity",
         "unit_price",
         "amount",
+        "cost",
         "country",
         "currency",
     )
     required = ("customer_id", "ordered_at")
-    numbers = ("quantity", "unit_price", "amount")
-    money = ("unit_price", "amount")
+    numbers = ("quantity", "unit_price", "amount", "cost")
+    optional_numbers = ("cost",)
+    money = ("unit_price", "amount", "cost")
     time = "ordered_at"
     needed = "customer_id, ordered_at and, unless the shop has no money, either amount or both quantity and unit_price"
 
@@ -377,8 +386,15 @@ class TransactionSource(TableSource):
         if len(factors) == 1:
             return [*super().missing_from(given), *factors]
         # A name that is only misspelt is no shop without money.
+        if "cost" in given and not {"quantity", "unit_price"} <= given:
+            return [*super().missing_from(given), "amount"]
         misspelt = difflib.get_close_matches("amount", given - set(cls.known), n=1, cutoff=0.75)
         return [*super().missing_from(given), *(["amount"] if misspelt else [])]
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether lines state what they cost the shop."""
+        return "cost" in self.columns
 
     @property
     def states_currency(self) -> bool:
@@ -406,6 +422,23 @@ class EventSource(TableSource):
     needed = "customer_id, occurred_at and, where there are several types, event"
 
 
+class CostSource(TableSource):
+    """What was spent to acquire customers: an amount per day or month, and per channel where it is known.
+
+    Channels are named as the attribute `channel` of transactions or customers names them; amounts are in the currency
+    that is reported in. Any day of a month stands for the month; without days, state `format.date_formats: ['%Y-%m']`.
+    """
+
+    key = "source.costs"
+    known = ("date", "channel", "amount")
+    required = ("date", "amount")
+    numbers = ("amount",)
+    money = ("amount",)
+    time = "date"
+    takes_attributes = False
+    needed = "date, amount and, where there are several channels, channel"
+
+
 class Source(Block):
     """What is read."""
 
@@ -415,3 +448,5 @@ class Source(Block):
     """Demographics, one record per customer. None by default."""
     events: EventSource | None = None
     """Engagement, such as visits and clicks. None by default."""
+    costs: CostSource | None = None
+    """What acquiring customers cost; see docs/how-to/what-a-customer-may-cost.md. None by default."""

@@ -42,13 +42,15 @@ class _Strict(BaseModel):
 class Column(_Strict):
     """A column: DuckDB's own spelling of its type, the unit of a number (a key of UNITS), and what it means.
 
-    Where values may be missing the description says when, with the word NULL.
+    Where values may be missing the description says when, with the word NULL. What `names_persons` is NULL in a
+    publication with pseudonyms.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     type: str
     unit: str | None = None
     description: str = Field(min_length=1)
+    names_persons: bool = False
 
     @field_validator("unit")
     @classmethod
@@ -91,7 +93,8 @@ class Contract(_Strict):
     and costs no storage; it suits a selection of an audited table.
 
     A table with a `day_column` is built day by day: the rows of a day depend on the rows of that day only, in
-    every table it reads that has a `day_column` too. When some days change, only those are built again.
+    every table it reads that has a `day_column` too. When some days change, only those are built again. A table that is
+    `compared_by` columns of days is built whole; the days of the rows that differ from before are those that changed.
 
     A table `waits_for` others that it does not read, if their failed audit must hold it back. One that is
     `staged_with` another has SQL, but is built in the step of that other table and admitted with it or not at all.
@@ -105,6 +108,7 @@ class Contract(_Strict):
     published: bool = False
     materialized: Literal["table", "view"] = "table"
     day_column: str | None = None
+    compared_by: list[str] = []
     waits_for: list[str] = []
     staged_with: str | None = None
     columns: list[Column] = Field(min_length=1)
@@ -119,10 +123,37 @@ class Contract(_Strict):
                 raise ValueError(f"{what} named twice: {', '.join(doubled)}")
         if SCHEMA_CHECK in checks:
             raise ValueError(f"{SCHEMA_CHECK} is made from `columns`; give the expectation another name")
-        for what, stated in (("key", self.key), ("day", [self.day_column] if self.day_column else [])):
+        for what, stated in (
+            ("key", self.key),
+            ("day", [*([self.day_column] if self.day_column else []), *self.compared_by]),
+        ):
             if unknown := [name for name in stated if name not in names]:
                 raise ValueError(f"{what} column not among the columns: {', '.join(unknown)}")
         return self
+
+    @property
+    def primary_key(self) -> list[str]:
+        """The key, where an ERROR expectation holds it to be unique; else no column."""
+        uniques = {
+            "expect_compound_columns_to_be_unique": "column_list",
+            "expect_column_values_to_be_unique": "column",
+        }
+        promised = [
+            [stated] if isinstance(stated := expectation.kwargs[uniques[expectation.type]], str) else list(stated)
+            for expectation in self.expectations
+            if expectation.type in uniques and expectation.severity == "error"
+        ]
+        return self.key if any(sorted(columns) == sorted(self.key) for columns in promised) else []
+
+    @property
+    def not_null(self) -> list[str]:
+        """The columns without missing values: those of the primary key, and those that an ERROR expectation holds."""
+        held = {
+            expectation.kwargs["column"]
+            for expectation in self.expectations
+            if expectation.type == "expect_column_values_to_not_be_null" and expectation.severity == "error"
+        }
+        return [column.name for column in self.columns if column.name in held or column.name in self.primary_key]
 
     @property
     def hash(self) -> str:

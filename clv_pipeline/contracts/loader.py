@@ -152,6 +152,23 @@ def load_models(folder: Path = MODELS_DIR, *, extension: Path | None = None) -> 
     return models
 
 
+def published_views(models: Mapping[str, TableModel]) -> dict[str, str]:
+    """The SELECTs of what is published as a view, by name, each after the views that it reads.
+
+    These are the published views of published tables. A view that reads another table is published as a table.
+    """
+    views = {
+        name: model
+        for name, model in models.items()
+        if isinstance(model, SqlModel)
+        and model.contract.published
+        and model.contract.materialized == "view"
+        and all(models[read].contract.published for read in model.dependencies)
+    }
+    order = TopologicalSorter({name: model.dependencies for name, model in views.items()}).static_order()
+    return {name: views[name].sql for name in order if name in views}
+
+
 def _read(folder: Path) -> dict[str, TableModel]:
     models: dict[str, TableModel] = {}
     for path in sorted(folder.glob("*/*.yml")):

@@ -14,6 +14,7 @@ import polars as pl
 
 from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA, permutation_importance
 from clv_pipeline.forecasting.ground import Ground, one_thread
+from clv_pipeline.forecasting.outlook import WEEKS_SCHEMA, weeks_ahead
 from clv_pipeline.forecasting.protocol import (
     OUTCOME_COLUMNS,
     PIECES_DAYS,
@@ -66,12 +67,16 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts with outcomes (BACKTEST_SCHEMA), one report per fit, what was skipped, drivers (DRIVERS_SCHEMA)."""
+    """Forecasts with outcomes (BACKTEST_SCHEMA), one report per fit, what was skipped, drivers (DRIVERS_SCHEMA).
+
+    `weeks`: what the cohort table of each cutoff expected of the weeks after it (WEEKS_SCHEMA).
+    """
 
     forecasts: pl.DataFrame
     reports: list[FitReport]
     skipped: list[Skipped]
     drivers: pl.DataFrame
+    weeks: pl.DataFrame
 
 
 def plan_windows(
@@ -172,7 +177,7 @@ def backtest(
             without money is the spend of all customers unknown.
     """
     families = [model.name for model in models if not model.is_baseline] or [model.name for model in models]
-    drivers = [pl.DataFrame(schema=DRIVERS_SCHEMA)]
+    drivers, weeks = [pl.DataFrame(schema=DRIVERS_SCHEMA)], [pl.DataFrame(schema=WEEKS_SCHEMA)]
     frames: list[pl.DataFrame] = []
     reports: list[FitReport] = []
     skipped: list[Skipped] = []
@@ -194,6 +199,7 @@ def backtest(
         known = customers.select("customer_id", "frequency", "tenure_days")
         with one_thread():
             ground = Ground(training)
+            weeks.append(weeks_ahead(ground.cohorts))
             for model in models:
                 fit = model.fit(ground)
                 reports.append(fit.report)
@@ -212,7 +218,7 @@ def backtest(
                     came = {horizon: outcomes.filter(pl.col("horizon_days") == horizon) for horizon in asked}
                     drivers.append(permutation_importance(fit, customers, came))
     forecasts = pl.concat(frames) if frames else pl.DataFrame(schema=BACKTEST_SCHEMA)
-    return Backtest(forecasts, reports, skipped, pl.concat(drivers))
+    return Backtest(forecasts, reports, skipped, pl.concat(drivers), pl.concat(weeks))
 
 
 def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, window: str) -> pl.DataFrame:

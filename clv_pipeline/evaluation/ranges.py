@@ -31,6 +31,9 @@ from numpy.typing import NDArray
 from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.protocol import require_columns
 
+LARGEST_TOTAL = 1e23
+"""The most money that an upper end says; it fits into DECIMAL(28,4)."""
+
 FORECAST_COLUMNS = ("horizon_days", "frequency", "expected_purchases", "expected_spend", "p_purchase")
 """Columns from which a customer's range is made."""
 
@@ -519,7 +522,7 @@ def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: floa
         "expected_purchases",
         "expected_spend",
         pl.Series("spend_lower", np.minimum(lower[0], expected), dtype=pl.Float64),
-        pl.Series("spend_upper", np.minimum(upper[0], np.finfo(np.float64).max), dtype=pl.Float64),
+        pl.Series("spend_upper", np.maximum(np.minimum(upper[0], LARGEST_TOTAL), expected), dtype=pl.Float64),
         pl.lit(level).alias("interval_level"),
         pl.Series("cutoffs", [found.cutoffs for found in ranges], dtype=pl.Int64),
         pl.Series("notes", [found.notes for found in ranges], dtype=pl.String),

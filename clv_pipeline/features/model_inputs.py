@@ -112,15 +112,17 @@ def training_data(session: Session, cutoff: date) -> TrainingData:
         current_customers=_described(session, columns, cutoff, (), CURRENT_SAMPLE),
         daily_totals=session.read(
             "with days as (select purchase_day as day, count(*) as purchases, cast(sum(revenue) as double) as spend"
-            " from customer_days where purchase_day <= ? group by purchase_day),"
+            " from customer_days where known_from <= ? and coalesce(superseded_on > ?, true) group by purchase_day),"
             " first_days as (select first_purchase_date as day, count(*) as new_customers from customer_features"
             " where cutoff = ? group by first_purchase_date)"
             " select day, purchases, coalesce(new_customers, 0) as new_customers, spend"
             " from days left join first_days using (day) order by day",
-            [cutoff, cutoff],
+            [cutoff, cutoff, cutoff],
         ),
         cohort_days=session.read(
-            "select first_week, day, repeats from cohort_days where day <= ? order by first_week, day", [cutoff]
+            "select first_week, day, cast(sum(repeats) as integer) as repeats from cohort_days where known_from <= ?"
+            " group by first_week, day having sum(repeats) > 0 order by first_week, day",
+            [cutoff],
         ),
     )
 

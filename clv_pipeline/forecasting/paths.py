@@ -5,7 +5,8 @@ Every published number of the future is a reading of a path, so that none contra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -96,6 +97,22 @@ class Paths:
                 f"{self.model}: {name} of customer {self.customer_id[row]}{when} {why}; "
                 f"so it is for {int(wrong.sum())} of {wrong.size} numbers"
             )
+
+    def at(self, days: Sequence[int]) -> Paths:
+        """The same paths read at these days only, each of them one of `self.days`."""
+        columns = [self.days.index(day) for day in days]
+
+        def some(values: Floats | None) -> Floats | None:
+            return None if values is None else values[:, columns]
+
+        return replace(
+            self,
+            days=tuple(days),
+            purchases=some(self.purchases),
+            p_purchase=some(self.p_purchase),
+            spend=some(self.spend),
+            discounted_spend=some(self.discounted_spend),
+        )
 
     def frame(self) -> pl.DataFrame:
         """One row per customer and day, in PATH_SCHEMA; the days of a customer are consecutive."""

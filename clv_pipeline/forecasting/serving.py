@@ -11,9 +11,17 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from clv_pipeline.forecasting.ages import still_to_come
 from clv_pipeline.forecasting.frames import Floats
 from clv_pipeline.forecasting.ground import Ground
+from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
+
+MARGIN_COLUMN = "own_margin"
+"""Column of a batch with the share of each customer's spend that is earned; null, or absent, where it is not known."""
+
+PROBABILITY_DAYS = (30, 90, 365)
+"""The days by which everybody asks for the probability of a purchase, whatever horizons are configured."""
 
 
 class Ranges(Protocol):
@@ -60,6 +68,15 @@ def fit_serving(order: Sequence[Model], ground: Ground, horizons_days: Sequence[
     raise ValueError(f"no configured model can forecast {list(horizons_days)} days. {' '.join(refusals)}")
 
 
+def probability_days(fit: FittedModel, horizons_days: Sequence[int], models: Sequence[Model]) -> list[int]:
+    """Those of PROBABILITY_DAYS that this fit of one of `models` can be read at.
+
+    A rule is read at the configured horizons only: past windows of other lengths are not at hand when it serves.
+    """
+    is_rule = next(model.is_baseline for model in models if model.name == fit.report.model)
+    return [day for day in PROBABILITY_DAYS if fit.can_forecast(day) and (day in horizons_days or not is_rule)]
+
+
 @dataclass(frozen=True)
 class Scorer:
     """Paths with ranges for customers frames, in batches of any size: a function that can be pickled.
@@ -74,21 +91,36 @@ class Scorer:
     annual_discount_rate: float
     """Discount rate per year of 365.25 days."""
     margin: float
-    """Share of spend that is earned; clv = margin × discounted expected spend."""
+    """Share of spend that is earned where a customer has no MARGIN_COLUMN; clv = margin × discounted spend."""
     names: Mapping[str, str]
     """New names for columns of the batches, before a model sees them."""
+    probability_days: Sequence[int] = ()
+    """Those of PROBABILITY_DAYS at which the probability of a purchase is read; it is null at the others."""
+    ahead_days: Sequence[int] | None = None
+    """AHEAD_DAYS where it is read what customers still bring by an age (`ages`); empty where the fit cannot tell, so
+    that those columns are null; None: there are no such columns."""
 
     def __call__(self, customers: pl.DataFrame) -> pl.DataFrame:
         """The rows of these customers, in their order."""
         customers = customers.rename(self.names)
         horizons = sorted(self.horizons_days)
-        paths = self.fit.forecast(customers, horizons, self.annual_discount_rate, with_outlook=True)
-        paths.require_coherence()
+        asked = sorted({*horizons, *self.probability_days, *(self.ahead_days or ())})
+        read = self.fit.forecast(customers, asked, self.annual_discount_rate, with_outlook=True)
+        read.require_coherence()
+        paths = read.at(horizons)
         rows = np.repeat(np.arange(customers.height), len(horizons))
         frame = paths.frame().with_columns(customers["frequency"].gather(rows))
+        margins = margins_of(customers, self.margin)
         outlook = paths.outlook().select(
-            "value_per_purchase", pl.col("lifetime_value") * self.margin, "next_order_days"
+            "value_per_purchase",
+            pl.col("lifetime_value") * margins,
+            "next_order_days",
+            **{f"p_purchase_{day}_days": self._probability(read, day) for day in PROBABILITY_DAYS},
         )
+        ahead = []
+        if self.ahead_days is not None:
+            known = read.at(self.ahead_days) if self.ahead_days else None
+            ahead = [still_to_come(customers, known, margins, self.annual_discount_rate)[rows]]
         report = self.fit.report
         return pl.concat(
             [
@@ -96,13 +128,20 @@ class Scorer:
                     pl.lit(report.as_of).alias("as_of"),
                     pl.lit(report.model).alias("model"),
                     pl.lit(report.model).alias("purchase_model"),
-                    (self.margin * pl.col("discounted_spend")).alias("clv"),
+                    (margins.gather(rows) * pl.col("discounted_spend")).alias("clv"),
                     **self._ranges_of(frame, knows_spend=paths.spend is not None),
                 ).drop("discounted_spend", "frequency"),
                 outlook[rows],
+                *ahead,
             ],
             how="horizontal",
         )
+
+    def _probability(self, read: Paths, day: int) -> pl.Series | pl.Expr:
+        """The probability of a purchase by this day; null where it is not read."""
+        if day not in self.probability_days or read.p_purchase is None:
+            return pl.lit(None, pl.Float64)
+        return pl.Series(read.p_purchase[:, read.days.index(day)])
 
     def _ranges_of(self, frame: pl.DataFrame, *, knows_spend: bool) -> dict[str, pl.Series | pl.Expr]:
         """The columns about the range of spend; null where the model says nothing of spend."""
@@ -116,6 +155,13 @@ class Scorer:
             "interval_level": pl.lit(self.ranges.level),
             "spend_deviation": pl.Series(np.sqrt(self.ranges.variances(frame))),
         }
+
+
+def margins_of(customers: pl.DataFrame, otherwise: float) -> pl.Series:
+    """The share of each customer's spend that is earned: MARGIN_COLUMN, else the one share of all."""
+    if MARGIN_COLUMN not in customers.columns:
+        return pl.repeat(otherwise, customers.height, dtype=pl.Float64, eager=True)
+    return customers[MARGIN_COLUMN].cast(pl.Float64).fill_null(otherwise)
 
 
 def fit_rows(reports: Sequence[FitReport], skipped_horizons: Mapping[tuple[str, date], list[int]]) -> pl.DataFrame:

@@ -34,6 +34,8 @@ STEPS = (
     ("daily_rates",),
     ("converted_transactions",),
     ("outlier_fence",),
+    ("rejected_at_sight",),
+    ("matched_returns",),
     ("rejected_transactions",),
     ("cleaned_transactions",),
     ("gate_settings", "passed_volumes"),
@@ -43,6 +45,7 @@ STEPS = (
     ("row_ledger",),
     ("currency_ledger",),
     ("history_span",),
+    ("known_days",),
     ("rfm",),
 )
 """What each step builds, in the order of the graph."""

@@ -59,7 +59,7 @@ def revenue_plot(session: Session) -> Metadata:
 
     days = session.read(
         "select purchase_day as day, cast(sum(revenue) as double) as revenue from customer_days"
-        " where revenue is not null group by 1 order by 1"
+        " where revenue is not null and superseded_on is null group by 1 order by 1"
     )
     if days.is_empty():
         return {}
@@ -102,8 +102,9 @@ def ledger_numbers(session: Session) -> Metadata:
 def forecast_plots(session: Session) -> Metadata:
     """The distribution of clv over the longest horizon, repeat purchases week by week, and all horizons' totals."""
     totals = session.read(
-        "select horizon_days, sum(expected_purchases) as expected_purchases, sum(expected_spend) as expected_spend,"
-        " sum(p_purchase) as expected_buyers from clv_forecasts group by horizon_days order by horizon_days"
+        "select horizon_days, sum(expected_purchases) as expected_purchases, sum(expected_spend)::double as"
+        " expected_spend, sum(p_purchase) as expected_buyers from clv_forecasts group by horizon_days"
+        " order by horizon_days"
     )
     numbers: Metadata = {}
     for total in totals.iter_rows(named=True):
@@ -122,9 +123,17 @@ def totals_plot(session: Session) -> Metadata:
     """All horizons' totals with their ranges."""
     from clv_pipeline.publication.charts import totals_by_horizon
 
-    totals = session.read("select * from forecast_totals order by horizon_days")
+    totals = session.read(
+        "select * replace (expected_spend::double as expected_spend, spend_lower::double as spend_lower,"
+        " spend_upper::double as spend_upper) from forecast_totals order by horizon_days"
+    )
     shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
     return {"plot": _picture(totals_by_horizon(totals), "expected totals by horizon"), "totals": _table(shown)}
+
+
+def outlook_plot(session: Session) -> Metadata:
+    """Revenue by month; nothing in a shop without money."""
+    return _figures(session, {"plot": "months_ahead"})
 
 
 def metric_table(session: Session) -> Metadata:
@@ -219,9 +228,14 @@ def frequency_plot(session: Session) -> Metadata:
     return _figures(session, {"plot": "frequency"})
 
 
-def sales_plots(session: Session) -> Metadata:
-    """Revenue and buyers over time, and the last complete month."""
-    shown = _figures(session, {"plot": "sales", "buyers plot": "buyers"})
+def sales_plot(session: Session) -> Metadata:
+    """Revenue over time."""
+    return _figures(session, {"plot": "sales"})
+
+
+def buyers_plot(session: Session) -> Metadata:
+    """Buyers over time, and the last complete month."""
+    shown = _figures(session, {"plot": "buyers"})
     for month in session.read(QUERIES["last_month"]).iter_rows(named=True):
         if month["revenue"] is not None:
             shown["revenue of the last complete month"] = float(month["revenue"])
@@ -279,21 +293,21 @@ def _known(session: Session, table: str, what: str, column: str) -> Metadata:
 
 
 def campaign_numbers(session: Session) -> Metadata:
-    """Cost and assumed return of the planned campaign, or a note that none is configured."""
+    """Cost and return of the planned campaign, or a note that none is configured."""
     if session.count("campaign_settings") == 0:
         return {"campaign": "none is planned: `campaign:` is not in clv.yaml"}
     plan = session.read(
-        "select cumulative_cost::double as cost, cumulative_return::double as assumed_return,"
+        "select cumulative_cost::double as cost, cumulative_return::double as expected_return,"
         " cumulative_break_even_uplift as break_even, basis from campaign_plan order by contact_order desc limit 1"
     )
     if plan.is_empty():
-        return {"campaign": "nobody is contacted: no contact pays under the assumption, or the budget is too small"}
+        return {"campaign": "nobody is contacted: no contact pays with this uplift, or the budget is too small"}
     [total] = plan.iter_rows(named=True)
     return {
         **_figures(session, {"plot": "campaign"}),
         "campaign": total["basis"],
         "cost": total["cost"],
-        "assumed return": total["assumed_return"],
+        "expected return": total["expected_return"],
         "break-even uplift": round(total["break_even"], 6),
     }
 
@@ -306,10 +320,11 @@ PLOTS: dict[str, Describe] = {
     "country_performance": country_numbers,
     "customer_days": revenue_plot,
     "product_performance": product_numbers,
-    "revenue_distribution": distribution_plot,
+    "revenue_deciles": distribution_plot,
     "rfm": rfm_plot,
     "row_ledger": ledger_numbers,
-    "sales_trends": sales_plots,
+    "sales_by_day": sales_plot,
+    "sales_by_month": buyers_plot,
     "segment_profiles": segment_plot,
     "tracking_by_frequency": frequency_plot,
 }

@@ -39,6 +39,7 @@ from clv_pipeline.warehouse.gate import record_changes
 from clv_pipeline.warehouse.parquet_tables import claim, sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
+REJECTED = ("rejected_at_sight", "rejected_transactions")
 VIEWS = ("converted_transactions", "cleaned_transactions")
 """Tables that keep the customers' rows with emptied fields. Every other table loses these rows."""
 
@@ -146,6 +147,16 @@ def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, s
     return {name: f"{quote_identifier(database)}.main.{quote_identifier(name)}" for (name,) in found}
 
 
+def _views(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
+    """Names of the database's views."""
+    found = connection.execute(
+        "select view_name from duckdb_views() where database_name = ? and schema_name = 'main' and not internal"
+        " order by all",
+        [database],
+    ).fetchall()
+    return [name for (name,) in found]
+
+
 # --- the warehouse ---
 
 
@@ -180,11 +191,13 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
                 if table not in RAW
             }
             rows |= {table: suppress(session.connection, table, register) for table in RAW if table in tables}
-            if session.has_table("rejected_transactions"):
-                _book_as_rejected(session)
+            # An earlier version had these rows in the other table.
+            rejected = next((table for table in REJECTED if table in tables), None)
+            if rejected is not None:
+                _book_as_rejected(session, rejected)
         changed = {table for table, count in rows.items() if count}
         if changed:
-            record_changes(session, sorted(changed | {"rejected_transactions", *VIEWS}), run_id)
+            record_changes(session, sorted(changed | {*REJECTED, *VIEWS}), run_id)
         session.execute("commit")
     except BaseException:
         session.execute("rollback")
@@ -197,8 +210,8 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -
     return int(rows)
 
 
-def _book_as_rejected(session: Session) -> None:
-    """Rewrite the rejected rows that have lost data: rows of forgotten customers, and unreadable lines."""
+def _book_as_rejected(session: Session, rejected: str) -> None:
+    """Rewrite the rows of the table `rejected` that have lost data: forgotten customers, and unreadable lines."""
     # An earlier version converted no money.
     table, rows = (
         ("converted_transactions", "raw.* exclude (rate, original_unit_price)")
@@ -207,11 +220,11 @@ def _book_as_rejected(session: Session) -> None:
     )
     emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
     session.execute(
-        "delete from rejected_transactions where (source_id, source_line) in"
+        f"delete from {rejected} where (source_id, source_line) in"
         f" (select (source_id, source_line) from raw_transactions where {emptied})"
     )
     session.execute(
-        f"insert into rejected_transactions by name select {rows}, source_file,"
+        f"insert into {rejected} by name select {rows}, source_file,"
         f" if(source_text = '{FORGOTTEN}', source_text, 'unreadable line') as reason"
         f" from {table} as raw join source_files using (source_id) where {emptied}"
     )
@@ -304,9 +317,21 @@ class _Publications:
             shutil.copytree(version, folder, ignore=shutil.ignore_patterns(DATABASE))
             erased, described = _copy_without_found(connection, folder)
         if (folder / REPORT).exists():
-            write_report(folder)
+            _write_report_anew(folder)
         self._erased_rows += erased
         return {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in described}
+
+
+def _write_report_anew(folder: Path) -> None:
+    """Write the report without the erased customers.
+
+    A version of an earlier package lacks tables that today's report needs. It loses its report, because the old one may
+    name somebody.
+    """
+    try:
+        write_report(folder)
+    except (duckdb.CatalogException, duckdb.BinderException):
+        (folder / REPORT).unlink()
 
 
 def _pseudonym_key(connection: duckdb.DuckDBPyConnection) -> str | None:
@@ -330,20 +355,24 @@ def _copy_without_found(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
     connection.execute("copy from database old to fresh (schema)")
     [(listed,)] = connection.execute("select tables from old.main.publication").fetchall()
     described: list[dict[str, Any]] = json.loads(listed)
-    with_customers = _tables(connection, "old")
-    left_out = 0
+    with_customers, views = _tables(connection, "old"), _views(connection, "old")
     for entry in described:
+        if entry["table"] in views:
+            continue
         name = quote_identifier(entry["table"])
         is_kept = f"not coalesce(customer_id in (from {FOUND}), false)" if entry["table"] in with_customers else "true"
         connection.execute(f"insert into fresh.main.{name} select * from old.main.{name} where {is_kept}")
-        rows, content_hash = fingerprint(connection, f"fresh.main.{name}")
-        left_out += entry["rows"] - rows
+    left_out = 0
+    for entry in described:
+        rows, content_hash = fingerprint(connection, f"fresh.main.{quote_identifier(entry['table'])}")
+        left_out += 0 if entry["table"] in views else entry["rows"] - rows
         entry |= {"rows": rows, "content_hash": content_hash}
     connection.execute(
         "insert into fresh.main.publication select * replace (cast(? as varchar) as tables) from old.main.publication",
         [json.dumps(described)],
     )
-    for table in (*with_customers, "publication"):
+    # A view may show customers of the tables that it reads.
+    for table in (*with_customers, *views, "publication"):
         connection.execute(
             f"copy fresh.main.{quote_identifier(table)} to ? (format parquet)",
             [str(folder / "parquet" / f"{table}.parquet")],

@@ -80,15 +80,18 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
         customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
         path = _path(published, customer["customer_id"])
         forecast = _chosen(path, horizon_days)
-        # The margin is not in the published tables; today's settings say it if they are those of the publication.
-        known = publication["config_hash"] == settings.config_hash
+        # Earlier versions published no margin; today's settings say it if they are those of the publication.
+        same = publication["config_hash"] == settings.config_hash
+        margin = customer.get("margin")
+        if margin is None and same:
+            margin = settings.forecast.margin
         return [
             *_about_customer(customer),
             "",
             *_about_path(path),
             *_about_outlook(customer, forecast["p_alive"]),
             "",
-            *_about_forecast(forecast, Decomposition.of(forecast, settings.forecast.margin if known else None)),
+            *_about_forecast(forecast, Decomposition.of(forecast, margin)),
             "",
             *_about_drivers(published, customer, forecast["horizon_days"]),
         ]
@@ -139,7 +142,10 @@ def _path(published: duckdb.DuckDBPyConnection, customer_id: str) -> list[dict[s
     """The forecasts of a customer, one per horizon, the shortest first."""
     return _rows(
         published,
-        "select *, (select count(*) from rfm) as customers from clv_forecasts where customer_id = ?"
+        # Quotients are taken of them.
+        "select * replace (expected_spend::double as expected_spend, spend_lower::double as spend_lower,"
+        " spend_upper::double as spend_upper, clv::double as clv), (select count(*) from rfm) as customers"
+        " from clv_forecasts where customer_id = ?"
         " order by horizon_days",
         customer_id,
     )
@@ -166,12 +172,33 @@ def _about_customer(customer: Row) -> Iterator[str]:
     has_money = customer["revenue"] is not None
     if has_money:
         per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
-        yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}")
+        yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}{_per_order(customer)}")
     scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in ("RFM" if has_money else "RF"))
     yield _line("scores", f"{scores} (5 best)")
     value = f"; value {customer['value_tier']}" if has_money else ""
     yield _line("segment", f"{customer['segment']}; cluster {customer['cluster_name']}{value}")
-    yield _line("to do", customer["recommended_action"])
+    yield from _about_rhythm(customer)
+    by = customer.get("contact_channel")
+    yield _line("to do", f"{customer['recommended_action']}{f'; by {by}' if by and by != 'no contact' else ''}")
+
+
+def _about_rhythm(customer: Row) -> Iterator[str]:
+    """Usual days between orders, since when overdue, what is at stake; nothing where an earlier version published."""
+    if (usual := customer.get("usual_gap_days")) is None:
+        return
+    told = f"usually every {_days(usual)}"
+    if (since := customer["overdue_since"]) is None:
+        yield _line("rhythm", f"{told}; not overdue")
+        return
+    yield _line("rhythm", f"{told}; overdue since {since}")
+    if customer["at_risk"] and customer["value_at_stake"] is not None:
+        yield _line(
+            "at risk",
+            f"{customer['value_at_stake']:,.2f} at stake: margin at their own rate within"
+            f" {customer['horizon_days']:,} days, beyond what is expected",
+        )
+    elif customer["at_risk"]:
+        yield _line("at risk", "expected to buy less often than at their own rate")
 
 
 def _own_numbers(customer: Row) -> str:
@@ -179,8 +206,17 @@ def _own_numbers(customer: Row) -> str:
     days, gap, since = customer["frequency"] + 1, customer.get("mean_gap_days"), customer["days_since_last"]
     if gap is None:
         return f"bought {'once' if days == 1 else f'{days:,} times'}, silent for {since:,} days"
-    every = "day" if round(gap) == 1 else f"{gap:,.0f} days"
-    return f"bought {days:,} times, usually every {every}, silent for {since:,}"
+    return f"bought {days:,} times, every {_days(gap)} on average, silent for {since:,}"
+
+
+def _days(gap: float) -> str:
+    return "day" if round(gap) == 1 else f"{gap:,.0f} days"
+
+
+def _per_order(customer: Row) -> str:
+    """What an order brought; nothing where an earlier version published."""
+    value = customer.get("average_order_value")
+    return "" if value is None else f", {value:,.2f} per order"
 
 
 def _about_path(path: Sequence[Row]) -> Iterator[str]:
@@ -197,6 +233,9 @@ def _about_path(path: Sequence[Row]) -> Iterator[str]:
 
 
 def _about_outlook(customer: Row, p_alive: float | None) -> Iterator[str]:
+    known = {days: customer.get(f"p_purchase_{days}_days") for days in (30, 90, 365)}
+    if told := [f"{p:.4f} within {days} days" for days, p in known.items() if p is not None]:
+        yield _line("buys again", ", ".join(told))
     if p_alive is not None:
         yield _line("still a customer", f"with a probability of {p_alive:.4f} (p_alive)")
     if (value := customer.get("order_value")) is not None:
@@ -205,6 +244,12 @@ def _about_outlook(customer: Row, p_alive: float | None) -> Iterator[str]:
         yield _line("next order", f"as likely as not by {due}, {(due - customer['as_of']).days:,} days ahead")
     elif p_alive is not None:
         yield _line("next order", "more likely than not there is none")
+    if (total := customer.get("total_value")) is not None:
+        yield _line(
+            "value",
+            f"{customer['historic_value']:,.2f} so far + {customer['predicted_value']:,.2f} in"
+            f" {customer['horizon_days']:,} days = {total:,.2f}, in margin",
+        )
     if (lifetime := customer.get("lifetime_value")) is not None:
         yield _line("lifetime value", f"{lifetime:,.2f}, the CLV without a horizon")
     elif p_alive is not None and customer["revenue"] is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,23 @@ DEFAULT_COLUMNS = (
     *("horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank", "as_of"),
 )
 
+AT_RISK_COLUMNS = (
+    *("customer_id", "segment", "value_at_stake", "recommended_action", "contact_channel", "last_purchase_date"),
+    *("usual_gap_days", "overdue_since", "orders", "revenue", "horizon_days", "p_purchase", "expected_spend", "clv"),
+    "as_of",
+)
+"""Default columns of a list of customers at risk."""
+
 FORMATS = (".csv", ".parquet")
+
+BEST_FIRST = "coalesce(audience.clv, audience.expected_purchases) desc, audience.customer_id"
+"""The order of a list. Without money it is by expected purchases."""
+
+MOST_AT_STAKE_FIRST = (
+    "coalesce(audience.value_at_stake, audience.horizon_days / audience.usual_gap_days - audience.expected_purchases)"
+    " desc, audience.customer_id"
+)
+"""The order of a list of customers at risk."""
 
 NO_TEXT = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "DATE", "TIMESTAMP")
 """Types that CSV holds as they are. Every other type is a text, and may come from outside."""
@@ -54,6 +70,8 @@ class Audience:
     horizon_days: int
     segment: str | None
     top: int | None
+    at_risk: bool
+    """Only customers at risk, those with the most at stake first."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +95,16 @@ def export(
     out: Path,
     *,
     segment: str | None = None,
+    at_risk: bool = False,
     top: int | None = None,
     columns: Sequence[str] | None = None,
     horizon_days: int | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write the customers of `segment`, or the `top` ones, or both; best first.
+    """Write the customers of `segment`, those at risk, the `top` ones, or what these have in common; best first.
 
-    The best have the highest clv, or expected purchases in a shop without money; equals are ordered by customer_id.
+    The best have the highest clv, or expected purchases in a shop without money. Customers at risk begin with the most
+    at stake, without money with those who are furthest below their own rate. Equals are ordered by customer_id.
 
     The file is readable by its owner only, and has its name once it is whole.
 
@@ -92,8 +112,10 @@ def export(
         settings: say where the publication is.
         out: the file; its ending, .csv or .parquet, says which format.
         segment: name of a segment; None for all customers.
+        at_risk: only customers at risk.
         top: how many customers at most; None for all.
-        columns: of export.sql, in the order of the file; None for DEFAULT_COLUMNS, and `currency` where it is known.
+        columns: of export.sql, in the order of the file; None for DEFAULT_COLUMNS or AT_RISK_COLUMNS, and `currency`
+            where it is known.
         horizon_days: of the forecasts; None for the longest one that is published.
         force: replace an existing file.
 
@@ -112,9 +134,10 @@ def export(
         with tempfile.TemporaryDirectory(prefix=".clv-export-", dir=out.resolve().parent) as folder:
             partial = Path(folder) / f"list{out.suffix}"
             with open_served(settings.published_dir, [Path(folder)]) as published:
-                _define_audience(published)
-                named = _default_columns(published) if columns is None else columns
-                exported = _write(published, _checked(published, named, horizon_days, segment, top), partial)
+                define_audience(published)
+                named = default_columns(published, at_risk=at_risk) if columns is None else columns
+                audience = _checked(published, named, horizon_days, segment, top, at_risk=at_risk)
+                exported = _write(published, audience, partial)
             partial.chmod(0o600)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -147,12 +170,15 @@ def _displayed(text: str) -> str:
     return f"if(regexp_matches({text}, {unsafe}), {whole}, {text})"
 
 
-def _define_audience(published: duckdb.DuckDBPyConnection) -> None:
+def define_audience(published: duckdb.DuckDBPyConnection) -> None:
+    """Make the rows of export.sql readable as `audience`."""
     published.execute(f"create temp view audience as {QUERY.read_text(encoding='utf-8')}")
 
 
-def _default_columns(published: duckdb.DuckDBPyConnection) -> Sequence[str]:
-    return (*DEFAULT_COLUMNS, "currency") if _currency(published) is not None else DEFAULT_COLUMNS
+def default_columns(published: duckdb.DuckDBPyConnection, *, at_risk: bool = False) -> Sequence[str]:
+    """DEFAULT_COLUMNS or AT_RISK_COLUMNS, and `currency` where it is known. `define_audience` comes first."""
+    columns = AT_RISK_COLUMNS if at_risk else DEFAULT_COLUMNS
+    return (*columns, "currency") if _currency(published) is not None else columns
 
 
 def _currency(published: duckdb.DuckDBPyConnection) -> str | None:
@@ -166,22 +192,53 @@ def _checked(
     horizon_days: int | None,
     segment: str | None,
     top: int | None,
+    *,
+    at_risk: bool,
 ) -> Audience:
     types = _types(published)
+    if at_risk and "value_at_stake" not in types:
+        raise ExportError(
+            "what is served is of an earlier version, which did not say what is at stake",
+            to_do="`clv run` publishes anew",
+        )
     for column in columns:
         _expect("column", column, types)
     if doubled := sorted({column for column in columns if columns.count(column) > 1}):
         raise ExportError(f"column named twice: {', '.join(doubled)}")
+    require_segment(published, segment)
+    horizons = published_horizons(published)
+    if horizon_days is not None:
+        require_horizon(horizon_days, horizons)
+    return Audience(columns, horizons[-1] if horizon_days is None else horizon_days, segment, top, at_risk)
+
+
+def require_segment(published: duckdb.DuckDBPyConnection, segment: str | None) -> None:
+    """Refuse a segment without a published customer; None stands for all. `define_audience` comes first.
+
+    Raises:
+        ExportError: nobody is in it.
+    """
     if segment is not None:
         _expect("segment", segment, _distinct(published, "segment"))
-    horizons = _distinct(published, "horizon_days")
-    if horizon_days not in (None, *horizons):
+
+
+def published_horizons(published: duckdb.DuckDBPyConnection) -> list[int]:
+    """The horizons of the published forecasts in days, the longest one last. `define_audience` comes first."""
+    return _distinct(published, "horizon_days")
+
+
+def require_horizon(horizon_days: int, horizons: Sequence[int]) -> None:
+    """Refuse a horizon that is not published.
+
+    Raises:
+        ExportError: names the nearest one.
+    """
+    if horizon_days not in horizons:
         nearest = min(horizons, key=lambda days: abs(days - horizon_days))
         raise ExportError(
             f"no forecast over {horizon_days} days is published, the nearest is over {nearest};"
             f" horizons are {', '.join(map(str, horizons))} days"
         )
-    return Audience(columns, horizons[-1] if horizon_days is None else horizon_days, segment, top)
 
 
 def _expect(kind: str, name: str, known: Iterable[str]) -> None:
@@ -201,7 +258,34 @@ def _types(published: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path) -> Exported:
-    """Write the file, CSV or Parquet by its ending.
+    """Write the file, CSV or Parquet by its ending."""
+    who, order = ("and audience.at_risk", MOST_AT_STAKE_FIRST) if audience.at_risk else ("", BEST_FIRST)
+    chosen = (
+        "from audience where audience.horizon_days = $horizon_days"
+        f" and ($segment is null or audience.segment = $segment) {who}"
+        f" order by {order} limit $top"
+    )
+    named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
+    customers, guarded_customers = write_rows(published, audience.columns, chosen, named, file)
+    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
+    has_pseudonyms, currency = _has_pseudonyms(published), _currency(published)
+    return Exported(audience, customers, guarded_customers, has_pseudonyms, has_money, currency)
+
+
+def write_rows(
+    published: duckdb.DuckDBPyConnection, columns: Sequence[str], chosen: str, named: Mapping[str, Any], file: Path
+) -> tuple[int, int]:
+    """Write columns of `audience` into a file, CSV or Parquet by its ending.
+
+    Args:
+        published: the publication, after `define_audience`.
+        columns: names of columns.
+        chosen: SQL that says which rows, from `from` on.
+        named: the parameters in it.
+        file: a file in a folder that `published` reaches.
+
+    Returns:
+        How many customers it holds, and how many of them have a text that was made harmless.
 
     Raises:
         ExportError: the file cannot be written.
@@ -209,15 +293,9 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
     import duckdb
 
     types = _types(published)
-    values = {name: f"audience.{quote_identifier(name)}" for name in audience.columns}
+    values = {name: f"audience.{quote_identifier(name)}" for name in columns}
     texts = [name for name in values if file.suffix == ".csv" and not types[name].startswith(NO_TEXT)]
     safe = {name: guarded(values[name]) for name in texts}
-    chosen = (
-        "from audience where audience.horizon_days = $horizon_days"
-        " and ($segment is null or audience.segment = $segment)"
-        " order by coalesce(audience.clv, audience.expected_purchases) desc, audience.customer_id limit $top"
-    )
-    named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
     written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)
     try:
         published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
@@ -225,10 +303,8 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
         raise ExportError("the list cannot be written", quoted=str(error), to_do="free some space") from error
     changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"
     counts = f"select count(*), count(*) filter (where {changed}) from (select * {chosen}) as audience"  # noqa: S608
-    [(customers, changed_customers)] = published.execute(counts, named).fetchall()
-    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
-    has_pseudonyms, currency = _has_pseudonyms(published), _currency(published)
-    return Exported(audience, customers, changed_customers, has_pseudonyms, has_money, currency)
+    [(customers, guarded_customers)] = published.execute(counts, dict(named)).fetchall()
+    return int(customers), int(guarded_customers)
 
 
 def _has_pseudonyms(published: duckdb.DuckDBPyConnection) -> bool:

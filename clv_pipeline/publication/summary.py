@@ -103,6 +103,9 @@ class Facts:
     expected_purchases: float
     at_risk_customers: int
     at_risk_revenue: float | None
+    at_stake_value: float | None
+    """What those at risk would bring at their own rate, beyond what is expected, within `at_stake_days`."""
+    at_stake_days: int
     model: str
     past_dates: int | None
     """On how many the forecasts were tested, like the next two; None where the history is too short."""
@@ -124,7 +127,7 @@ def publication_summary(facts: Facts) -> list[str]:
         f"customers        {facts.customers:,} with {_so_far(facts)}",
         f"expected         {_expected(facts)} from {facts.expected_buyers:,.0f} buyers in the next"
         f" {facts.horizon_days} days",
-        f"at risk          {facts.at_risk_customers:,} customers{_spent(facts)} (segments At Risk, Can't Lose)",
+        f"at risk          {facts.at_risk_customers:,} customers, overdue by their own rhythm{_at_stake(facts)}",
         f"forecasts by     {facts.model}: {_judged(facts)}",
         *([f"caveat           {facts.caveat}"] if facts.caveat else []),
         "",
@@ -162,6 +165,8 @@ def publication_facts(settings: Settings) -> Facts:
         expected_purchases=expected["expected_purchases"],
         at_risk_customers=at_risk["customers"],
         at_risk_revenue=_float(at_risk["revenue"]),
+        at_stake_value=_float(at_risk["value_at_stake"]),
+        at_stake_days=at_risk["horizon_days"],
         model=expected["model"],
         past_dates=tested["dates"] if tested else None,
         off_by=tested["off_by"] if tested else None,
@@ -198,8 +203,11 @@ def _expected(facts: Facts) -> str:
     return f"{_code(facts)}{facts.expected_spend:,.0f}"
 
 
-def _spent(facts: Facts) -> str:
-    return "" if facts.at_risk_revenue is None else f" who spent {_code(facts)}{facts.at_risk_revenue:,.2f}"
+def _at_stake(facts: Facts) -> str:
+    """What could be won back."""
+    if facts.at_stake_value is None:
+        return ""
+    return f"; {_code(facts)}{facts.at_stake_value:,.0f} at stake within {facts.at_stake_days} days"
 
 
 def _code(facts: Facts) -> str:

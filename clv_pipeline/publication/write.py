@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ def publish(
     keep: int,
     known: Collection[str] | None = None,
     may_lag: Sequence[str] = (),
+    views: Mapping[str, str] | None = None,
     pseudonyms: KeyedHash | None = None,
     always: bool = False,
     write_report: WriteReport | None = None,
@@ -89,6 +90,8 @@ def publish(
         known: the tables that there are, published or not; None for all that the warehouse has records of. One that is
             gone, as a table of `extensions.sql` may be, neither stands against a publication nor is told of.
         may_lag: tables that may be older than what they are built from (the model review's).
+        views: the SELECTs of those among the tables that are published as views of others, in an order in which they
+            can be made. In Parquet they are tables.
         pseudonyms: what stands for every customer_id; None to publish the ids.
         always: make a new version even if nothing has changed.
         write_report: makes the version's report; None for a version without one.
@@ -113,7 +116,10 @@ def publish(
             tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
             checks = last_checks(session, known)
-            tables = _make(session, contents, description, final, run_id, config_hash, checks, pseudonyms, write_report)
+            tables = _make(
+                *(session, contents, views or {}, description, final, run_id, config_hash, checks, pseudonyms),
+                write_report,
+            )
         point_at(folder, run_id)
         _prune(final, keep)
     return Publication(final, tables)
@@ -184,6 +190,7 @@ def _hold_against_warehouse(
 def _make(
     session: Session,
     contents: Sequence[Contract],
+    views: Mapping[str, str],
     description: Contract,
     final: Path,
     run_id: str,
@@ -198,7 +205,7 @@ def _make(
     number = 1 + max(map(number_of, version_folders(final.parent)), default=0)
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
-        tables = _write(session, contents, description, partial, run_id, config_hash, checks, pseudonyms)
+        tables = _write(session, contents, views, description, partial, run_id, config_hash, checks, pseudonyms)
         if write_report is not None:
             write_report(partial)
         _complete(partial, final, tables)
@@ -283,17 +290,27 @@ def _to_disk(path: Path) -> None:
 
 
 def _published_rows(contract: Contract, pseudonyms: KeyedHash | None) -> tuple[str, dict[str, bytes]]:
-    """SQL for the rows of a table as they are published, and what it needs bound."""
+    """SQL for the rows of a table as they are published, and what it needs bound.
+
+    With pseudonyms, nothing else is published that may name a person.
+    """
     table = quote_identifier(contract.table)
     if pseudonyms is None or all(column.name != CUSTOMER for column in contract.columns):
         return table, {}
-    replaced = f"{pseudonyms.expression(CUSTOMER)} as {CUSTOMER}"
+    named = [column for column in contract.columns if column.names_persons]
+    replaced = ", ".join(
+        (
+            f"{pseudonyms.expression(CUSTOMER)} as {CUSTOMER}",
+            *(f"cast(null as {column.type}) as {column.name}" for column in named),
+        )
+    )
     return f"(select * replace ({replaced}) from {table})", pseudonyms.parameters  # noqa: S608
 
 
 def _write(
     session: Session,
     contents: Sequence[Contract],
+    views: Mapping[str, str],
     description: Contract,
     folder: Path,
     run_id: str,
@@ -305,13 +322,11 @@ def _write(
     session.execute(f"attach ? as publication_file (storage_version '{STORAGE_VERSION}')", [str(folder / DATABASE)])
     try:
         for contract in contents:
-            table = quote_identifier(contract.table)
-            rows, parameters = _published_rows(contract, pseudonyms)
-            key = ", ".join(map(quote_identifier, contract.key))
-            session.connection.execute(
-                f"create table publication_file.main.{table} as select * from {rows} order by {key}",  # noqa: S608
-                parameters,
-            )
+            if contract.table not in views:
+                _copy_table(session, contract, pseudonyms)
+        for name, select in views.items():
+            # Names in it are those of the file that the view is in.
+            session.execute(f"create view publication_file.main.{quote_identifier(name)} as {select}")
         tables = {
             contract.table: fingerprint(session.connection, f"publication_file.main.{quote_identifier(contract.table)}")
             for contract in contents
@@ -341,7 +356,7 @@ def _write(
         )
         for contract in (*contents, description):
             relation = f"publication_file.main.{quote_identifier(contract.table)}"
-            session.comment(relation, contract, "table", currency)
+            session.comment(relation, contract, "view" if contract.table in views else "table", currency)
             session.execute(
                 f"copy (from {relation}) to ? (format parquet)",
                 [str(folder / "parquet" / f"{contract.table}.parquet")],
@@ -350,6 +365,32 @@ def _write(
     finally:
         session.execute("detach publication_file")
     return tables
+
+
+def _copy_table(session: Session, contract: Contract, pseudonyms: KeyedHash | None) -> None:
+    """Copy a table into the new database, with its primary key and what is never missing as constraints.
+
+    Raises:
+        PublicationError: rows share a key, or lack a part of it.
+    """
+    table = f"publication_file.main.{quote_identifier(contract.table)}"
+    columns = [
+        f"{quote_identifier(column.name)} {column.type}{' not null' if column.name in contract.not_null else ''}"
+        for column in contract.columns
+    ]
+    keys = [f"primary key ({', '.join(map(quote_identifier, contract.primary_key))})"] if contract.primary_key else []
+    rows, parameters = _published_rows(contract, pseudonyms)
+    order = ", ".join(map(quote_identifier, contract.key))
+    session.execute(f"create table {table} ({', '.join([*columns, *keys])})")
+    try:
+        session.connection.execute(f"insert into {table} by name select * from {rows} order by {order}", parameters)  # noqa: S608
+    except duckdb.ConstraintException as error:
+        raise PublicationError(
+            f"not published: {contract.table} has rows that share a key or lack a part of it, and its contract promises"
+            f" one row per {', '.join(contract.key)}",
+            quoted=str(error),
+            to_do=f"mend what builds {contract.table}, or the key and the expectations of its contract",
+        ) from error
 
 
 def verify(folder: Path, tables: dict[str, tuple[int, str]]) -> None:

@@ -1,7 +1,7 @@
 """A made-up shop to explore: every input of the pipeline, as files, with the `clv.yaml` that reads them.
 
 The shop is `simulate_shop`'s. This module adds more features of real files, with random draws of their own: the channel
-of an order, returns, and orders without a known customer.
+of an order, returns, orders without a known customer, what lines cost, and what was spent on channels.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ STORY = Story(
 RETURNED = 0.03
 """Share of lines that come back, within `RETURN_DAYS`."""
 RETURN_DAYS = 30
+COST_SHARES = (0.45, 0.75)
+"""What a product costs the shop, as a share of its price, lies between these."""
+COST_UNKNOWN = 0.02
+"""Share of lines whose cost is blank."""
 NOBODY = 0.02
 """Share of orders without a customer."""
+SPENT_PER_CUSTOMER = {"advert": 24.0, "search": 11.0, "friend": 4.0}
+"""What acquiring a customer cost on average, by channel."""
 
 _README = """\
 # A made-up shop
@@ -42,9 +48,10 @@ Nothing in this folder is real: {customers:,} customers, their orders, returns, 
 | file | what it holds |
 |---|---|
 | `clv.yaml` | what is read, and how |
-| `orders/*.csv` | lines of orders by year, with product, country and channel; returns have a negative quantity |
+| `orders/*.csv` | lines of orders by year, with product, cost, country and channel; returns have a negative quantity |
 | `customers.csv` | age, region and how somebody came to the shop; some of it unknown |
 | `events.csv` | visits and opened newsletters |
+| `acquisition.csv` | what was spent on each channel, month by month |
 
 `clv run --config clv.yaml`, called in this folder, computes everything; the report is then
 `data/published/current/report.html`.
@@ -63,15 +70,14 @@ source:
       quantity: quantity
       unit_price: unit_price
       country: country
-      channel: channel  # none of ours: an attribute of the transaction
+      cost: cost  # what the whole line cost the shop; a blank one is taken to have the share of the others
+      channel: channel  # an attribute: that of a first purchase says where the customer came from
   customers: {{path: customers.csv, columns: {{customer_id: customer_id}}}}  # all other columns are used
+  costs: {{path: acquisition.csv, columns: {{date: date, channel: channel, amount: amount}}}}  # what acquiring cost
   events: {{path: events.csv, columns: {{customer_id: customer_id, occurred_at: occurred_at, event: event}}}}
 
 cleaning:
   returns: net  # a return reduces what its customer spent
-
-forecast:
-  margin: 0.4
 
 campaign: {{budget: 500, cost_per_contact: 0.8, assumed_uplift: 0.1}}
 
@@ -90,7 +96,7 @@ def demo_shop(customers: int, seed: int) -> Shop:
     or `newsletter`. A return repeats its line with a negative quantity on a later day.
     """
     shop = simulate_shop(customers, STORY, seed=seed, start=START, days=DAYS)
-    of_channels, of_returns, of_guests = np.random.default_rng([seed, 1]).spawn(3)
+    of_channels, of_returns, of_guests, of_costs = np.random.default_rng([seed, 1]).spawn(4)
     lines = shop.transactions
     orders = lines.select("order_id", "customer_id").unique("order_id", maintain_order=True)
     later = pl.Series(of_channels.choice(["direct", "newsletter"], p=[0.7, 0.3], size=orders.height))
@@ -100,16 +106,43 @@ def demo_shop(customers: int, seed: int) -> Shop:
         has_customer=pl.Series(of_guests.uniform(size=orders.height) >= NOBODY),
     )
     lines = lines.join(orders, on="order_id", how="left", maintain_order="left").with_columns(
-        customer_id=pl.when("has_customer").then("customer_id")
+        customer_id=pl.when("has_customer").then("customer_id"), cost=_costs(of_costs, lines)
     )
     return Shop(
         story=shop.story,
         transactions=pl.concat([lines, _returns(of_returns, lines)]).sort("ordered_at", "order_id", "product_id")[
-            [*shop.transactions.columns, "channel"]
+            [*shop.transactions.columns, "cost", "channel"]
         ],
         customers=shop.customers,
         events=shop.events,
         truth=shop.truth,
+    )
+
+
+def _costs(rng: np.random.Generator, lines: pl.DataFrame) -> pl.Series:
+    """What every line cost the shop: a share of its price by product, null where it is not known."""
+    products = lines["product_id"].unique().sort()
+    shares = pl.DataFrame({"product_id": products, "share": rng.uniform(*COST_SHARES, size=products.len())})
+    is_known = pl.Series(rng.uniform(size=lines.height) >= COST_UNKNOWN)
+    cost = (pl.col("quantity") * pl.col("unit_price") * pl.col("share")).round(2)
+    joined = lines.join(shares, on="product_id", how="left", maintain_order="left")
+    return joined.select(pl.when(is_known).then(cost).alias("cost"))["cost"]
+
+
+def acquisition_costs(shop: Shop, seed: int) -> pl.DataFrame:
+    """What was spent on each channel of SPENT_PER_CUSTOMER in each month: more or less, and on nobody too."""
+    first = (
+        shop.transactions.filter(pl.col("customer_id").is_not_null())
+        .sort("ordered_at")
+        .unique("customer_id", keep="first", maintain_order=True)
+    )
+    months = pl.date_range(START, START + timedelta(days=DAYS - 1), "1mo", eager=True).alias("date")
+    grid = months.to_frame().join(pl.DataFrame({"channel": list(SPENT_PER_CUSTOMER)}), how="cross")
+    came = first.group_by(pl.col("ordered_at").dt.date().dt.truncate("1mo").alias("date"), "channel").len()
+    spread = pl.Series(np.random.default_rng([seed, 2]).uniform(0.7, 1.3, size=grid.height))
+    each = pl.col("channel").replace_strict(SPENT_PER_CUSTOMER)
+    return grid.join(came, on=["date", "channel"], how="left", maintain_order="left").select(
+        "date", "channel", amount=((pl.col("len").fill_null(0) * each + 5.0) * spread).round(2)
     )
 
 
@@ -140,6 +173,7 @@ def write_demo(folder: Path, *, customers: int, seed: int) -> Path:
             _write(lines, folder / "orders" / f"{year}.csv")
         _write(shop.customers, folder / "customers.csv")
         _write(shop.events, folder / "events.csv")
+        _write(acquisition_costs(shop, seed), folder / "acquisition.csv")
         (folder / "README.md").write_text(_README.format(customers=customers, seed=seed), encoding="utf-8")
         # A JSON string is a YAML string. The path is absolute, because a relative home depends on the folder in which
         # `clv` is called.

@@ -96,7 +96,7 @@ class Export:
     without_customer: str = ""
     """What to do where no column tells the customer."""
     returns: str = "drop"
-    returns_why: str = ""
+    returns_why: str = "or net: a negative amount is taken off the purchase that it belongs to"
     line_id: str = ""
     """A column that tells two equal lines of an order apart; '' if each order is one row."""
     is_by_line: bool = False

@@ -216,7 +216,7 @@ def _told_apart(looks: Sequence[_Look]) -> Proposal:
     elif export is not None and export.is_by_line and export.line_id not in sold.tables[0].columns:
         proposal.deduplicate = False
         proposal.deduplicate_why = "an order may hold two equal lines; so each order may be in one file only"
-    if export is not None and export.returns != "drop":
+    if export is not None:
         proposal.returns, proposal.returns_why = export.returns, export.returns_why
     return proposal
 

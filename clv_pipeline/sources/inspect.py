@@ -12,9 +12,10 @@ from pathlib import Path
 
 import duckdb
 
-from clv_pipeline.config.source import CustomerSource, EventSource, Source, TableSource
+from clv_pipeline.config.source import CostSource, CustomerSource, EventSource, Source, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.conventions import MISSING
+from clv_pipeline.sources.cost_records import refuse_unread_costs
 from clv_pipeline.sources.load import load_records
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.money_questions import MoneyQuestions, money_questions
@@ -53,6 +54,19 @@ class FurtherSurvey:
 
 
 @dataclass(frozen=True)
+class CostSurvey:
+    """The result of a load of acquisition costs, all of whose records can be read."""
+
+    files: list[LoadedFile]
+    rows: int
+    amount: float
+    channels: int
+    """Number of channels; 0 where none is mapped."""
+    first_day: datetime | None
+    last_day: datetime | None
+
+
+@dataclass(frozen=True)
 class Survey:
     """The result of a load of a source, before any cleaning.
 
@@ -78,6 +92,7 @@ class Survey:
     """Rows for which `where` is not true; no other count includes them, and neither do the shares."""
     demographics: FurtherSurvey | None
     events: FurtherSurvey | None
+    costs: CostSurvey | None
     left_out: list[str]
     """Labels of the files in named folders that are of no kind that is read."""
     money: MoneyQuestions
@@ -113,7 +128,8 @@ def survey_of(
     con.execute(f"CREATE TEMP VIEW raw AS FROM {quote_identifier(raw)}")
     try:
         shares = ", ".join(f"coalesce(count({name}) / nullif(count(*), 0), 0)" for name in mapped)
-        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in transactions.numbers) or "false"
+        needed = [name for name in transactions.numbers if name not in transactions.optional_numbers]
+        numbers = " OR ".join(f"{name} IS NULL" for name in mapped if name in needed) or "false"
         counted = con.execute(
             f"""
             WITH records AS (
@@ -138,6 +154,7 @@ def survey_of(
             for kind in (source.customers, source.events)
             if kind is not None
         }
+        costs = _survey_costs(con, source.costs, base_dir, work_dir) if source.costs is not None else None
     finally:
         con.execute("DROP VIEW raw")
         con.execute("DROP TABLE IF EXISTS further")
@@ -160,9 +177,20 @@ def survey_of(
         not_selected=not_selected,
         demographics=further.get(CustomerSource.key),
         events=further.get(EventSource.key),
+        costs=costs,
         left_out=left_out,
         money=questions,
     )
+
+
+def _survey_costs(con: duckdb.DuckDBPyConnection, source: CostSource, base_dir: Path, work_dir: Path) -> CostSurvey:
+    files = load_records(con, "further", source, base_dir, work_dir)
+    refuse_unread_costs(con, "further", files)
+    found = con.execute(
+        "SELECT count(*), CAST(coalesce(sum(amount), 0) AS DOUBLE), count(DISTINCT channel), min(date), max(date)"
+        f" FROM further WHERE source_text IS DISTINCT FROM '{NOT_SELECTED}'"
+    ).fetchall()[0]
+    return CostSurvey(files, *found)
 
 
 def _survey_further(

@@ -64,8 +64,8 @@ class Proposal:
     events: Proposed | None = None
     deduplicate: bool = True
     deduplicate_why: str = "equal rows are copies"
-    returns: str = "drop"
-    returns_why: str = "or net: negative amounts reduce what the customer spent"
+    returns: str = "net"
+    returns_why: str = "a negative amount is taken off the purchase that it belongs to; or drop"
     left_out: list[str] = field(default_factory=list)
     """Files and sheets that are none of the three, by label."""
 

@@ -39,7 +39,7 @@ def readable_folders(source: Source | TableSource, base_dir: Path) -> list[Path]
     file's own folder and, if the configured path is itself a link, the folder that the link leads to.
     """
     if isinstance(source, Source):
-        kinds = filter(None, (source.transactions, source.customers, source.events))
+        kinds = filter(None, (source.transactions, source.customers, source.events, source.costs))
         return sorted({folder for kind in kinds for folder in readable_folders(kind, base_dir)})
     folders: set[Path] = set()
     for pattern in map(str.strip, source.path):

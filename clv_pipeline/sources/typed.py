@@ -61,6 +61,8 @@ def typed_select(
         **{n: f"raw_{n}" for n in _known(source)},
     }
     numbers = [name for name in source.numbers if name in raw]
+    needed = [name for name in numbers if name not in source.optional_numbers]
+    spare = [name for name in numbers if name in source.optional_numbers]
     texts = [name for name in source.known if name in raw and name not in (*numbers, source.time)]
 
     fields = ", ".join(f"{raw[ours].expression} AS {alias}" for ours, alias in aliases.items())
@@ -71,7 +73,12 @@ def typed_select(
     typed += [f"{_number(raw[name], aliases[name], conventions)} AS {name}" for name in numbers]
     times = [source.time] if source.time is not None else []
     typed += [f"{_instant(raw[name], aliases[name])} AS instant" for name in times]
-    unread = " OR ".join([*(f"{name} IS NULL" for name in (*times, *numbers)), f"coalesce({_ROUNDED}, false)"])
+    gaps = [f"{name} IS NULL" for name in (*times, *needed)]
+    # A blank is no number that could not be read.
+    gaps += [f"({name} IS NULL AND {_text(raw[name], aliases[name])} IS NOT NULL)" for name in spare]
+    if "customer_id" in source.known:
+        gaps.append(f"coalesce({_ROUNDED}, false)")
+    unread = " OR ".join(gaps)
     original = ", ".join(
         f"'{name}', {f'written_{name}' if name in computed else aliases[name]}" for name in _known(source)
     )
@@ -88,7 +95,7 @@ def typed_select(
         "source_line": "0",
         **{name: name for name in (*texts, *numbers, *times)},
         "customer_id": _CUSTOMER,
-        "amount": _amount(numbers),
+        "amount": _amount(needed),
         "attributes": attribute_object,
         "source_text": f"CASE WHEN {unread} THEN {original_object} END",
     }

@@ -33,7 +33,7 @@ PROVEN = frozenset(
             "sum",
         ),
         *("listagg", "quantile_cont", "quantile_disc"),
-        *("lag", "rank", "row_number"),
+        *("lag", "lead", "rank", "row_number"),
         *("date_diff", "date_trunc", "dayofweek", "generate_series", "last_day", "strftime"),
         *("concat_ws", "hash", "lower", "md5", "md5_number_upper", "printf", "replace"),
         *("cast", "coalesce", "exists", "nullif", "try_cast"),

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 
 import duckdb
 
+from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import ContractError
 from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, copy_affected, find_affected_days
-from clv_pipeline.warehouse.duckdb_engine import Session, added_name, day_of
+from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session, added_name, day_of, staged_name
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
 
 WORTH_IT = 0.3
@@ -45,6 +46,11 @@ def stage_model(
 
 def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], *, recipe: str, full: bool) -> None:
     contract = model.contract
+    if contract.compared_by:
+        session.stage_query(contract, model.sql)
+        if session.stages_days and not full and built_by(session, contract.table, recipe):
+            session.changed_days = _days_that_differ(contract)
+        return
     few_days = (
         session.stages_days
         and contract.day_column is not None
@@ -68,6 +74,19 @@ def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], 
         for copy in copies.values():
             session.execute(f"drop table {quote_identifier(copy)}")
         session.stage_changes(contract, f"{day_of(contract)} in (select day from {AFFECTED_DAYS})")  # noqa: S608
+
+
+def _days_that_differ(contract: Contract) -> str:
+    """A query for the days of the rows that are only in the staged or only in the live table (column `day`)."""
+    staged, live = quote_identifier(staged_name(contract.table)), quote_identifier(contract.table)
+    differs = (
+        f"(select * from {staged} except all select * from {live})"  # noqa: S608  (names from contracts)
+        f" union all (select * from {live} except all select * from {staged})"
+    )
+    return " union ".join(
+        f"select coalesce({quote_identifier(column)}, {NO_DAY}) as day from ({differs})"  # noqa: S608
+        for column in contract.compared_by
+    )
 
 
 def _affected_share(session: Session) -> float:

@@ -113,8 +113,8 @@ def measures(reasons: Sequence[str]) -> list[FileMeasure]:
 
 
 def reasons_of(models: Mapping[str, TableModel]) -> list[str]:
-    """The reasons for which rows are rejected, as the contract of rejected_transactions lists them."""
-    contract = models["rejected_transactions"].contract
+    """The reasons for which rows are rejected at sight, as the contract of rejected_at_sight lists them."""
+    contract = models["rejected_at_sight"].contract
     (known,) = (stated for stated in contract.expectations if stated.name == "reason_is_known")
     reasons: list[str] = known.kwargs["value_set"]
     return reasons
@@ -270,12 +270,12 @@ def _arrived(
         fence = _sql(models["outlier_fence"]).reading(screening)
         execute(f"create or replace temp table arrived_fence as {fence}")
         screening["outlier_fence"] = "arrived_fence"
-    rejected = _sql(models["rejected_transactions"]).reading(screening)
+    rejected = _sql(models["rejected_at_sight"]).reading(screening)
     # That a currency has no rate is told by `currencies`, with sums.
     rejected = f"select source_id, reason from ({rejected}) where reason <> 'no rate'"
     execute(f"create or replace temp table arrived_rejects as {rejected}")
     try:
-        yield {**instead, "rejected_transactions": "arrived_rejects", "cleaned_transactions": "known_rows"}
+        yield {**instead, "rejected_at_sight": "arrived_rejects", "cleaned_transactions": "known_rows"}
     finally:
         for view in ("arrived_money", "arrived_rows", "arrived_names", "known_rows"):
             execute(f"drop view if exists {view}")

@@ -1,4 +1,4 @@
-"""Tables that are kept from run to run, to compare forecasts with what came and to see how customers change.
+"""Tables that are kept from run to run: forecasts and customers of earlier days, and who is in which campaign.
 
 Such a table is built from its own live predecessor and today's tables. The predecessor is not a dependency in the
 graph, because a table cannot wait for itself. A run replaces the rows of the same day, so repeating it changes
@@ -50,19 +50,40 @@ def stage_customer_snapshots(session: Session, contract: Contract) -> None:
     _stage_beside_predecessor(session, contract, _TODAYS_CUSTOMERS, _KEPT_CUSTOMERS)
 
 
+def stage_kept(session: Session, contract: Contract) -> None:
+    """Stage the rows of the live table as they are. For what only the warehouse knows."""
+    session.stage_query(contract, kept_rows(session, contract))
+
+
+def kept_rows(session: Session, contract: Contract) -> str:
+    """A query for the rows of the live table, with the columns of its contract; no rows where there is no such table.
+
+    A column that an earlier version's table lacks is NULL.
+    """
+    declared = ", ".join(f"cast(null as {c.type}) as {quote_identifier(c.name)}" for c in contract.columns)
+    rows = f"select {declared} where false"
+    if session.has_table(contract.table):
+        rows += f" union all by name select * from {quote_identifier(contract.table)}"
+    return f"select {_columns(contract)} from ({rows})"
+
+
 def _stage_beside_predecessor(session: Session, contract: Contract, todays: str, kept: str) -> None:
     """Stage today's rows, and the `kept` ones of `earlier`, which are the live table's rows of other days.
 
     A column that an earlier version's table lacks is NULL in its rows.
     """
     predecessor = quote_identifier(contract.table) if session.has_table(contract.table) else f"({todays})"
-    columns = ", ".join(
-        f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
-        for column in contract.columns
-    )
     session.stage_query(
         contract,
         "with today as (select as_of from history_span),"
         f" earlier as (select * from {predecessor} where as_of <> (select as_of from today)), kept as ({kept})"
-        f" select {columns} from ({todays} union all by name select * from kept)",
+        f" select {_columns(contract)} from ({todays} union all by name select * from kept)",
+    )
+
+
+def _columns(contract: Contract) -> str:
+    """The declared columns, each cast to its type."""
+    return ", ".join(
+        f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
+        for column in contract.columns
     )

@@ -128,6 +128,17 @@ HOSTILE = [
     "update run_day set today = date '2024-12-29'",
     "update cleaned_transactions set country = 'Zürich' where source_line % 5 = 0",
     "update segment_profiles set clv = -clv, customers = 7 where segment < 'I'",
+    # A campaign that is over and one that goes on, with members who bought nothing, and an uplift with many digits.
+    """insert into campaigns by name
+       select unnest(['spring', 'été']) as campaign, unnest([date '2023-12-01', date '2024-02-29']) as started_on,
+           90 as horizon_days, 0.3 as holdout""",
+    """insert into campaign_members by name
+       select campaign, customer_id, hash(customer_id) % 3 = 0 as is_control, 1 as stratum, 'Loyal' as segment,
+           1 / 3 as expected_purchases, 100 / 7 as expected_margin
+       from campaigns cross join (select distinct customer_id from customer_days)""",
+    """update segment_uplifts
+       set uplift = 0.1234565, uplift_deviation = 1 / 3, horizon_days = 30, basis_code = 'measured_uplift'
+       where segment < 'I'""",
 ]
 """Statements that change the tables of the run."""
 

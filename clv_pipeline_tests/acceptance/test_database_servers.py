@@ -241,7 +241,7 @@ from (select cast(range as integer) as i from range(3000)) as orders
 
 def published_revenue(folder: Path) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(folder / "data" / "published" / "current" / "clv.duckdb"), read_only=True) as served:
-        return served.execute("select sum(revenue) from sales_trends where period = 'month'").fetchall()
+        return served.execute("select sum(revenue) from sales_by_month").fetchall()
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def clean(con: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> B
     for name in ("daily_rates", "converted_transactions"):
         con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")
     con.execute(f"CREATE TABLE IF NOT EXISTS outlier_fence AS {_query_of('outlier_fence')}")
-    for name in ("rejected_transactions", "cleaned_transactions"):
+    for name in ("rejected_at_sight", "matched_returns", "rejected_transactions", "cleaned_transactions"):
         con.execute(f"CREATE OR REPLACE TABLE {name} AS {_query_of(name)}")
     [(raw_rows, raw_amount)] = con.execute("SELECT count(*), coalesce(sum(amount), 0) FROM raw_transactions").fetchall()
     return Books(

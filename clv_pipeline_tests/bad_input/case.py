@@ -53,10 +53,22 @@ def csv(name: str, content: str | bytes, *kept: str, rejected: Mapping[int, str]
     return Case(name, {"a.csv": data}, kept, rejected or {}, **more)
 
 
-def column(name: str, header: str, outcomes: Mapping[str, str], row: Callable[[str], str], **more: Any) -> Case:
-    """A case of values below each other in one column; the customer of each is the number of its line."""
+def column(
+    name: str,
+    header: str,
+    outcomes: Mapping[str, str],
+    row: Callable[[str], str],
+    purchases_of: Sequence[int] = (),
+    **more: Any,
+) -> Case:
+    """A case of values below each other in one column; the customer of each is the number of its line.
+
+    Below them are purchases of the customers `purchases_of`, from which their returns are taken.
+    """
     text = f"customer|{header}\n" + "".join(f"{line}|{row(value)}\n" for line, value in enumerate(outcomes, start=2))
+    text += "".join(f"{customer}|2010-05-01|9000\n" for customer in purchases_of)
     kept = [f"{line} {found}" for line, found in enumerate(outcomes.values(), start=2) if found not in REASONS]
+    kept += [f"{customer} 2010-05-01 9000" for customer in purchases_of]
     rejected = {line: found for line, found in enumerate(outcomes.values(), start=2) if found in REASONS}
     return Case(name, {"a.csv": text.encode()}, kept, rejected, **more)
 
@@ -64,7 +76,11 @@ def column(name: str, header: str, outcomes: Mapping[str, str], row: Callable[[s
 def amounts(name: str, outcomes: Mapping[str, str], **more: Any) -> Case:
     """Amounts as written: as read, or the reason of the refusal."""
     found = {value: read if read in REASONS else f"2010-05-01 {read}" for value, read in outcomes.items()}
-    return column(name, "date|amount", found, lambda v: f"2010-05-01|{v}", cleaning={"returns": "net"}, **more)
+    returned = [line for line, read in enumerate(outcomes.values(), start=2) if read.startswith("-")]
+    cleaning = {"returns": "net"}
+    return column(
+        name, "date|amount", found, lambda v: f"2010-05-01|{v}", purchases_of=returned, cleaning=cleaning, **more
+    )
 
 
 def dates(name: str, outcomes: Mapping[str, str], **more: Any) -> Case:

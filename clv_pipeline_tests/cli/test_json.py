@@ -201,6 +201,8 @@ def test_the_numbers_of_a_publication_are_documented() -> None:
         expected_purchases=0.5,
         at_risk_customers=0,
         at_risk_revenue=0.0,
+        at_stake_value=0.0,
+        at_stake_days=365,
         model="hybrid",
         past_dates=None,
         off_by=None,

@@ -77,7 +77,7 @@ def publish(settings: Settings, version: str, *tables: str) -> None:
         )
 
 
-NEW_SINCE = ("served_accuracy", "file_gates", "currency_ledger")
+NEW_SINCE = ("served_accuracy", "file_gates", "currency_ledger", "matched_returns", "segment_advice", "dim_customer")
 
 
 def test_every_version_from_now_on_publishes_the_tables_that_tell_it_from_earlier_ones(tmp_path: Path) -> None:
@@ -98,21 +98,26 @@ def test_who_comes_from_an_earlier_version_is_told_which_defaults_have_changed_u
     settings = load(tmp_path, MINIMAL)
     publish(settings, "old", "rfm", "score_replicates")
     publish(settings, "new", "rfm", *NEW_SINCE)
-    models, origins, files, kept = notices(settings)
+    models, origins, files, kept, returns, costs = notices(settings)
     assert models.startswith("models: the default has changed to [own_rate, last_window")
     assert origins.startswith("backtest.origins: models are tried out from 13 monthly days now")
     assert files.startswith("gates.files: a file that is not as usual stops a run now (`error`)")
     assert kept.startswith("gates.kept: ")
-    assert notices(load(tmp_path, with_block(models=["hybrid"]))) == [origins, files, kept]
-    assert notices(load(tmp_path, with_block(backtest={"origins": 13}))) == [models, files, kept]
-    assert notices(load(tmp_path, with_block(gates={"files": "warn", "kept": "warn"}))) == [models, origins]
+    assert returns.startswith("cleaning.returns: a negative amount is taken off the purchase that it belongs to now")
+    assert costs.startswith("contact_costs: what a contact costs decides now by which channel to reach a customer")
+    assert "0.05 for an e-mail, 1.50 for a letter, 8.00 for a call" in costs
+    assert notices(load(tmp_path, with_block(models=["hybrid"]))) == [origins, files, kept, returns, costs]
+    assert notices(load(tmp_path, with_block(backtest={"origins": 13}))) == [models, files, kept, returns, costs]
+    warned = load(tmp_path, with_block(gates={"files": "warn", "kept": "warn"}))
+    assert notices(warned) == [models, origins, returns, costs]
+    assert notices(load(tmp_path, with_block(contact_costs={"email": 0.05}))) == [models, origins, files, kept, returns]
     read_as = load(tmp_path, with_block(models=["glm"], backtest={"folds": 3}))
-    assert notices(read_as) == [*read_as.notices, files, kept]
+    assert notices(read_as) == [*read_as.notices, files, kept, returns, costs]
 
 
 def test_who_comes_from_the_version_before_the_file_gates_is_told_of_them_alone(tmp_path: Path) -> None:
     settings = load(tmp_path, MINIMAL)
-    publish(settings, "old", "rfm", "served_accuracy")
+    publish(settings, "old", "rfm", "served_accuracy", "matched_returns", "segment_advice")
     assert [notice.partition(":")[0] for notice in notices(settings)] == ["gates.files", "gates.kept"]
 
 

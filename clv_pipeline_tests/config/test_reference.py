@@ -51,8 +51,8 @@ def test_every_key_is_described_and_has_a_row() -> None:
         return found
 
     schema = json_schema()
-    # The keys of the other two sources are said to be those of the transactions.
-    others = ("source.customers.", "source.events.")
+    # The keys of the other sources are said to be those of the transactions.
+    others = ("source.customers.", "source.events.", "source.costs.")
     assert {key for key in keys(schema, "") if not key.startswith(others)} == set(described)
     assert all(node["description"] for block in schema["$defs"].values() for node in block["properties"].values())
 
@@ -74,7 +74,7 @@ def test_the_text_below_a_field_is_its_description() -> None:
 def test_types_and_defaults_are_in_words() -> None:
     text = as_markdown()
     for row in (
-        "| `cleaning.returns` | `drop` or `net` | `drop` |",
+        "| `cleaning.returns` | `net` or `drop` | `net` |",
         "| `forecast.horizons_days` | list of whole numbers, above 0, at most 3653, not empty | `[30, 90, 180, 365]` |",
         "| `source.transactions.path` | text or list of texts |",
         "| `alerts.email.from` | text | required |",

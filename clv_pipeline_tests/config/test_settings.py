@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert settings.source.transactions.path == ["orders/*.csv"]
     assert settings.cleaning.model_dump() == {
         "deduplicate": True,
-        "returns": "drop",
+        "returns": "net",
         "exclude_products": [],
         "anonymous_ids": [],
         "outliers": "keep",
@@ -126,7 +126,7 @@ def test_every_mistake_is_told_at_once_with_key_expectation_and_find(tmp_path: P
         "forecast.as_of: should be latest, today or a day such as 2011-09-01; found 'yesterday'",
         "forecast.horizons_days[1]: should be greater than 0; found 0",
         "cleening: unknown key; did you mean 'cleaning'?",
-        "cleaning.returns: should be 'drop' or 'net'; found 'keep'",
+        "cleaning.returns: should be 'net' or 'drop'; found 'keep'",
         "cleaning.exclude_products[0]: should be a valid string; found 85123; write it in quotes",
         "cleaning.exclude_products[1]: should be a valid string; found False; write it in quotes",
         "schedule.cron: should be a valid string; found 5; write it in quotes",
@@ -220,6 +220,28 @@ def test_tables_of_spark_are_below_home_unless_a_shared_folder_is_named(tmp_path
     assert load(tmp_path, MINIMAL).spark_tables_dir == load(tmp_path, MINIMAL).home / "tables"
     named = load(tmp_path, with_block(storage={"engine": "spark", "spark": {"tables": "/mnt/clv"}}))
     assert named.spark_tables_dir == Path("/mnt/clv")
+
+
+def test_what_contacts_cost_has_defaults_and_builds_no_table_anew_that_does_not_read_it(tmp_path: Path) -> None:
+    usual = load(tmp_path, MINIMAL)
+    assert usual.contact_costs.model_dump() == {"email": 0.05, "letter": 1.5, "telephone": 8.0}
+    dear = load(tmp_path, with_block(contact_costs={"telephone": 25}))
+    assert dear.contact_costs.model_dump() == {"email": 0.05, "letter": 1.5, "telephone": 25.0}
+    assert dear.recipe_hash == usual.recipe_hash
+    assert dear.config_hash != usual.config_hash
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"email": -1}, "contact_costs.email: .* greater than or equal to 0"),
+        ({"email": 0.001}, "contact_costs.email: should have at most two decimal places"),
+        ({"letter": 9}, "contact_costs: a letter should cost at least as much as an e-mail, and a telephone call"),
+        ({"fax": 1}, "contact_costs.fax: unknown key"),
+    ],
+)
+def test_costs_of_contacts_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, float], said: str) -> None:
+    assert re.search(said, error_of(tmp_path, with_block(contact_costs=wrong)))
 
 
 CAMPAIGN = {"budget": 1000, "cost_per_contact": 2.5, "assumed_uplift": 0.05}

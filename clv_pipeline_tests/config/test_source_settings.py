@@ -46,7 +46,7 @@ def test_a_shop_may_have_no_money(tmp_path: Path, money: dict[str, str], has_mon
     columns = {"customer_id": "a", "ordered_at": "b", **money}
     settings = load(tmp_path, yaml.safe_dump({"source": {"transactions": {"path": "x", "columns": columns}}}))
     assert settings.source.transactions.has_money is has_money
-    assert settings.parameters[-1] == {"has_money": has_money}
+    assert settings.parameters[-1] == {"has_money": has_money, "has_costs": False}
 
 
 def test_columns_that_are_not_ours_are_attributes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from clv_pipeline.contracts import load_contract
 from clv_pipeline.contracts.expectations import installed, known
-from clv_pipeline.contracts.loader import MODELS_DIR
+from clv_pipeline.contracts.loader import MODELS_DIR, load_models
 from clv_pipeline.errors import ContractError
 from clv_pipeline_tests.helpers.contract_files import CONTRACT
 
@@ -135,3 +136,23 @@ def test_a_crowded_contract_is_found() -> None:
     long = f"    description: {'The thing. ' * 10}"
     text = GOOD.replace("    description: The thing.", f"{long}\n{column}")
     assert crowded(text) == [column, long]
+
+
+def test_a_key_that_an_error_check_holds_unique_is_a_primary_key() -> None:
+    published = {name: model.contract for name, model in load_models().items() if model.contract.published}
+    without = {name for name, contract in published.items() if not contract.primary_key}
+    # Returns that exceed all purchases have no day, some measures no horizon, all channels no name; two are one row.
+    without_a_value = {"matched_returns", "drift", "acquisition_value", "acquisition_backtest"}
+    assert without == {*without_a_value, "publication", "shop_margin"}
+    assert published["fact_customer_month"].primary_key == ["customer_id", "calendar_month"]
+    assert published["dim_customer"].not_null == ["customer_id"]
+    assert "revenue" not in published["rfm"].not_null
+
+
+def test_published_columns_of_one_name_have_one_type() -> None:
+    types: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name, model in load_models().items():
+        if model.contract.published:
+            for column in model.contract.columns:
+                types[column.name][column.type].append(name)
+    assert {name: dict(found) for name, found in types.items() if len(found) > 1} == {}

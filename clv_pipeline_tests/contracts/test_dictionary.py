@@ -33,9 +33,9 @@ def test_published_tables_come_first_and_none_is_left_out(entries: list[Dictiona
 
 def test_what_tables_are_built_from_comes_from_the_graph(entries: list[DictionaryEntry]) -> None:
     built_from = {entry.contract.table: entry.built_from for entry in entries}
-    assert built_from["rfm"] == ["customer_days", "history_span"]
+    assert built_from["rfm"] == ["history_span", "known_days"]
     assert built_from["drift"] == ["customer_snapshots", "forecast_history", "history_span"]
-    assert built_from["customer_days"] == ["cleaned_transactions"], "volume_gates is waited for, not read"
+    assert built_from["customer_days"] == ["cleaned_transactions", "matched_returns"], "volume_gates is only waited for"
     assert "rfm" in built_from["publication"]
 
 

@@ -30,7 +30,7 @@ from clv_pipeline_tests.faults.strikes import end_this_process, watch
 PERSON, KEY = "ann.lee@example.com", "k" * 40
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
 DELAYS_MS = (0.2, 20.0)
-LISTED = ("rfm", "row_ledger", "customer_overview", "sales_trends")
+LISTED = ("rfm", "row_ledger", "customer_overview", "sales_by_month")
 """Published tables that are held against those of an undisturbed erasure."""
 
 

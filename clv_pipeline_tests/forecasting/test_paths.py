@@ -52,6 +52,17 @@ def test_what_a_yardstick_does_not_say_is_null() -> None:
     assert few.outlook().null_count().row(0) == (0, 2, 2, 2, 2)
 
 
+def test_paths_read_at_fewer_days_say_the_same_of_them() -> None:
+    one = GOOD.at([30])
+    assert one.frame().rows() == [row for row in GOOD.frame().rows() if row[1] == 30]
+    assert GOOD.at([30, 90]).days == (30, 90)
+    assert one.outlook().equals(GOOD.outlook())
+    silent = Paths("rule", GOOD.customer_id, GOOD.days, spend=GOOD.spend).at([90])
+    assert silent.p_purchase is None
+    with pytest.raises(ValueError, match="not in tuple"):
+        GOOD.at([7])
+
+
 def test_an_outlook_has_a_row_per_customer_and_null_where_there_is_no_number() -> None:
     outlook = GOOD.outlook()
     assert outlook.schema == OUTLOOK_SCHEMA

@@ -23,7 +23,14 @@ from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import FitReport, FittedModel, Model
 from clv_pipeline.forecasting.registry import MODELS
-from clv_pipeline.forecasting.serving import Scorer, fit_rows, fit_serving, serving_order
+from clv_pipeline.forecasting.serving import (
+    PROBABILITY_DAYS,
+    Scorer,
+    fit_rows,
+    fit_serving,
+    probability_days,
+    serving_order,
+)
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, HISTORY_DAYS, shop
 
 HORIZONS = [30, 90, 180]
@@ -144,7 +151,7 @@ def served(name: str) -> tuple[FittedModel, SpendRanges]:
 
 def scorer(name: str = "hybrid", horizons: Sequence[int] = HORIZONS) -> Scorer:
     fit, ranges = served(name)
-    return Scorer(fit, ranges, horizons, RATE, MARGIN, {})
+    return Scorer(fit, ranges, horizons, RATE, MARGIN, {}, PROBABILITY_DAYS if name == "hybrid" else ())
 
 
 def test_what_is_scored_is_what_the_tables_hold() -> None:
@@ -195,6 +202,33 @@ def test_a_horizon_says_the_same_whichever_others_are_configured() -> None:
     assert_frame_equal(alone, among, rel_tol=1e-12, abs_tol=1e-12)
 
 
+@pytest.mark.parametrize("horizons", [[30, 90, 180], [7], [365, 1000]])
+def test_the_probability_in_30_90_and_365_days_is_read_from_the_path_whatever_is_configured(
+    horizons: list[int],
+) -> None:
+    rows = scorer(horizons=horizons)(CUSTOMERS).unique("customer_id", maintain_order=True)
+    fit, _ = served("hybrid")
+    path = fit.forecast(CUSTOMERS, PROBABILITY_DAYS, RATE).p_purchase
+    assert path is not None
+    said = rows.select("p_purchase_30_days", "p_purchase_90_days", "p_purchase_365_days").to_numpy()
+    np.testing.assert_allclose(said, path, rtol=1e-12)
+    assert scorer(horizons=horizons)(CUSTOMERS)["horizon_days"].unique().to_list() == sorted(horizons)
+
+
+def test_a_rule_is_read_at_the_horizons_alone_and_a_model_as_far_as_it_can_forecast() -> None:
+    rule: Any = Fixed("rule", is_baseline=True)
+    short: Any = Fixed("short", longest=90)
+    models = [rule, short]
+    assert probability_days(rule.fit(GROUND), [90, 180], models) == [90]
+    assert probability_days(short.fit(GROUND), [7], models) == [30, 90]
+    rows = scorer("own_rate", horizons=[90])(CUSTOMERS.head(3))
+    assert rows["p_purchase_90_days"].null_count() == 3
+    fit, ranges = served("own_rate")
+    rows = Scorer(fit, ranges, [90], RATE, MARGIN, {}, [90])(CUSTOMERS.head(3))
+    assert rows["p_purchase_90_days"].equals(rows["p_purchase"], check_names=False)
+    assert rows["p_purchase_30_days"].null_count() == 3
+
+
 @pytest.mark.parametrize("name", ["hybrid", "bg_nbd", "own_rate", "hiatus"])
 def test_customers_are_scored_alike_in_any_batch_and_after_pickling(name: str) -> None:
     score = scorer(name)
@@ -233,6 +267,9 @@ def test_a_rule_serves_what_it_says_and_null_for_what_it_does_not() -> None:
         "value_per_purchase": None,
         "lifetime_value": None,
         "next_order_days": None,
+        "p_purchase_30_days": None,
+        "p_purchase_90_days": None,
+        "p_purchase_365_days": None,
     }
     [asked] = ranges.asked
     assert asked["frequency"].to_list() == [f for f in CUSTOMERS["frequency"].head(2) for _ in range(2)]

@@ -22,7 +22,7 @@ from clv_pipeline.orchestration.assets.serving import freshness
 
 ROOT = Path(__file__).parents[2]
 MODELS = load_models()
-TABLES = sorted(set(MODELS) - {"publication"})
+TABLES = sorted(set(MODELS) - {"publication", "fact_orders"})
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def test_an_asset_says_what_it_is(specs: dict[str, dg.AssetSpec], table: str) ->
 
 
 def test_dependencies_are_those_of_the_queries_and_what_a_contract_waits_for(specs: dict[str, dg.AssetSpec]) -> None:
-    for name, model in MODELS.items():
+    for name in TABLES:
+        model = MODELS[name]
         if isinstance(model, SqlModel) and model.contract.staged_with is None:
             expected = sorted([*model.dependencies, *model.contract.waits_for])
             assert sorted(dep.asset_key.to_user_string() for dep in specs[name].deps) == expected

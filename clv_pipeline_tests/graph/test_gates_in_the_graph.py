@@ -166,14 +166,14 @@ def test_a_campaign_is_planned_without_building_anything_else_anew(shop: Shop) -
     assert "none is planned" in str(metadata(shop, "campaign_plan")["campaign"].value)
     result = shop.materialize(campaign={"budget": 20, "cost_per_contact": 2, "assumed_uplift": 0.5})
     assert result.success, failure(result)
-    assert {table for table, _ in versions() - before} == {"campaign_settings", "campaign_plan"}
+    assert {table for table, _ in versions() - before} == {"campaign_settings", "segment_uplifts", "campaign_plan"}
     shown = metadata(shop, "campaign_plan")
     assert "ASSUMPTION, not a measurement" in str(shown["campaign"].value)
     with duckdb.connect(str(shop.served.resolve()), read_only=True) as client:
         plan = client.execute("select count(*), max(cumulative_cost), max(cumulative_return) from campaign_plan")
         [(contacts, cost, assumed)] = plan.fetchall()
     assert 0 < contacts <= 10
-    assert (shown["cost"].value, shown["assumed return"].value) == (float(cost), float(assumed))
+    assert (shown["cost"].value, shown["expected return"].value) == (float(cost), float(assumed))
 
 
 def test_where_countries_are_not_mapped_the_table_says_so(shop: Shop) -> None:

@@ -33,6 +33,7 @@ COMPARED = {
     "raw_transactions": BY_NAME.format("raw_transactions"),
     "rejected_transactions": "select * exclude (source_id) from rejected_transactions",
     "cleaned_transactions": BY_NAME.format("cleaned_transactions"),
+    "matched_returns": BY_NAME.format("matched_returns"),
     "customer_days": "from customer_days",
     "row_ledger": "from row_ledger",
     "rfm": "from rfm",
@@ -206,6 +207,21 @@ def test_a_new_day_is_the_only_one_that_is_built(shop: Nights) -> None:
     assert "rfm" in built(shop.run())
     rows = shop.session.execute("select customer_id, purchase_day from customer_days where rowid > ?", *before)
     assert rows.fetchall() == [("ann", date(2024, 3, 5))]
+    assert shop.tables() == shop.read_afresh()
+
+
+def test_a_late_return_builds_the_day_of_its_purchase_too(shop: Nights) -> None:
+    before = shop.session.execute("select max(rowid) from customer_days").fetchall()
+    shop.write("2024-03-05", line("ann", day=4), line("bob", day=4, quantity=-1, price="4.25"))
+    shop.run()
+    rows = shop.session.execute(
+        "select customer_id, purchase_day, known_from, superseded_on, revenue from customer_days where rowid > ?"
+        " and customer_id = 'bob' order by known_from",
+        *before,
+    )
+    bought, returned = FIRST + timedelta(days=3), FIRST + timedelta(days=4)
+    assert [(*row[:4], float(row[4])) for row in rows.fetchall()] == [("bob", bought, bought, returned, 4.25)]
+    assert shop.session.execute("select count(*) from known_days where customer_id = 'bob'").fetchall() == [(3,)]
     assert shop.tables() == shop.read_afresh()
 
 

@@ -35,7 +35,10 @@ BLOCKS: dict[str, Any] = {
     "backtest": {"origins": 2},
     "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
-EVERYTHING = "+key:clv_forecasts or +group:insights or +key:served_accuracy or +key:tracking_by_frequency"
+EVERYTHING = (
+    "+key:revenue_outlook or +group:insights or +key:segment_history or +key:served_accuracy or"
+    " +key:tracking_by_frequency"
+)
 FEATURES = "+key:rfm or +key:customer_features or +key:customer_events or +key:past_segments"
 TABLES = (
     "rfm",
@@ -44,6 +47,7 @@ TABLES = (
     "segment_profiles",
     "forecast_windows",
     "customer_features",
+    "customer_rhythms",
     "customer_windows",
     "customer_events",
     "customer_outcomes",
@@ -57,6 +61,15 @@ TABLES = (
     "customer_outlook",
     "tracking",
     "tracking_by_frequency",
+    "revenue_outlook",
+    "revenue_outlook_backtest",
+    "sold_days",
+    "dim_customer",
+    "fact_customer_month",
+    "fact_orders",
+    "customer_month_states",
+    "month_end_segments",
+    "segment_history",
     "sales_trends",
     "revenue_distribution",
     "cohorts",
@@ -128,7 +141,7 @@ def another(future: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Half of the rows deleted, the others with changed values, and twice as many new ones.
 
     The new rows are of known and unknown customers, products, countries and types of event, dear, and half of them
-    fall into the first minute.
+    fall into the first minute. Beside them, known customers send back what they bought.
     """
     kept = future.sample(fraction=0.5, seed=int(rng.integers(1_000)))
     customers = kept["customer_id"].gather(rng.permutation(kept.height))
@@ -140,7 +153,8 @@ def another(future: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         pl.col("^unit_price$") * 1_000,
     )
     first_minute = added.with_columns(pl.col(pl.Datetime).dt.date().min().cast(pl.Datetime("ms")))
-    return pl.concat([altered, added, first_minute])
+    returned = future.with_columns(pl.col("^order_id$") + " back", pl.col("^quantity$") * -1)
+    return pl.concat([altered, added, first_minute, returned])
 
 
 @pytest.mark.parametrize("future", [nothing, another])
@@ -154,8 +168,11 @@ def test_whatever_comes_between_a_cutoff_and_as_of_changes_no_feature_as_of_the_
     shop: Shop, story: simulation.Shop, untouched: Tables
 ) -> None:
     poisoned = computed(shop, story, another, after=EARLIER, selection=FEATURES)
-    by_cutoff = {"customer_features", "customer_events", "past_segments"}
-    assert changed(untouched, poisoned) == {"rfm", "customer_clusters", "segments", *by_cutoff}
+    by_cutoff = {"customer_features", "customer_events", "customer_rhythms", "past_segments"}
+    with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
+        late = "select count(*) from matched_returns where purchase_day <= $1 and returned_on > $1"
+        assert warehouse.execute(late, [EARLIER]).fetchall() != [(0,)], "nobody returned what was bought by then"
+    assert changed(untouched, poisoned) == {"rfm", *by_cutoff}
     for table in by_cutoff:
         known = pl.col("cutoff") <= EARLIER
         assert untouched[table].filter(known)["cutoff"].max() == EARLIER

@@ -19,7 +19,7 @@ from clv_pipeline_tests.helpers.graph_shop import Shop
 pytestmark = pytest.mark.timeout(900)
 
 PROMISE = "NULL where the shop has no money."
-EMPTY = {"revenue_distribution", "calibration", "campaign_plan"}
+EMPTY = {"revenue_deciles", "revenue_concentration", "revenue_distribution", "calibration", "campaign_plan"}
 
 
 def blocks(money: bool, as_of: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Shop:
     instance: dg.DagsterInstance
 
     def settings(self, **blocks: Any) -> Settings:
-        """clv.yaml for the order files, with few models and horizons; keywords are further blocks."""
+        """clv.yaml for the order files, with few models and horizons, and all tables; keywords are further blocks."""
         columns = {name: name for name in COLUMNS}
         transactions = {"path": "orders/*.csv", "columns": columns, "removed_files": "remove"}
         return Settings.from_mapping(
@@ -43,6 +43,7 @@ class Shop:
                 "models": ["own_rate", "pareto_nbd", "hybrid"],
                 "forecast": {"horizons_days": [30, 90]},
                 "backtest": {"origins": 2},
+                "publish": {"fact_orders": True},
                 **blocks,
             },
             config_file=self.folder / "clv.yaml",

@@ -47,6 +47,37 @@ class PurchaseDays:
         """What was known by the end of the cutoff day."""
         return PurchaseDays(self.days.filter(cutoff >= DAY))
 
+    def cohort_months(self, cutoff: date) -> pl.DataFrame:
+        """What was known of cohorts by the end of the cutoff day (`forecasting.outlook.COHORT_MONTHS`)."""
+        first, later = pl.col("first"), pl.col("day").dt.day() > cutoff.day
+        is_first = pl.col("first") == DAY
+        days = self.until(cutoff).days.with_columns(first=DAY.min().over("customer_id"))
+        return (
+            days.group_by(cohort_month=first.dt.truncate("1mo"), month=DAY.dt.truncate("1mo"))
+            .agg(
+                customers=is_first.sum(),
+                later_customers=(is_first & later).sum(),
+                revenue=SPEND.sum(),
+                later_revenue=SPEND.filter(later).sum(),
+                first_revenue=SPEND.filter(is_first).sum(),
+            )
+            .sort("cohort_month", "month")
+        )
+
+    def came_by_month(self, cutoff: date, last_day: date) -> pl.DataFrame:
+        """What came after a cutoff, by month (`evaluation.outlook.OUTCOME_COLUMNS`)."""
+        days = self.until(last_day).days.with_columns(first=DAY.min().over("customer_id")).filter(cutoff < DAY)
+        known = pl.col("first") <= cutoff
+        return (
+            days.group_by(month=DAY.dt.truncate("1mo"))
+            .agg(
+                known_revenue=SPEND.filter(known).sum(),
+                revenue=SPEND.sum(),
+                new_customers=(~known & (pl.col("first") == DAY)).sum(),
+            )
+            .sort("month")
+        )
+
     def customers(self, cutoff: date, horizons: Iterable[int] = ()) -> pl.DataFrame:
         """The customers frame as of a cutoff, by customer_id, with the past windows of these horizons.
 

@@ -66,6 +66,7 @@ def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1, lines
     return {
         "customer_id": customer,
         "purchase_day": day,
+        "known_from": day,
         "revenue": revenue,
         "orders": orders,
         "transaction_lines": lines,
@@ -96,6 +97,13 @@ def window(
     }
 
 
+BETWEEN = (
+    *("known_days", "sold_days", "segment_names", "sales_calendar", "sales_by_day", "sales_by_week", "sales_by_month"),
+    *("revenue_deciles", "revenue_concentration"),
+)
+"""Tables that are built wherever they are read, because tests give what they are made of."""
+
+
 class Bench:
     """Input tables and the models run on them, in one warehouse session.
 
@@ -106,6 +114,9 @@ class Bench:
         self._session = session
         # Most promises about money read whether there is any.
         self.given_parameters()
+        # Nothing was returned unless a test says so.
+        self.given("matched_returns", [])
+        self.given("customer_epochs", [])
 
     def given(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make `table` hold these rows; columns that a row leaves out are NULL.
@@ -150,14 +161,27 @@ class Bench:
     def given_parameters(self, **changes: Any) -> None:
         """The table `parameters` with the defaults of the settings, except for `changes`; and the day of the run."""
         self.given("run_day", [{"today": TODAY, "as_of": changes.pop("as_of", None)}])
-        blocks = [dict(Cleaning()), dict(Forecast()), {"has_money": True}]
+        blocks = [dict(Cleaning()), dict(Forecast()), {"has_money": True, "has_costs": False}]
         frame = settings_frame(models()["parameters"].contract, blocks)
-        self.given("parameters", [frame.row(0, named=True) | changes])
+        row = frame.row(0, named=True) | changes
+        self.given("parameters", [row])
+        if not row["has_costs"]:
+            self.given("shop_margin", [{"margin_source": "forecast.margin", "margin": row["margin"]}])
+            self.given("customer_margins", [])
 
     def run(self, name: str) -> list[Row]:
-        """Build the model's table by its SELECT; its rows in the order of its key."""
+        """Build the model's table by its SELECT; its rows in the order of its key.
+
+        Tables between what tests give and what they try are built first.
+        """
         model = models()[name]
         assert isinstance(model, SqlModel)
+        if name == "rejected_transactions":
+            self.run("rejected_at_sight")
+            self.run("matched_returns")
+        for between in model.dependencies:
+            if between in BETWEEN:
+                self.run(between)
         contract = _as_table(model)
         self._session.stage_query(contract, model.sql)
         self._put_in_place(contract)

@@ -55,6 +55,14 @@ def weeks(past: int = 100, ahead: int = 52) -> pl.DataFrame:
     )
 
 
+def months_ahead(ahead: int = 12) -> pl.DataFrame:
+    rows = [
+        (date(2024 + n // 12, n % 12 + 1, 1), 0, 80, 20, 100, 70, 140, 90 if n < 10 else None) for n in range(ahead)
+    ]
+    columns = ["month", "revenue_so_far", "known_revenue", "new_revenue", "total_revenue", "total_lower"]
+    return pl.DataFrame(rows, schema=[*columns, "total_upper", "last_year_revenue"], orient="row")
+
+
 def p_classes() -> pl.DataFrame:
     rows = [(90, f"0.{n}-0.{n + 1}", 100, n / 10 + 0.05, n / 10 + 0.06, n / 10 + 0.1) for n in range(9)]
     columns = ["horizon_days", "p_class", "customers", "p_purchase", "bought", "p_alive"]
@@ -83,11 +91,11 @@ def revenue(days: int, first: date = date(2024, 1, 3)) -> pl.DataFrame:
 
 def months() -> pl.DataFrame:
     starts = [date(2024, month, 1) for month in range(1, 13)]
-    return pl.DataFrame({"period_start": starts, "new_customers": [30] * 12, "returning_customers": [70] * 12})
+    return pl.DataFrame({"calendar_month": starts, "new_customers": [30] * 12, "returning_customers": [70] * 12})
 
 
 def tenths() -> pl.DataFrame:
-    return pl.DataFrame({"to_percent": range(10, 101, 10), "revenue_share": [0.46] + [0.06] * 9})
+    return pl.DataFrame({"decile": range(1, 11), "revenue_share": [0.46] + [0.06] * 9})
 
 
 def totals() -> pl.DataFrame:
@@ -120,6 +128,7 @@ def every_chart() -> dict[str, ChartType]:
         "calibration": charts.calibration_by_decile(calibration()),
         "leaderboard": charts.leaderboard(skills()),
         "tracking": charts.tracking(weeks()),
+        "revenue_ahead": charts.revenue_ahead(months_ahead()),
         "probabilities": charts.probabilities(p_classes()),
         "fit_by_frequency": charts.fit_by_frequency(repeats()),
         "segment_map": charts.segment_map(segments()),
@@ -207,7 +216,8 @@ def test_every_chart_that_draws_text_is_tried_with_any() -> None:
     untried = every_chart().keys() - WITH_TEXT.keys()
     assert untried == {
         *("calibration", "cohort_heatmap", "customers_by_month", "daily_revenue", "forecast_against_actual"),
-        *("forecast_distribution", "revenue_by_tenth", "rfm_heatmap", "totals_by_horizon", "tracking"),
+        *("forecast_distribution", "revenue_ahead", "revenue_by_tenth", "rfm_heatmap", "totals_by_horizon"),
+        "tracking",
     }
 
 
@@ -262,6 +272,18 @@ def test_weeks_ahead_have_no_purchases_and_today_is_marked() -> None:
     assert len([row for row in lines if row["series"] == "Expected"]) == 2 * 5
     assert [row for row in drawn(chart) if "series" not in row] == [{"week": "2024-01-21T00:00:00"}]
     assert title(chart)["subtitle"].startswith("3 weeks that are over: 30 came, 27 were expected; 2 weeks ahead")
+
+
+def test_months_ahead_are_stacked_and_what_came_so_far_is_shown_where_there_is_any() -> None:
+    whole = charts.revenue_ahead(months_ahead())
+    parts = [row for row in drawn(whole) if "series" in row]
+    assert {row["series"] for row in parts} == {"Known customers", "New customers"}
+    assert sum(row["revenue"] for row in parts) == 12 * 100
+    assert title(whole)["subtitle"] == "12 months: 1.2k in all, 240 of it from customers who are yet to come"
+    running = months_ahead(2).with_columns(revenue_so_far=pl.Series([55, 0]), last_year_revenue=pl.lit(None, pl.Int64))
+    assert [row["revenue"] for row in drawn(charts.revenue_ahead(running)) if row.get("series") == "Came so far"] == [
+        55
+    ]
 
 
 def test_a_shop_whose_first_week_is_not_over_is_tracked() -> None:
@@ -348,6 +370,7 @@ def test_days_without_sales_count_as_zero_and_few_weeks_are_drawn_by_day() -> No
         (lambda: charts.calibration_by_decile(pl.concat([calibration()] * 2)), "aggregate cutoffs"),
         (lambda: charts.leaderboard(skills().with_columns(skill=float("nan"))), "no model has a skill"),
         (lambda: charts.tracking(weeks().drop("expected")), "expected"),
+        (lambda: charts.revenue_ahead(months_ahead().clear()), "nothing to draw"),
         (lambda: charts.probabilities(p_classes().clear()), "nothing to draw"),
     ],
 )

@@ -81,8 +81,21 @@ def settings(shop_settings: Callable[..., Settings]) -> Settings:
             ANN
             | {"segment": "Champions", "cluster_name": "big", "value_tier": "high", "recommended_action": "Reward"}
             | {"mean_gap_days": 50.9, "order_value": "120.00", "lifetime_value": "1500.25"}
-            | {"next_order_date": date(2024, 8, 1)},
-            others[0] | {"segment": "Lost", "frequency": 0},
+            | {"next_order_date": date(2024, 8, 1), "horizon_days": 365}
+            | {"p_purchase_30_days": 0.2, "p_purchase_90_days": 0.45, "p_purchase_365_days": 0.8}
+            | {"historic_value": 400, "predicted_value": "142.50", "total_value": "542.50"}
+            | {"average_order_value": "88.89", "usual_gap_days": 48.2, "contact_channel": "letter"},
+            others[0]
+            | {"segment": "Lost", "frequency": 0, "recommended_action": "Spend nothing"}
+            | {
+                "contact_channel": "no contact",
+                "usual_gap_days": 30.0,
+                "overdue_since": date(2024, 3, 1),
+                "at_risk": False,
+            },
+            others[1]
+            | {"segment": "At Risk", "recommended_action": "Win back", "contact_channel": "e-mail", "horizon_days": 365}
+            | {"usual_gap_days": 1.2, "overdue_since": date(2024, 3, 1), "at_risk": True, "value_at_stake": "1234.5"},
         ],
     )
     bench.given(
@@ -92,6 +105,7 @@ def settings(shop_settings: Callable[..., Settings]) -> Settings:
             forecast("ann-1001", 365),
             forecast("bob-2002", 90, expected_purchases=0.0, expected_spend=0.0, clv=0.0, p_purchase=0.0),
             forecast("bob-2002", 365, p_alive=0.05, p_purchase=0.04, expected_purchases=0.05),
+            forecast("cid-3003", 365),
         ],
     )
     bench.given(
@@ -158,8 +172,23 @@ def test_it_says_who_the_customer_is_and_where_they_rank(settings: Settings) -> 
 
 
 def test_it_tells_the_customers_own_numbers_in_a_sentence(settings: Settings) -> None:
-    assert explain(settings, "ann-1001")[1] == "bought 8 times, usually every 51 days, silent for 10"
+    assert explain(settings, "ann-1001")[1] == "bought 8 times, every 51 days on average, silent for 10"
     assert explain(settings, "bob-2002")[1] == "bought once, silent for 200 days"
+
+
+def test_it_tells_the_rhythm_what_is_at_stake_and_what_to_do_by_which_channel(settings: Settings) -> None:
+    ann, bob, cid = (explain(settings, name) for name in ("ann-1001", "bob-2002", "cid-3003"))
+    assert "rhythm           usually every 48 days; not overdue" in ann
+    assert "to do            Reward; by letter" in ann
+    assert any(line.startswith("revenue") and line.endswith(", 88.89 per order") for line in ann)
+    assert "rhythm           usually every 30 days; overdue since 2024-03-01" in bob
+    assert "to do            Spend nothing" in bob
+    assert not any(line.startswith("at risk") for line in [*ann, *bob])
+    assert "rhythm           usually every day; overdue since 2024-03-01" in cid
+    assert (
+        "at risk          1,234.50 at stake: margin at their own rate within 365 days, beyond what is expected" in cid
+    )
+    assert "to do            Win back; by e-mail" in cid
 
 
 @pytest.mark.parametrize("horizon", [None, 90])
@@ -170,10 +199,12 @@ def test_the_path_is_told_over_all_horizons_whichever_is_taken_apart(settings: S
         ["90", "0.600", "0.4500", "77.00", "38.00", "0.00", "to", "700.00;", "most", "likely", "nothing"],
         ["365", "2.500", "0.8000", "300.00", "142.50", "0.00", "to", "700.00"],
     ]
-    assert lines[begin + 4 : begin + 8] == [
+    assert lines[begin + 4 : begin + 10] == [
+        "buys again       0.2000 within 30 days, 0.4500 within 90 days, 0.8000 within 365 days",
         "still a customer with a probability of 0.9000 (p_alive)",
         "order value      120.00 expected of a purchase day",
         "next order       as likely as not by 2024-08-01, 32 days ahead",
+        "value            400.00 so far + 142.50 in 365 days = 542.50, in margin",
         "lifetime value   1,500.25, the CLV without a horizon",
     ]
 

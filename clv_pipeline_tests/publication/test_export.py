@@ -22,7 +22,7 @@ from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.errors import ExportError, PublicationError
-from clv_pipeline.publication.export import DEFAULT_COLUMNS, export, guarded
+from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS, export, guarded
 from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.helpers.sql_bench import Bench
@@ -35,6 +35,12 @@ CUSTOMERS = {
     "bob": ("Champions", 20.0, 300.0),
     "dee": ("Can't Lose", 40.0, 500.0),
     "eve": ("Lost", 0.0, 0.0),
+}
+AT_STAKE: dict[str, dict[str, Any]] = {
+    "ann": {"at_risk": False, "value_at_stake": 99},
+    "cid": {"at_risk": True, "value_at_stake": 5, "overdue_since": TODAY},
+    "bob": {"at_risk": True, "value_at_stake": 5, "overdue_since": TODAY},
+    "dee": {"at_risk": True, "value_at_stake": 70, "overdue_since": TODAY},
 }
 FORMULA = "=+-@＝＋－＠"
 
@@ -59,6 +65,7 @@ def settings(shop_settings: Callable[..., Settings]) -> Settings:
                 "clv": longest,
                 "drivers_in_words": f"why {name}",
             }
+            | AT_STAKE.get(name, {})
             for name, (segment, _, longest) in CUSTOMERS.items()
         ],
     )
@@ -97,6 +104,41 @@ def test_a_segment_is_listed_from_the_highest_clv_and_equals_by_id(settings: Set
     assert (done.customers, done.audience.horizon_days) == (3, 365)
 
 
+def test_customers_at_risk_are_listed_from_the_most_at_stake_and_equals_by_id(
+    settings: Settings, tmp_path: Path
+) -> None:
+    done = export(settings, tmp_path / "list.csv", at_risk=True)
+    rows = records(tmp_path / "list.csv")
+    assert [(row["customer_id"], row["value_at_stake"]) for row in rows] == [
+        ("dee", "70.0000"),
+        ("bob", "5.0000"),
+        ("cid", "5.0000"),
+    ]
+    assert tuple(rows[0]) == AT_RISK_COLUMNS
+    assert done.customers == 3
+    export(settings, tmp_path / "of_a_segment.csv", at_risk=True, segment="Champions", top=1)
+    assert [row["customer_id"] for row in records(tmp_path / "of_a_segment.csv")] == ["bob"]
+
+
+def test_without_money_those_furthest_below_their_own_rate_come_first(settings: Settings, tmp_path: Path) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        database.execute("update customer_overview set value_at_stake = null, usual_gap_days = 36.5")
+        database.execute("update clv_forecasts set clv = null, expected_purchases = 9")
+        database.execute("update clv_forecasts set expected_purchases = 1 where customer_id = 'cid'")
+    export(settings, tmp_path / "list.csv", at_risk=True)
+    assert [row["customer_id"] for row in records(tmp_path / "list.csv")] == ["cid", "bob", "dee"]
+
+
+def test_a_publication_from_before_there_was_anything_at_stake_says_what_to_do(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        database.execute("alter table customer_overview drop column value_at_stake")
+    with pytest.raises(ExportError, match=r"earlier version.*`clv run` publishes anew"):
+        export(settings, tmp_path / "list.csv", at_risk=True)
+    assert export(settings, tmp_path / "list.csv", top=1).customers == 1
+
+
 def test_the_horizon_decides_who_is_best(settings: Settings, tmp_path: Path) -> None:
     export(settings, tmp_path / "list.csv", top=2, horizon_days=90)
     assert [(row["customer_id"], row["horizon_days"]) for row in records(tmp_path / "list.csv")] == [
@@ -112,7 +154,7 @@ def test_every_column_of_the_overview_can_be_chosen_and_forecasts_are_those_of_t
     export(settings, tmp_path / "list.csv", segment="Can't Lose", columns=overview, horizon_days=90)
     [dee] = records(tmp_path / "list.csv")
     assert list(dee) == overview
-    assert (dee["horizon_days"], dee["clv"], dee["drivers_in_words"]) == ("90", "40.0", "why dee")
+    assert (dee["horizon_days"], dee["clv"], dee["drivers_in_words"]) == ("90", "40.0000", "why dee")
 
 
 def test_a_publication_from_before_the_overview_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
@@ -131,7 +173,7 @@ def test_columns_are_written_as_chosen_and_by_default_as_stated(settings: Settin
     export(settings, tmp_path / "list.csv", top=1, columns=["clv", "customer_id", "revenue", "at_risk"])
     assert (tmp_path / "list.csv").read_text(
         encoding="utf-8"
-    ) == "clv,customer_id,revenue,at_risk\n900.0,ann,-12.5000,\n"
+    ) == "clv,customer_id,revenue,at_risk\n900.0000,ann,-12.5000,false\n"
     export(settings, tmp_path / "default.csv", top=1)
     assert tuple(records(tmp_path / "default.csv")[0]) == DEFAULT_COLUMNS
 
@@ -267,7 +309,7 @@ def test_ids_come_back_from_the_file_with_apostrophes_and_nothing_else(
     written = [row["customer_id"] for row in records(tmp_path / "list.csv")]
     assert written == evaluate(sorted(customers, key=lambda name: name.encode()))
     assert done.guarded == sum(safe != name for safe, name in zip(evaluate(customers), customers, strict=True))
-    assert {row["clv"] for row in records(tmp_path / "list.csv")} == {"1.0"}
+    assert {row["clv"] for row in records(tmp_path / "list.csv")} == {"1.0000"}
 
 
 def test_the_command_tells_how_many_and_where_and_names_no_customer(
@@ -288,7 +330,9 @@ def test_the_command_tells_how_many_and_where_and_names_no_customer(
     assert "exists; --force overwrites it" in again.stderr
     nobody = CliRunner().invoke(main, ["export", "--out", str(path), "--force"])
     assert nobody.exit_code == 1
-    assert "name a segment, or say how many customers with --top" in nobody.stderr
+    assert "name a segment, or say --at-risk, or how many customers with --top" in nobody.stderr
+    at_risk = CliRunner().invoke(main, ["export", "Champions", "--at-risk", "--out", str(path), "--force"])
+    assert at_risk.stdout.splitlines()[0] == "2 customers of Champions at risk, most at stake (365 days) first"
 
 
 def test_the_command_tells_of_pseudonyms_and_of_changed_texts(

@@ -179,7 +179,7 @@ def test_a_damaged_copy_is_noticed_before_it_is_served(
 
     def write_and_lose_a_row(*arguments: object) -> object:
         tables = write(*arguments)  # type: ignore[arg-type]
-        with duckdb.connect(str(arguments[3] / "clv.duckdb")) as file:  # type: ignore[operator]
+        with duckdb.connect(str(arguments[4] / "clv.duckdb")) as file:  # type: ignore[operator]
             file.execute("delete from things")
         return tables
 
@@ -187,3 +187,62 @@ def test_a_damaged_copy_is_noticed_before_it_is_served(
     with pytest.raises(PublicationError, match="things reads back as"):
         put_out(session, fill(session, 2, run="again"), tmp_path, "second")
     assert (tmp_path / "current").resolve() == first.directory
+
+
+def test_keys_and_what_a_check_holds_are_constraints_of_the_file(session: Session, tmp_path: Path) -> None:
+    things, publication = fill(session, 3, 1)
+    unique = (
+        contract("things")
+        .expectations[0]
+        .model_copy(
+            update={"name": "id_unique", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
+        )
+    )
+    keyed = things.model_copy(update={"expectations": [*things.expectations, unique]})
+    assert admit(
+        session, [keyed], lambda s: s.stage_query(keyed, "from (values (3), (1)) as t(id)"), reads=[], run_id="keyed"
+    ).admitted
+    put_out(session, [keyed, publication], tmp_path, "first")
+    assert read(tmp_path, "select constraint_type, constraint_column_names from duckdb_constraints() order by 1") == [
+        ("NOT NULL", ["id"]),
+        ("PRIMARY KEY", ["id"]),
+    ]
+
+
+def test_rows_that_share_a_key_in_spite_of_the_contract_are_told(session: Session, tmp_path: Path) -> None:
+    things, publication = fill(session, 1)
+    unique = (
+        contract("things")
+        .expectations[0]
+        .model_copy(
+            update={"name": "id_unique", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
+        )
+    )
+    keyed = things.model_copy(update={"expectations": [*things.expectations, unique]})
+    assert admit(
+        session, [keyed], lambda s: s.stage_query(keyed, "from (values (1), (2)) as t(id)"), reads=[], run_id="keyed"
+    ).admitted
+    session.execute("insert into things values (1)")
+    with pytest.raises(PublicationError, match="things has rows that share a key"):
+        put_out(session, [keyed, publication], tmp_path, "first")
+    assert not list((tmp_path / "versions").iterdir())
+
+
+def test_a_view_is_a_view_of_the_files_own_tables_and_a_file_of_parquet(session: Session, tmp_path: Path) -> None:
+    things, publication = fill(session, 3, 1)
+    old = things.model_copy(update={"table": "old_things", "materialized": "view"})
+    select = "select id from things"
+    assert admit(session, [old], lambda s: s.stage_query(old, select), reads=[], run_id="old").admitted
+    made = publish(
+        session,
+        [old, things, publication],
+        tmp_path,
+        run_id="first",
+        config_hash="c0ffee",
+        keep=3,
+        views={"old_things": select},
+    )
+    assert read(tmp_path, "select view_name from duckdb_views() where not internal") == [("old_things",)]
+    assert read(tmp_path, "select id from old_things order by id") == [(1,), (3,)]
+    assert made.tables["old_things"] == made.tables["things"]
+    assert pl.read_parquet(made.directory / "parquet" / "old_things.parquet")["id"].sort().to_list() == [1, 3]

@@ -24,9 +24,13 @@ from clv_pipeline_tests.helpers.publications import PUBLICATION, SPAN
 
 KEY = "0123456789abcdef" * 4
 ANN = "'; drop table people; --"
+SAID = '{"name": "Ann"}'
 PEOPLE = contract("people").model_copy(
     update={
-        "columns": [load_models()["rfm"].contract.columns[0]],
+        "columns": [
+            load_models()["rfm"].contract.columns[0],
+            next(column for column in load_models()["dim_customer"].contract.columns if column.names_persons),
+        ],
         "key": ["customer_id"],
         "expectations": PUBLICATION.expectations,
     }
@@ -53,7 +57,7 @@ def put_out(session: Session, folder: Path, run: str, pseudonyms: KeyedHash | No
     """Publishes a table of one customer and reads it back."""
     for promised, query in (
         (SPAN, "select date '2020-01-31' as as_of"),
-        (PEOPLE, f"select '{ANN.replace(chr(39), chr(39) * 2)}' as customer_id"),
+        (PEOPLE, f"select '{ANN.replace(chr(39), chr(39) * 2)}' as customer_id, '{SAID}' as attributes"),
     ):
         stage = partial(Session.stage_query, contract=promised, query=query)
         assert admit(session, [promised], stage, reads=[], run_id=run).admitted
@@ -70,19 +74,20 @@ def put_out(session: Session, folder: Path, run: str, pseudonyms: KeyedHash | No
     )
     assert not [path for path in made.directory.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     with duckdb.connect(str(made.database), read_only=True) as client:
-        return client.execute("select customer_id, pseudonym_key from people cross join publication").fetchall()
+        people = client.execute("select customer_id, attributes, pseudonym_key from people cross join publication")
+        return people.fetchall()
 
 
-def test_a_customer_has_the_same_pseudonym_every_night_and_another_under_another_key(
+def test_a_customer_has_the_same_pseudonym_every_night_and_another_under_another_key_and_no_name(
     session: Session, tmp_path: Path
 ) -> None:
     key, other = KeyedHash(KEY.encode(), 32), KeyedHash(b"x" * 40, 32)
     nights = [put_out(session, tmp_path, f"night {n}", with_) for n, with_ in enumerate((key, key, other, None))]
     pseudonym = hmac.new(KEY.encode(), ANN.encode(), "sha256").hexdigest()[:32]
-    assert nights[0] == nights[1] == [(pseudonym, key.fingerprint)]
-    assert nights[2] == [(other.of(ANN), other.fingerprint)]
-    assert nights[3] == [(ANN, None)]
-    assert session.execute("from people").fetchall() == [(ANN,)]
+    assert nights[0] == nights[1] == [(pseudonym, None, key.fingerprint)]
+    assert nights[2] == [(other.of(ANN), None, other.fingerprint)]
+    assert nights[3] == [(ANN, SAID, None)]
+    assert session.execute("select customer_id from people").fetchall() == [(ANN,)]
     assert ANN.encode() not in (tmp_path / "versions" / "night 0" / "parquet" / "people.parquet").read_bytes()
 
 

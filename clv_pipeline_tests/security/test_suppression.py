@@ -35,12 +35,12 @@ def test_an_emptied_transaction_keeps_its_day_and_its_money(tmp_path: Path) -> N
         create_table(con, "raw", TransactionSource)
         con.execute(
             "insert into raw values"
-            " (1, 2, $ann, 'o', '2010-05-01 12:34', 'p', 2, 3, 6, 'Ch', 'EUR', '{}', '{\"x\": 1}')",
+            " (1, 2, $ann, 'o', '2010-05-01 12:34', 'p', 2, 3, 6, 1.5, 'Ch', 'EUR', '{}', '{\"x\": 1}')",
             {"ann": ANN},
         )
         suppress(con, "raw", register)
         [row] = con.execute("select * replace (ordered_at::varchar as ordered_at) from raw").fetchall()
-    assert row == (1, 2, None, None, "2010-05-01 00:00:00", None, 2, 3, 6, None, "EUR", None, FORGOTTEN)
+    assert row == (1, 2, None, None, "2010-05-01 00:00:00", None, 2, 3, 6, 1.5, None, "EUR", None, FORGOTTEN)
 
 
 def test_lines_that_could_not_be_split_lose_their_text_because_they_may_be_anybodys(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_every_optional_input_is_mapped_and_can_be_read(written: Path, monkeypat
     assert [Path(file.source_file).name for file in found.files] == ["2022.csv", "2023.csv", "2024.csv"]
     assert found.rows > 1_000
     assert found.no_date == found.no_number == found.unreadable_lines == 0
-    assert {name for name, share in found.readable.items() if share < 1.0} == {"customer_id"}
+    assert {name for name, share in found.readable.items() if share < 1.0} == {"customer_id", "cost"}
     assert found.not_positive > 0, "returns"
     assert settings.cleaning.returns == "net"
     assert found.demographics is not None
@@ -51,6 +51,8 @@ def test_every_optional_input_is_mapped_and_can_be_read(written: Path, monkeypat
     assert found.demographics.customers == 300
     assert found.events is not None
     assert found.events.event_types == 2
+    assert found.costs is not None
+    assert (found.costs.rows, found.costs.channels) == (36 * 3, 3)
     assert settings.campaign is not None
     assert settings.home == written / "data"
 

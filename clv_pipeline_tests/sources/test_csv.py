@@ -41,6 +41,7 @@ def test_a_good_row_is_typed_and_says_where_it_came_from(tmp_path: Path) -> None
             "amount": Decimal("7.5"),
             "country": "United Kingdom",
             "currency": None,
+            "cost": None,
             "attributes": None,
             "source_text": None,
         }

@@ -70,7 +70,7 @@ def test_init_guesses_a_mapping_that_settings_accept_and_check_passes(tmp_path: 
         "1 rows without a customer",
         "1 rows without a readable date",
         "1 rows with an unreadable number",
-        "1 rows with an amount of zero or below (negative ones will be dropped)",
+        "1 rows with an amount of zero or below (negative ones will be netted)",
         "1 rows that repeat another one (will be dropped)",
     ):
         assert part in told

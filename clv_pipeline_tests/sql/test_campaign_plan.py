@@ -8,16 +8,34 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clv_pipeline.campaigns.results import segment_uplifts
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 CAMPAIGN = {"budget": 10, "cost_per_contact": 2, "assumed_uplift": "0.1"}
 
 
-def plan(bench: Bench, margins: dict[str, Decimal | int | str], campaign: Row | None = CAMPAIGN) -> list[Row]:
+def plan(
+    bench: Bench,
+    margins: dict[str, Decimal | int | str],
+    campaign: Row | None = CAMPAIGN,
+    uplift: Row | None = None,
+    segments: dict[str, str] | None = None,
+) -> list[Row]:
+    """Plan for customers with these margins, all Loyal unless `segments` says otherwise.
+
+    `uplift` is what is known of all segments instead of the assumption.
+    """
+    of = {c: (segments or {}).get(c, "Loyal") for c in margins}
     known = [{"customer_id": c, "clv": m, "horizon_days": 365} for c, m in margins.items()]
-    bench.given("customer_overview", [row | {"recommended_action_code": "reward"} for row in known])
+    bench.given(
+        "customer_overview",
+        [row | {"recommended_action_code": "reward", "segment": of[str(row["customer_id"])]} for row in known],
+    )
     bench.given("clv_forecasts", [*known, *({**row, "horizon_days": 30, "clv": 1} for row in known)])
     bench.given("campaign_settings", [campaign] if campaign else [])
+    assumed = (campaign or CAMPAIGN)["assumed_uplift"]
+    frame = segment_uplifts([], 365, float(str(assumed)), sorted({*of.values(), "Lost"})) if campaign else None
+    bench.given("segment_uplifts", [] if frame is None else [row | (uplift or {}) for row in frame.to_dicts()])
     return bench.run("campaign_plan")
 
 
@@ -77,7 +95,38 @@ def test_overspending_and_a_contact_at_a_loss_break_the_contract(bench: Bench) -
     bench.given("campaign_plan", [row | {"cumulative_cost": "10.01"}])
     assert bench.failed_checks("campaign_plan") == ["cost_stays_within_the_budget"]
     bench.given("campaign_plan", [row | {"break_even_uplift": 0.11}])
-    assert bench.failed_checks("campaign_plan") == ["every_contact_pays_if_the_assumption_holds"]
+    assert bench.failed_checks("campaign_plan") == ["every_contact_pays_if_the_uplift_holds"]
+
+
+MEASURED = {"uplift": "0.25", "basis_code": "measured_uplift", "campaigns": 1, "horizon_days": 30, "basis": "measured"}
+
+
+def test_a_measured_uplift_replaces_the_assumed_one_with_its_horizon_and_says_so(bench: Bench) -> None:
+    # Within 30 days a margin of 1 is expected of each.
+    rows = plan(bench, {"ann": 50, "bob": 60}, CAMPAIGN | {"cost_per_contact": "0.20"}, MEASURED)
+    told = ("customer_id", "horizon_days", "expected_margin", "uplift", "expected_return", "basis_code", "basis")
+    assert picked(rows, *told) == [
+        ("ann", 30, 1, Decimal("0.25"), Decimal("0.25"), "measured_uplift", "measured"),
+        ("bob", 30, 1, Decimal("0.25"), Decimal("0.25"), "measured_uplift", "measured"),
+    ]
+    assert bench.failed_checks("campaign_plan") == []
+
+
+def test_a_segment_that_answers_comes_before_one_that_is_worth_more(bench: Bench) -> None:
+    plan(bench, {"ann": 50, "bob": 60}, segments={"ann": "Lost"})
+    uplifts = segment_uplifts([], 365, 0.1, ["Lost", "Loyal"]).to_dicts()
+    bench.given("segment_uplifts", [row | {"uplift": {"Lost": 0.2, "Loyal": 0.05}[row["segment"]]} for row in uplifts])
+    assert picked(bench.run("campaign_plan"), "customer_id", "expected_return") == [("ann", 10), ("bob", 3)]
+
+
+def test_nobody_is_contacted_where_contacts_were_measured_to_do_harm(bench: Bench) -> None:
+    assert plan(bench, {"ann": 50, "bob": 60}, uplift=MEASURED | {"uplift": "-0.1", "horizon_days": 365}) == []
+
+
+def test_an_uplift_that_is_not_the_segments_breaks_the_contract(bench: Bench) -> None:
+    [row] = plan(bench, {"ann": 100})
+    bench.given("campaign_plan", [row | {"uplift": "0.2"}])
+    assert bench.failed_checks("campaign_plan") == ["uplifts_are_those_of_the_segment"]
 
 
 money = st.integers(0, 5_000).map(lambda cents: Decimal(cents) / 100)

@@ -78,7 +78,7 @@ def test_no_day_after_a_cutoff_changes_the_rows_up_to_it(bench: Bench, past: lis
     ("change", "broken"),
     [
         ({"repeats": 2}, ["every_purchase_day_is_the_first_or_a_repeat"]),
-        ({"repeats": 0}, ["somebody_came_back", "every_purchase_day_is_the_first_or_a_repeat"]),
+        ({"repeats": -1}, ["no_cohort_has_less_than_no_purchase", "every_purchase_day_is_the_first_or_a_repeat"]),
         ({"day": MONDAY}, ["a_repeat_comes_after_the_first_purchase"]),
     ],
 )
@@ -90,5 +90,6 @@ def test_repeats_that_were_not_bought_break_the_contract(bench: Bench, change: R
 
 def test_a_cohort_with_two_rows_a_day_breaks_the_contract(bench: Bench) -> None:
     bench.given("customer_days", [purchase("ann", MONDAY + timedelta(days=number)) for number in range(3)])
-    bench.given("cohort_days", [{"first_week": MONDAY, "day": MONDAY + timedelta(days=1), "repeats": 1}] * 2)
+    tuesday = MONDAY + timedelta(days=1)
+    bench.given("cohort_days", [{"first_week": MONDAY, "day": tuesday, "known_from": tuesday, "repeats": 1}] * 2)
     assert bench.failed_checks("cohort_days") == ["one_row_per_cohort_and_day"]

@@ -147,7 +147,7 @@ def test_every_amount_is_converted_to_the_penny_and_no_money_of_any_currency_get
     stated = [(code, str(FIRST + timedelta(days)), str(rate)) for (code, days), rate in rates.items()]
     bench.given_currency("EUR", stated)
     tables = clean(bench, raw_of(rows), deduplicate=False, returns="net")
-    kept = {row["source_line"]: row["amount"] for row in tables["cleaned_transactions"]}
+    kept = {row["source_line"]: row["amount"] + row["amount_cut"] for row in tables["cleaned_transactions"]}
     for line, (currency, days, amount, _) in enumerate(rows, start=2):
         if line in kept:
             past = {day: rate for (code, day), rate in rates.items() if code == currency and day <= days}

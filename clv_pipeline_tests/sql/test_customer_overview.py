@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -52,48 +52,69 @@ def outlook(customer: str, **changes: Any) -> Row:
         "p_alive": 0.4,
         "value_per_purchase": 16.46,
         "lifetime_value": 60.0,
+        "p_purchase_30_days": 0.234,
+        "p_purchase_365_days": 0.234,
     } | changes
 
 
 def overview(
     bench: Bench,
     *,
+    customers: dict[str, tuple[Any, ...]] | None = None,
     drivers: list[Row] | None = None,
     forecasts: list[Row] | None = None,
     outlooks: list[Row] | None = None,
     **features: Any,
 ) -> list[Row]:
     """The overview of CUSTOMERS; `features` are further ones of ann."""
+    known = customers or CUSTOMERS
     bench.given(
         "rfm",
         [
             {"customer_id": customer, "as_of": AS_OF, "days_since_last": days, "frequency": frequency}
+            | {"last_purchase_date": AS_OF - timedelta(days=days), "orders": frequency + 1}
             | {"revenue": revenue, "monetary_value": value}
-            for customer, (days, frequency, revenue, value, _) in CUSTOMERS.items()
+            for customer, (days, frequency, revenue, value, _) in known.items()
+        ],
+    )
+    bench.given(
+        "dim_customer",
+        [
+            {"customer_id": customer, "net_revenue": revenue}
+            | {"gross_revenue": None if revenue is None else Decimal(revenue) + 5}
+            | {"returned_revenue": None if revenue is None else 5}
+            for customer, (_, _, revenue, _, _) in known.items()
         ],
     )
     bench.given(
         "segments",
-        [{"customer_id": customer, "segment": f"of {customer}", "cluster": 2} for customer in CUSTOMERS],
-    )
-    bench.given(
-        "segment_profiles",
-        [{"segment": f"of {customer}", "recommended_action_code": f"do_{customer}"} for customer in CUSTOMERS],
+        [
+            {"customer_id": customer, "segment": f"of {customer}", "cluster": 2, "value_at_stake": 7}
+            | {"recommended_action_code": f"do_{customer}", "recommended_action_facts": "[0.1, 2, 0.05]"}
+            | {"contact_channel": "e-mail", "contact_channel_code": "email"}
+            for customer in CUSTOMERS
+        ],
     )
     bench.given("cluster_names", [{"cluster": k, "cluster_name_code": f"code_{k}"} | NAME_FACTS for k in (1, 2)])
     today = [
         {"customer_id": customer, "cutoff": AS_OF, "spend_365_days": spend, "country": "France"}
         | ({"mean_gap_days": 41.5, **features} if customer == "ann" else {})
-        for customer, (*_, spend) in CUSTOMERS.items()
+        for customer, (*_, spend) in known.items()
     ]
     earlier = [row | {"cutoff": date(2024, 1, 1), "spend_365_days": 999, "country": "Spain"} for row in today]
     bench.given("customer_features", [*today, *earlier])
+    now = [
+        {"customer_id": customer, "cutoff": AS_OF, "usual_gap_days": 20.0, "overdue_since": overdue_since}
+        for customer, overdue_since in zip(CUSTOMERS, (None, None, date(2024, 5, 1)), strict=True)
+    ]
+    then = [row | {"cutoff": date(2024, 1, 1), "usual_gap_days": 99.0} for row in now]
+    bench.given("customer_rhythms", [*now, *then])
     bench.given("clv_drivers", [driver(*stated) for stated in DRIVERS] if drivers is None else drivers)
     served = forecasts or [forecast(customer, h) for customer in CUSTOMERS for h in (365, 30)]
     bench.given("clv_forecasts", served)
     bench.given("customer_outlook", outlooks or [outlook(customer) for customer in CUSTOMERS])
     longest = max(row["horizon_days"] for row in served)
-    total = sum(row["expected_spend"] for row in served if row["horizon_days"] == longest)
+    total = sum(row["expected_spend"] or 0 for row in served if row["horizon_days"] == longest)
     bench.given("forecast_totals", [{"horizon_days": longest, "expected_spend": total}])
     return bench.run("customer_overview")
 
@@ -118,7 +139,8 @@ def test_the_forecast_columns_are_of_the_longest_horizon_and_words_tell_all(benc
         forecast(customer, 365, expected_spend=100.0, spend_upper=250.0, clv=50.5, p_purchase=0.75, p_alive=0.8)
         for customer in CUSTOMERS
     ]
-    outlooks = [outlook(customer, p_alive=0.8, next_order_date=date(2024, 12, 24)) for customer in CUSTOMERS]
+    said = {"p_alive": 0.8, "p_purchase_90_days": 0.5, "p_purchase_365_days": 0.75}
+    outlooks = [outlook(customer, next_order_date=date(2024, 12, 24), **said) for customer in CUSTOMERS]
     ann, bob, _ = overview(bench, forecasts=forecasts, outlooks=outlooks)
     assert (ann["horizon_days"], ann["expected_spend"], ann["clv"]) == (365, 100, Decimal("50.5"))
     assert ann["forecasts_in_words"] == (
@@ -171,6 +193,57 @@ def test_what_has_no_horizon_stands_beside_it(bench: Bench) -> None:
         (Decimal("16.46"), None, None, 60),
     ]
     assert bench.failed_checks("customer_overview") == []
+
+
+def test_rhythm_values_and_probabilities_stand_in_one_row(bench: Bench) -> None:
+    bench.given_parameters(margin=0.5)
+    probabilities = {"p_purchase_30_days": 0.234, "p_purchase_90_days": 0.3, "p_purchase_365_days": 0.234}
+    ann, _, cid = overview(bench, outlooks=[outlook(customer, **probabilities) for customer in CUSTOMERS])
+    assert picked([ann], "average_order_value", "usual_gap_days", "overdue_since", "value_at_stake") == [
+        (Decimal("50.05"), 20.0, None, 7)
+    ]
+    assert picked([cid], "average_order_value", "overdue_since") == [(12, date(2024, 5, 1))]
+    assert picked([ann], "historic_value", "predicted_value", "total_value") == [
+        (Decimal("250.25"), Decimal("6.5"), Decimal("256.75"))
+    ]
+    assert picked([ann], *probabilities) == [tuple(probabilities.values())]
+    assert bench.failed_checks("customer_overview") == []
+
+
+def test_without_money_there_are_no_values(bench: Bench) -> None:
+    bench.given_parameters(has_money=False)
+    none = dict.fromkeys(("expected_spend", "spend_lower", "spend_upper", "interval_level", "clv", "clv_rank"))
+    silent = {"value_per_purchase": None, "lifetime_value": None}
+    customers = {name: (days, frequency, None, None, None) for name, (days, frequency, *_) in CUSTOMERS.items()}
+    rows = overview(
+        bench,
+        customers=customers,
+        forecasts=[forecast(customer, 365, **none) for customer in CUSTOMERS],
+        outlooks=[outlook(customer, **silent) for customer in CUSTOMERS],
+    )
+    values = ("average_order_value", "historic_value", "predicted_value", "total_value", "lifetime_value")
+    assert set(picked(rows, *values)) == {(None,) * len(values)}
+    assert set(picked(rows, "usual_gap_days")) == {(20.0,)}
+    assert bench.failed_checks("customer_overview") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({"total_value": 1}, "values_add_up"),
+        ({"historic_value": 1}, "values_add_up"),
+        ({"overdue_since": date(2024, 7, 1)}, "overdue_is_a_day_of_the_silence"),
+        ({"overdue_since": date(2024, 6, 27)}, "overdue_is_a_day_of_the_silence"),
+        ({"at_risk": True}, "overdue_is_a_day_of_the_silence"),
+        ({"p_purchase_365_days": 0.3}, "probabilities_are_readings_of_the_path"),
+        ({"p_purchase_30_days": None}, "probabilities_are_readings_of_the_path"),
+        ({"contact_channel_code": None}, "every_word_has_a_code"),
+    ],
+)
+def test_a_row_that_contradicts_itself_breaks_the_contract(bench: Bench, change: Row, broken: str) -> None:
+    ann, *others = overview(bench)
+    bench.given("customer_overview", [ann | change, *others])
+    assert broken in bench.failed_checks("customer_overview")
 
 
 @pytest.mark.parametrize(
@@ -273,6 +346,7 @@ def test_a_customer_without_features_is_missed_by_the_contract(bench: Bench) -> 
         "covers_all_customers",
         "states_what_clv_forecasts_says",
         "total_is_that_of_forecast_totals",
+        "revenue_is_that_of_dim_customer",
     ]
 
 

@@ -48,6 +48,7 @@ def test_rows_without_customer_and_other_rejects_are_told_apart(bench: Bench) ->
         *(sale(line, customer_id=None) for line in range(2, 4)),
         *(sale(line, quantity=-1, product_id=f"P{line}") for line in range(4, 6)),
         *(sale(line, product_id=f"P{line}") for line in range(6, 12)),
+        returns="drop",
     )
     assert (day["arrived_rows"], day["kept_rows"]) == (10, 6)
     assert day["without_customer"] == pytest.approx(0.2)

@@ -18,6 +18,7 @@ every_table = pytest.mark.parametrize("table", sorted(models()))
 UNIQUE_WITHOUT_A_CHECK = {
     "raw_transactions": "source_line numbers the records of a file; a check would group every raw row",
     "raw_events": "source_line numbers the records of a file; a check would group every event",
+    "rejected_at_sight": "a selection of raw_transactions whose rows row_ledger counts",
     "rejected_transactions": "a selection of raw_transactions whose rows row_ledger counts",
     "converted_transactions": "raw_transactions with their money converted; a check compares the numbers of rows",
     "cleaned_transactions": "a selection of raw_transactions whose rows row_ledger counts",
@@ -59,7 +60,6 @@ def test_a_model_names_its_inputs_first_and_reads_them_nowhere_else(model: SqlMo
 
 @every_sql_model
 def test_what_a_model_reads_has_a_contract(model: SqlModel) -> None:
-    assert model.dependencies
     assert set(model.dependencies) <= models().keys()
 
 

@@ -1,4 +1,4 @@
-"""What segments said on past days: what rfm and segments would have made of the days up to then."""
+"""Names of segments, today and on past days: total, disjoint, and true of the silence that they claim."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from clv_pipeline_tests.helpers.segments import SEGMENT_OF_SCORES
+from clv_pipeline_tests.helpers.segments import ACTIVE, FADING, HABIT, SEGMENT_OF_SCORES, SILENCES, segment_of
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases, window
 
 AS_OF = date(2024, 3, 1)
@@ -16,67 +16,67 @@ QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_sc
 PLAN = [window(AS_OF, 30, is_complete=False), window(EARLIER, 30)]
 
 
-def past_segments(bench: Bench, days: list[Row], plan: list[Row] | None = None) -> list[Row]:
+def past_segments(bench: Bench, days: list[Row], plan: list[Row] | None = None, as_of: date = AS_OF) -> list[Row]:
     bench.given("customer_days", days)
     bench.given("purchase_day_details", [])
+    bench.given("history_span", [{"as_of": as_of}])
     bench.given("forecast_windows", PLAN if plan is None else plan)
+    bench.run("rfm")
     bench.run("customer_features")
+    bench.run("customer_rhythms")
     return bench.run("past_segments")
 
 
-def segments_of(bench: Bench, days: list[Row], as_of: date) -> list[Row]:
-    """What segments says on a day."""
-    bench.given("customer_days", days)
-    bench.given("history_span", [{"as_of": as_of}])
-    customers = bench.run("rfm")
+@pytest.mark.parametrize("silence", SILENCES)
+def test_every_cell_of_the_grid_has_one_name_for_every_silence(bench: Bench, silence: str) -> None:
+    """One customer per pair of scores, so that all 25 occur: r by days since the last, f by repeats."""
+    cells = [{"customer_id": f"R{r}F{f}", "cutoff": AS_OF} for r, f in SEGMENT_OF_SCORES]
     bench.given(
-        "customer_clusters",
-        [{"customer_id": row["customer_id"], "cluster": 1, "cluster_name": "Core"} for row in customers],
+        "customer_features",
+        [
+            cell | {"days_since_last": 10 * (5 - r), "frequency": f}
+            for cell, (r, f) in zip(cells, SEGMENT_OF_SCORES, strict=True)
+        ],
     )
-    return bench.run("segments")
+    bench.given("customer_rhythms", [cell | {"silence": silence} for cell in cells])
+    assert picked(bench.run("past_segments"), "customer_id", "r_score", "f_score", "segment") == sorted(
+        (f"R{r}F{f}", r, f, segment_of(r, f, silence)) for r, f in SEGMENT_OF_SCORES
+    )
+
+
+def test_the_grid_names_all_of_whom_the_silence_says_no_other_thing() -> None:
+    """The rule leaves a name alone that claims nothing wrong."""
+    for (r, f), name in SEGMENT_OF_SCORES.items():
+        assert segment_of(r, f, "overdue") == name or name in ACTIVE
+        assert segment_of(r, f, "usual") == name or name in FADING
+        assert segment_of(r, f, "long") == segment_of(r, f, "usual") or segment_of(r, f, "usual") in HABIT
 
 
 @given(days=purchases(AS_OF - timedelta(days=90), AS_OF, min_size=1))
 @QUICK
-def test_a_past_segment_is_what_segments_said_on_that_day(bench: Bench, days: list[Row]) -> None:
+def test_everybody_known_has_one_name_that_is_true_of_their_silence(bench: Bench, days: list[Row]) -> None:
     rows = past_segments(bench, days)
     for cutoff in (EARLIER, AS_OF):
-        then = segments_of(bench, days, cutoff)
-        assert picked((row for row in rows if row["cutoff"] == cutoff), "customer_id", "segment") == picked(
-            then, "customer_id", "segment"
-        )
+        known = {day["customer_id"] for day in days if day["purchase_day"] <= cutoff}
+        assert [row["customer_id"] for row in rows if row["cutoff"] == cutoff] == sorted(known)
     assert bench.failed_checks("past_segments") == []
 
 
-def test_every_cell_of_the_grid_has_the_name_that_it_has_in_segments(bench: Bench) -> None:
-    """Five customers per score and column, so that all 25 pairs occur: r by days since the last, f by repeats."""
-    bench.given("forecast_windows", PLAN[:1])
-    bench.given(
-        "customer_features",
-        [
-            {
-                "customer_id": f"R{r}F{f}",
-                "cutoff": AS_OF,
-                "first_purchase_date": AS_OF,
-                "days_since_last": 10 * (5 - r),
-                "frequency": f,
-            }
-            for r, f in SEGMENT_OF_SCORES
-        ],
-    )
-    assert picked(bench.run("past_segments"), "customer_id", "segment") == sorted(
-        (f"R{r}F{f}", segment) for (r, f), segment in SEGMENT_OF_SCORES.items()
-    )
+@given(days=purchases(AS_OF - timedelta(days=90), AS_OF, min_size=1))
+@QUICK
+def test_a_past_segment_is_what_was_said_on_that_day(bench: Bench, days: list[Row]) -> None:
+    among_others = [row for row in past_segments(bench, days) if row["cutoff"] == EARLIER]
+    assert past_segments(bench, days, [window(EARLIER, 30, is_complete=False)], as_of=EARLIER) == among_others
 
 
 def test_quintiles_are_of_the_customers_of_one_day_alone(bench: Bench) -> None:
-    # Who is known early on is alone then, and the quietest of five today.
+    # Who is known early on is alone then, and the quietest of five today; nobody has come back in this shop.
     days = [purchase("ann", EARLIER)]
     later = [purchase(name, EARLIER + timedelta(days=5 * number + 5)) for number, name in enumerate("bcde")]
     rows = past_segments(bench, days + later)
-    assert [(row["cutoff"], row["segment"]) for row in rows if row["customer_id"] == "ann"] == [
-        (EARLIER, "New Customers"),
-        (AS_OF, "Lost"),
+    assert [(row["cutoff"], row["r_score"]) for row in rows if row["customer_id"] == "ann"] == [
+        (EARLIER, 5),
+        (AS_OF, 1),
     ]
 
 
@@ -106,19 +106,20 @@ def test_no_day_after_a_cutoff_changes_its_segments(bench: Bench, past: list[Row
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        ({"segment": "Lost"}, ["today_they_are_those_of_segments"]),
-        ({"segment": "Nobody"}, ["segment_is_known", "today_they_are_those_of_segments"]),
-        ({"customer_id": "stranger"}, ["today_they_are_those_of_segments"]),
-        ({"cutoff": EARLIER}, ["today_they_are_those_of_segments"]),
+        ({"segment": "Lost"}, ["names_say_what_the_silence_says"]),
+        ({"segment": "Nobody"}, ["segment_is_known"]),
+        ({"segment": None}, ["names_say_what_the_silence_says"]),
+        ({"segment": "Champions", "silence": "overdue"}, ["names_say_what_the_silence_says"]),
+        ({"segment": "Champions", "silence": "long"}, ["names_say_what_the_silence_says"]),
+        ({"r_score": 4}, ["scores_of_today_are_those_of_rfm"]),
+        ({"customer_id": "stranger"}, ["scores_of_today_are_those_of_rfm"]),
+        ({"cutoff": EARLIER}, ["scores_of_today_are_those_of_rfm"]),
     ],
 )
-def test_segments_that_differ_from_those_of_today_break_the_contract(
+def test_names_that_are_not_true_and_other_scores_break_the_contract(
     bench: Bench, change: Row, broken: list[str]
 ) -> None:
-    days = [purchase("ann", AS_OF)]
-    (row,) = past_segments(bench, days)
-    segments_of(bench, days, AS_OF)
-    bench.given("past_segments", [row])
+    (row,) = past_segments(bench, [purchase("ann", AS_OF)], PLAN[:1])
     assert bench.failed_checks("past_segments") == []
     bench.given("past_segments", [row | change])
     assert bench.failed_checks("past_segments") == broken

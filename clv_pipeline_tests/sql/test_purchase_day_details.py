@@ -43,8 +43,10 @@ def test_where_neither_products_nor_countries_are_mapped_there_is_nothing(bench:
     assert details(bench, line(1, None), line(2, None)) == []
 
 
-def test_a_returned_product_and_a_day_that_returns_outweigh_bring_no_product(bench: Bench) -> None:
-    rows = details(bench, line(1, "jar", amount=-1), line(1), line(2, "cup"), line(2, "cup", amount=-9), line(3, "cup"))
+def test_a_returned_product_and_a_day_that_is_returned_whole_bring_no_product(bench: Bench) -> None:
+    whole_day = {"customer_id": "ann", "purchase_day": "2024-01-02", "returned_on": "2024-01-02", "amount": 5}
+    bench.given("matched_returns", [whole_day])
+    rows = details(bench, line(1, "jar", amount=-1), line(1), line(2, "cup"), line(2, "cup", amount=-5), line(3, "cup"))
     assert [(row["purchase_day"].day, row["new_products"]) for row in rows] == [(1, 1), (3, 1)]
 
 

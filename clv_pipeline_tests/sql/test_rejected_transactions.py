@@ -50,6 +50,7 @@ def test_of_several_faults_the_first_in_order_is_the_reason(bench: Bench, place:
         [sale(2), sale(3, **faults), sale(4, **faults)],
         fence=1000,
         outliers="drop",
+        returns="drop",
         exclude_products=["POST", "M"],
     )
     assert reasons == {3: FAULTS[place][0], 4: FAULTS[place][0]}
@@ -57,9 +58,8 @@ def test_of_several_faults_the_first_in_order_is_the_reason(bench: Bench, place:
 
 @pytest.mark.parametrize(("reason", "fault"), FAULTS, ids=[reason for reason, _ in FAULTS])
 def test_one_fault_alone_is_enough(bench: Bench, reason: str, fault: Row) -> None:
-    reasons = rejections(
-        bench, [sale(2), sale(3, **fault)], fence=1000, outliers="drop", exclude_products=["POST", "M"]
-    )
+    rows = [sale(2), sale(3, **fault)]
+    reasons = rejections(bench, rows, fence=1000, outliers="drop", returns="drop", exclude_products=["POST", "M"])
     assert reasons == {3: reason}
 
 
@@ -86,7 +86,9 @@ def test_the_reasons_are_the_ones_that_the_contract_names(bench: Bench) -> None:
     faulty = [sale(line, **fault) for line, (_, fault) in enumerate(FAULTS, start=100)]
     clean = [sale(line, product_id=f"mug {line}") for line in range(2, 100)]
     duplicate = [sale(200, product_id="mug 2")]
-    reasons = rejections(bench, clean + faulty + duplicate, fence=1000, outliers="drop", exclude_products=["POST"])
+    reasons = rejections(
+        bench, clean + faulty + duplicate, fence=1000, outliers="drop", returns="drop", exclude_products=["POST"]
+    )
     assert set(reasons.values()) == {reason for reason, _ in FAULTS} | {"exact duplicate"}
     assert bench.failed_checks("rejected_transactions") == []
 
@@ -128,8 +130,17 @@ class TestReturns:
             6: "non-positive quantity",
         }
 
-    def test_netted_returns_are_kept(self, bench: Bench) -> None:
-        assert rejections(bench, [sale(2), *self.EVERY_KIND], returns="net") == {}
+    def test_netted_returns_are_kept_as_long_as_there_is_something_to_take_back(self, bench: Bench) -> None:
+        assert rejections(bench, [sale(2), *self.EVERY_KIND], returns="net") == {
+            4: "return without purchase",
+            6: "return without purchase",
+        }
+
+    def test_money_of_returns_that_mostly_find_no_purchase_is_warned_of(self, bench: Bench) -> None:
+        rejections(bench, [sale(2), *self.EVERY_KIND], returns="net")
+        assert "returns_have_a_purchase" in bench.failed_checks("rejected_transactions")
+        rejections(bench, [sale(2), self.RETURNED, self.CREDITED], returns="net")
+        assert "returns_have_a_purchase" not in bench.failed_checks("rejected_transactions")
 
     @pytest.mark.parametrize("nothing", [{"quantity": 0}, {"unit_price": 0}, {"unit_price": -1}, {"amount": 0}])
     def test_lines_of_nothing_are_rejected_even_where_returns_are_netted(self, bench: Bench, nothing: Row) -> None:
@@ -208,7 +219,7 @@ class TestProducts:
 def test_a_source_with_amounts_only_is_judged_by_its_amounts(bench: Bench) -> None:
     amounts = ["7.00", "0", "-1", None]
     rows = [sale(line, quantity=None, unit_price=None, amount=amount) for line, amount in enumerate(amounts, start=2)]
-    assert rejections(bench, rows) == {
+    assert rejections(bench, rows, returns="drop") == {
         3: "non-positive amount",
         4: "non-positive amount",
         5: "unparsable number",

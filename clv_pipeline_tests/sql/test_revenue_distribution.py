@@ -64,9 +64,19 @@ def test_deciles_add_up_and_shares_do_not_depend_on_who_comes_first(
     assert distribution(bench, revenues) == rows
 
 
+def test_the_tables_of_one_grain_are_what_the_old_one_says(bench: Bench) -> None:
+    rows = distribution(bench, [Decimal(61), *[Decimal(1)] * 39])
+    measures = ("customers", "revenue", "revenue_share", "lowest_revenue", "highest_revenue")
+    tenths, best = bench.run("revenue_deciles"), bench.run("revenue_concentration")
+    assert picked(tenths, *measures) == picked(of_kind(rows, "decile"), *measures)
+    assert picked(best, "top_percent", *measures) == picked(of_kind(rows, "top"), "to_percent", *measures)
+    assert bench.failed_checks("revenue_deciles") == bench.failed_checks("revenue_concentration") == []
+
+
 def test_revenue_that_is_lost_breaks_the_contract(bench: Bench) -> None:
-    rows = distribution(bench, [Decimal(5), Decimal(3), Decimal(2)])
-    bench.given("revenue_distribution", [row | {"revenue": 2} for row in rows])
-    assert bench.failed_checks("revenue_distribution") == ["deciles_add_up"]
-    bench.given("revenue_distribution", [row | {"revenue_share": 1 / row["to_percent"]} for row in rows])
-    assert bench.failed_checks("revenue_distribution") == ["deciles_add_up", "shares_grow_with_the_slice"]
+    distribution(bench, [Decimal(5), Decimal(3), Decimal(2)])
+    bench.given("revenue_deciles", [row | {"revenue": 2} for row in bench.run("revenue_deciles")])
+    assert bench.failed_checks("revenue_deciles") == ["deciles_add_up"]
+    best = bench.run("revenue_concentration")
+    bench.given("revenue_concentration", [row | {"revenue_share": 1 / row["top_percent"]} for row in best])
+    assert bench.failed_checks("revenue_concentration") == ["shares_grow_with_the_slice"]

@@ -132,7 +132,7 @@ def test_who_first_bought_after_as_of_is_no_customer_yet(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        ({"revenue": 11}, "revenue_equals_customer_days"),
+        ({"revenue": 11}, "revenue_equals_known_days"),
         ({"tenure_days": 3}, "time_is_consistent"),
         ({"frequency": 1}, "time_is_consistent"),
         ({"f_score": 6}, "scores_between_1_and_5"),

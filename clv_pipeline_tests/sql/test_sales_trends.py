@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, purchases
 
 WEDNESDAY = date(2024, 1, 31)
+TABLES = {"day": "sales_by_day", "week": "sales_by_week", "month": "sales_by_month"}
 COUNTS = ("customers", "new_customers", "returning_customers")
 
 
@@ -91,12 +92,24 @@ def test_every_period_is_as_counted_by_hand(bench: Bench, days: list[Row], as_of
     assert trends(bench, days, as_of) == rows
 
 
-def test_a_missing_day_and_a_lost_customer_break_the_contract(bench: Bench) -> None:
-    rows = trends(bench, shop(), as_of=WEDNESDAY + timedelta(days=7))
-    bench.given("sales_trends", [row for row in rows if row["period_start"] != date(2024, 2, 2)])
-    assert bench.failed_checks("sales_trends") == ["every_kind_of_period_adds_up_to_history", "no_period_is_left_out"]
-    bench.given("sales_trends", [row | {"new_customers": 0} for row in rows])
-    assert bench.failed_checks("sales_trends") == [
-        "customers_are_new_or_returning",
-        "every_kind_of_period_adds_up_to_history",
-    ]
+def test_the_tables_of_one_grain_are_what_the_old_one_says(bench: Bench) -> None:
+    rows = trends(bench, shop(), as_of=date(2024, 2, 11))
+    measures = ("revenue", "orders", *COUNTS)
+    for period, table in TABLES.items():
+        alone = bench.run(table)
+        assert picked(alone, f"calendar_{period}", *measures) == picked(
+            [row for row in rows if row["period"] == period], "period_start", *measures
+        )
+        # Every row counts once: a plain sum is all of history.
+        assert sum(row["revenue"] for row in alone) == Decimal("22.50")
+        assert bench.failed_checks(table) == []
+
+
+def test_a_missing_period_and_a_lost_customer_break_the_contract(bench: Bench) -> None:
+    trends(bench, shop(), as_of=date(2024, 3, 11))
+    for period, table in TABLES.items():
+        rows = bench.run(table)
+        bench.given(table, rows[:1] + rows[2:])
+        assert f"no_{period}_is_left_out" in bench.failed_checks(table)
+        bench.given(table, [row | {"new_customers": 0} for row in rows])
+        assert bench.failed_checks(table) == ["customers_are_new_or_returning", f"{period}s_add_up_to_history"]

@@ -12,9 +12,13 @@ LARGEST = Decimal("99999999999999.9999")
 
 NOT_ADDED_UP = {
     *(("raw_transactions", name) for name in ("quantity", "unit_price", "amount")),
-    *(("rejected_transactions", name) for name in ("quantity", "unit_price", "amount")),
+    *((table, name) for table in ("rejected_at_sight", "rejected_transactions") for name in ("quantity", "unit_price")),
+    *((table, "amount") for table in ("rejected_at_sight", "rejected_transactions")),
     *(("cleaned_transactions", name) for name in ("quantity", "unit_price", "amount", "amount_cut")),
-    *((table, "original_amount") for table in ("rejected_transactions", "cleaned_transactions")),
+    *(("cleaned_transactions", name) for name in ("cost", "costed_amount")),
+    *((table, "cost") for table in ("raw_transactions", "converted_transactions")),
+    *((table, "cost") for table in ("rejected_at_sight", "rejected_transactions")),
+    *((table, "original_amount") for table in ("rejected_at_sight", "rejected_transactions", "cleaned_transactions")),
     *(("converted_transactions", name) for name in ("quantity", "unit_price", "amount", "rate")),
     *(("converted_transactions", f"original_{name}") for name in ("unit_price", "amount")),
     *((table, "rate") for table in ("currency_rates", "daily_rates")),
@@ -22,6 +26,11 @@ NOT_ADDED_UP = {
     ("outlier_fence", "upper_amount"),
     *(("campaign_settings", name) for name in ("budget", "cost_per_contact", "assumed_uplift")),
     *(("campaign_plan", name) for name in ("cost_per_contact", "cumulative_cost", "assumed_uplift")),
+    *(("contact_costs", channel) for channel in ("email", "letter", "telephone")),
+    *(("campaigns", name) for name in ("cost_per_contact", "asked_budget", "assumed_uplift")),
+    *((table, "assumed_uplift") for table in ("campaign_results", "segment_uplifts")),
+    ("raw_costs", "amount"),
+    *((table, "cost_per_contact") for table in ("segment_advice", "segment_profiles", "segment_actions")),
 }
 """Columns of a row's own values and of settings, and what these bound: costs stay within the budget."""
 
@@ -72,6 +81,8 @@ def test_forecasts_of_such_customers_may_be_as_large(bench: Bench) -> None:
     bench.given("rfm", [{"customer_id": who, "revenue": 9 * LARGEST, "frequency": 3} for who in ("ann", "bob")])
     forecast = {"horizon_days": 365, "expected_spend": expected, "clv": expected}
     bench.given("clv_forecasts", [forecast | {"customer_id": who} for who in ("ann", "bob")])
+    bench.given("contact_costs", [{"email": 0, "letter": 1, "telephone": 1}])
+    bench.run("segment_advice")
     [profile] = bench.run("segment_profiles")
     assert profile["expected_spend"] == profile["clv"] == 2 * int(expected)
     bench.given_parameters(margin=0.4)
@@ -84,6 +95,8 @@ def test_what_a_segment_may_cost_is_exact_beyond_the_digits_of_a_double(bench: B
     margin = Decimal("7000000000000000000003.4567")
     profile = {"segment": "Loyal", "customers": 7, "horizon_days": 365, "expected_spend": margin, "clv": margin}
     bench.given("segment_profiles", [profile])
+    bench.given("segments", [])
+    bench.given("contact_costs", [{"email": 0, "letter": 1, "telephone": 1}])
     bench.given("clv_forecasts", [])
     bench.given_parameters(margin=0.4)
     [action] = bench.run("segment_actions")

@@ -24,6 +24,7 @@ from clv_pipeline.orchestration.jobs import review_is_due
 from clv_pipeline.orchestration.runner import Outcome, run_nightly
 from clv_pipeline.pipeline import Refresh
 from clv_pipeline.publication.versions import kept_versions
+from clv_pipeline_tests.helpers.graph_shop import erased
 
 HERE = Path(__file__).parent
 THEN, NOW = date(2024, 2, 20), date(2024, 3, 1)
@@ -47,6 +48,32 @@ class Upgraded:
 def histories(settings: Settings) -> Tables:
     with open_read_only(settings.warehouse_path) as warehouse:
         return {table: warehouse.sql(f"from {table} order by all").pl() for table in HISTORIES}
+
+
+def test_somebody_is_forgotten_in_a_version_whose_report_cannot_be_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(HERE / "home.tar.gz") as home:
+        home.extractall(tmp_path, filter="data")
+    shutil.copyfile(HERE / "clv.yaml", tmp_path / "clv.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLV_HOME", raising=False)
+    settings = Settings.load(tmp_path / "clv.yaml")
+    [before] = (settings.published_dir / "versions").iterdir()
+    # The archive has no Parquet, which would be half of its size.
+    (before / "parquet").mkdir()
+    with duckdb.connect(str(before / "clv.duckdb"), read_only=True) as published:
+        for (table,) in published.execute("select table_name from duckdb_tables()").fetchall():
+            published.execute(f"copy {table} to '{before}/parquet/{table}.parquet'")
+        [(gone,)] = published.execute("select max(customer_id) from customer_overview").fetchall()
+    assert (before / "report.html").exists()
+    assert erased(settings, [gone]).publications == 1
+    [after] = (settings.published_dir / "versions").iterdir()
+    assert after.name == f"{before.name}~1"
+    assert not (after / "report.html").exists()
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb"), read_only=True) as served:
+        left = served.execute("select count(*) from customer_overview where customer_id = ?", [gone]).fetchall()
+    assert left == [(0,)]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +112,12 @@ def test_what_clv_yaml_says_is_read_by_todays_names_and_told(upgraded: Upgraded)
     folds, glm, *defaults = notices(upgraded.settings)
     assert folds.startswith("backtest.folds: is no longer a key")
     assert glm.startswith("models: glm is gone, and read as `hybrid`")
-    assert [notice.partition(":")[0] for notice in defaults] == ["gates.files", "gates.kept"]
+    assert [notice.partition(":")[0] for notice in defaults] == [
+        "gates.files",
+        "gates.kept",
+        "cleaning.returns",
+        "contact_costs",
+    ]
 
 
 @pytest.mark.parametrize("table", HISTORIES)

@@ -13,7 +13,7 @@ from clv_pipeline.warehouse.duckdb_engine import staged_name
 from clv_pipeline.warehouse.settings_table import settings_frame
 
 PARAMETERS = load_models()["parameters"].contract
-MONEY = {"has_money": True}
+MONEY = {"has_money": True, "has_costs": False}
 CAMPAIGN = load_models()["campaign_settings"].contract
 
 
@@ -29,7 +29,7 @@ def test_the_row_has_what_the_blocks_say_in_the_types_of_the_contract(session: S
     session.stage_frame(PARAMETERS, settings_frame(PARAMETERS, [dict(cleaning), dict(Forecast(margin=0.25)), MONEY]))
     columns, rows = staged(session, PARAMETERS)
     assert columns == [(column.name, column.type) for column in PARAMETERS.columns]
-    assert rows == [(False, "drop", "cap", ["post", "fee"], ["0"], 0.25, True)]
+    assert rows == [(False, "net", "cap", ["post", "fee"], ["0"], 0.25, 0.10, True, False)]
 
 
 def test_a_setting_that_is_new_in_the_model_and_the_contract_is_in_the_table(session: Session) -> None:

@@ -40,6 +40,12 @@ final as (
             when rate = 1 then amount
             when abs(amount * rate) < 99999999999999.9999 then cast(amount * rate as decimal(18, 4))
         end as amount,
+        -- A cost below 0 says nothing.
+        case
+            when cost < 0 then null
+            when rate = 1 then cost
+            when abs(cost * rate) < 99999999999999.9999 then cast(cost * rate as decimal(18, 4))
+        end as cost,
         country,
         currency,
         cast(rate as decimal(19, 12)) as rate,

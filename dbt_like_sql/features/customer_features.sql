@@ -1,7 +1,10 @@
--- Features of every customer as of every cutoff. Only days up to the cutoff are read, so no future can leak.
+-- Features of every customer as of every cutoff. Only what was known by the cutoff is read, so no future can
+-- leak.
 with
 
 days as (select * from customer_days),
+
+epochs as (select * from customer_epochs),
 
 details as (select * from purchase_day_details),
 
@@ -47,10 +50,19 @@ described_customers as (
     where not draws.is_sampled or customers.ticket < draws.winning
 ),
 
--- A gap looks back: it is known on the day that ends it.
+-- A gap looks back: it is known on the day that ends it. It changes only where the day before is lost, and
+-- then the customer has one more epoch.
 described_days as (
     select
-        days.*,
+        days.customer_id,
+        days.purchase_day,
+        days.orders,
+        days.transaction_lines,
+        days.revenue,
+        greatest(days.known_from, coalesce(epochs.begins_on, days.known_from)) as known_from,
+        least(
+            coalesce(days.superseded_on, epochs.ends_on), coalesce(epochs.ends_on, days.superseded_on)
+        ) as superseded_on,
         details.new_products,
         details.country,
         -- Rounded, so that the digits of a sum do not depend on the order in which rows are added.
@@ -63,10 +75,20 @@ described_days as (
         ) as squared_log_revenue,
         date_diff(
             'day',
-            lag(days.purchase_day) over (partition by days.customer_id order by days.purchase_day),
+            -- The latest earlier day, however many versions a day has.
+            max(days.purchase_day) over (
+                partition by days.customer_id, epochs.begins_on
+                order by date_diff('day', date '1970-01-01', days.purchase_day)
+                range between unbounded preceding and 1 preceding
+            ),
             days.purchase_day
         ) as gap_days
     from days
+    left join epochs
+        on
+            days.customer_id = epochs.customer_id
+            and coalesce(days.superseded_on > epochs.begins_on, true)
+            and coalesce(days.known_from < epochs.ends_on, true)
     left join details on days.customer_id = details.customer_id and days.purchase_day = details.purchase_day
 ),
 
@@ -109,7 +131,10 @@ histories as (
         sum(past.revenue) filter (where past.purchase_day > customers.cutoff - 365) as spend_365_days
     from described_customers as customers
     inner join described_days as past
-        on customers.customer_id = past.customer_id and customers.cutoff >= past.purchase_day
+        on
+            customers.customer_id = past.customer_id
+            and customers.cutoff >= past.known_from
+            and coalesce(customers.cutoff < past.superseded_on, true)
     group by customers.customer_id, customers.cutoff, customers.in_sample
 ),
 

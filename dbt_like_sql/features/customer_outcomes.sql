@@ -1,4 +1,4 @@
--- Outcomes of every customer after the cutoff, for the complete windows.
+-- Outcomes of every customer after the cutoff, for the complete windows, as known when the window ended.
 with
 
 customers as (select * from customer_features),
@@ -32,7 +32,8 @@ activity as (
         on
             completed.customer_id = days.customer_id
             and completed.cutoff < days.purchase_day
-            and completed.outcome_ends >= days.purchase_day
+            and completed.outcome_ends >= days.known_from
+            and coalesce(completed.outcome_ends < days.superseded_on, true)
     group by completed.customer_id, completed.cutoff, completed.horizon_days
 ),
 

@@ -45,7 +45,8 @@ activity as (
     inner join days
         on
             past_windows.customer_id = days.customer_id
-            and past_windows.cutoff >= days.purchase_day
+            and past_windows.cutoff >= days.known_from
+            and coalesce(past_windows.cutoff < days.superseded_on, true)
             and days.purchase_day > least(past_windows.last_starts, past_windows.year_ago_starts)
     group by past_windows.customer_id, past_windows.cutoff, past_windows.horizon_days
 ),

@@ -5,13 +5,22 @@ lines as (select * from cleaned_transactions),
 
 days as (select * from customer_days),
 
+-- Once, however many versions a day has.
+known as (
+    select
+        customer_id,
+        purchase_day
+    from days
+    group by customer_id, purchase_day
+),
+
 -- Once per product, not once per cutoff; by hash, which groups faster than text.
 first_buys as (
     select
         lines.customer_id,
         min(lines.ordered_on) as purchase_day
     from lines
-    inner join days on lines.customer_id = days.customer_id and lines.ordered_on = days.purchase_day
+    inner join known on lines.customer_id = known.customer_id and lines.ordered_on = known.purchase_day
     where lines.product_id is not null and coalesce(lines.amount > 0, true)
     group by lines.customer_id, hash(lines.product_id)
 ),
@@ -32,7 +41,7 @@ country_times as (
         country,
         max(ordered_at) as last_at
     from lines
-    where country is not null
+    where country is not null and coalesce(amount > 0, true)
     group by customer_id, ordered_on, country
 ),
 
@@ -49,17 +58,17 @@ countries as (
 
 final as (
     select
-        days.customer_id,
-        days.purchase_day,
+        known.customer_id,
+        known.purchase_day,
         cast(breadths.new_products as integer) as new_products,
         countries.country
-    from days
+    from known
     left join
         breadths
-        on days.customer_id = breadths.customer_id and days.purchase_day = breadths.purchase_day
+        on known.customer_id = breadths.customer_id and known.purchase_day = breadths.purchase_day
     left join
         countries
-        on days.customer_id = countries.customer_id and days.purchase_day = countries.purchase_day
+        on known.customer_id = countries.customer_id and known.purchase_day = countries.purchase_day
     where breadths.new_products is not null or countries.country is not null
 )
 

@@ -41,7 +41,8 @@ came as (
         on
             made.customer_id = days.customer_id
             and made.as_of < days.purchase_day
-            and made.horizon_ends >= days.purchase_day
+            and made.horizon_ends >= days.known_from
+            and coalesce(made.horizon_ends < days.superseded_on, true)
     where made.has_passed
     group by made.customer_id, made.as_of, made.horizon_days
 ),

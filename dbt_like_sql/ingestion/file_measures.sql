@@ -1,11 +1,11 @@
 -- Measures of the files of this load. The load itself builds them, before any row of the files goes further.
--- So raw_transactions holds only the new rows, rejected_transactions holds what cleaning would reject on
+-- So raw_transactions holds only the new rows, rejected_at_sight holds what cleaning would reject on
 -- their days, and cleaned_transactions holds the rows that were there before.
 with
 
 raw_rows as (select * from raw_transactions),
 
-rejected as (select * from rejected_transactions),
+rejected as (select * from rejected_at_sight),
 
 files as (select * from arrived_files),
 

@@ -1,9 +1,13 @@
--- ASSUMPTION, not a measurement: the order of contacts if a contact raised the expected margin as assumed.
+-- The order of contacts by what they would add, with the uplift that was measured or is assumed.
 with
 
 customers as (select * from customer_overview),
 
+forecasts as (select * from clv_forecasts),
+
 campaign as (select * from campaign_settings),
+
+uplifts as (select * from segment_uplifts),
 
 contacts as (
     select
@@ -11,22 +15,29 @@ contacts as (
         customers.segment,
         customers.recommended_action,
         customers.recommended_action_code,
-        customers.horizon_days,
-        customers.clv as expected_margin,
+        uplifts.horizon_days,
+        cast(forecasts.clv as decimal(28, 4)) as expected_margin,
         campaign.budget,
         campaign.cost_per_contact,
         campaign.assumed_uplift,
-        customers.clv * campaign.assumed_uplift as expected_return
+        cast(uplifts.uplift as decimal(9, 6)) as uplift,
+        uplifts.uplift_deviation,
+        uplifts.basis,
+        uplifts.basis_code,
+        uplifts.basis_facts,
+        cast(forecasts.clv as decimal(28, 4)) * cast(uplifts.uplift as decimal(9, 6)) as expected_return
     from customers
+    inner join uplifts on customers.segment = uplifts.segment
+    inner join forecasts
+        on customers.customer_id = forecasts.customer_id and uplifts.horizon_days = forecasts.horizon_days
     cross join campaign
 ),
 
--- A contact that costs more than its assumed return is not made. The uplift is the same for all, so the order
--- of margins is the order of returns.
+-- A contact that costs more than it returns is not made.
 ordered as (
     select
         *,
-        row_number() over (order by expected_margin desc, customer_id asc) as contact_order
+        row_number() over (order by expected_return desc, customer_id asc) as contact_order
     from contacts
     where expected_return >= cost_per_contact
 ),
@@ -52,16 +63,16 @@ final as (
         expected_margin,
         cost_per_contact,
         assumed_uplift,
+        cast(uplift as double) as uplift,
+        uplift_deviation,
         cast(expected_return as decimal(28, 4)) as expected_return,
         cast(cost_per_contact as double) / cast(expected_margin as double) as break_even_uplift,
         cast(cumulative_cost as decimal(18, 4)) as cumulative_cost,
         cast(cumulative_return as decimal(28, 4)) as cumulative_return,
         cast(cumulative_cost as double) / cast(cumulative_margin as double) as cumulative_break_even_uplift,
-        cast(
-            'ASSUMPTION, not a measurement: a contact raises the expected margin by '
-            || cast(assumed_uplift * 100 as decimal(18, 2)) || ' %' as varchar
-        ) as basis,
-        cast('assumed_uplift' as varchar) as basis_code
+        basis,
+        basis_code,
+        basis_facts
     from within_budget
 )
 

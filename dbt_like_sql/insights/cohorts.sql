@@ -1,7 +1,7 @@
 -- Purchases of customers with the same first month in the months that followed.
 with
 
-days as (select * from customer_days),
+days as (select * from known_days),
 
 span as (select * from history_span),
 
@@ -13,7 +13,6 @@ customer_months as (
         cast(date_trunc('month', days.purchase_day) as date) as activity_month,
         sum(days.revenue) as revenue
     from days
-    inner join span on days.purchase_day <= span.as_of
     group by days.customer_id, date_trunc('month', days.purchase_day)
 ),
 

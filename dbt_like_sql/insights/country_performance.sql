@@ -1,11 +1,9 @@
 -- Revenue of every country, and how many of its customers came back.
 with
 
-days as (select * from customer_days),
+days as (select * from known_days),
 
 details as (select * from purchase_day_details),
-
-span as (select * from history_span),
 
 buyers as (
     select
@@ -16,7 +14,6 @@ buyers as (
     from days
     inner join details
         on days.customer_id = details.customer_id and days.purchase_day = details.purchase_day
-    inner join span on days.purchase_day <= span.as_of
     where details.country is not null
     group by details.country, days.customer_id
 ),

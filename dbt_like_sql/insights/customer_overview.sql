@@ -13,11 +13,17 @@ outlooks as (select * from customer_outlook),
 
 drivers as (select * from clv_drivers),
 
-profiles as (select * from segment_profiles),
+rhythms as (select * from customer_rhythms),
 
 names as (select * from cluster_names),
 
 settings as (select * from parameters),
+
+shop as (select * from shop_margin),
+
+margins as (select * from customer_margins),
+
+everybody as (select * from dim_customer),
 
 longest as (select max(horizon_days) as horizon_days from forecasts),
 
@@ -123,9 +129,12 @@ today as (
         features.lines_per_order,
         features.products,
         features.country,
-        features.mean_gap_days
+        features.mean_gap_days,
+        rhythms.usual_gap_days,
+        rhythms.overdue_since
     from customers
     inner join features on customers.customer_id = features.customer_id and customers.as_of = features.cutoff
+    inner join rhythms on customers.customer_id = rhythms.customer_id and customers.as_of = rhythms.cutoff
 ),
 
 measured as (
@@ -250,8 +259,14 @@ final as (
         explained.frequency,
         explained.orders,
         explained.revenue,
+        everybody.gross_revenue,
+        everybody.returned_revenue,
+        everybody.net_revenue,
         explained.monetary_value,
+        cast(cast(explained.revenue as double) / explained.orders as decimal(28, 4)) as average_order_value,
         explained.mean_gap_days,
+        explained.usual_gap_days,
+        explained.overdue_since,
         explained.r_score,
         explained.f_score,
         explained.m_score,
@@ -262,8 +277,12 @@ final as (
         names.cluster_name_facts,
         members.value_tier,
         members.at_risk,
+        members.value_at_stake,
         members.recommended_action,
-        profiles.recommended_action_code,
+        members.recommended_action_code,
+        members.recommended_action_facts,
+        members.contact_channel,
+        members.contact_channel_code,
         longest_forecasts.horizon_days,
         longest_forecasts.model,
         longest_forecasts.purchase_model,
@@ -278,6 +297,23 @@ final as (
         longest_forecasts.clv_rank,
         cast(outlooks.value_per_purchase as decimal(28, 4)) as order_value,
         outlooks.next_order_date,
+        outlooks.p_purchase_30_days,
+        outlooks.p_purchase_90_days,
+        outlooks.p_purchase_365_days,
+        coalesce(
+            margins.realised_margin,
+            cast(shop.margin * cast(explained.revenue as double) as decimal(28, 4))
+        ) as historic_value,
+        cast(longest_forecasts.clv as decimal(28, 4)) as predicted_value,
+        cast(coalesce(margins.margin, shop.margin) as double) as margin,
+        shop.margin_source,
+        cast(
+            coalesce(
+                margins.realised_margin,
+                cast(shop.margin * cast(explained.revenue as double) as decimal(28, 4))
+            )
+            + cast(longest_forecasts.clv as decimal(28, 4)) as decimal(28, 4)
+        ) as total_value,
         cast(outlooks.lifetime_value as decimal(28, 4)) as lifetime_value,
         cast(longest_forecasts.forecasts_in_words as varchar) as forecasts_in_words,
         cast(longest_forecasts.forecasts_codes as varchar) as forecasts_codes,
@@ -293,11 +329,13 @@ final as (
             as varchar
         ) as drivers_facts
     from explained
+    inner join everybody on explained.customer_id = everybody.customer_id
     inner join members on explained.customer_id = members.customer_id
     inner join longest_forecasts on explained.customer_id = longest_forecasts.customer_id
     inner join outlooks on explained.customer_id = outlooks.customer_id
-    left join profiles on members.segment = profiles.segment
     left join names on members.cluster = names.cluster
+    left join margins on explained.customer_id = margins.customer_id
+    cross join shop
 )
 
 select * from final

@@ -3,22 +3,22 @@ with
 
 profiles as (select * from segment_profiles),
 
-settings as (select * from parameters),
+shop as (select * from shop_margin),
 
--- Customers who were worth more justify a more expensive channel.
-channels (segment, channel, channel_code) as (
-    values
-    ('Champions', 'personal message from a named contact, invitations', 'personal_message'),
-    ('Loyal', 'e-mail, app or parcel insert with personal recommendations', 'recommendations'),
-    ('Potential Loyalists', 'e-mail series, app', 'email_series_and_app'),
-    ('New Customers', 'e-mail series after the first order', 'email_series_after_first_order'),
-    ('Promising', 'e-mail reminder', 'email_reminder'),
-    ('Need Attention', 'e-mail with an offer that ends', 'email_with_ending_offer'),
-    ('About to Sleep', 'e-mail, retargeting', 'email_and_retargeting'),
-    ('At Risk', 'personal e-mail, then a letter', 'personal_email_then_letter'),
-    ('Can''t Lose', 'telephone call or a personal letter', 'telephone_or_letter'),
-    ('Hibernating', 'seasonal e-mail', 'seasonal_email'),
-    ('Lost', 'e-mail only', 'email_only')
+members as (select * from segments),
+
+costs as (select * from contact_costs),
+
+-- What is advised for each customer, counted.
+contacts as (
+    select
+        members.segment,
+        count_if(members.contact_channel_code = 'telephone') as telephone_customers,
+        count_if(members.contact_channel_code = 'letter') as letter_customers,
+        count_if(members.contact_channel_code = 'email') as email_customers,
+        count_if(members.contact_channel_code = 'none') as no_contact_customers
+    from members
+    group by members.segment
 ),
 
 cents as (
@@ -63,19 +63,35 @@ final as (
         profiles.segment,
         profiles.recommended_action,
         profiles.recommended_action_code,
-        cast(channels.channel as varchar) as channel,
-        cast(channels.channel_code as varchar) as channel_code,
+        profiles.channel,
+        profiles.channel_code,
         profiles.customers,
         profiles.horizon_days,
         profiles.expected_spend as expected_revenue_at_stake,
         profiles.clv as expected_margin,
         cast(per_customer.each_spent * 0.01 as decimal(28, 2)) as max_spend_per_customer,
         cast(per_customer.spent * 0.01 as decimal(28, 2)) as max_spend,
-        settings.margin
+        shop.margin,
+        shop.margin_source,
+        profiles.cost_per_contact,
+        cast(contacts.telephone_customers as integer) as telephone_customers,
+        cast(contacts.letter_customers as integer) as letter_customers,
+        cast(contacts.email_customers as integer) as email_customers,
+        cast(contacts.no_contact_customers as integer) as no_contact_customers,
+        cast(
+            case
+                when profiles.clv is not null
+                    then
+                        contacts.telephone_customers * costs.telephone
+                        + contacts.letter_customers * costs.letter
+                        + contacts.email_customers * costs.email
+            end as decimal(28, 2)
+        ) as cost_of_contacts
     from profiles
     inner join per_customer on profiles.segment = per_customer.segment
-    left join channels on profiles.segment = channels.segment
-    cross join settings
+    left join contacts on profiles.segment = contacts.segment
+    cross join shop
+    cross join costs
 )
 
 select * from final

@@ -1,27 +1,23 @@
--- The rule-based segment of every customer as of each cutoff of the backtest, and today. Scores and grid are
--- those of rfm and segments; the contract compares the rows of today with them.
+-- The rule-based segment of every customer as of as_of, and of each cutoff of the backtest.
 with
 
 customers as (select * from customer_features),
 
-windows as (select * from forecast_windows),
+rhythms as (select * from customer_rhythms),
 
--- Training-only cutoffs describe a sample of customers, which has no quintiles of its own.
-cutoffs as (
-    select cutoff
-    from windows
-    where not is_sampled
-    group by cutoff
-),
+names as (select * from segment_names),
 
+-- The customers of whole cutoffs; the others describe a sample, which has no quintiles of its own.
 known as (
     select
-        customers.customer_id,
-        customers.cutoff,
+        rhythms.customer_id,
+        rhythms.cutoff,
+        rhythms.silence,
         customers.days_since_last,
         customers.frequency
-    from customers
-    inner join cutoffs on customers.cutoff = cutoffs.cutoff
+    from rhythms
+    inner join customers
+        on rhythms.customer_id = customers.customer_id and rhythms.cutoff = customers.cutoff
 ),
 
 cut_points as (
@@ -43,6 +39,7 @@ scores as (
     select
         known.customer_id,
         known.cutoff,
+        known.silence,
         5
         - cast(known.days_since_last > cut_points.r20 as integer)
         - cast(known.days_since_last > cut_points.r40 as integer)
@@ -57,29 +54,20 @@ scores as (
     inner join cut_points on known.cutoff = cut_points.cutoff
 ),
 
--- Every pair of scores has exactly one segment.
-grid (r_score, f_score, segment) as (
-    values
-    (5, 1, 'New Customers'), (5, 2, 'Potential Loyalists'), (5, 3, 'Potential Loyalists'),
-    (5, 4, 'Champions'), (5, 5, 'Champions'),
-    (4, 1, 'Promising'), (4, 2, 'Potential Loyalists'), (4, 3, 'Potential Loyalists'),
-    (4, 4, 'Loyal'), (4, 5, 'Loyal'),
-    (3, 1, 'About to Sleep'), (3, 2, 'About to Sleep'), (3, 3, 'Need Attention'),
-    (3, 4, 'Loyal'), (3, 5, 'Loyal'),
-    (2, 1, 'Hibernating'), (2, 2, 'Hibernating'), (2, 3, 'At Risk'),
-    (2, 4, 'At Risk'), (2, 5, 'Can''t Lose'),
-    (1, 1, 'Lost'), (1, 2, 'Hibernating'), (1, 3, 'At Risk'),
-    (1, 4, 'At Risk'), (1, 5, 'Can''t Lose')
-),
-
 final as (
     select
         scores.customer_id,
         scores.cutoff,
-        cast(grid.segment as varchar) as segment
+        cast(scores.r_score as integer) as r_score,
+        cast(scores.f_score as integer) as f_score,
+        scores.silence,
+        names.segment
     from scores
-    inner join grid
-        on scores.r_score = grid.r_score and scores.f_score = grid.f_score
+    inner join names
+        on
+            scores.r_score = names.r_score
+            and scores.f_score = names.f_score
+            and scores.silence = names.silence
 )
 
 select * from final

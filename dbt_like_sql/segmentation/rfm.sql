@@ -1,7 +1,7 @@
 -- Recency, frequency and monetary value of every customer as of today, with tie-proof quintile scores.
 with
 
-days as (select * from customer_days),
+days as (select * from known_days),
 
 span as (select * from history_span),
 
@@ -18,7 +18,7 @@ customers as (
         -- others.
         sum(days.revenue) - arg_min(days.revenue, days.purchase_day) as repeat_revenue
     from days
-    inner join span on days.purchase_day <= span.as_of
+    cross join span
     group by days.customer_id, span.as_of
 ),
 

@@ -1,39 +1,27 @@
--- The rule-based segment of every customer, its cluster, and the recommended action.
+-- The segment of every customer, its cluster, what is at stake, and what to do.
 with
 
 customers as (select * from rfm),
 
+named as (select * from past_segments),
+
+rhythms as (select * from customer_rhythms),
+
 clusters as (select * from customer_clusters),
 
--- Every pair of scores has exactly one segment.
-grid (r_score, f_score, segment) as (
-    values
-    (5, 1, 'New Customers'), (5, 2, 'Potential Loyalists'), (5, 3, 'Potential Loyalists'),
-    (5, 4, 'Champions'), (5, 5, 'Champions'),
-    (4, 1, 'Promising'), (4, 2, 'Potential Loyalists'), (4, 3, 'Potential Loyalists'),
-    (4, 4, 'Loyal'), (4, 5, 'Loyal'),
-    (3, 1, 'About to Sleep'), (3, 2, 'About to Sleep'), (3, 3, 'Need Attention'),
-    (3, 4, 'Loyal'), (3, 5, 'Loyal'),
-    (2, 1, 'Hibernating'), (2, 2, 'Hibernating'), (2, 3, 'At Risk'),
-    (2, 4, 'At Risk'), (2, 5, 'Can''t Lose'),
-    (1, 1, 'Lost'), (1, 2, 'Hibernating'), (1, 3, 'At Risk'),
-    (1, 4, 'At Risk'), (1, 5, 'Can''t Lose')
-),
+forecasts as (select * from clv_forecasts),
 
-actions (segment, at_risk, recommended_action) as (
-    values
-    ('Champions', false, 'Reward: early access, referral and review requests; no discounts needed'),
-    ('Loyal', false, 'Grow the basket: cross-sell and a loyalty programme'),
-    ('Potential Loyalists', false, 'Build the habit: offer membership, recommend related products'),
-    ('New Customers', false, 'Welcome: help with the first order and bring about the second'),
-    ('Promising', false, 'Bring about the second purchase while the first is remembered'),
-    ('Need Attention', false, 'Remind with a limited offer on what was bought before'),
-    ('About to Sleep', false, 'Reactivate by low-cost channels: popular products, a reason to return'),
-    ('At Risk', true, 'Win back now: personal message with a relevant offer'),
-    ('Can''t Lose', true, 'Call or write personally: ask what went wrong, offer to make it good'),
-    ('Hibernating', false, 'Include in seasonal campaigns only'),
-    ('Lost', false, 'Spend nothing beyond the cheapest channel')
-),
+outlooks as (select * from customer_outlook),
+
+advice as (select * from segment_advice),
+
+costs as (select * from contact_costs),
+
+shop as (select * from shop_margin),
+
+margins as (select * from customer_margins),
+
+longest as (select max(horizon_days) as horizon_days from forecasts),
 
 cut_points as (
     select
@@ -42,28 +30,94 @@ cut_points as (
     from customers
 ),
 
-final as (
+-- Only who bought again has a rate of their own. A simple rule may not know what a purchase is worth.
+expected as (
     select
         customers.customer_id,
-        cast(grid.segment as varchar) as segment,
+        customers.revenue,
+        named.segment,
+        rhythms.silence,
+        forecasts.expected_purchases,
+        cast(forecasts.expected_spend as decimal(28, 4)) as expected_spend,
+        forecasts.p_purchase,
+        cast(forecasts.clv as decimal(28, 4)) as expected_margin,
+        coalesce(outlooks.value_per_purchase, cast(customers.revenue as double) / (customers.frequency + 1))
+            as value_per_purchase,
+        case when customers.frequency > 0 then forecasts.horizon_days / rhythms.usual_gap_days else 0 end
+            as own_purchases
+    from customers
+    inner join named on customers.customer_id = named.customer_id and customers.as_of = named.cutoff
+    inner join rhythms on customers.customer_id = rhythms.customer_id and customers.as_of = rhythms.cutoff
+    inner join forecasts on customers.customer_id = forecasts.customer_id
+    inner join longest on forecasts.horizon_days = longest.horizon_days
+    inner join outlooks on customers.customer_id = outlooks.customer_id
+),
+
+at_stake as (
+    select
+        expected.*,
+        expected.own_purchases > expected.expected_purchases as would_buy_more,
+        coalesce(margins.margin, shop.margin)
+        * (expected.own_purchases * expected.value_per_purchase - cast(expected.expected_spend as double))
+            as missing_margin,
+        coalesce(expected.p_purchase >= 0.5, false) as buys_anyway,
+        -- Without money only the cheapest channel is advised.
+        case
+            when expected.expected_margin is null then 1
+            else
+                cast(expected.expected_margin >= costs.email as integer)
+                + cast(expected.expected_margin >= costs.letter as integer)
+                + cast(expected.expected_margin >= costs.telephone as integer)
+        end as affordable_channels,
+        costs.email as cheapest_contact
+    from expected
+    cross join shop
+    cross join costs
+    left join margins on expected.customer_id = margins.customer_id
+),
+
+final as (
+    select
+        at_stake.customer_id,
+        at_stake.segment,
         clusters.cluster,
         clusters.cluster_name,
         cast(
             case
-                when customers.revenue is null then null
-                when customers.revenue > cut_points.high_revenue then 'high'
-                when customers.revenue > cut_points.median_revenue then 'middle'
+                when at_stake.revenue is null then null
+                when at_stake.revenue > cut_points.high_revenue then 'high'
+                when at_stake.revenue > cut_points.median_revenue then 'middle'
                 else 'low'
             end as varchar
         ) as value_tier,
-        cast(actions.at_risk as boolean) as at_risk,
-        cast(actions.recommended_action as varchar) as recommended_action
-    from customers
+        cast(
+            at_stake.silence = 'overdue'
+            and coalesce(at_stake.missing_margin > 0, at_stake.would_buy_more, false) as boolean
+        ) as at_risk,
+        -- NULL stays NULL.
+        cast(case when at_stake.missing_margin < 0 then 0 else at_stake.missing_margin end as decimal(28, 4))
+            as value_at_stake,
+        advice.recommended_action,
+        advice.recommended_action_code,
+        cast(
+            '[' || coalesce(cast(cast(at_stake.p_purchase as decimal(18, 4)) as varchar), 'null') || ', '
+            || coalesce(
+                cast(at_stake.expected_margin as varchar) || ', '
+                || cast(at_stake.cheapest_contact as varchar),
+                'null, null'
+            )
+            || ']' as varchar
+        ) as recommended_action_facts,
+        advice.channel as contact_channel,
+        advice.channel_code as contact_channel_code
+    from at_stake
     cross join cut_points
-    inner join grid
-        on customers.r_score = grid.r_score and customers.f_score = grid.f_score
-    inner join actions on grid.segment = actions.segment
-    inner join clusters on customers.customer_id = clusters.customer_id
+    inner join clusters on at_stake.customer_id = clusters.customer_id
+    inner join advice
+        on
+            at_stake.segment = advice.segment
+            and at_stake.affordable_channels = advice.affordable_channels
+            and at_stake.buys_anyway = advice.buys_anyway
 )
 
 select * from final

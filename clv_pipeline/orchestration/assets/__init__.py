@@ -47,10 +47,10 @@ def all_assets(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         *sql_tables,
         *ingestion.tables(pipeline),
         cleaning.tables(pipeline),
-        segmentation.tables(pipeline),
+        *segmentation.tables(pipeline),
         features.tables(pipeline),
         *forecasting.tables(pipeline),
         *evaluation.tables(pipeline),
-        insights.tables(pipeline),
+        *insights.tables(pipeline),
         serving.published_marts(pipeline),
     ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.features import model_inputs
+from clv_pipeline.features import model_inputs, outlook_inputs
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.orchestration.plots import leaderboard_plots, metric_table, served_accuracy_plots
 from clv_pipeline.pipeline import Pipeline, Refresh
@@ -27,9 +27,18 @@ BACKTEST_CUSTOMERS = 50_000
 More would hardly sharpen the estimates of accuracy, and would slow down the review without limit.
 """
 
+_SERVED = """
+select cutoff, max(model) as model, max(horizon_days) as longest
+from served_accuracy
+where metric not like 'best_rule_%'
+group by cutoff
+order by cutoff
+"""
+"""Who would have served at each past cutoff, and the longest horizon that is over."""
+
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """The tables backtest_forecasts with its fits, metrics with calibration, the leaderboard, and served_accuracy."""
+    """The tables of backtests with their fits, metrics with calibration, the leaderboard, served_accuracy, outlooks."""
     settings = pipeline.settings
 
     def build_backtest(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -37,6 +46,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
         from clv_pipeline.evaluation.backtest import BACKTEST_SCHEMA, backtest
         from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA, linear_coefficients
+        from clv_pipeline.forecasting.outlook import WEEKS_SCHEMA
         from clv_pipeline.forecasting.registry import models_of
         from clv_pipeline.forecasting.serving import fit_rows
 
@@ -46,6 +56,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         windows = session.read("select * from forecast_windows where is_backtest order by cutoff, horizon_days")
         latest = windows.group_by("horizon_days").agg(pl.col("cutoff").max())
         fits, skipped, drivers = [fit_rows([], {})], 0, [pl.DataFrame(schema=DRIVERS_SCHEMA)]
+        weeks = [pl.DataFrame(schema=WEEKS_SCHEMA)]
         # Cutoff by cutoff, so that only one of them is in memory.
         for of_cutoff in windows.partition_by("cutoff", maintain_order=True):
             horizons = of_cutoff["horizon_days"].to_list()
@@ -69,10 +80,12 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             fits.append(fit_rows(tried.reports, gaps))
             skipped += len(tried.skipped)
             drivers.append(tried.drivers)
+            weeks.append(tried.weeks)
         all_fits = pl.concat(fits)
         session.stage_frame(pipeline.contract("backtest_fits"), all_fits)
         session.stage_frame(pipeline.contract("family_drivers"), pl.concat(drivers))
         session.stage_frame(pipeline.contract("linear_coefficients"), linear_coefficients(all_fits))
+        session.stage_frame(pipeline.contract("backtest_weeks"), pl.concat(weeks))
         return {"backtest_forecasts": {"fits": all_fits.height, "skipped": skipped}}
 
     def build_metrics(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -129,10 +142,28 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         session.stage_frame(pipeline.contract("served_accuracy"), served)
         return {}
 
+    def build_outlooks(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.outlook import Past, outlook_backtest
+        from clv_pipeline.forecasting.ground import one_thread
+        from clv_pipeline.forecasting.outlook import outlook
+
+        served = session.read(_SERVED)
+        weeks = session.read("select * from backtest_weeks order by cutoff, week_ends")
+        past = []
+        for cutoff, model, longest in served.iter_rows():
+            totals = outlook_inputs.past_totals(session, cutoff, model)
+            known = outlook_inputs.known_by(session, cutoff, totals, weeks, model)
+            with one_thread():
+                made = outlook(known, longest)
+            past.append(Past(made, outlook_inputs.came_after(session, cutoff, cutoff + timedelta(days=longest))))
+        backtest = outlook_backtest(past, settings.forecast.interval_level)
+        session.stage_frame(pipeline.contract("revenue_outlook_backtest"), backtest)
+        return {}
+
     return [
         gated_step(
             pipeline,
-            ["backtest_forecasts", "backtest_fits", "family_drivers", "linear_coefficients"],
+            ["backtest_forecasts", "backtest_fits", "family_drivers", "linear_coefficients", "backtest_weeks"],
             reads=model_inputs.TABLES,
             kinds={"python"},
             build=build_backtest,
@@ -160,6 +191,16 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             kinds={"python"},
             build=build_served,
             describe=served_accuracy_plots,
+        ),
+        gated_step(
+            pipeline,
+            ["revenue_outlook_backtest"],
+            reads=[
+                *("served_accuracy", "backtest_forecasts", "backtest_weeks", "customer_features", "known_days"),
+                *outlook_inputs.TABLES,
+            ],
+            kinds={"python"},
+            build=build_outlooks,
         ),
     ]
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.config.source import CustomerSource, EventSource, TableSource, TransactionSource
+from clv_pipeline.config.source import CostSource, CustomerSource, EventSource, TableSource, TransactionSource
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import TableModel
 from clv_pipeline.database.sql_text import quote_identifier
@@ -80,6 +80,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         _loading_step(pipeline, "raw_transactions", "source_files", TransactionSource, source.transactions),
         _loading_step(pipeline, "raw_customers", "customer_files", CustomerSource, source.customers),
         _loading_step(pipeline, "raw_events", "event_files", EventSource, source.events),
+        _loading_step(pipeline, "raw_costs", "cost_files", CostSource, source.costs),
     ]
 
 
@@ -105,7 +106,13 @@ def _loading_step(
             refresh=refresh,
             recipe=pipeline.recipe,
         )
-        forgotten = suppress(session.connection, added_name(table), Register(pipeline.settings.privacy_dir))
+        if kind is CostSource:
+            from clv_pipeline.sources.cost_records import refuse_unread_costs
+
+            refuse_unread_costs(session.connection, added_name(table), load.files)
+        forgotten = 0
+        if "customer_id" in kind.known:
+            forgotten = suppress(session.connection, added_name(table), Register(pipeline.settings.privacy_dir))
         if judged:
             stage_gates_of(session, pipeline.models, source, pipeline.settings.base_dir, load)
         stage_load(session, contracts, source, load)

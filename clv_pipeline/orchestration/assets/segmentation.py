@@ -1,4 +1,4 @@
-"""The learned clusters, which stand beside the rule-based segments."""
+"""The learned clusters, which stand beside the rule-based segments, and what contacts cost; the others are SQL."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import dagster as dg
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.warehouse import Session
+from clv_pipeline.warehouse.settings_table import settings_frame
 
 
-def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """The tables customer_clusters and cluster_names."""
+def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
+    """The tables customer_clusters with cluster_names, and contact_costs."""
 
-    def build(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+    def build_clusters(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         from clv_pipeline.segmentation.clusters import SCALE_CUSTOMERS, find_clusters
 
         customers = "select customer_id, days_since_last, frequency, cast(revenue as double) as revenue from rfm"
@@ -31,10 +32,18 @@ def tables(pipeline: Pipeline) -> dg.AssetsDefinition:
             }
         }
 
-    return gated_step(
-        pipeline,
-        ["customer_clusters", "cluster_names"],
-        reads=["rfm"],
-        kinds={"python", "scikitlearn"},
-        build=build,
-    )
+    def build_costs(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        contract = pipeline.contract("contact_costs")
+        session.stage_frame(contract, settings_frame(contract, [dict(pipeline.settings.contact_costs)]))
+        return {}
+
+    return [
+        gated_step(
+            pipeline,
+            ["customer_clusters", "cluster_names"],
+            reads=["rfm"],
+            kinds={"python", "scikitlearn"},
+            build=build_clusters,
+        ),
+        gated_step(pipeline, ["contact_costs"], reads=[], kinds={"python"}, build=build_costs),
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from clv_pipeline.config.settings import Schedule
+from clv_pipeline.contracts.loader import published_views
 from clv_pipeline.orchestration.failures import expected_failures
 from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, open_warehouse
 from clv_pipeline.orchestration.resources import RefreshOptions
@@ -73,6 +74,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 always=refresh.asked().full,
                 known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
+                views=published_views(pipeline.models),
                 write_report=partial(write_report, warn=context.log.warning),
             )
         return dg.MaterializeResult(

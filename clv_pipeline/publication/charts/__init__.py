@@ -18,7 +18,12 @@ from clv_pipeline.publication.charts.accuracy import (
 )
 from clv_pipeline.publication.charts.bars import ranking
 from clv_pipeline.publication.charts.customers import rfm_heatmap, segment_map
-from clv_pipeline.publication.charts.forecasts import forecast_distribution, totals_by_horizon, tracking
+from clv_pipeline.publication.charts.forecasts import (
+    forecast_distribution,
+    revenue_ahead,
+    totals_by_horizon,
+    tracking,
+)
 from clv_pipeline.publication.charts.sales import (
     cohort_heatmap,
     customers_by_month,
@@ -39,6 +44,7 @@ __all__ = [
     "ledger_flow",
     "probabilities",
     "ranking",
+    "revenue_ahead",
     "revenue_by_tenth",
     "rfm_heatmap",
     "segment_map",

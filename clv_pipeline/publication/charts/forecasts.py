@@ -100,6 +100,51 @@ def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
     )
 
 
+def revenue_ahead(months: pl.DataFrame) -> ChartType:
+    """Expected revenue of every month ahead: of known and of new customers, its range, and last year's month.
+
+    months: one row per month: month (date), and as currency revenue_so_far, known_revenue, new_revenue, total_revenue,
+    total_lower, total_upper, last_year_revenue (NULL where it is not known).
+    """
+    import altair as alt
+
+    series = {"Came so far": "revenue_so_far", "Known customers": "known_revenue", "New customers": "new_revenue"}
+    totals = ("total_revenue", "total_lower", "total_upper", "last_year_revenue")
+    require_rows(months, "month", *series.values(), *totals)
+    rows = months.sort("month").select(
+        pl.col("month").dt.strftime("%Y-%m"), pl.col(*series.values(), *totals).cast(pl.Float64)
+    )
+    parts = pl.concat(
+        rows.select("month", series=pl.lit(name), place=pl.lit(place), revenue=column)
+        for place, (name, column) in enumerate(series.items())
+    ).filter((pl.col("revenue") > 0.0) | (pl.col("place") > 0))
+    names = [name for name in series if name in {*parts["series"]}]
+    colours = dict(zip(series, (QUIET, ACCENT, CONTRAST), strict=True))
+    x = alt.X("month:O", title=None, axis=alt.Axis(labelAngle=-40))
+    bars = (
+        alt.Chart(parts)
+        .mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y("revenue:Q", title="Line: range of the total; tick: same month of last year", axis=money_axis()),
+            color=legend("series", names, [colours[name] for name in names]),
+            order="place:Q",
+        )
+    )
+    base = alt.Chart(rows).encode(x=x)
+    ranges = base.mark_rule(color=INK).encode(y="total_lower:Q", y2="total_upper:Q")
+    known = rows.select("month", last="last_year_revenue").drop_nulls()
+    layers = [bars, ranges]
+    if known.height:
+        layers.append(alt.Chart(known).mark_tick(color=MUTED, thickness=2, width=16).encode(x=x, y="last:Q"))
+    return finish(
+        alt.layer(*layers).properties(width=WIDTH + 20, height=270),
+        "Expected revenue by month",
+        f"{rows.height} months: {short(float(rows['total_revenue'].sum()))} in all,"
+        f" {short(float(rows['new_revenue'].sum()))} of it from customers who are yet to come",
+    )
+
+
 def tracking(weeks: pl.DataFrame) -> ChartType:
     """Actual and expected repeat purchases, week by week and cumulative; future weeks have only expected ones.
 

@@ -70,15 +70,15 @@ def daily_revenue(days: pl.DataFrame) -> ChartType:
 def customers_by_month(months: pl.DataFrame) -> ChartType:
     """Buyers of every month: those who bought for the first time, and those who came back.
 
-    months: one row per month: period_start, new_customers and returning_customers (counts).
+    months: one row per month: calendar_month, new_customers and returning_customers (counts).
     """
     import altair as alt
 
-    require_rows(months, "period_start", "new_customers", "returning_customers")
+    require_rows(months, "calendar_month", "new_customers", "returning_customers")
     series = {"New": "new_customers", "Returning": "returning_customers"}
     counts = pl.concat(
         months.select(
-            month=pl.col("period_start").dt.strftime("%Y-%m"),
+            month=pl.col("calendar_month").dt.strftime("%Y-%m"),
             series=pl.lit(name),
             place=pl.lit(place),
             customers=column,
@@ -106,12 +106,12 @@ def customers_by_month(months: pl.DataFrame) -> ChartType:
 def revenue_by_tenth(deciles: pl.DataFrame) -> ChartType:
     """The share of revenue that every tenth of the customers brought, the best tenth first.
 
-    deciles: to_percent (10, 20 … 100) and revenue_share (0 to 1).
+    deciles: decile (1 … 10, the best first) and revenue_share (0 to 1).
     """
     import altair as alt
 
-    require_rows(deciles, "to_percent", "revenue_share")
-    data = deciles.sort("to_percent").select(tenth=pl.col("to_percent") // 10, share="revenue_share")
+    require_rows(deciles, "decile", "revenue_share")
+    data = deciles.sort("decile").select(tenth="decile", share="revenue_share")
     data = data.with_columns(label=pl.Series([percent(share) for share in data["share"]]))
     base = alt.Chart(data).encode(
         x=alt.X("tenth:O", title="Tenth of the customers by revenue (1: the best)", axis=alt.Axis(labelAngle=0)),

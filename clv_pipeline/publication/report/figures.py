@@ -48,6 +48,7 @@ def figures() -> dict[str, Figure]:
         ),
         "clv": Figure("clv", charts.forecast_distribution),
         "horizons": Figure("outlook", charts.totals_by_horizon),
+        "months_ahead": Figure("months_ahead", charts.revenue_ahead),
         "tracking": Figure("weeks", charts.tracking),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
         "products": Figure(

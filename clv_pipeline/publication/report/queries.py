@@ -63,28 +63,28 @@ select
 from rfm""",
     "best_tenth": """
 select customers, revenue, revenue_share
-from revenue_distribution
-where kind = 'top' and to_percent = 10""",
+from revenue_deciles
+where decile = 1""",
     "last_month": """
 select
-    period_start,
+    calendar_month,
     revenue,
     customers,
     new_customers,
     new_customers / nullif(customers, 0) as new_share,
-    cast(revenue as double) / nullif(cast(lag(revenue) over (order by period_start) as double), 0) - 1 as change
-from sales_trends
-where period = 'month' and not is_partial
-order by period_start desc
+    cast(revenue as double) / nullif(cast(lag(revenue) over (order by calendar_month) as double), 0) - 1 as change
+from sales_by_month
+where not is_partial
+order by calendar_month desc
 limit 1""",
     "outlook": f"""
 select
     totals.horizon_days,
     totals.model,
     totals.expected_purchases,
-    totals.expected_spend,
-    totals.spend_lower,
-    totals.spend_upper,
+    cast(totals.expected_spend as double) as expected_spend,
+    cast(totals.spend_lower as double) as spend_lower,
+    cast(totals.spend_upper as double) as spend_upper,
     totals.interval_level,
     totals.notes,
     cast(sum(cast(clv_forecasts.p_purchase as decimal(18, 12))) as double) as expected_buyers,
@@ -96,10 +96,29 @@ order by totals.horizon_days""",
     "at_risk": f"""
 select
     count(*) as customers,
-    case when {_HAS_MONEY} then coalesce(sum(rfm.revenue), 0) end as revenue
+    case when {_HAS_MONEY} then coalesce(sum(rfm.revenue), 0) end as revenue,
+    case when {_HAS_MONEY} then coalesce(sum(segments.value_at_stake), 0) end as value_at_stake,
+    {_LONGEST} as horizon_days
 from segments
 inner join rfm using (customer_id)
 where segments.at_risk""",
+    "most_at_stake": f"""
+select
+    customer_id,
+    segment,
+    days_since_last,
+    usual_gap_days,
+    overdue_since,
+    value_at_stake,
+    expected_spend,
+    p_purchase,
+    recommended_action,
+    contact_channel,
+    horizon_days
+from customer_overview
+where at_risk
+order by coalesce(value_at_stake, horizon_days / usual_gap_days - expected_purchases) desc, customer_id
+limit {TOP}""",
     "champion": f"""
 select
     model,
@@ -128,37 +147,35 @@ where {_SERVED}
 group by horizon_days
 order by horizon_days""",
     "days": """
-select period_start as day, cast(revenue as double) as revenue
-from sales_trends
-where period = 'day' and revenue is not null
-order by period_start""",
+select calendar_day as day, cast(revenue as double) as revenue
+from sales_by_day
+where revenue is not null
+order by calendar_day""",
     "months": """
-select period_start, new_customers, returning_customers, revenue, orders
-from sales_trends
-where period = 'month' and not is_partial
-order by period_start""",
+select calendar_month, new_customers, returning_customers, revenue, orders
+from sales_by_month
+where not is_partial
+order by calendar_month""",
     "best_month": """
-select period_start, revenue, customers
-from sales_trends
-where period = 'month' and not is_partial
-order by coalesce(revenue, customers) desc, period_start
+select calendar_month, revenue, customers
+from sales_by_month
+where not is_partial
+order by coalesce(revenue, customers) desc, calendar_month
 limit 1""",
     "new_and_returning": """
 select
     count(*) as months,
     sum(new_customers) as new_customers
-from sales_trends
-where period = 'month' and not is_partial""",
+from sales_by_month
+where not is_partial""",
     "tenths": """
-select to_percent, customers, revenue, revenue_share
-from revenue_distribution
-where kind = 'decile'
-order by to_percent""",
+select decile, customers, revenue, revenue_share
+from revenue_deciles
+order by decile""",
     "best": """
-select slice, customers, revenue, revenue_share, lowest_revenue
-from revenue_distribution
-where kind = 'top'
-order by to_percent""",
+select top_percent, customers, revenue, revenue_share, lowest_revenue
+from revenue_concentration
+order by top_percent""",
     "rfm_grid": """
 select r_score, f_score, count(*) as customers
 from rfm
@@ -179,14 +196,29 @@ select
     segment_profiles.revenue,
     segment_profiles.revenue_share,
     segment_profiles.expected_spend,
+    segment_profiles.p_purchase,
     segment_profiles.horizon_days,
     segment_actions.recommended_action,
     segment_actions.channel,
+    segment_actions.cost_per_contact,
     segment_actions.max_spend_per_customer,
-    segment_actions.margin
+    segment_actions.margin,
+    segment_actions.margin_source
 from segment_profiles
 inner join segment_actions using (segment)
 order by coalesce(segment_profiles.revenue, segment_profiles.customers) desc, segment_profiles.segment""",
+    "odd_segments": """
+select
+    fading.segment as fading,
+    fading.p_purchase as fading_p_purchase,
+    active.segment as active,
+    active.p_purchase as active_p_purchase
+from segment_profiles as fading
+inner join segment_profiles as active on fading.p_purchase > active.p_purchase
+where fading.claim = 'fading' and active.claim = 'active'
+    and least(fading.customers, active.customers) >= 0.01 * (select sum(customers) from segment_profiles)
+order by fading.p_purchase desc, active.p_purchase, fading.segment, active.segment
+limit 1""",
     "moves": """
 select from_segment, to_segment, previous_as_of, customers, share_of_segment
 from segment_migrations
@@ -280,6 +312,12 @@ select
 from served_accuracy
 where horizon_days = {_LONGEST_JUDGED}
 group by horizon_days""",
+    # Without money there is nothing to show.
+    "months_ahead": """
+select *, cast(total_revenue as double) / nullif(cast(last_year_revenue as double), 0) - 1 as change
+from revenue_outlook
+where total_revenue is not null
+order by month""",
     "weeks": """
 select *
 from tracking
@@ -342,7 +380,8 @@ select
     cumulative_break_even_uplift,
     horizon_days,
     cost_per_contact,
-    basis
+    basis,
+    basis_code = 'measured_uplift' as is_measured
 from campaign_plan
 order by contact_order desc
 limit 1""",
@@ -351,10 +390,17 @@ select
     segment,
     count(*) as contacts,
     sum(cost_per_contact) as cost,
+    max(uplift) as uplift,
     sum(expected_return) as expected_return
 from campaign_plan
 group by segment
 order by expected_return desc, segment""",
+    "campaigns": f"""
+select campaign, started_on, contacts, controls, uplift, profit, verdict
+from campaign_results
+where is_stated
+order by started_on desc, campaign
+limit {TOP}""",
     "outcomes": """
 select
     outcome,

@@ -123,14 +123,19 @@ def test_no_number_stands_outside_of_what_can_be_checked(published: Published) -
 def test_headline_numbers_are_those_of_plain_sums(published: Published) -> None:
     with duckdb.connect(str(published.database), read_only=True) as client:
         [(customers, revenue)] = client.execute("select count(*), sum(revenue) from rfm").fetchall()
-        [(at_risk,)] = client.execute("select count(*) from segments where at_risk").fetchall()
+        [(at_risk, spent, at_stake)] = client.execute(
+            "select count(*), sum(revenue), sum(value_at_stake) from segments"
+            " join rfm using (customer_id) where at_risk"
+        ).fetchall()
         [(spend, horizon)] = client.execute(
             "select sum(expected_spend), any_value(horizon_days) from clv_forecasts where horizon_days = 90"
         ).fetchall()
     text = " ".join(summary_lines(published.database))
     assert f"{customers:,} customers have spent {revenue:,.0f}" in text
     assert f"next {horizon} days, the customers of today are expected to spend {spend:,.0f}" in text
-    assert f"{at_risk:,} customers used to buy often" in text or at_risk == 0
+    assert at_risk > 0
+    assert f"{at_risk:,} customers, who have spent {spent:,.0f} so far, are at risk: by their own rhythm" in text
+    assert f"at their own rate they would bring {at_stake:,.0f} more within" in text
 
 
 def test_what_clv_run_prints_is_what_the_report_says(published: Published) -> None:
@@ -159,7 +164,7 @@ def test_the_summary_is_five_sentences_and_one_more_where_the_model_is_in_doubt(
     lines = summary_lines(published.database)
     assert len(lines) == 5 + has_caveat(published)
     assert all(line.endswith(".") and "<" not in line for line in lines)
-    assert all(html.escape(word, quote=False) in published.page for word in ("stayed away for long", "most valuable"))
+    assert all(html.escape(word, quote=False) in published.page for word in ("at risk", "most valuable"))
 
 
 def test_sections_stand_in_their_order_and_every_link_leads_to_one(published: Published) -> None:
@@ -288,6 +293,43 @@ def test_a_shop_without_products_backtest_drivers_and_campaign_has_a_report(copy
     assert "None" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
 
 
+def test_revenue_by_month_is_told_with_its_notes_and_left_out_where_there_is_none(
+    copy: duckdb.DuckDBPyConnection,
+) -> None:
+    page = render(copy)
+    [(notes, known)] = copy.execute("select any_value(notes), max(known_revenue) from revenue_outlook").fetchall()
+    assert notes in html.unescape(page)
+    told = re.search(r"<caption>Revenue by month.*?</table>", page, flags=re.DOTALL)
+    assert told is not None
+    assert f'value="{known}"' in told[0]
+    copy.execute("update revenue_outlook set total_revenue = null")
+    assert "Revenue by month" not in render(copy)
+
+
+def test_an_assumed_uplift_is_told_as_such_and_a_measured_one_with_its_campaigns(
+    copy: duckdb.DuckDBPyConnection,
+) -> None:
+    page = render(copy)
+    assert "An assumption, not a measurement" in page
+    assert "Campaigns so far" not in page
+    copy.execute(
+        "update campaign_plan set basis_code = 'measured_uplift', basis = 'measured in 1 campaign', uplift = 0.2"
+    )
+    copy.execute(
+        "insert into campaign_results by name select 'spring' as campaign, unnest([30, 90]) as horizon_days,"
+        " date '2024-07-01' as started_on, horizon_days = 90 as is_stated, 412 as contacts, 177 as controls,"
+        " 0.25 as uplift, 99.5 as profit, 'an uplift was found' as verdict"
+    )
+    page = render(copy)
+    assert "An assumption, not a measurement" not in page
+    assert "For the last contact of the plan: measured in 1 campaign." in page
+    told = re.search(r"<caption>Campaigns so far.*?</table>", page, flags=re.DOTALL)
+    assert told is not None
+    assert told[0].count("spring") == 1
+    for shown in ("1 July 2024", "412", "177", "+25.0%", "99.50", "an uplift was found"):
+        assert shown in told[0]
+
+
 @pytest.mark.parametrize("code", ["simple_rule_better", "no_skill"])
 def test_a_model_that_is_in_doubt_is_told_as_such_and_no_other(copy: duckdb.DuckDBPyConnection, code: str) -> None:
     why = "Serves as the best there is, though a <simple> rule did as well."
@@ -318,7 +360,8 @@ def test_a_single_customer_of_a_single_day_has_a_report(copy: duckdb.DuckDBPyCon
         copy.execute(f"delete from {table} where segment <> ?", [segment])
     copy.execute("delete from cluster_profiles where cluster > 1")
     copy.execute("delete from cohorts where age_months > 0")
-    copy.execute("delete from sales_trends where period <> 'day' or period_start <> ?", [day])
+    copy.execute("delete from sales_by_day where calendar_day <> ?", [day])
+    copy.execute("delete from sales_by_month")
     page = render(copy)
     assert "There is no complete month of sales yet." in page
     assert "no complete month has followed" in page
@@ -331,13 +374,14 @@ def test_asset_pages_show_the_charts_numbers_over_runs_and_the_summary(published
         assert event.asset_materialization is not None
         return event.asset_materialization.metadata[name].value
 
-    insights = ("sales_trends", "revenue_distribution", "cohorts", "product_performance", "campaign_plan")
+    insights = ("sales_by_day", "sales_by_month", "revenue_deciles", "cohorts", "product_performance", "campaign_plan")
     forecasts = ("clv_forecasts", "forecast_totals", "served_accuracy", "model_leaderboard", "tracking_by_frequency")
-    for table in (*insights, *forecasts, "row_ledger", "cluster_profiles", "clv_drivers"):
+    others = ("row_ledger", "cluster_profiles", "clv_drivers", "revenue_outlook")
+    for table in (*insights, *forecasts, *others):
         assert "data:image/png;base64," in shown(table, "plot")
     assert "data:image/png;base64," in shown("clv_forecasts", "tracking plot")
-    assert shown("sales_trends", "customers of the last complete month") > 0
-    assert 0 < shown("revenue_distribution", "share of revenue of the best tenth") <= 1
+    assert shown("sales_by_month", "customers of the last complete month") > 0
+    assert 0 < shown("revenue_deciles", "share of revenue of the best tenth") <= 1
     assert shown("published_marts", "report").endswith("/report.html")
     assert shown("published_marts", "report bytes") == len(published.page.encode())
     summary = shown("published_marts", "summary").splitlines()
