@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class SqlModel(TableModel):
             ContractError: the file is not one SELECT.
         """
         try:
-            statements = sqlglot.parse(self.sql, read=DIALECT)
+            statements = _statements(self.sql)
         except sqlglot.ParseError as error:
             raise ContractError(f"{self.sql_file} cannot be parsed", quoted=str(error)) from error
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
@@ -150,6 +150,12 @@ def load_models(folder: Path = MODELS_DIR, *, extension: Path | None = None) -> 
             _hold_against_contract(model, models)
     _refuse_circles(models)
     return models
+
+
+@cache
+def _statements(sql: str) -> list[exp.Expr | None]:
+    """What sqlglot sees, which nobody changes: transformations work on copies."""
+    return sqlglot.parse(sql, read=DIALECT)
 
 
 def published_views(models: Mapping[str, TableModel]) -> dict[str, str]:

@@ -22,26 +22,24 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 
-def _picture(chart: ChartType, says: str) -> dg.MarkdownMetadataValue:
-    from clv_pipeline.publication.charts.pictures import to_png
+def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
+    """The chart, described by its title."""
+    from clv_pipeline.publication.charts.pictures import specified, title_of, to_png
 
+    specification = specified(chart)
     try:
-        encoded = base64.b64encode(to_png(chart)).decode()
+        encoded = base64.b64encode(to_png(specification)).decode()
     except PictureError as error:
         dg.get_dagster_logger().warning(str(error))
         return dg.MetadataValue.md(error.what)
-    return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/png;base64,{encoded})")
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
     """Figures of the report as pictures, by their titles; figures without data are left out."""
-    from clv_pipeline.publication.charts.pictures import title_of
-
     known = figures()
     charts = {shown_as: known[name].of(session.read(QUERIES[known[name].query])) for shown_as, name in names.items()}
-    return {
-        shown_as: _picture(chart, title_of(chart)["text"]) for shown_as, chart in charts.items() if chart is not None
-    }
+    return {shown_as: _picture(chart) for shown_as, chart in charts.items() if chart is not None}
 
 
 def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
@@ -64,7 +62,7 @@ def revenue_plot(session: Session) -> Metadata:
     if days.is_empty():
         return {}
     return {
-        "plot": _picture(daily_revenue(days), "revenue over time"),
+        "plot": _picture(daily_revenue(days)),
         "revenue": float(days["revenue"].sum()),
     }
 
@@ -74,7 +72,7 @@ def rfm_plot(session: Session) -> Metadata:
     from clv_pipeline.publication.charts import rfm_heatmap
 
     cells = session.read("select r_score, f_score, count(*) as customers from rfm group by all order by all")
-    return {"plot": _picture(rfm_heatmap(cells), "customers by recency and frequency score")}
+    return {"plot": _picture(rfm_heatmap(cells))}
 
 
 def segment_plot(session: Session) -> Metadata:
@@ -82,7 +80,7 @@ def segment_plot(session: Session) -> Metadata:
     from clv_pipeline.publication.charts import segment_map
 
     profiles = session.read("select segment, customers, revenue from segment_profiles order by segment")
-    return {"plot": _picture(segment_map(profiles), "segments by customers and revenue")}
+    return {"plot": _picture(segment_map(profiles))}
 
 
 def ledger_numbers(session: Session) -> Metadata:
@@ -128,7 +126,7 @@ def totals_plot(session: Session) -> Metadata:
         " spend_upper::double as spend_upper) from forecast_totals order by horizon_days"
     )
     shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
-    return {"plot": _picture(totals_by_horizon(totals), "expected totals by horizon"), "totals": _table(shown)}
+    return {"plot": _picture(totals_by_horizon(totals)), "totals": _table(shown)}
 
 
 def outlook_plot(session: Session) -> Metadata:
@@ -175,7 +173,7 @@ def leaderboard_plots(session: Session) -> Metadata:
     skill_of = "tweedie_skill" if what == "spend" else "poisson_skill"
     if board[skill_of].is_not_null().any():
         skills = board.rename({skill_of: "skill"})
-        shown["plot"] = _picture(leaderboard(skills, what), "skill of the models")
+        shown["plot"] = _picture(leaderboard(skills, what))
     for champion in board.filter("is_champion").iter_rows(named=True):
         if champion[skill_of] is not None:
             skill = round(champion[skill_of], 4)
@@ -210,7 +208,7 @@ def served_accuracy_plots(session: Session) -> Metadata:
         forecast_spend=pl.col("predicted_mean") * pl.col("customers"),
         actual_spend=pl.col("actual_mean") * pl.col("customers"),
     )
-    shown: Metadata = {"plot": _picture(forecast_against_actual(totals, target), "forecast totals against what came")}
+    shown: Metadata = {"plot": _picture(forecast_against_actual(totals, target))}
     means = windows.group_by("horizon_days", maintain_order=True).agg(
         past_dates=pl.len(),
         total_off_by=pl.col("absolute_bias").mean(),

@@ -96,12 +96,17 @@ HOSTILE = [
             '{"city":"say \"hi\" \\ \u00e9\n🎁","few":null,"":"no name"}' as attributes""",
     "insert into raw_customers by name select 1 as source_id, 1000001 as source_line, '顧客' as customer_id",
     # Means that lie halfway between two decimals, and customers who are the same in everything but their names.
-    """insert into customer_days
-       select 'edge ' || a, date '2023-01-01' + b, 1, 1, 1, case b when 1 then 100 + a * 0.0001 else 100 end
+    """insert into customer_days by name
+       select 'edge ' || a as customer_id, date '2023-01-01' + b as purchase_day, purchase_day as known_from,
+           1 as orders, 1 as transaction_lines, 1 as quantity, 0 as returned,
+           case b when 1 then 100 + a * 0.0001 else 100 end as revenue
        from (select cast(unnest(range(400)) as integer) as a), (select cast(unnest(range(41)) as integer) as b)
        where b <= a % 40 + 1""",
     # More customers than a training window describes, so that lots are drawn.
-    "insert into customer_days select 'draw ' || unnest(range(12000)), date '2022-06-01', 1, 1, 1, 10",
+    """insert into customer_days by name
+       select 'draw ' || unnest(range(12000)) as customer_id, date '2022-06-01' as purchase_day,
+           purchase_day as known_from, 1 as orders, 1 as transaction_lines, 1 as quantity, 10 as revenue,
+           0 as returned""",
     "delete from forecast_windows where dayofmonth(cutoff) % 4 > 0",
     "update forecast_windows set is_sampled = dayofmonth(cutoff) % 8 = 0",
     """update clv_forecasts

@@ -19,7 +19,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: &a [*a]\n", "file, line 1, column 4: not valid YAML: an alias stands for what it is part of"),
         ("a: &a\n  b: {c: *a}\n", "an alias stands for what it is part of"),
         (BOMB, "its aliases stand for more than 100,000 values"),
-        ("a: " + "[" * 5_000, "nested too deeply"),
+        ("a: " + "[" * 200_000 + "]" * 200_000, "file, line 1, column 103: not valid YAML: nested too deeply"),
         ("[1, 2]: a\n", "a key must be a word"),
         ("just words\n", "expected `key: value` lines, found str"),
     ],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline.publication import charts
 from clv_pipeline.publication.charts.look import percent, short
-from clv_pipeline.publication.charts.pictures import to_png, to_svg
+from clv_pipeline.publication.charts.pictures import specified, to_png, to_svg
 from clv_pipeline.publication.charts.value_bins import value_bins
 from clv_pipeline_tests.helpers.odd_texts import arbitrary_texts, with_texts
 
@@ -167,7 +167,7 @@ def title(chart: ChartType) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", every_chart())
 def test_every_chart_becomes_a_small_picture_that_fits_the_page(name: str) -> None:
-    png = to_png(every_chart()[name], scale=1.5)
+    png = to_png(specified(every_chart()[name]), scale=1.5)
 
     assert png.startswith(b"\x89PNG")
     assert len(png) < 80_000
@@ -179,7 +179,7 @@ def test_every_chart_becomes_an_svg_that_fits_a_screen_and_a_phone(name: str) ->
     """In the page its title stands in HTML; other marks have no names of their own."""
     widths = {}
     for narrow in (False, True):
-        svg = to_svg(every_chart()[name], narrow=narrow)
+        svg = to_svg(specified(every_chart()[name]), narrow=narrow)
         widths[narrow] = float(svg.partition(' width="')[2].partition('"')[0])
         assert title(every_chart()[name])["text"] not in svg
         assert "aria-" not in svg
@@ -195,8 +195,8 @@ def test_whatever_text_there_is_the_chart_is_drawn(name: str, texts: list[str]) 
     chart, rows = WITH_TEXT[name]
     odd = with_texts(rows, texts)
 
-    assert to_png(chart(odd)).startswith(b"\x89PNG")
-    ElementTree.fromstring(to_svg(chart(odd), narrow=False))  # noqa: S314  (our own picture)
+    assert to_png(specified(chart(odd))).startswith(b"\x89PNG")
+    ElementTree.fromstring(to_svg(specified(chart(odd)), narrow=False))  # noqa: S314  (our own picture)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_whatever_text_there_is_the_chart_is_drawn(name: str, texts: list[str]) 
 )
 def test_a_long_name_is_shortened_between_characters(name: str) -> None:
     rows = pl.DataFrame({"name": [name, f"{name}!", "mug"], "amount": [3.0, 2.0, 1.0]})
-    svg = to_svg(charts.ranking(rows, title="Products", unit="Revenue"), narrow=False)
+    svg = to_svg(specified(charts.ranking(rows, title="Products", unit="Revenue")), narrow=False)
 
     shown = re.findall(r">([^<>]*…[^<>]*)<", svg)
     assert len(set(shown)) == 2

@@ -99,7 +99,9 @@ def test_the_chart_that_is_missing_is_named(
     new_renderer: NewRenderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "RENDERER", new_renderer(worker(tmp_path, "os.abort()")))
-    chart = ranking(pl.DataFrame({"name": ["a"], "amount": [1.0]}), title="Best products", unit="Revenue")
+    chart = pictures.specified(
+        ranking(pl.DataFrame({"name": ["a"], "amount": [1.0]}), title="Best products", unit="Revenue")
+    )
     for draw in (pictures.to_png, lambda chart: pictures.to_svg(chart, narrow=True)):
         with pytest.raises(PictureError, match=r"the chart 'Best products' is not drawn: .* SIGABRT"):
             draw(chart)

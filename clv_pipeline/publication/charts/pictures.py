@@ -21,16 +21,26 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 
-def to_png(chart: ChartType, *, scale: float = 1.5) -> bytes:
+Specification = dict[str, Any]
+"""What Vega-Lite draws."""
+
+
+def specified(chart: ChartType) -> Specification:
+    """The specification of a chart. Altair checks it against its schema, which takes longer than to draw it."""
+    specification: Specification = chart.to_dict()
+    return specification
+
+
+def to_png(chart: Specification, *, scale: float = 1.5) -> bytes:
     """Draw a chart as PNG bytes, `scale` pixels per px of the chart.
 
     Raises:
         PictureError: it could not be drawn.
     """
-    return _pack(_drawn(chart.to_dict(), chart, scale))
+    return _pack(_drawn(chart, title_of(chart), scale))
 
 
-def to_svg(chart: ChartType, *, narrow: bool) -> str:
+def to_svg(chart: Specification, *, narrow: bool) -> str:
     """Draw a chart as an SVG element in light colours (see dark_style), without title: the page has the title.
 
     `narrow` is for a phone: smaller plots, one below the other.
@@ -38,27 +48,24 @@ def to_svg(chart: ChartType, *, narrow: bool) -> str:
     Raises:
         PictureError: it could not be drawn.
     """
-    spec = chart.to_dict()
-    del spec["title"]
-    spec |= {"background": "transparent", "padding": 2}
-    drawn = _narrowed(spec) if narrow else spec
-    svg = _drawn(drawn, chart, None).decode()
+    untitled = {key: value for key, value in chart.items() if key != "title"}
+    untitled |= {"background": "transparent", "padding": 2}
+    svg = _drawn(_narrowed(untitled) if narrow else untitled, title_of(chart), None).decode()
     # The page gives the whole picture one text alternative; the marks need no names.
     return re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
 
 
-def title_of(chart: ChartType) -> dict[str, Any]:
+def title_of(chart: Specification) -> dict[str, Any]:
     """Title (`text`) and subtitle of a chart, made safe to display."""
-    title: dict[str, Any] = displayed_in(chart.to_dict()["title"])
+    title: dict[str, Any] = displayed_in(chart["title"])
     return title
 
 
-def _drawn(spec: dict[str, Any], chart: ChartType, scale: float | None) -> bytes:
+def _drawn(chart: Specification, title: dict[str, Any], scale: float | None) -> bytes:
     try:
-        return RENDERER.draw(with_short_labels(displayed_in(spec)), vl_version=_vega_lite(), scale=scale)
+        return RENDERER.draw(with_short_labels(displayed_in(chart)), vl_version=_vega_lite(), scale=scale)
     except PictureError as error:
-        name = title_of(chart)["text"]
-        raise PictureError(f"the chart {name!r} is not drawn: {error.what}", quoted=error.quoted) from error
+        raise PictureError(f"the chart {title['text']!r} is not drawn: {error.what}", quoted=error.quoted) from error
 
 
 def _narrowed(part: Any) -> Any:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import duckdb
     import jinja2
     import polars as pl
-    from altair.typing import ChartType
     from markupsafe import Markup
+
+    from clv_pipeline.publication.charts.pictures import Specification
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -121,7 +122,7 @@ def _sentences(environment: jinja2.Environment, rows: Rows) -> list[Markup]:
 
 def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str, Any]]:
     """Title and SVG elements of every figure that has something to draw; no elements where one cannot be drawn."""
-    from clv_pipeline.publication.charts.pictures import title_of
+    from clv_pipeline.publication.charts.pictures import specified, title_of
     from clv_pipeline.publication.report.figures import figures
 
     charts = {name: figure.of(frames[figure.query]) for name, figure in figures().items()}
@@ -129,9 +130,10 @@ def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str
     for name, chart in charts.items():
         if chart is None:
             continue
-        title = title_of(chart)
+        specification = specified(chart)
+        title = title_of(specification)
         try:
-            drawings = _drawings(chart, title)
+            drawings = _drawings(specification, title)
         except PictureError as error:
             warn(f"report: {error}")
             drawings = {}
@@ -139,7 +141,7 @@ def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str
     return drawn
 
 
-def _drawings(chart: ChartType, title: Mapping[str, Any]) -> dict[str, Markup]:
+def _drawings(chart: Specification, title: Mapping[str, Any]) -> dict[str, Markup]:
     """A chart as a wide and a narrow screen show it; style.css chooses."""
     from markupsafe import Markup
 
