@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -122,6 +122,7 @@ def countries() -> pl.DataFrame:
     return pl.DataFrame({"name": ["United Kingdom", "EIRE"], "amount": [0.9, 0.001]})
 
 
+@cache
 def every_chart() -> dict[str, ChartType]:
     return {
         "forecast_distribution": charts.forecast_distribution(steps(step_0=5, step_2=9, step_3=4)),
