@@ -16,7 +16,6 @@ import duckdb
 import polars as pl
 
 from clv_pipeline_tests.helpers.graph_shop import Shop
-from clv_pipeline_tests.helpers.runs import failure
 
 COLUMNS = ("order_id", "customer_id", "ordered_at", "product_id", "quantity", "unit_price", "country")
 ODD_ORDERS = [
@@ -164,7 +163,7 @@ def run_pipeline(shop: Shop, days: Sequence[str] = ("2024-06-30", "latest"), **b
         "events": {"path": "log.csv", "columns": {"customer_id": "user", "occurred_at": "at", "event": "what"}},
     }
     for as_of in days:
-        result = shop.materialize(
+        result = shop.night(
             source=source,
             models=["own_rate", "last_window", "bg_nbd"],
             forecast={"horizons_days": [30, 90], "as_of": as_of},
@@ -173,7 +172,7 @@ def run_pipeline(shop: Shop, days: Sequence[str] = ("2024-06-30", "latest"), **b
             campaign={"budget": 500, "cost_per_contact": 2.5, "assumed_uplift": 0.1},
             **blocks,
         )
-        assert result.success, failure(result)
+        assert result.success, result.failures
     return shop.folder / "home" / "warehouse" / "clv.duckdb"
 
 

@@ -24,7 +24,6 @@ from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.graph_shop import Shop, erased
-from clv_pipeline_tests.helpers.runs import failure, materialized
 
 pytestmark = pytest.mark.acceptance
 
@@ -45,7 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     orders.with_columns(pl.col("customer_id").replace_strict(names, default=None)).write_csv(path)
     with path.open("a") as text:
         text.write('"bob-0000,unbalanced\n')
-    assert shop.materialize(BOOKS).success
+    assert shop.night(BOOKS).success
     pipeline = Pipeline.of(shop.settings())
     contracts = [pipeline.contract(table) for table in ("rfm", "row_ledger", "publication")]
     try:
@@ -140,9 +139,9 @@ def test_the_next_load_brings_nobody_back_and_other_rows_are_as_they_were(shop: 
     ledger = 'select sum("rows"), sum(amount) from row_ledger'
     before, booked = query(shop, others), query(shop, ledger)
     erased(shop.settings(), [ANN, BOB])
-    result = shop.materialize(BOOKS)
+    result = shop.night(BOOKS)
     assert result.success
-    assert not [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert result.failed_checks == []
     assert query(shop, others) == before
     assert count(shop, "rfm") == len(before)
     assert query(shop, ledger) == booked
@@ -210,7 +209,7 @@ def test_a_run_finishes_an_erasure_that_was_stopped_before_anything_else(
     new = pl.read_csv(path, infer_schema=False).with_row_index()
     theirs = pl.when(pl.col("index") < 300).then(pl.lit(BOB)).otherwise("customer_id")
     new.with_columns(customer_id=theirs).drop("index").write_csv(path)
-    assert shop.materialize(BOOKS).success
+    assert shop.night(BOOKS).success
     assert everywhere(shop) == set()
     assert Register(shop.folder / "home" / "privacy").unfinished() == []
     assert versions(shop) == ["ids~1", "pseudonyms~1"]
@@ -225,23 +224,24 @@ def test_a_run_that_cannot_finish_an_erasure_says_so_and_builds_nothing(
         patched.delenv("CLV_PSEUDONYM_KEY")
         with pytest.raises(ForgetError, match="customers have pseudonyms there under another key"):
             erased(shop.settings(), [ANN])
-    result = shop.materialize(BOOKS)
+    result = shop.night(BOOKS)
     assert not result.success
-    assert "an erasure is unfinished" in failure(result)
-    assert "versions/pseudonyms" in failure(result)
-    assert "run `clv forget` with the same customers, or remove the folders" in failure(result)
-    assert materialized(result) == set()
+    told = result.failures["parameters"]
+    assert "an erasure is unfinished" in told
+    assert "versions/pseudonyms" in told
+    assert "run `clv forget` with the same customers, or remove the folders" in told
+    assert result.shown == {}
     with pytest.raises(PublicationError, match=r"an erasure is unfinished.*`clv run` finishes it"):
         serve_version(shop.settings(), "pseudonyms")
     shutil.rmtree(shop.folder / "home" / "published" / "versions" / "pseudonyms")
-    assert shop.materialize(BOOKS).success
+    assert shop.night(BOOKS).success
     assert Register(shop.folder / "home" / "privacy").unfinished() == []
 
 
 def test_an_erasure_is_finished_also_where_the_warehouse_is_new(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_at("clv_pipeline.privacy.erasure._erase_from_warehouse", shop, monkeypatch)
     (shop.folder / "home" / "warehouse" / "clv.duckdb").unlink()
-    assert shop.materialize(BOOKS).success
+    assert shop.night(BOOKS).success
     assert everywhere(shop) == set()
 
 
@@ -320,7 +320,7 @@ def test_what_spark_kept_is_erased_from_also_after_the_way_back_to_duckdb(shop_o
     erased(shop.settings(), [ANN, BOB])
     assert in_parquet(shop) == {}
     assert everywhere(shop) == set()
-    assert shop.materialize(BOOKS).success
+    assert shop.night(BOOKS).success
 
 
 def test_beside_a_run_it_refuses_and_names_the_run(shop: Shop) -> None:
@@ -355,4 +355,4 @@ def test_without_its_salt_the_register_lets_nothing_be_loaded(shop: Shop) -> Non
     (shop.folder / "home" / "privacy" / "salt").unlink()
     with pytest.raises(RegisterError, match=r"salt is missing.*restore it"):
         erased(shop.settings(), [BOB])
-    assert not shop.materialize("+key:raw_transactions").success
+    assert not shop.night("+key:raw_transactions").success

@@ -50,9 +50,9 @@ def test_costs_channels_and_line_costs_end_in_the_published_table(new_shop: Call
     spent = [(first[:10], "search", "120.50"), (first[:7] + "-28", "search", "1.25"), (first[:10], "radio", "30")]
     pl.DataFrame(spent, schema=["day", "what", "paid"], orient="row").write_csv(shop.folder / "costs.csv")
     mapping = {"date": "day", "channel": "what", "amount": "paid"}
-    result = shop.materialize(source=source(costs={"path": "costs.csv", "columns": mapping}))
+    result = shop.night(source=source(costs={"path": "costs.csv", "columns": mapping}))
     assert result.success
-    failed = {check.check_name for check in result.get_asset_check_evaluations() if not check.passed}
+    failed = {check.check_name for check in result.failed_checks}
     assert "channels_of_costs_have_customers" in failed, "nobody came by radio"
     assert not failed & {"no_cost_is_lost", "everybody_was_acquired", "ranges_hold_the_projection"}
     with duckdb.connect(str(shop.served), read_only=True) as served:
@@ -75,11 +75,10 @@ def test_a_cost_that_cannot_be_read_stops_the_load_and_names_its_line(new_shop: 
     (shop.folder / "costs.csv").write_text("day,what,paid\n2024-01-05,search,10\n2024-02-05,search,much\n")
     mapping = {"date": "day", "channel": "what", "amount": "paid"}
     costs = {"path": "costs.csv", "columns": mapping}
-    result = shop.materialize("key:raw_costs", source=source(costs=costs))
+    result = shop.night("key:raw_costs", source=source(costs=costs))
     assert not result.success
-    [event] = [event for event in result.all_events if event.is_step_failure]
-    assert "costs.csv, line 3: no amount that can be read" in str(event.step_failure_data.error)
-    assert shop.materialize("key:raw_costs", source=source(costs={**costs, "where": "\"paid\" <> 'much'"})).success
+    assert "costs.csv, line 3: no amount that can be read" in result.failures["raw_costs"]
+    assert shop.night("key:raw_costs", source=source(costs={**costs, "where": "\"paid\" <> 'much'"})).success
     assert read(shop, "select sum(amount) as paid from raw_costs")["paid"].to_list() == [10]
 
 
@@ -121,7 +120,7 @@ def test_the_game_brings_by_channel_what_polars_says(new_shop: Callable[[], Shop
         "forecast": {"margin": MARGIN, "horizons_days": [30]},
         "cleaning": cleaning,
     }
-    assert shop.materialize("+key:cohort_margins or +key:acquisition_costs", **blocks).success
+    assert shop.night("+key:cohort_margins or +key:acquisition_costs", **blocks).success
     realised = read(shop, "from cohort_margins")
     keys = realised.select("first_month", "channel", "customers").unique()
     nothing = keys.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ahead_columns())

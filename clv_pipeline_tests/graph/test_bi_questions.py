@@ -16,7 +16,6 @@ from sqlglot import exp
 
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop, erased
-from clv_pipeline_tests.helpers.runs import failure
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "bi-questions.md"
 QUESTIONS = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -41,8 +40,8 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
     pl.concat([orders, bought, returned]).write_csv(path)
     people = orders.select("customer_id").unique(maintain_order=True).with_columns(region=pl.lit("north"))
     people.write_csv(shop.folder / "people.csv")
-    result = shop.materialize(**blocks())
-    assert result.success, failure(result)
+    result = shop.night(**blocks())
+    assert result.success, result.failures
     return shop
 
 

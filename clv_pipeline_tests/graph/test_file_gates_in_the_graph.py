@@ -11,7 +11,6 @@ import dagster as dg
 import duckdb
 
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
-from clv_pipeline_tests.helpers.runs import failure, materialized
 
 FIRST = date(2024, 1, 1)
 GOOD_DAYS = 118
@@ -42,21 +41,21 @@ def test_an_unreadable_file_stops_the_night_and_the_served_bytes_stay(new_shop: 
     shop = new_shop()
     for day in range(GOOD_DAYS):
         write_day(shop, FIRST + timedelta(days=day))
-    good = shop.materialize()
-    assert good.success, failure(good)
+    good = shop.night()
+    assert good.success, good.failures
     before = served_bytes(shop)
 
     write_day(shop, BAD_DAY, dates="D-{}")
-    night = shop.materialize()
+    night = shop.night()
     assert not night.success
-    assert f"{BAD}: share of readable dates 0.00, expected at least 0.90" in failure(night)
-    assert not {"raw_transactions", "rejected_transactions", "rfm"} & materialized(night)
-    (red,) = (check for check in night.get_asset_check_evaluations() if not check.passed and check.blocking)
-    assert (red.check_name, red.severity) == ("new_files_are_as_usual", dg.AssetCheckSeverity.ERROR)
+    assert f"{BAD}: share of readable dates 0.00, expected at least 0.90" in night.failures["raw_transactions"]
+    assert not {"raw_transactions", "rejected_transactions", "rfm"} & night.shown.keys()
+    (red,) = (check for check in night.failed_checks if check.severity == dg.AssetCheckSeverity.ERROR)
+    assert red.check_name == "new_files_are_as_usual"
     assert served_bytes(shop) == before
 
-    accepted = shop.materialize(gates={"accepted_files": [BAD]})
-    assert accepted.success, failure(accepted)
+    accepted = shop.night(gates={"accepted_files": [BAD]})
+    assert accepted.success, accepted.failures
     with duckdb.connect(str(shop.served), read_only=True) as client:
         assert client.execute("select distinct kind, file_or_day from accepted_findings").fetchall() == [("file", BAD)]
         assert client.execute(
@@ -68,7 +67,7 @@ def test_an_unreadable_file_stops_the_night_and_the_served_bytes_stay(new_shop: 
 
     write_day(shop, BAD_DAY)
     write_day(shop, BAD_DAY + timedelta(days=1))
-    mended = shop.materialize()
-    assert mended.success, failure(mended)
+    mended = shop.night()
+    assert mended.success, mended.failures
     with duckdb.connect(str(shop.served), read_only=True) as client:
         assert client.execute("select count(*) from accepted_findings").fetchall() == [(0,)]

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 import duckdb
 
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
-from clv_pipeline_tests.helpers.runs import failure
 
 FIRST = date(2023, 1, 2)
 LARGE = 90_000_000_000_000
@@ -25,11 +24,11 @@ def test_amounts_near_the_limit_of_a_row_are_published(new_shop: Callable[[], Sh
         for line in range(2)
     ]
     (shop.folder / "orders" / "large.csv").write_text("\n".join([",".join(COLUMNS), *large]) + "\n")
-    result = shop.materialize(
+    result = shop.night(
         models=["own_rate", "hybrid"],
         campaign={"budget": 1e12, "cost_per_contact": 1.0, "assumed_uplift": 0.5},
     )
-    assert result.success, failure(result)
+    assert result.success, result.failures
     with duckdb.connect(str(shop.served), read_only=True) as client:
         of_customers = client.execute(
             "select sum(revenue), max(revenue) from rfm where customer_id like 'rich %'"

@@ -47,8 +47,8 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
         paid=pl.col("quantity") * pl.col("unit_price"),
         code=pl.when(pl.col("n") % 3 == 0).then(pl.lit("USD")).otherwise(pl.lit("EUR")),
     ).write_csv(shop.folder / "orders" / "log.csv", datetime_format="%Y-%m-%d %H:%M:%S")
-    result = shop.materialize(None, **BLOCKS)
-    assert result.success
+    result = shop.night(**BLOCKS)
+    assert result.success, result.failures
     return shop
 
 

@@ -118,8 +118,8 @@ def computed(
         rows = pl.concat([frame.filter(known), future(later, rng)])
         rows[rng.permutation(rows.height)].write_csv(shop.folder / file, datetime_format="%Y-%m-%d %H:%M:%S")
     story.customers.write_csv(shop.folder / "people.csv")
-    result = shop.materialize(selection, **BLOCKS)
-    assert result.success, [event.message for event in result.all_events if event.is_step_failure]
+    result = shop.night(selection, **BLOCKS)
+    assert result.success, result.failures
     with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
         return {table: warehouse.sql(f"from {table} order by all").pl() for table in TABLES}
 

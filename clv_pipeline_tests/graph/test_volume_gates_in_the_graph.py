@@ -9,8 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
-from clv_pipeline_tests.helpers.runs import failure, materialized
+from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Night, Shop
 
 MONDAY = date(2024, 5, 20)
 """The last day of the history."""
@@ -40,8 +39,8 @@ def lines_of(shop: Shop, day: date) -> int:
     return int(found[0])
 
 
-def failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
+def failed_checks(night: Night) -> dict[str | None, dg.AssetCheckResult]:
+    return {check.check_name: check for check in night.failed_checks}
 
 
 @pytest.fixture(scope="module")
@@ -49,40 +48,40 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
     """A shop with 10 ordinary weeks and one night behind it."""
     shop = new_shop()
     write_days(shop, *(MONDAY - timedelta(days=ago) for ago in range(70)))
-    result = shop.materialize("*customer_days")
-    assert result.success, failure(result)
+    result = shop.night("*customer_days")
+    assert result.success, result.failures
     assert not failed_checks(result)
     return shop
 
 
 def test_half_a_file_stops_everything_until_the_day_is_accepted(shop: Shop) -> None:
     write_days(shop, TUESDAY, lines=15)
-    night = shop.materialize("*rfm")
+    night = shop.night("*rfm")
     assert not night.success
-    assert not {"volume_gates", "customer_days", "rfm"} & materialized(night)
+    assert not {"volume_gates", "customer_days", "rfm"} & night.shown.keys()
     told = "Tuesday 2024-05-21: rows kept 15, expected at least 18 and at most 49"
-    assert told in failure(night)
-    assert "gates.accepted_days in clv.yaml" in failure(night)
+    assert told in night.failures["volume_gates"]
+    assert "gates.accepted_days in clv.yaml" in night.failures["volume_gates"]
     red = failed_checks(night)["new_days_are_as_usual"]
-    assert (red.asset_key.to_user_string(), red.severity) == ("volume_gates", dg.AssetCheckSeverity.ERROR)
+    assert (red.asset_key, red.severity) == (dg.AssetKey("volume_gates"), dg.AssetCheckSeverity.ERROR)
     assert told in str(red.metadata["observed"].value)
     assert lines_of(shop, TUESDAY) == 0
 
     for alone in ("customer_days", "published_marts"):
-        refused = shop.materialize(alone)
+        refused = shop.night(alone)
         assert not refused.success
-        assert "the last audit of volume_gates failed" in failure(refused)
+        assert "the last audit of volume_gates failed" in refused.failures[alone]
 
-    accepted = shop.materialize("*customer_days", gates={"accepted_days": [str(TUESDAY)]})
-    assert accepted.success, failure(accepted)
+    accepted = shop.night("*customer_days", gates={"accepted_days": [str(TUESDAY)]})
+    assert accepted.success, accepted.failures
     assert lines_of(shop, TUESDAY) == 15
 
 
 def test_a_mended_day_passes_and_a_missing_one_is_a_warning_that_stops_nothing(shop: Shop) -> None:
     write_days(shop, TUESDAY)
     write_days(shop, THURSDAY)
-    night = shop.materialize("*customer_days")
-    assert night.success, failure(night)
+    night = shop.night("*customer_days")
+    assert night.success, night.failures
     assert (lines_of(shop, TUESDAY), lines_of(shop, THURSDAY)) == (30, 30)
     (warning,) = failed_checks(night).values()
     assert (warning.check_name, warning.severity) == ("new_days_are_nearly_as_usual", dg.AssetCheckSeverity.WARN)
@@ -95,22 +94,22 @@ def test_a_mistyped_year_moves_neither_as_of_nor_what_is_judged(new_shop: Callab
     typo = datetime.now(UTC).date() - timedelta(days=days_ago)
     write_days(shop, *(MONDAY - timedelta(days=ago) for ago in range(70)))
     write_days(shop, typo, lines=1)
-    night = shop.materialize("*history_span")
-    assert night.success, failure(night)
+    night = shop.night("*history_span")
+    assert night.success, night.failures
     assert as_of(shop) == MONDAY
     warning = failed_checks(night)["no_day_is_far_behind_all_others"]
     assert warning.severity == dg.AssetCheckSeverity.WARN
     assert f"{typo} in orders/{typo}.csv, record 2" in str(warning.metadata["observed"].value)
 
     write_days(shop, TUESDAY, lines=5)
-    stopped = shop.materialize("*history_span")
+    stopped = shop.night("*history_span")
     assert not stopped.success
-    assert "Tuesday 2024-05-21: rows kept 5, expected at least" in failure(stopped)
+    assert "Tuesday 2024-05-21: rows kept 5, expected at least" in stopped.failures["volume_gates"]
 
     write_days(shop, TUESDAY)
     write_days(shop, typo - timedelta(days=1), lines=30)
-    confirmed = shop.materialize("*history_span")
-    assert confirmed.success, failure(confirmed)
+    confirmed = shop.night("*history_span")
+    assert confirmed.success, confirmed.failures
     assert as_of(shop) == typo
     assert "no_day_is_far_behind_all_others" not in failed_checks(confirmed)
 

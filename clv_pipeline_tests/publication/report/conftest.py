@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clv_pipeline_tests.helpers.graph_shop import Shop
+from clv_pipeline_tests.helpers.graph_shop import Night, Shop
 
 PRODUCT = "<script>\x0balert('&\"')</script>\uffff"
 CUSTOMER = "<i>best\x1b[31m</i> & customer"
@@ -21,6 +21,7 @@ class Published:
     """A served version: its shop, its database, and the text of its report."""
 
     shop: Shop
+    night: Night
 
     @property
     def folder(self) -> Path:
@@ -54,11 +55,11 @@ def published(new_shop: Callable[[], Shop]) -> Published:
         .alias("product_id"),
         unit_price=pl.when(pl.col("product_id") == best_product).then(pl.lit("999.99")).otherwise("unit_price"),
     ).write_csv(path)
-    result = shop.materialize(
+    night = shop.night(
         models=["own_rate", "hybrid"],
         forecast={"horizons_days": [90]},
         backtest={"origins": 2},
         campaign={"budget": 50.0, "cost_per_contact": 1.0, "assumed_uplift": 0.5},
     )
-    assert result.success
-    return Published(shop)
+    assert night.success, night.failures
+    return Published(shop, night)
