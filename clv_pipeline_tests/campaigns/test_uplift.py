@@ -156,10 +156,10 @@ def test_a_detectable_uplift_is_found_in_four_of_five_cases() -> None:
 
 @pytest.mark.parametrize("effect", [0.0, 0.3])
 def test_the_interval_misses_as_often_as_is_said(effect: float) -> None:
-    """At 600 made-up campaigns of 300 customers with heavy tails, of whom 30 are left out."""
+    """At 300 made-up campaigns of 300 customers with heavy tails, of whom 30 are left out."""
     missed = np.mean(
-        [Comparison(*made(seed, customers=300, holdout=0.1, effect=effect)).is_rejected(effect) for seed in range(600)]
+        [Comparison(*made(seed, customers=300, holdout=0.1, effect=effect)).is_rejected(effect) for seed in range(300)]
     )
-    # Three binomial deviations of 0.9 % each; where there is no effect the level is exact.
-    assert missed < ERROR + 0.027
+    # Three binomial deviations of 1.26 % each; where there is no effect the level is exact.
+    assert missed < ERROR + 0.038
     assert missed > 0.01

@@ -98,7 +98,7 @@ SEQUENCES = st.lists(st.tuples(st.sampled_from(THINGS), st.integers(0, 5), st.in
 BUDGET = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(BUDGET, max_examples=5)
+@settings(BUDGET, max_examples=3)
 @given(happened=SEQUENCES)
 def test_any_sequence_of_names_ends_like_one_load_of_the_distinct_contents(
     happened: list[tuple[str, int, int]],

@@ -147,7 +147,7 @@ SEQUENCES = given(first=st.lists(FILES, min_size=4, max_size=4), later=st.lists(
 BUDGET = settings(derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-@settings(BUDGET, max_examples=5)
+@settings(BUDGET, max_examples=3)
 @SEQUENCES
 def test_any_sequence_of_arrivals_changes_and_removals_ends_like_a_full_refresh(
     first: list[list[str]], later: list[list[tuple[str, int, list[str]]]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
-QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def line(source_line: int, day: int, amount: Any, order_id: str | None = None, **changes: Any) -> Row:

@@ -12,7 +12,7 @@ from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, purchase, p
 
 AS_OF = date(2024, 3, 1)
 EARLIER = AS_OF - timedelta(days=30)
-QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLAN = [window(AS_OF, 30, is_complete=False), window(EARLIER, 30)]
 
 
