@@ -6,6 +6,7 @@ It reads `clv.yaml` and the contracts. Values are plain, as with YAML's safe loa
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -15,18 +16,15 @@ from clv_pipeline.errors import ConfigError
 MOST_NODES = 100_000
 """Values that a file may hold once its aliases are spelled out."""
 
-MOST_LEVELS = 100
-"""How deep values may be nested; at many thousands the parser in C would crash."""
+DEEP = 100
+"""Levels of nesting that are not left to the parser in C, because it would crash at many thousands."""
 
 
-class _StrictLoader(yaml.CSafeLoader):
-    """SafeLoader, except that writing a key twice in one mapping is an error.
-
-    In C, because every process reads all contracts: a fifth of the time.
-    """
+class _Strict:
+    """What makes a safe loader strict: writing a key twice in one mapping is an error."""
 
     def get_single_node(self) -> yaml.Node | None:
-        node: yaml.Node | None = super().get_single_node()
+        node: yaml.Node | None = super().get_single_node()  # type: ignore[misc]
         if node is not None:
             _size(node, {}, frozenset())
         return node
@@ -41,7 +39,16 @@ class _StrictLoader(yaml.CSafeLoader):
                 first = first_lines[key_node.value]
                 raise _mistake(f"the key {key_node.value!r} is written twice, first on line {first}", key_node)
             first_lines[key_node.value] = line
-        return super().construct_mapping(node, deep=deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)  # type: ignore[misc]
+        return mapping
+
+
+class _FastLoader(_Strict, yaml.CSafeLoader):
+    """Written in C, because every process reads all contracts: a quarter of the time."""
+
+
+class _TellingLoader(_Strict, yaml.SafeLoader):
+    """Says better what is wrong."""
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
@@ -50,20 +57,19 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     `origin` is the name of the file in errors.
 
     Raises:
-        ConfigError: a syntax error, a key written twice, more than MOST_LEVELS levels, an alias that contains itself
-            or expands to more than MOST_NODES values (each with line and column), or a text whose top level is not a
-            mapping.
+        ConfigError: a syntax error, a key written twice, an alias that contains itself or expands to more than
+            MOST_NODES values (each with line and column), or a text whose top level is not a mapping.
     """
     try:
-        _refuse_depth(text)
-        # _StrictLoader is a SafeLoader: it builds plain values only.
-        loaded = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+        loaded = _loaded(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{origin}{where}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: not valid YAML: nested too deeply") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -71,21 +77,26 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     return loaded
 
 
-def _refuse_depth(text: str) -> None:
-    """Refuse more than MOST_LEVELS levels, before anything is built."""  # noqa: DOC501  (`_mistake` makes the error)
-    depth = 0
+def _loaded(text: str) -> Any:
+    # Both are safe loaders: they build plain values only.
+    with suppress(yaml.YAMLError):
+        if not _is_deep(text):
+            return yaml.load(text, Loader=_FastLoader)  # noqa: S506
+    return yaml.load(text, Loader=_TellingLoader)  # noqa: S506
+
+
+def _is_deep(text: str) -> bool:
+    """Whether values are nested in more than DEEP levels; known before anything is built."""
+    level = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MOST_LEVELS:
-                raise _mistake("nested too deeply", event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > DEEP:
+            return True
+    return False
 
 
-def _mistake(problem: str, found: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
-    mark: Any = found.start_mark  # of another class in C, with the same fields
-    return yaml.constructor.ConstructorError(None, None, problem, mark)
+def _mistake(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _size(node: yaml.Node, known: dict[int, int], around: frozenset[int]) -> int:

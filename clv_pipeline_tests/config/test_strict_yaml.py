@@ -19,11 +19,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: &a [*a]\n", "file, line 1, column 4: not valid YAML: an alias stands for what it is part of"),
         ("a: &a\n  b: {c: *a}\n", "an alias stands for what it is part of"),
         (BOMB, "its aliases stand for more than 100,000 values"),
-        ("a: " + "[" * 200_000 + "]" * 200_000, "file, line 1, column 103: not valid YAML: nested too deeply"),
+        ("a: " + "[" * 5_000, "nested too deeply"),
+        ("a: " + "[" * 200_000 + "]" * 200_000, "nested too deeply"),
         ("[1, 2]: a\n", "a key must be a word"),
         ("just words\n", "expected `key: value` lines, found str"),
     ],
-    ids=["twice", "itself", "around itself", "bomb", "deep", "no word", "no mapping"],
+    ids=["twice", "itself", "around itself", "bomb", "deep", "deep enough to crash", "no word", "no mapping"],
 )
 def test_what_would_hide_something_is_an_error_with_its_place(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:

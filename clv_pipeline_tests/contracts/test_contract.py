@@ -68,7 +68,7 @@ def test_table_and_layer_come_from_the_path(tmp_path: Path) -> None:
         (GOOD.replace("type: INTEGER", "tpye: INTEGER"), "columns[0].tpye: unknown key; did you mean 'type'?"),
         (GOOD.replace("{column: id}", "{}"), "expect_column_values_to_not_be_null needs 'column'"),
         (GOOD + "table: other\n", "taken from the path"),
-        ("description: [unclosed", "line 2, column 1: not valid YAML"),
+        ("description: [unclosed", "line 1, column 23: not valid YAML"),
         ("", "description: is missing"),
     ],
 )
