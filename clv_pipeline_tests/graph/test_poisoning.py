@@ -172,7 +172,7 @@ def test_whatever_comes_between_a_cutoff_and_as_of_changes_no_feature_as_of_the_
     with duckdb.connect(str(shop.folder / "home" / "warehouse" / "clv.duckdb"), read_only=True) as warehouse:
         late = "select count(*) from matched_returns where purchase_day <= $1 and returned_on > $1"
         assert warehouse.execute(late, [EARLIER]).fetchall() != [(0,)], "nobody returned what was bought by then"
-    assert changed(untouched, poisoned) == {"rfm", *by_cutoff}
+    assert changed(untouched, poisoned) == {"rfm", "sold_days", *by_cutoff}
     for table in by_cutoff:
         known = pl.col("cutoff") <= EARLIER
         assert untouched[table].filter(known)["cutoff"].max() == EARLIER

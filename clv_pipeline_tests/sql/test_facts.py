@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, window
 
-QUICK = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 START, AS_OF = date(2024, 1, 20), date(2024, 4, 25)
 MONTH_ENDS = [date(2024, 1, 31), date(2024, 2, 29), date(2024, 3, 31), AS_OF]
 MONEY = ("gross_revenue", "returned_revenue", "net_revenue")

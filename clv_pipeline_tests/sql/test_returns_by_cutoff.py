@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, window
 
-QUICK = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 START = date(2024, 1, 1)
 CUTOFF = date(2024, 1, 10)
 HORIZON = 7
