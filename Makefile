@@ -12,7 +12,7 @@ help:
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
 	@echo "make acceptance   what needs a browser, Spark, Superset, PostgreSQL or MariaDB; installs them"
-	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, sixty nights in a row"
+	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, staleness layer by layer, sixty nights in a row"
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
 	@echo "make lock         pins the dependencies of pyproject.toml anew"

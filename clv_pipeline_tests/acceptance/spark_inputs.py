@@ -17,7 +17,7 @@ import polars as pl
 
 from clv_pipeline_tests.helpers.graph_shop import Shop
 
-COLUMNS = ("order_id", "customer_id", "ordered_at", "product_id", "quantity", "unit_price", "country")
+COLUMNS = ("order_id", "customer_id", "ordered_at", "product_id", "quantity", "unit_price", "country", "cost")
 ODD_ORDERS = [
     # Three of a kind, and another country in the same moment.
     *["1,Zoë,2024-03-01 10:00:00,🎁,2,3.335,DE"] * 3,
@@ -152,15 +152,20 @@ def run_pipeline(shop: Shop, days: Sequence[str] = ("2024-06-30", "latest"), **b
     orders = pl.read_csv(shop.write_orders("generated.csv", 4_000, seed=7), infer_schema=False)
     lands = ("DE", "FR", "Österreich", "日本", None)
     countries = pl.Series("country", [lands[line * line * line % 5] for line in range(len(orders))])
-    orders.with_columns(countries).write_csv(shop.folder / "orders" / "generated.csv")
-    (shop.folder / "orders" / "odd.csv").write_text("\n".join([",".join(COLUMNS), *ODD_ORDERS, ""]), encoding="utf-8")
+    # What a line cost, unknown of some.
+    costs = pl.Series("cost", [(None, "0.5", "1.335", "0", "-1")[line % 5] for line in range(len(orders))])
+    orders.with_columns(countries, costs).write_csv(shop.folder / "orders" / "generated.csv")
+    odd = [f"{line},0.{number % 10}" for number, line in enumerate(ODD_ORDERS)]
+    (shop.folder / "orders" / "odd.csv").write_text("\n".join([",".join(COLUMNS), *odd, ""]), encoding="utf-8")
     known = [*orders["customer_id"].drop_nulls().unique().sort(), "Zoë", "顧客", "rich"]
     _write_people(shop.folder / "people.csv", known)
     _write_events(shop.folder / "log.csv", known)
+    _write_costs(shop.folder / "costs.csv")
     source = {
         "transactions": {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}},
         "customers": {"path": "people.csv", "columns": {"customer_id": "id"}},
         "events": {"path": "log.csv", "columns": {"customer_id": "user", "occurred_at": "at", "event": "what"}},
+        "costs": {"path": "costs.csv", "columns": {"date": "day", "channel": "channel", "amount": "paid"}},
     }
     for as_of in days:
         result = shop.night(
@@ -189,6 +194,16 @@ def write_tables(database: Path, names: Iterable[str], changes: Iterable[str], f
             connection.execute(f"copy {name} to '{folder / name}.parquet'")
 
 
+def _write_costs(path: Path) -> None:
+    """Costs of channels that brought customers and of one that did not, with fractions of a cent."""
+    months = [f"{year}-{month:02}" for year in (2023, 2024) for month in range(1, 13)]
+    spent = [
+        (f"{month}-0{1 + place % 9}", ("search", "Radio “Ö1”", "nobody came")[place % 3], f"{place * 7.0055:.4f}")
+        for place, month in enumerate(months)
+    ]
+    pl.DataFrame(spent, schema=["day", "channel", "paid"], orient="row").write_csv(path)
+
+
 def _write_people(path: Path, known: list[str]) -> None:
     """Demographics: a number, one that few people write oddly, one that many do, and a text. Some are listed twice."""
     people: list[Mapping[str, str | None]] = [
@@ -198,6 +213,7 @@ def _write_people(path: Path, known: list[str]) -> None:
             "few": NUMERALS[place // 24] if place % 24 == 0 else str(place / 8),
             "odd": NUMERALS[place % len(NUMERALS)],
             "city": ("Bern", "Genève", "北京", None)[place % 4],
+            "channel": ("search", "Radio “Ö1”", None)[place % 3],
         }
         for place, customer in enumerate([*known, "Zoë", "Zoë", "ghost", None])
     ]

@@ -18,13 +18,11 @@ starts as (
         customer_id,
         lost_on as begins_on
     from lost
-    group by customer_id, lost_on
-    union all
+    union distinct
     select
         customer_id,
         date '0001-01-01' as begins_on
     from lost
-    group by customer_id
 ),
 
 final as (

@@ -12,10 +12,9 @@ span as (select * from history_span),
 
 settings as (select * from parameters),
 
-ages as (
-    select
-        unnest([1, 3, 6, 9, 12, 18, 24, 30, 36]) as months,
-        unnest([30, 91, 182, 273, 365, 547, 730, 913, 1095]) as age_days
+ages (months, age_days) as (
+    values
+    (1, 30), (3, 91), (6, 182), (9, 273), (12, 365), (18, 547), (24, 730), (30, 913), (36, 1095)
 ),
 
 -- The known margin of a day, and the share of the shop of the rest.
