@@ -23,6 +23,7 @@ from clv_pipeline.publication.summary import serve_version
 from clv_pipeline.publication.write import publish
 from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.acceptance.spark_session import pyspark_at_hand
 from clv_pipeline_tests.helpers.graph_shop import Shop, erased
 
 pytestmark = pytest.mark.acceptance
@@ -260,6 +261,7 @@ def on_spark(shop: Shop) -> Settings:
 @pytest.fixture
 def shop_on_spark(shop: Shop) -> Shop:
     """The shop with three tables where Spark would have written them."""
+    pyspark_at_hand()
     warehouse = Pipeline.of(on_spark(shop)).warehouse
     session = warehouse.open("test")
     assert isinstance(session, SessionOnSpark)
