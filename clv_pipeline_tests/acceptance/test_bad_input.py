@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -17,14 +19,22 @@ CASES = {f"{group}: {case.name}": case for group, cases in CATALOGUE.items() for
 WITHOUT_SETTINGS = {name: case for name, case in CASES.items() if not (case.columns or case.format)}
 
 
+def some_of(cases: Mapping[str, Case]) -> list[Any]:
+    """The cases, two of three marked as those of the night: all of them take longer than three minutes."""
+    return [
+        pytest.param(case, id=name, marks=pytest.mark.nightly if number % 3 else ())
+        for number, (name, case) in enumerate(cases.items())
+    ]
+
+
 @pytest.mark.acceptance
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", some_of(CASES))
 def test_init_and_check_survive_every_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_init_and_check_survive(case, tmp_path, monkeypatch)
 
 
 @pytest.mark.acceptance
-@pytest.mark.parametrize("case", WITHOUT_SETTINGS.values(), ids=WITHOUT_SETTINGS)
+@pytest.mark.parametrize("case", some_of(WITHOUT_SETTINGS))
 def test_every_case_in_the_second_night_ends_as_a_full_load_would(case: Case, tmp_path: Path) -> None:
     with duckdb.connect() as con:
         assert_second_night_is_like_a_full_load(con, case, tmp_path)
