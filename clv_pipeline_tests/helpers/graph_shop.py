@@ -54,6 +54,11 @@ class Night:
                 self.failed_checks.append(report)
 
 
+def _chosen(selection: str | None) -> dg.AssetSelection:
+    """The selected tables with those that are built in the same steps; everything if None."""
+    return dg.AssetSelection.from_string(selection or "*").required_multi_asset_neighbors()
+
+
 @dataclass(frozen=True)
 class Shop:
     """Order files in `folder/orders`, a Dagster instance, and the pipeline over them."""
@@ -90,11 +95,10 @@ class Shop:
     ) -> dg.ExecuteInProcessResult:
         """Run the graph, or the selected part of it, in this process."""
         pipeline = Pipeline.of(self.settings(**blocks))
-        chosen = dg.AssetSelection.from_string(selection or "*").required_multi_asset_neighbors()
         try:
             return dg.materialize(
                 all_assets(pipeline),
-                selection=chosen,
+                selection=_chosen(selection),
                 resources={REFRESH: refresh or RefreshOptions()},
                 instance=self.instance,
                 raise_on_error=False,
@@ -110,7 +114,7 @@ class Shop:
         """
         pipeline = Pipeline.of(self.settings(**blocks))
         assets = all_assets(pipeline)
-        chosen = dg.AssetSelection.from_string(selection or "*").required_multi_asset_neighbors().resolve(assets)
+        chosen = _chosen(selection).resolve(assets)
         steps = {key: step for step in assets for key in step.keys & chosen}
         needs = {
             step: {steps[dep.asset_key] for spec in step.specs for dep in spec.deps if dep.asset_key in steps}

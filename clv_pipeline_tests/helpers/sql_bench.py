@@ -61,6 +61,19 @@ def sale(source_line: int, **changes: Any) -> Row:
     return _SALE | {"source_line": source_line} | changes
 
 
+def converted(source_line: int, day: date, amount: Any, customer: str = "ann") -> Row:
+    """One row of converted_transactions; money that came back is below 0."""
+    return {
+        "source_id": 1,
+        "source_line": source_line,
+        "customer_id": customer,
+        "ordered_at": str(day),
+        "amount": amount,
+        "original_amount": amount,
+        "rate": 1,
+    }
+
+
 def purchase(customer: str, day: date, revenue: Any = 10, orders: int = 1, lines: int = 1) -> Row:
     """One row of customer_days."""
     return {
@@ -138,6 +151,12 @@ class Bench:
         }
         self._session.stage_frame(contract, pl.DataFrame(columns))
         self._put_in_place(contract)
+
+    def given_converted(self, rows: Sequence[Row]) -> None:
+        """The table `converted_transactions`, of lines of one file, with the raw lines and the file to match."""
+        self.given("converted_transactions", rows)
+        self.given("raw_transactions", [{"source_id": 1, "source_line": row["source_line"]} for row in rows])
+        self.given("source_files", [{"source_id": 1, "source_file": "a.csv", "rows": len(rows)}])
 
     def given_raw(self, rows: Sequence[Row]) -> None:
         """The table `raw_transactions`, of lines of the files in FILES, and `source_files` to match."""

@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from clv_pipeline.contracts import Contract
 from clv_pipeline.errors import PublicationError
 from clv_pipeline.publication.write import publish
 from clv_pipeline.warehouse import Session, admit
@@ -189,19 +190,22 @@ def test_a_damaged_copy_is_noticed_before_it_is_served(
     assert (tmp_path / "current").resolve() == first.directory
 
 
-def test_keys_and_what_a_check_holds_are_constraints_of_the_file(session: Session, tmp_path: Path) -> None:
-    things, publication = fill(session, 3, 1)
-    unique = (
-        contract("things")
-        .expectations[0]
-        .model_copy(
-            update={"name": "id_unique", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
-        )
+def admitted_with_key(session: Session, things: Contract, *ids: int) -> Contract:
+    """The contract with a check that holds `id` to be unique, and the table filled with these."""
+    first, *_ = things.expectations
+    unique = first.model_copy(
+        update={"name": "id_unique", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
     )
     keyed = things.model_copy(update={"expectations": [*things.expectations, unique]})
-    assert admit(
-        session, [keyed], lambda s: s.stage_query(keyed, "from (values (3), (1)) as t(id)"), reads=[], run_id="keyed"
-    ).admitted
+    rows = ", ".join(f"({number})" for number in ids)
+    query = f"from (values {rows}) as t(id)"
+    assert admit(session, [keyed], lambda s: s.stage_query(keyed, query), reads=[], run_id="keyed").admitted
+    return keyed
+
+
+def test_keys_and_what_a_check_holds_are_constraints_of_the_file(session: Session, tmp_path: Path) -> None:
+    things, publication = fill(session, 3, 1)
+    keyed = admitted_with_key(session, things, 3, 1)
     put_out(session, [keyed, publication], tmp_path, "first")
     assert read(tmp_path, "select constraint_type, constraint_column_names from duckdb_constraints() order by 1") == [
         ("NOT NULL", ["id"]),
@@ -211,17 +215,7 @@ def test_keys_and_what_a_check_holds_are_constraints_of_the_file(session: Sessio
 
 def test_rows_that_share_a_key_in_spite_of_the_contract_are_told(session: Session, tmp_path: Path) -> None:
     things, publication = fill(session, 1)
-    unique = (
-        contract("things")
-        .expectations[0]
-        .model_copy(
-            update={"name": "id_unique", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
-        )
-    )
-    keyed = things.model_copy(update={"expectations": [*things.expectations, unique]})
-    assert admit(
-        session, [keyed], lambda s: s.stage_query(keyed, "from (values (1), (2)) as t(id)"), reads=[], run_id="keyed"
-    ).admitted
+    keyed = admitted_with_key(session, things, 1, 2)
     session.execute("insert into things values (1)")
     with pytest.raises(PublicationError, match="things has rows that share a key"):
         put_out(session, [keyed, publication], tmp_path, "first")

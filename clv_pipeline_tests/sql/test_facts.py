@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, window
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, converted, picked, window
 
 QUICK = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 START, AS_OF = date(2024, 1, 20), date(2024, 4, 25)
 MONTH_ENDS = [date(2024, 1, 31), date(2024, 2, 29), date(2024, 3, 31), AS_OF]
 MONEY = ("gross_revenue", "returned_revenue", "net_revenue")
 TABLES = ("sold_days", "customer_month_states", "month_end_segments", "dim_customer", "fact_customer_month")
-
-
-def line(source_line: int, day: date, amount: Any, customer: str = "ann") -> Row:
-    return {
-        "source_id": 1,
-        "source_line": source_line,
-        "customer_id": customer,
-        "ordered_at": str(day),
-        "amount": amount,
-        "original_amount": amount,
-        "rate": 1,
-    }
 
 
 LINES = st.lists(
@@ -40,9 +27,9 @@ LINES = st.lists(
 ).map(
     lambda drawn: [
         # Somebody has always bought something that stays.
-        line(0, START, 5, "dee"),
+        converted(0, START, 5, "dee"),
         *(
-            line(place, START + timedelta(days=days), amount, customer)
+            converted(place, START + timedelta(days=days), amount, customer)
             for place, (days, amount, customer) in enumerate(drawn, start=1)
         ),
     ]
@@ -52,9 +39,7 @@ LINES = st.lists(
 def built(bench: Bench, lines: list[Row], *, listed: list[Row] | None = None) -> dict[str, list[Row]]:
     """Every table from the lines to the facts; the promises of the facts hold."""
     bench.given_parameters(deduplicate=False, as_of=AS_OF)
-    bench.given("converted_transactions", lines)
-    bench.given("raw_transactions", [{"source_id": 1, "source_line": row["source_line"]} for row in lines])
-    bench.given("source_files", [{"source_id": 1, "source_file": "a.csv", "rows": len(lines)}])
+    bench.given_converted(lines)
     for table in ("outlier_fence", "rejected_transactions", "cleaned_transactions", "customer_days", "customer_epochs"):
         bench.run(table)
     bench.given("history_span", [{"first_day": START, "last_day": AS_OF, "as_of": AS_OF}])
@@ -87,7 +72,7 @@ def total(rows: list[Row], column: str) -> Decimal:
 
 
 def test_who_returned_everything_has_bought_and_kept_nothing(bench: Bench) -> None:
-    lines = [line(1, START, 30), line(2, START + timedelta(days=40), -30), line(3, START, 10, "bob")]
+    lines = [converted(1, START, 30), converted(2, START + timedelta(days=40), -30), converted(3, START, 10, "bob")]
     rows = built(bench, lines, listed=[{"customer_id": "ann", "attributes": '{"age":"44"}'}])
     told = ("customer_id", "cohort_month", "segment", "attributes", *MONEY)
     ann, bob = picked(rows["dim_customer"], *told)
@@ -109,14 +94,18 @@ def customers_by_month(rows: dict[str, list[Row]]) -> list[int]:
 
 
 def test_a_purchase_that_came_back_on_its_day_was_a_purchase(bench: Bench) -> None:
-    rows = built(bench, [line(1, START, 30), line(2, START, -30), line(3, START, 10, "bob")])
+    rows = built(bench, [converted(1, START, 30), converted(2, START, -30), converted(3, START, 10, "bob")])
     assert picked(rows["dim_customer"], "customer_id", *MONEY) == [("ann", 30, 30, 0), ("bob", 10, 0, 10)]
     # She was no customer at the end of any month.
     assert picked(rows["fact_customer_month"], "customer_id", "segment")[0] == ("ann", None)
 
 
 def test_a_return_is_taken_off_the_month_of_its_purchase(bench: Bench) -> None:
-    lines = [line(1, START, 30), line(2, START + timedelta(days=20), 8), line(3, START + timedelta(days=40), -10)]
+    lines = [
+        converted(1, START, 30),
+        converted(2, START + timedelta(days=20), 8),
+        converted(3, START + timedelta(days=40), -10),
+    ]
     rows = built(bench, lines)
     assert picked(rows["fact_customer_month"], "calendar_month", "orders", *MONEY, "net_margin") == [
         (date(2024, 1, 1), 1, 30, 2, 28, 28),
@@ -165,7 +154,7 @@ def test_what_comes_after_a_month_does_not_change_its_segments(
 
 
 def test_a_segment_that_differs_from_todays_breaks_the_contract(bench: Bench) -> None:
-    rows = built(bench, [line(1, START, 30), line(2, START, 10, "bob")])
+    rows = built(bench, [converted(1, START, 30), converted(2, START, 10, "bob")])
     changed = [row | {"segment": "Lost"} for row in rows["month_end_segments"]]
     bench.given("month_end_segments", changed)
     assert bench.failed_checks("month_end_segments") == ["segments_of_today_are_those_of_past_segments"]
@@ -174,7 +163,7 @@ def test_a_segment_that_differs_from_todays_breaks_the_contract(bench: Bench) ->
 
 
 def test_money_that_is_lost_breaks_the_contracts(bench: Bench) -> None:
-    rows = built(bench, [line(1, START, 30), line(2, START, 10, "bob")])
+    rows = built(bench, [converted(1, START, 30), converted(2, START, 10, "bob")])
     bench.given("fact_customer_month", [row | {"net_revenue": 9} for row in rows["fact_customer_month"]])
     assert bench.failed_checks("fact_customer_month") == ["adds_up_to_dim_customer"]
     bench.given("fact_orders", rows["fact_orders"][:1])
@@ -189,9 +178,9 @@ def test_money_that_is_lost_breaks_the_contracts(bench: Bench) -> None:
 
 def test_an_order_has_a_row_per_product_and_a_return_one_of_its_own(bench: Bench) -> None:
     lines = [
-        line(1, START, 30) | {"order_id": "7", "product_id": "mug", "quantity": 2},
-        line(2, START, 12) | {"order_id": "7", "product_id": "cup", "quantity": 1},
-        line(3, START + timedelta(days=3), -15) | {"order_id": "7", "product_id": "mug", "quantity": -1},
+        converted(1, START, 30) | {"order_id": "7", "product_id": "mug", "quantity": 2},
+        converted(2, START, 12) | {"order_id": "7", "product_id": "cup", "quantity": 1},
+        converted(3, START + timedelta(days=3), -15) | {"order_id": "7", "product_id": "mug", "quantity": -1},
     ]
     rows = built(bench, lines)
     assert picked(rows["fact_orders"], "ordered_on", "line_number", "product_id", "quantity", *MONEY) == [

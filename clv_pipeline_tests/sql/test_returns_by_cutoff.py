@@ -12,24 +12,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked, window
+from clv_pipeline_tests.helpers.sql_bench import Bench, Row, converted, picked, window
 
 QUICK = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 START = date(2024, 1, 1)
 CUTOFF = date(2024, 1, 10)
 HORIZON = 7
-
-
-def line(source_line: int, day: date, amount: Any, customer: str = "ann") -> Row:
-    return {
-        "source_id": 1,
-        "source_line": source_line,
-        "customer_id": customer,
-        "ordered_at": str(day),
-        "amount": amount,
-        "original_amount": amount,
-        "rate": 1,
-    }
 
 
 LINES = st.lists(
@@ -38,7 +26,7 @@ LINES = st.lists(
     max_size=16,
 ).map(
     lambda drawn: [
-        line(place, START + timedelta(days=days), amount, customer)
+        converted(place, START + timedelta(days=days), amount, customer)
         for place, (days, amount, customer) in enumerate(drawn, start=1)
     ]
 )
@@ -47,9 +35,7 @@ LINES = st.lists(
 def cleaned(bench: Bench, lines: list[Row]) -> list[Row]:
     """Every table up to the purchase days, of which nothing may break its contract."""
     bench.given_parameters(deduplicate=False)
-    bench.given("converted_transactions", lines)
-    bench.given("raw_transactions", [{"source_id": 1, "source_line": row["source_line"]} for row in lines])
-    bench.given("source_files", [{"source_id": 1, "source_file": "a.csv", "rows": len(lines)}])
+    bench.given_converted(lines)
     for table in ("outlier_fence", "rejected_transactions", "cleaned_transactions"):
         bench.run(table)
     days = bench.run("customer_days")
@@ -154,6 +140,6 @@ def test_cohorts_add_up_to_the_repeats_of_today(bench: Bench, lines: list[Row]) 
 
 
 def test_a_refunded_customer_is_known_until_the_refund_and_not_after(bench: Bench) -> None:
-    lines = [line(1, START, 100), line(2, CUTOFF, -100)]
+    lines = [converted(1, START, 100), converted(2, CUTOFF, -100)]
     assert picked(described(bench, lines, CUTOFF - timedelta(days=1)), "customer_id", "revenue") == [("ann", 100)]
     assert described(bench, lines, CUTOFF) == []
