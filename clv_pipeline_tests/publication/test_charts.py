@@ -191,6 +191,7 @@ def test_every_chart_becomes_an_svg_that_fits_a_screen_and_a_phone(name: str) ->
 @pytest.mark.parametrize("name", WITH_TEXT)
 @settings(max_examples=5)
 @example(texts=["P\x0b1", "\x00", "\x1b[31m", "\ufffe", "\uffff", "\u202e", "", "<b>&\"'", "$[0]{{datum.x}}\\"])
+@example(texts=["if", "if ", "true", "null", "NaN", "datum", "0", "000", "if(1)"])
 @given(texts=arbitrary_texts(9))
 def test_whatever_text_there_is_the_chart_is_drawn(name: str, texts: list[str]) -> None:
     chart, rows = WITH_TEXT[name]

@@ -1,4 +1,4 @@
-"""Shortening the names in a chart so that they fit beside it.
+"""Names in a chart as labels: short enough to fit beside it, and none that the renderer cannot draw.
 
 The renderer would shorten them too, but it cuts a character like 🎁 in two and then cannot draw it.
 """
@@ -12,25 +12,28 @@ LABEL_WIDTH = 170
 """The widest label in px."""
 
 
-def with_short_labels(spec: dict[str, Any]) -> dict[str, Any]:
-    """The specification of a chart with all long texts in its data shortened. Different texts stay different."""
+def with_labels(spec: dict[str, Any]) -> dict[str, Any]:
+    """The specification of a chart with all texts of its data as labels. Different texts stay different."""
     rows = (row for dataset in spec.get("datasets", {}).values() for row in dataset)
     texts = dict.fromkeys(text for row in rows for text in row.values() if isinstance(text, str))
     labels: dict[str, str] = {}
-    taken = {text for text in texts if _shortened(text) == text}
+    taken = {text for text in texts if _label(text) == text}
     for text in texts:
         if text not in taken:
-            label, copies = _shortened(text), 1
+            label, copies = _label(text), 1
             while label in taken:
                 copies += 1
-                label = f"{_shortened(text)} ({copies})"
+                label = f"{_label(text)} ({copies})"
             taken.add(label)
             labels[text] = label
     relabelled: dict[str, Any] = _relabelled(spec, labels) if labels else spec
     return relabelled
 
 
-def _shortened(text: str) -> str:
+def _label(text: str) -> str:
+    if text == "if":
+        # Vega takes this one word for a name of its own where bars are sorted by their texts, also between quotes.
+        return "if "
     width = 0.0
     for place, character in enumerate(text):
         width += _width(character)

@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.errors import PictureError
-from clv_pipeline.publication.charts.labels import with_short_labels
+from clv_pipeline.publication.charts.labels import with_labels
 from clv_pipeline.publication.charts.look import NARROW_WIDTH
 from clv_pipeline.publication.charts.renderer import RENDERER
 from clv_pipeline.text import displayed_in
@@ -63,7 +63,7 @@ def title_of(chart: Specification) -> dict[str, Any]:
 
 def _drawn(chart: Specification, title: dict[str, Any], scale: float | None) -> bytes:
     try:
-        return RENDERER.draw(with_short_labels(displayed_in(chart)), vl_version=_vega_lite(), scale=scale)
+        return RENDERER.draw(with_labels(displayed_in(chart)), vl_version=_vega_lite(), scale=scale)
     except PictureError as error:
         raise PictureError(f"the chart {title['text']!r} is not drawn: {error.what}", quoted=error.quoted) from error
 
