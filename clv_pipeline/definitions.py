@@ -14,11 +14,12 @@ from clv_pipeline.pipeline import Pipeline
 
 def build_defs(settings: Settings) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of these settings: assembled only here; tests call it, too."""
-    assets = all_assets(Pipeline.of(settings))
+    pipeline = Pipeline.of(settings)
+    assets = all_assets(pipeline)
     return dg.Definitions(
         assets=assets,
         jobs=[nightly_refresh, model_review],
-        schedules=schedules(settings, assets),
+        schedules=schedules(pipeline, assets),
         sensors=sensors(settings),
         resources={REFRESH: RefreshOptions.configure_at_launch()},
         # DuckDB has one writer, and a process per step would cost seconds each.

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from clv_pipeline.config.settings import Settings
@@ -18,6 +19,14 @@ from clv_pipeline.errors import StorageError
 
 _PLACES = (Path(__file__).with_name("dagster.yaml"), Path(__file__).parents[2] / "dagster.yaml")
 """Where the configuration of an instance is: beside this module in a wheel, at the top in a clone."""
+
+_EARLIER = {
+    "2dd13a251b1b81d238962e0e9246ad8bf564b72092b3194bdb04fbe8b7c86422",
+    "4caec589789119337900df1a9b96e5c9dc7d043576183d153d8939f7bd1aacbc",
+    "7ca6c8fa0597248d88ab54396995897abfda9a3123d15bfd2275283e29fd6a8e",
+    "d58f0c76c80d3a403addba61e83b3dc71412efccd9f59fa09d9beb167d63ee19",
+}
+"""SHA-256 of the configurations of earlier versions. An instance that has one of them, unchanged, gets today's."""
 
 
 def prepare_instance(settings: Settings) -> Path:
@@ -42,8 +51,9 @@ def prepare_instance(settings: Settings) -> Path:
         # Several processes that start at once on an empty folder would break each other's new databases.
         with (folder / ".prepare.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (folder / "dagster.yaml").exists():
-                shutil.copyfile(next(place for place in _PLACES if place.exists()), folder / "dagster.yaml")
+            configuration = folder / "dagster.yaml"
+            if not configuration.exists() or sha256(configuration.read_bytes()).hexdigest() in _EARLIER:
+                shutil.copyfile(next(place for place in _PLACES if place.exists()), configuration)
             with DagsterInstance.get() as instance:
                 # The default limit in dagster.yaml alone did not keep two runs apart on a fresh instance.
                 instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 1)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from clv_pipeline.config.settings import Settings
 from clv_pipeline.orchestration.assets.serving import EVALUATION
+from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication.write import CURRENT, DATABASE
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ model_review = dg.define_asset_job(
 )
 
 
-def review_is_due(settings: Settings) -> bool:
+def review_is_due(pipeline: Pipeline) -> bool:
     """Whether the published review no longer fits today's models, horizons or contracts.
 
     True when there is no readable publication yet, when the leaderboard has other models or horizons than the
@@ -42,13 +42,13 @@ def review_is_due(settings: Settings) -> bool:
     """
     import duckdb
 
-    from clv_pipeline.contracts.loader import load_models
     from clv_pipeline.database.connections import open_read_only
 
+    settings = pipeline.settings
     database = settings.published_dir / CURRENT / DATABASE
     if not database.exists():
         return True
-    contracts = [model.contract for model in load_models(extension=settings.extensions.sql_folder).values()]
+    contracts = [model.contract for model in pipeline.models.values()]
     today = {(c.table, c.hash) for c in contracts if c.layer == EVALUATION and c.published}
     try:
         with open_read_only(database) as published:
@@ -64,14 +64,15 @@ def review_is_due(settings: Settings) -> bool:
     return reviewed != {(h, model) for h in settings.forecast.horizons_days for model in settings.models}
 
 
-def due_tonight(settings: Settings) -> dg.AssetSelection:
+def due_tonight(pipeline: Pipeline) -> dg.AssetSelection:
     """The selection of the nightly run: everything except the model review, and that, too, when it is due."""
     everything = dg.AssetSelection.all()
-    return everything if review_is_due(settings) else everything - REVIEWED
+    return everything if review_is_due(pipeline) else everything - REVIEWED
 
 
-def schedules(settings: Settings, assets: list[dg.AssetsDefinition]) -> list[dg.ScheduleDefinition]:
+def schedules(pipeline: Pipeline, assets: list[dg.AssetsDefinition]) -> list[dg.ScheduleDefinition]:
     """The schedules of both jobs, in the configured timezone; switched on in the UI."""
+    settings = pipeline.settings
 
     @dg.schedule(
         name="nightly_refresh_schedule",
@@ -81,7 +82,7 @@ def schedules(settings: Settings, assets: list[dg.AssetsDefinition]) -> list[dg.
         description="Refreshes and publishes; includes the model review when models or horizons have changed.",
     )
     def nightly(_: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        yield dg.RunRequest(asset_selection=sorted(due_tonight(settings).resolve(assets)))
+        yield dg.RunRequest(asset_selection=sorted(due_tonight(pipeline).resolve(assets)))
 
     review = dg.ScheduleDefinition(
         name="model_review_schedule",

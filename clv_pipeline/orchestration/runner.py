@@ -111,7 +111,7 @@ def _run_nightly(settings: Settings, select: str | None, refresh: Refresh, wait_
     if select:
         keys = selected_tables(select, assets)
     else:
-        due = dg.AssetSelection.all() if refresh.full else due_tonight(settings)
+        due = dg.AssetSelection.all() if refresh.full else due_tonight(pipeline)
         keys = sorted(due.resolve(assets))
     definitions = dg.Definitions(
         assets=assets,

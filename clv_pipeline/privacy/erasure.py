@@ -191,10 +191,7 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
                 if table not in RAW
             }
             rows |= {table: suppress(session.connection, table, register) for table in RAW if table in tables}
-            # An earlier version had these rows in the other table.
-            rejected = next((table for table in REJECTED if table in tables), None)
-            if rejected is not None:
-                _book_as_rejected(session, rejected)
+            _book_as_rejected(session, [table for table in REJECTED if table in tables])
         changed = {table for table, count in rows.items() if count}
         if changed:
             record_changes(session, sorted(changed | {*REJECTED, *VIEWS}), run_id)
@@ -210,8 +207,13 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -
     return int(rows)
 
 
-def _book_as_rejected(session: Session, rejected: str) -> None:
-    """Rewrite the rows of the table `rejected` that have lost data: forgotten customers, and unreadable lines."""
+def _book_as_rejected(session: Session, rejected: Sequence[str]) -> None:
+    """Rewrite the rejected rows that have lost data: forgotten customers, and unreadable lines.
+
+    An earlier version has only the second table of REJECTED; an upgrade that was stopped may leave both.
+    """
+    if not rejected:
+        return
     # An earlier version converted no money.
     table, rows = (
         ("converted_transactions", "raw.* exclude (rate, original_unit_price)")
@@ -219,12 +221,13 @@ def _book_as_rejected(session: Session, rejected: str) -> None:
         else ("raw_transactions", "raw.*")
     )
     emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
+    for each in rejected:
+        session.execute(
+            f"delete from {each} where (source_id, source_line) in"
+            f" (select (source_id, source_line) from raw_transactions where {emptied})"
+        )
     session.execute(
-        f"delete from {rejected} where (source_id, source_line) in"
-        f" (select (source_id, source_line) from raw_transactions where {emptied})"
-    )
-    session.execute(
-        f"insert into {rejected} by name select {rows}, source_file,"
+        f"insert into {rejected[0]} by name select {rows}, source_file,"
         f" if(source_text = '{FORGOTTEN}', source_text, 'unreadable line') as reason"
         f" from {table} as raw join source_files using (source_id) where {emptied}"
     )

@@ -265,7 +265,7 @@ def shop_on_spark(shop: Shop) -> Shop:
     warehouse = Pipeline.of(on_spark(shop)).warehouse
     session = warehouse.open("test")
     assert isinstance(session, SessionOnSpark)
-    for table in ("raw_transactions", "rejected_transactions", "rfm"):
+    for table in ("raw_transactions", "rejected_at_sight", "rfm"):
         session._hand_over(table, table)
     warehouse.rewrite()
     warehouse.close()
@@ -287,15 +287,15 @@ def in_parquet(shop: Shop) -> dict[str, int]:
 def test_tables_on_spark_are_written_anew_without_them(shop_on_spark: Shop) -> None:
     shop = shop_on_spark
     held = in_parquet(shop)
-    assert held.keys() == {"raw_transactions", "rejected_transactions", "rfm"}
+    assert held.keys() == {"raw_transactions", "rejected_at_sight", "rfm"}
     assert held["raw_transactions"] > 2
     raw, customers = count(shop, "raw_transactions"), count(shop, "rfm")
     erased(on_spark(shop), [ANN, BOB])
-    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
+    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_at_sight": 0, "rfm": 0}
     assert everywhere(shop) == set()
     assert (count(shop, "raw_transactions"), count(shop, "rfm")) == (raw, customers - 2)
     views = "select view_name from duckdb_views() where sql like '%read_parquet%' order by all"
-    assert query(shop, views) == [("raw_transactions",), ("rejected_transactions",), ("rfm",)]
+    assert query(shop, views) == [("raw_transactions",), ("rejected_at_sight",), ("rfm",)]
     assert len(list((shop.folder / "home" / "tables").glob("*/*"))) == 3
 
 
@@ -313,7 +313,7 @@ def test_an_erasure_on_spark_that_was_stopped_is_finished_by_running_it_again(
             with pytest.raises(KeyboardInterrupt):
                 erased(on_spark(shop), [ANN, BOB])
     erased(on_spark(shop), [ANN, BOB])
-    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_transactions": 0, "rfm": 0}
+    assert in_parquet(shop) == {"raw_transactions": 0, "rejected_at_sight": 0, "rfm": 0}
     assert everywhere(shop) == set()
 
 

@@ -11,6 +11,7 @@ import pytest
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.orchestration.jobs import review_is_due
+from clv_pipeline.pipeline import Pipeline
 
 
 def published(home: Path, *, changed: str | None = None) -> Settings:
@@ -41,28 +42,28 @@ def published(home: Path, *, changed: str | None = None) -> Settings:
 
 
 def test_a_review_of_what_is_configured_is_not_due_again(tmp_path: Path) -> None:
-    assert not review_is_due(published(tmp_path))
+    assert not review_is_due(Pipeline.of(published(tmp_path)))
 
 
 @pytest.mark.parametrize(
     ("block", "value"), [("models", ["bg_nbd"]), ("models", ["own_rate", "bg_nbd", "last_window"])]
 )
 def test_a_review_is_due_when_the_models_have_changed(tmp_path: Path, block: str, value: list[str]) -> None:
-    assert review_is_due(published(tmp_path).model_copy(update={block: value}))
+    assert review_is_due(Pipeline.of(published(tmp_path).model_copy(update={block: value})))
 
 
 def test_a_review_is_due_when_a_horizon_is_new(tmp_path: Path) -> None:
     settings = published(tmp_path)
     horizons = settings.forecast.model_copy(update={"horizons_days": [30, 90, 180]})
-    assert review_is_due(settings.model_copy(update={"forecast": horizons}))
+    assert review_is_due(Pipeline.of(settings.model_copy(update={"forecast": horizons})))
 
 
 def test_everything_is_due_when_what_is_published_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = published(tmp_path)
     (settings.published_dir / "current" / "clv.duckdb").write_bytes(b"no database" * 1_000)
-    assert review_is_due(settings)
+    assert review_is_due(Pipeline.of(settings))
     assert "the whole graph is due" in caplog.text
 
 
 def test_a_review_is_due_when_the_contract_of_one_of_its_tables_has_changed(tmp_path: Path) -> None:
-    assert review_is_due(published(tmp_path, changed="clv_drivers"))
+    assert review_is_due(Pipeline.of(published(tmp_path, changed="clv_drivers")))

@@ -22,7 +22,7 @@ from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.orchestration.jobs import review_is_due
 from clv_pipeline.orchestration.runner import Outcome, run_nightly
-from clv_pipeline.pipeline import Refresh
+from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.publication.versions import kept_versions
 from clv_pipeline_tests.helpers.graph_shop import erased
 
@@ -90,7 +90,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
         environment.delenv("CLV_HOME", raising=False)
         environment.setenv("DAGSTER_HOME", str(folder / "home" / "dagster"))
         settings = Settings.load(folder / "clv.yaml")
-        before, due = histories(settings), review_is_due(settings)
+        before, due = histories(settings), review_is_due(Pipeline.of(settings))
         lines: list[str] = []
         outcome = run_nightly(settings, select=None, refresh=Refresh(), echo=lines.append)
         yield Upgraded(settings, due, before, outcome, lines, histories(settings))
@@ -100,7 +100,7 @@ def test_the_night_reviews_the_models_anew_and_publishes(upgraded: Upgraded) -> 
     assert upgraded.review_was_due
     assert upgraded.outcome.success, "\n".join(upgraded.lines)
     assert upgraded.outcome.published
-    assert not review_is_due(upgraded.settings)
+    assert not review_is_due(Pipeline.of(upgraded.settings))
     assert [version and version.as_of for version in kept_versions(upgraded.settings.published_dir).values()] == [
         NOW,
         THEN,
