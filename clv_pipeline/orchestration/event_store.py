@@ -66,9 +66,8 @@ class EventStore(SqliteEventLogStorage):
 
     def dispose(self) -> None:
         """Close everything."""
-        with self._db_lock:
-            while self._engines:
-                self._engines.popitem()[1].dispose()
+        while self._engines:
+            self._engines.popitem()[1].dispose()
         super().dispose()
 
     @contextmanager

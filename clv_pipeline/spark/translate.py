@@ -276,10 +276,9 @@ def _cast(cast: exp.Cast) -> exp.Expr:
     Raises:
         ValueError: the decimal has more digits than a double.
     """
-    if not cast.to.is_type("decimal") or not _type(cast.this).is_type("double", "float"):
+    if not cast.to.is_type("decimal") or isinstance(cast.this, exp.Null) or not _is_double(cast.this):
         return cast
-    precision, scale = (int(parameter.name) for parameter in cast.to.expressions)
-    shifted = exp.func("round", exp.Mul(this=exp.paren(cast.this), expression=exp.Literal.number(f"1E{scale}")))
+    precision, scale, shifted = _shifted(cast)
     unit = exp.Literal.number(f"{10**-scale:.{scale}f}")
     whole: exp.Expr = exp.cast(shifted, "bigint")
     if precision > 18:
@@ -295,12 +294,28 @@ def _cast(cast: exp.Cast) -> exp.Expr:
     return exp.cast(exp.Mul(this=whole, expression=unit), cast.to)
 
 
+def _is_double(node: exp.Expr) -> bool:
+    return _type(node).is_type("double", "float")
+
+
+def _shifted(cast: exp.Cast) -> tuple[int, int, exp.Expr]:
+    """Precision and scale of the decimal that a double is cast to, and its digits as a whole number."""
+    precision, scale = (int(parameter.name) for parameter in cast.to.expressions)
+    moved = exp.Mul(this=exp.paren(cast.this.copy()), expression=exp.Literal.number(f"1E{scale}"))
+    return precision, scale, exp.func("round", moved)
+
+
 def _try_cast(cast: exp.TryCast) -> exp.Expr:
-    """Translate a text that may be a number: the engines differ in what they accept.
+    """Translate a text that may be a number, where engines differ in what they accept, or a double to decimal.
 
     Raises:
-        ValueError: the cast is to another type than double.
+        ValueError: the cast is of another kind.
     """
+    if cast.to.is_type("decimal") and _is_double(cast.this):
+        precision, _, shifted = _shifted(cast)
+        # False of NaN, which is greater than all numbers.
+        has_room = exp.LT(this=exp.func("abs", shifted), expression=exp.Literal.number(f"1E{precision}"))
+        return exp.case().when(has_room, _cast(exp.Cast(this=cast.this.copy(), to=cast.to.copy())))
     if not cast.to.is_type("double"):
         raise ValueError(f"{cast.sql(DIALECT)}: it is not known what texts Spark takes for {cast.to.sql(DIALECT)}")
     digits = exp.func("replace", cast.this.copy(), _text("_"), _text(""))

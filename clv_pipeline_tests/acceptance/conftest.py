@@ -42,6 +42,7 @@ class PublishedShop:
     def start_run(self, **blocks: object) -> subprocess.Popen[bytes]:
         """Start `clv run`, with further blocks of clv.yaml; it publishes when it ends with status 0."""
         few = {"models": ["own_rate", "last_window", "bg_nbd"], "forecast": {"horizons_days": [90, 365]}}
+        few |= {"publish": {"fact_orders": True}}
         configuration = yaml.safe_load(DEFAULT.read_text(encoding="utf-8")) | few | blocks
         (self.folder / "clv.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
         environment = {**os.environ, "CLV_CONFIG": str(self.folder / "clv.yaml"), "CLV_HOME": str(self.folder / "data")}

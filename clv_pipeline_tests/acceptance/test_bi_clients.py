@@ -26,7 +26,7 @@ RECIPES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"
 PYTHON = """
 import duckdb, json, sys
 con = duckdb.connect(sys.argv[1], read_only=True)
-tables = [name for (name,) in con.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+tables = [name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()]
 counts = {name: con.execute(f'select count(*) from "{name}"').fetchone()[0] for name in tables}
 comments = con.execute("select count(*) from duckdb_columns() where not internal and comment is null").fetchone()[0]
 print(json.dumps({"version": duckdb.__version__, "counts": counts, "uncommented": comments}))

@@ -157,7 +157,7 @@ def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
     first = warehouse_rows(shop)
     folders = table_folders(shop)
     # Views are of what Spark wrote, and nothing else is left over.
-    assert {folder.parent.name for folder in folders} >= {"raw_transactions", "rejected_transactions", "rfm"}
+    assert {folder.parent.name for folder in folders} >= {"raw_transactions", "rejected_at_sight", "rfm"}
 
     assert shop.materialize("*rfm", **spark).success
     # What the gates remember of the last night is all that is written.

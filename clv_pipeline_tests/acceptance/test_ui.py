@@ -94,6 +94,9 @@ def test_the_lineage_page_shows_the_layers_and_opens_them(person: Visitor) -> No
     for layer in LAYERS:
         person.sees_it(drawn(person, layer))
     person.click(drawn(person, "segmentation"))
+    # An open layer is larger than the screen.
+    for _ in range(3):
+        person.click(person.page.get_by_role("button", name="zoom_out"))
     for table in ("rfm", "segments", "segment_profiles"):
         person.sees_it(drawn(person, table))
     person.picture("lineage")

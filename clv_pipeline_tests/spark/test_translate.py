@@ -75,6 +75,12 @@ def translated(folder: Path, expression: str) -> str:
             "CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) * 0.01 AS DECIMAL(9, 2))",
         ),
         (
+            "try_cast(exp(value) as decimal(9, 2))",
+            "CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 1E9"
+            " THEN CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) * 0.01 AS DECIMAL(9, 2)) END",
+        ),
+        ("cast(null as decimal(9, 2))", "CAST(NULL AS DECIMAL(9, 2))"),
+        (
             "cast(exp(value) as decimal(28, 2))",
             "CAST(CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) >= 9E18"
             " AND ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 1E38"
