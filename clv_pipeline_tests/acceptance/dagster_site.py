@@ -20,6 +20,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pytest
 
 from clv_pipeline_tests.helpers.receivers import free_port
 
@@ -86,10 +87,17 @@ def dagster_site(folder: Path) -> Iterator[Site]:
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_it_answers(f"{url}/server_info", process, log)
-        with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+        with instance_in(folder / "dagster") as instance:
             yield Site(url, folder, instance)
     finally:
         stop(process)
+
+
+def instance_in(folder: Path) -> dg.DagsterInstance:
+    """The Dagster instance of a folder, whose configuration asks for DAGSTER_HOME as soon as it is opened."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DAGSTER_HOME", str(folder))
+        return dg.DagsterInstance.get()
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -20,6 +20,7 @@ import dagster as dg
 import yaml
 
 from clv_pipeline.simulation.raw_lines import generate
+from clv_pipeline_tests.acceptance.dagster_site import instance_in
 from clv_pipeline_tests.helpers.receivers import Mailbox, Webhook, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +184,7 @@ class Service:
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """The Dagster instance that the processes share."""
-        with dg.DagsterInstance.from_config(str(self.folder / "dagster")) as instance:
+        with instance_in(self.folder / "dagster") as instance:
             yield instance
 
     def holder(self) -> str:
