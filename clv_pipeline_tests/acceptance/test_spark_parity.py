@@ -246,7 +246,7 @@ def _without_reason(result: CheckResult) -> CheckResult:
     return replace(result, quoted="")
 
 
-@pytest.fixture(scope="module", params=[*INPUTS, "wrong"])
+@pytest.fixture(scope="module", params=["as built", pytest.param("hostile", marks=pytest.mark.nightly), "wrong"])
 def auditors(request: pytest.FixtureRequest, built: Path, spark: Any) -> Iterator[tuple[str, BothAuditors]]:
     """Of the tables of one kind of inputs."""
     folder = built / request.param

@@ -107,6 +107,7 @@ def test_any_sequence_of_names_ends_like_one_load_of_the_distinct_contents(
 
 
 @pytest.mark.acceptance
+@pytest.mark.nightly
 @settings(BUDGET, max_examples=30)
 @given(happened=SEQUENCES)
 def test_many_sequences_of_names_end_like_one_load_of_the_distinct_contents(

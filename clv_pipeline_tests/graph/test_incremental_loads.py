@@ -156,6 +156,7 @@ def test_any_sequence_of_arrivals_changes_and_removals_ends_like_a_full_refresh(
 
 
 @pytest.mark.acceptance
+@pytest.mark.nightly
 @settings(BUDGET, max_examples=30)
 @SEQUENCES
 def test_many_sequences_of_arrivals_changes_and_removals_end_like_a_full_refresh(

@@ -99,6 +99,7 @@ def test_rows_spread_over_files_give_the_same_shop_as_one_file(**shop: Any) -> N
 
 
 @pytest.mark.acceptance
+@pytest.mark.nightly
 @settings(BUDGET, max_examples=60)
 @SHOPS
 def test_rows_of_many_shops_spread_over_files_give_the_same_shop_as_one_file(**shop: Any) -> None:
