@@ -34,8 +34,6 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 VARIABLE: Node = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 """Stands for any value: `${NAME}` or `${NAME:-default}`."""
 
-_LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-
 _INTRODUCTION = """\
 # Configuration: every key of clv.yaml
 

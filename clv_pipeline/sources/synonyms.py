@@ -49,7 +49,6 @@ CUSTOMER_NAMES = _words(
     nombrecliente nomecliente klantnaam billtoname billingname billingfullname
     """
 )
-WEAK_IDS = _words("id name fullname company companyname firma phone phonenumber")
 
 DATES = _words(
     """

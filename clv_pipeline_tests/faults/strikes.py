@@ -24,8 +24,6 @@ from typing import Any
 
 import duckdb
 
-PHASES = ("load", "build", "audit", "promote", "publish", "flip", "close")
-
 PACKAGE = f"{os.sep}clv_pipeline{os.sep}"
 FILE_OPERATIONS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.truncate"}
 
