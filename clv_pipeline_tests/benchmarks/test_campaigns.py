@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.campaigns import HORIZON, Kind, Trial, Verdicts, made_up, of_shop, row, verdicts
+from benchmarks.campaigns import HORIZON, Kind, Trial, Verdicts, is_missed, made_up, of_shop, row, verdicts
 from clv_pipeline.simulation.spend import LognormalSpend
 
 SMALL = Kind("small", 200, 0.3, partial(made_up, customers=200, holdout=0.3, spend=LognormalSpend()))
@@ -21,6 +21,13 @@ def test_without_an_effect_hardly_anything_is_found_and_a_true_uplift_is_held() 
     assert without.found <= 0.05 + 0.06
     assert without.found == pytest.approx(1.0 - without.held)
     assert with_uplift.held >= 0.95 - 0.06
+
+
+def test_the_goal_is_exact_where_somebody_looks_every_day_and_elsewhere_up_to_chance() -> None:
+    daily, good = replace(SMALL, days=(1, HORIZON)), Verdicts(0.1, 0.95)
+    assert [is_missed(daily, Verdicts(found, 0.95), good, 1_000) for found in (0.06, 0.061)] == [False, True]
+    assert [is_missed(SMALL, Verdicts(found, 0.95), good, 1_000) for found in (0.07, 0.08)] == [False, True]
+    assert is_missed(SMALL, good, Verdicts(0.1, 0.92), 1_000)
 
 
 def test_looking_every_day_finds_nothing_that_the_last_day_does_not() -> None:
