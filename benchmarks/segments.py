@@ -179,6 +179,8 @@ def look(shop: Shop, as_of: date, home: Path, tell: Callable[[str], None]) -> Se
     settings = Settings.from_mapping(
         {
             **shop.configuration,
+            # As is the default; accuracy is measured without returns.
+            "cleaning": {**shop.configuration.get("cleaning", {}), "returns": "net"},
             "models": [MODEL],
             "forecast": {"as_of": as_of, "horizons_days": [DAYS]},
             "backtest": {"origins": 1},
