@@ -255,8 +255,8 @@ def main() -> None:
     folder = os.environ.get("CLV_SHOPS")
     lines = [
         f"{CAMPAIGNS:,} campaigns of {HORIZON} days in each row without an effect, and as many with an uplift of"
-        f" {UPLIFT:.0%}. Chance alone moves a share of 5 % by {math.sqrt(0.05 * 0.95 / CAMPAIGNS):.1%} (one standard"
-        " error).",
+        f" {UPLIFT:.0%}. Chance alone moves a share of 5 % by"
+        f" {100.0 * math.sqrt(0.05 * 0.95 / CAMPAIGNS):.1f} points (one standard error).",
         "",
         "| shop | customers | left out | looked at | no effect: an uplift or a loss is found"
         f" | {UPLIFT:.0%}: the interval of the last day holds it | {UPLIFT:.0%}: found |",

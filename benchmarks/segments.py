@@ -51,6 +51,8 @@ with came as (
     select customer_id, count(*) as purchases, cast(sum(revenue) as double) as spend
     from customer_days
     where purchase_day > $as_of and purchase_day <= $as_of + $days
+    -- Less what had come back by the end.
+    and known_from <= $as_of + $days and coalesce(superseded_on > $as_of + $days, true)
     group by customer_id
 )
 select
