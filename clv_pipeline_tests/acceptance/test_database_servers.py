@@ -260,7 +260,7 @@ def revenue_of(small_shop: Path) -> list[tuple[Any, ...]]:
         return made.execute("select sum(total) from crm.orders").fetchall()
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mysql-mariadb"])
+@pytest.mark.parametrize("kind", ["postgresql", pytest.param("mysql-mariadb", marks=pytest.mark.nightly)])
 def test_the_how_to_of_a_server_runs_as_written(kind: str, small_shop: Path, tmp_path: Path) -> None:
     name, written_port = f"{kind}.md", {"postgresql": 5432, "mysql-mariadb": 3306}[kind]
     columns = "order_id int, customer varchar(20), ordered_at timestamp, total decimal(12, 2)"
@@ -282,6 +282,7 @@ def test_the_how_to_of_a_server_runs_as_written(kind: str, small_shop: Path, tmp
     assert published_revenue(tmp_path) == revenue_of(small_shop)
 
 
+@pytest.mark.nightly
 def test_the_how_to_of_database_files_runs_as_written(small_shop: Path, tmp_path: Path) -> None:
     shutil.copy(small_shop / "shop.duckdb", tmp_path)
     with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as shop, (small_shop / "orders.csv").open() as lines:

@@ -134,6 +134,7 @@ def revenue(folder: Path) -> float:
     return float(total)
 
 
+@pytest.mark.nightly
 def test_the_how_to_of_folders(tmp_path: Path) -> None:
     for (day,), rows in orders().group_by("date"):
         folder = tmp_path / "orders" / f"dt={day}"
@@ -154,6 +155,7 @@ def test_the_how_to_of_object_stores(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert revenue(tmp_path) == orders()["amount"].sum()
 
 
+@pytest.mark.nightly
 def test_the_how_to_of_delta(tmp_path: Path) -> None:
     lake_packages_at_hand()
     from deltalake import write_deltalake
