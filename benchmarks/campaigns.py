@@ -240,9 +240,14 @@ def row(kind: Kind, without: Verdicts, with_uplift: Verdicts) -> str:
     return f"| {kind.shop} | {kind.customers:,} | {kind.holdout:.0%} | {looks} | {shares} |"
 
 
+def standard_error(share: float, campaigns: int) -> float:
+    """How far chance moves a share of so many campaigns."""
+    return math.sqrt(share * (1.0 - share) / campaigns)
+
+
 def is_missed(kind: Kind, without: Verdicts, with_uplift: Verdicts, campaigns: int) -> bool:
     """Whether a goal is missed: exactly where somebody looks every day, elsewhere by more than two standard errors."""
-    chance = 0.0 if len(kind.days) > 1 else 2.0 * math.sqrt(FALSELY_FOUND * (1.0 - FALSELY_FOUND) / campaigns)
+    chance = 0.0 if len(kind.days) > 1 else 2.0 * standard_error(FALSELY_FOUND, campaigns)
     return without.found > FALSELY_FOUND + chance or with_uplift.held < HELD
 
 
@@ -256,7 +261,7 @@ def main() -> None:
     lines = [
         f"{CAMPAIGNS:,} campaigns of {HORIZON} days in each row without an effect, and as many with an uplift of"
         f" {UPLIFT:.0%}. Chance alone moves a share of 5 % by"
-        f" {100.0 * math.sqrt(0.05 * 0.95 / CAMPAIGNS):.1f} points (one standard error).",
+        f" {100.0 * standard_error(0.05, CAMPAIGNS):.1f} points (one standard error).",
         "",
         "| shop | customers | left out | looked at | no effect: an uplift or a loss is found"
         f" | {UPLIFT:.0%}: the interval of the last day holds it | {UPLIFT:.0%}: found |",

@@ -16,7 +16,7 @@ PER_PHASE = {"load": 11, "build": 11, "audit": 4, "promote": 13, "publish": 13, 
 """The flip has these three operations."""
 
 AT_NIGHT = {"build", "audit", "publish"}
-"""Phases that are tried every night and not every time; `clv_pipeline_tests/faults` kills once in each."""
+"""Phases that are tried every night and not every time; `clv_pipeline_tests/faults` kills in each of them."""
 
 
 @pytest.fixture(scope="module")

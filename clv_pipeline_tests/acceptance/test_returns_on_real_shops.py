@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline_tests.helpers.nights import night
-from clv_pipeline_tests.helpers.shared_files import DATA
+from clv_pipeline_tests.helpers.shared_files import online_retail_example
 
 pytestmark = pytest.mark.acceptance
-
-ROOT = Path(__file__).parents[2]
-ONLINE_RETAIL = DATA / "online_retail_II.csv.gz"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """The example of the documentation, up to rfm."""
-    if not ONLINE_RETAIL.is_file():
-        pytest.skip("Online Retail II is not beside the repository; examples/online_retail_ii.yaml says where it is")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONLINE_RETAIL_II", str(ONLINE_RETAIL))
-        settings = Settings.load(ROOT / "examples" / "online_retail_ii.yaml")
+    settings = online_retail_example()
     folder = tmp_path_factory.mktemp("returns")
     reach = readable_folders(settings.source, settings.base_dir)
     warehouse = Warehouse(folder / "clv.duckdb", [folder, *reach])

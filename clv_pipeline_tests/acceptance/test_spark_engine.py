@@ -30,11 +30,10 @@ from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
 from clv_pipeline_tests.helpers.nights import NEWS
 from clv_pipeline_tests.helpers.receivers import free_port
 from clv_pipeline_tests.helpers.runs import failure
+from clv_pipeline_tests.helpers.shared_files import ONLINE_RETAIL, require_online_retail
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
-ROOT = Path(__file__).parents[2]
-ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"
 FEW: dict[str, Any] = {"models": ["own_rate", "last_window", "bg_nbd"], "forecast": {"horizons_days": [30, 90]}}
 MODELS = load_models()
 EXACT = {
@@ -81,8 +80,7 @@ def cdnow(shop: Shop, **blocks: Any) -> None:
 
 def online_retail(shop: Shop, **blocks: Any) -> None:
     """Online Retail II with the defaults for cleaning."""
-    if not ONLINE_RETAIL.is_file():
-        pytest.skip("Online Retail II is not beside the repository; examples/online_retail_ii.yaml says where it is")
+    require_online_retail()
     columns = {
         "customer_id": "Customer ID",
         "order_id": "Invoice",

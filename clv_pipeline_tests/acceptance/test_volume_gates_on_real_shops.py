@@ -6,7 +6,6 @@ Decembers, days that arrived twice, and a last day that ends before one o'clock.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +22,9 @@ from clv_pipeline.sources.reach import readable_folders
 from clv_pipeline.warehouse import Session, Warehouse
 from clv_pipeline.warehouse.settings_table import settings_frame
 from clv_pipeline_tests.helpers.nights import MODELS, night
+from clv_pipeline_tests.helpers.shared_files import online_retail_example
 
 pytestmark = pytest.mark.acceptance
-
-ROOT = Path(__file__).parents[2]
-ONLINE_RETAIL = Path(os.environ.get("ONLINE_RETAIL_II", ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"))
 
 JUDGED_DAYS, WINDOW = 35, 147
 """Days that one run may judge, and days that it sees."""
@@ -184,12 +181,7 @@ def cdnow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 @pytest.fixture(scope="module")
 def online_retail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    if not ONLINE_RETAIL.is_file():
-        pytest.skip("Online Retail II is not beside the repository; examples/online_retail_ii.yaml says where it is")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONLINE_RETAIL_II", str(ONLINE_RETAIL))
-        settings = Settings.load(ROOT / "examples" / "online_retail_ii.yaml")
-    with history(settings, tmp_path_factory.mktemp("online_retail")) as made:
+    with history(online_retail_example(), tmp_path_factory.mktemp("online_retail")) as made:
         yield made
 
 

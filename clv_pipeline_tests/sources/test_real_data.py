@@ -12,9 +12,7 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.sources import load_records
-
-ROOT = Path(__file__).parents[2]
-ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.csv.gz"
+from clv_pipeline_tests.helpers.shared_files import online_retail_example
 
 
 def load_settings(settings: Settings, work_dir: Path) -> duckdb.DuckDBPyConnection:
@@ -44,12 +42,7 @@ def test_the_embedded_default_is_the_whole_cdnow_master_log(tmp_path: Path, monk
 @pytest.fixture(scope="module")
 def online_retail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """Online Retail II, loaded as examples/online_retail_ii.yaml says."""
-    if not ONLINE_RETAIL.is_file():
-        pytest.skip("Online Retail II is not beside the repository; examples/online_retail_ii.yaml says where it is")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONLINE_RETAIL_II", str(ONLINE_RETAIL))
-        settings = Settings.load(ROOT / "examples" / "online_retail_ii.yaml")
-    with load_settings(settings, tmp_path_factory.mktemp("work") / "work") as con:
+    with load_settings(online_retail_example(), tmp_path_factory.mktemp("work") / "work") as con:
         yield con
 
 
