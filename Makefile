@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses campaigns segments outlook soak dictionary configuration commands docs coverage test-pythons clean
+.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses campaigns segments outlook soak dictionary configuration commands words docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
@@ -22,6 +22,7 @@ help:
 	@echo "make dictionary   docs/reference/data-dictionary.md from the contracts"
 	@echo "make configuration  docs/reference/configuration.md and the schema of clv.yaml from the settings"
 	@echo "make commands     docs/reference/command-line.md from the commands"
+	@echo "make words        the catalogues of other languages: new texts in, unused ones out"
 	@echo "make screenshots  the pictures of the documentation"
 	@echo "make bench        docs/PERFORMANCE.md"
 	@echo "make accuracy     docs/ACCURACY.md"
@@ -149,6 +150,10 @@ configuration: $(VENV)/ready
 # docs/reference/command-line.md, from what click knows of the commands.
 commands: $(VENV)/ready
 	$(BIN)/python -m clv_pipeline.cli.reference
+
+# clv_pipeline/display/words/*.po, from what the code says to people.
+words: $(VENV)/ready
+	$(BIN)/python -m clv_pipeline.display.catalogues
 
 # The site, from the same Markdown: what README.md and docs/ link to is laid out as in the repository.
 docs: .venv-docs/ready

@@ -19,6 +19,7 @@ from typing import Self
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
+from clv_pipeline.display import Display
 from clv_pipeline.errors import ContractError, RequestError
 from clv_pipeline.sources import readable_folders
 from clv_pipeline.sources.rates import rates_folders
@@ -87,6 +88,11 @@ class Pipeline:
         limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
         new_session = _on_spark(settings, models) if storage.engine == "spark" else Session
         return cls(settings, Warehouse(settings.warehouse_path, directories, limits, new_session), models)
+
+    @property
+    def display(self) -> Display:
+        """How people are told something; the currency is that of what is told."""
+        return Display(self.settings.display.locale, self.settings.display.timezone)
 
     @property
     def recipe(self) -> str:

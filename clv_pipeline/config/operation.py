@@ -1,4 +1,4 @@
-"""When and where the pipeline runs and what it publishes: schedule, storage, optional tables, privacy.
+"""When and where the pipeline runs, what it publishes and how pages are written: schedule, storage, display, privacy.
 
 These blocks of `clv.yaml` change no number. Receivers of failures are in `alerts.py`.
 """
@@ -9,6 +9,19 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from clv_pipeline.config.block import Block
+
+
+def known_timezone(name: str) -> str:
+    """The name of a timezone.
+
+    Raises:
+        ValueError: there is no such timezone.
+    """
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError("should be a timezone such as UTC or Europe/Berlin") from error
+    return name
 
 
 class Schedule(Block):
@@ -27,11 +40,7 @@ class Schedule(Block):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError("should be a timezone such as UTC or Europe/Berlin") from error
-        return value
+        return known_timezone(value)
 
 
 class Spark(Block):
@@ -73,6 +82,33 @@ class Publish(Block):
 
     fact_orders: bool = False
     """Build and publish `fact_orders`, a row per order and product. It grows with transactions, unlike the others."""
+
+
+class Display(Block):
+    """How pages and printed summaries are written for people. Tables and files stay as they are."""
+
+    locale: str = "en-US"
+    """Language and country, such as de-DE: the words of the pages, and how numbers, money and days are written."""
+    timezone: str = "UTC"
+    """The timezone in which moments are told, such as Europe/Berlin."""
+
+    @field_validator("locale")
+    @classmethod
+    def _known_locale(cls, value: str) -> str:
+        if value == "en-US":
+            return value
+        from babel import Locale, UnknownLocaleError
+
+        try:
+            Locale.parse(value.replace("-", "_"))
+        except (UnknownLocaleError, ValueError) as error:
+            raise ValueError("should be a language and a country such as en-US or de-DE") from error
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        return known_timezone(value)
 
 
 PSEUDONYM_KEY = "CLV_PSEUDONYM_KEY"

@@ -23,7 +23,7 @@ from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
 from clv_pipeline.config.currency import Currency
 from clv_pipeline.config.earlier import as_called_today
-from clv_pipeline.config.operation import PSEUDONYM_KEY, Privacy, Publish, Schedule, Storage
+from clv_pipeline.config.operation import PSEUDONYM_KEY, Display, Privacy, Publish, Schedule, Storage
 from clv_pipeline.config.questions import refuse_questions
 from clv_pipeline.config.secret_text import without_credentials
 from clv_pipeline.config.source import FileFormat, Source, TransactionSource
@@ -39,6 +39,7 @@ __all__ = [
     "ConfigError",
     "ContactCosts",
     "Currency",
+    "Display",
     "Extensions",
     "FileFormat",
     "Forecast",
@@ -90,6 +91,8 @@ class Settings(Block):
     """Where the pipeline keeps what it computes, and what computes it."""
     publish: Publish = Publish()
     """Which optional tables are published."""
+    display: Display = Display()
+    """How pages and printed summaries are written for people; see docs/how-to/language-and-currency.md."""
     privacy: Privacy = Privacy()
     """What publications reveal about persons."""
     alerts: Alerts = Alerts()
@@ -260,11 +263,12 @@ class Settings(Block):
         """sha256 (hex) of the settings that tables depend on.
 
         It leaves out when tables are built, where they are kept, what stops them, who is told, who owns them, under
-        what names customers are published, what tables of settings hold (`campaign_settings`, `currency_settings`,
-        `currency_rates`), and additional tables (`publish`, `extensions.sql`).
+        what names customers are published, how pages are written, what tables of settings hold (`campaign_settings`,
+        `currency_settings`, `currency_rates`), and additional tables (`publish`, `extensions.sql`).
         """
         excluded = (
-            *("schedule", "alerts", "gates", "publish", "privacy", "contact_costs", "campaign", "currency", "owners"),
+            *("schedule", "alerts", "gates", "publish", "display", "privacy", "contact_costs", "campaign", "currency"),
+            "owners",
         )
         # Tables stay where their engine keeps them, so another engine builds its own.
         partly = {"storage": set(Storage.model_fields) - {"engine"}, "extensions": {"sql"}}
