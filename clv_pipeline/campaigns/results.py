@@ -18,6 +18,7 @@ import polars as pl
 
 from clv_pipeline.campaigns.shrinkage import Measured, by_segment, pooled, whole
 from clv_pipeline.campaigns.uplift import ERROR, Comparison, Uplift, detectable
+from clv_pipeline.display import ENGLISH, Display
 
 RESULTS_SCHEMA = pl.Schema(
     {
@@ -295,48 +296,115 @@ def _verdict(row: Mapping[str, Any], found: Uplift) -> tuple[str, dict[str, Any]
     return code, facts
 
 
-def verdict_in_words(code: str, facts: Mapping[str, Any]) -> str:
-    """The sentence of `verdict`."""
-    days, horizon = facts["days_measured"], facts["horizon_days"]
-    needed, assumed = facts["customers_needed"], _percent(facts["assumed_uplift"])
-    takes = "" if needed is None else f"; finding {assumed} takes {needed:,} customers"
-    so_far = f"not distinguishable from none after {days} of {horizon} days"
+def verdict_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The sentence of `verdict` from `verdict_code` and the fields of `verdict_facts`."""
     if code == "one_group":
-        return "only one of the two groups is left, so nothing can be compared"
+        return display.say("only one of the two groups is left, so nothing can be compared")
     if code == "not_started":
-        return f"nothing is measured yet: no day after {facts['started_on']} is known"
+        return display.say(
+            "nothing is measured yet: no day after {day} is known", day=_day(facts["started_on"], display)
+        )
     if code == "on_the_way":
-        return f"the first {horizon} days: how it came about, no verdict"
+        return display.say_many(
+            facts["horizon_days"],
+            "the first {number} day: how it came about, no verdict",
+            "the first {number} days: how it came about, no verdict",
+        )
     if code in ("uplift_found", "loss_found"):
-        what = "an uplift" if code == "uplift_found" else "a loss"
-        size = "" if facts["uplift"] is None else f" of {_percent(abs(facts['uplift']))}"
-        return f"{what} of {facts['measure']}{size} was found within {horizon} days: the uplift is {_range(facts)}"
+        return f"{_found_in_words(code, facts, display)}: {_uplift_in_words(facts, display)}"
     if code == "not_found":
-        return (
-            f"not distinguishable from none within {horizon} days, and never will be: the uplift is"
-            f" {_range(facts)}{takes}"
+        never = display.say_many(
+            facts["horizon_days"],
+            "not distinguishable from none within {number} day, and never will be",
+            "not distinguishable from none within {number} days, and never will be",
         )
+        return "; ".join([f"{never}: {_uplift_in_words(facts, display)}", *_takes_in_words(facts, display)])
+    days = {"days": display.count(facts["days_measured"])}
     if code == "too_small":
-        return (
-            f"{so_far}, and never will be unless the uplift is about {_percent(facts['detectable_uplift'])} or"
-            f" more{takes}"
+        never = display.say_many(
+            facts["horizon_days"],
+            "not distinguishable from none after {days} of {number} day, and never will be unless the uplift is about"
+            " {detectable} or more",
+            "not distinguishable from none after {days} of {number} days, and never will be unless the uplift is about"
+            " {detectable} or more",
+            **days,
+            detectable=display.share(facts["detectable_uplift"]),
         )
-    return f"{so_far}: the verdict comes after {facts['ends_on']}, because earlier looks find uplifts by chance"
+        return "; ".join([never, *_takes_in_words(facts, display)])
+    return display.say_many(
+        facts["horizon_days"],
+        "not distinguishable from none after {days} of {number} day: the verdict comes after {day}, because earlier"
+        " looks find uplifts by chance",
+        "not distinguishable from none after {days} of {number} days: the verdict comes after {day}, because earlier"
+        " looks find uplifts by chance",
+        **days,
+        day=_day(facts["ends_on"], display),
+    )
 
 
-def _range(facts: Mapping[str, Any]) -> str:
+def _found_in_words(code: str, facts: Mapping[str, Any], display: Display) -> str:
+    days, of_what = facts["horizon_days"], {"measure": display.term(facts["measure"])}
+    if facts["uplift"] is None and code == "uplift_found":
+        return display.say_many(
+            days,
+            "an uplift of {measure} was found within {number} day",
+            "an uplift of {measure} was found within {number} days",
+            **of_what,
+        )
+    if facts["uplift"] is None:
+        return display.say_many(
+            days,
+            "a loss of {measure} was found within {number} day",
+            "a loss of {measure} was found within {number} days",
+            **of_what,
+        )
+    of_what["size"] = display.share(abs(facts["uplift"]))
+    if code == "uplift_found":
+        return display.say_many(
+            days,
+            "an uplift of {measure} of {size} was found within {number} day",
+            "an uplift of {measure} of {size} was found within {number} days",
+            **of_what,
+        )
+    return display.say_many(
+        days,
+        "a loss of {measure} of {size} was found within {number} day",
+        "a loss of {measure} of {size} was found within {number} days",
+        **of_what,
+    )
+
+
+def _uplift_in_words(facts: Mapping[str, Any], display: Display) -> str:
+    """Between which ends the uplift is."""
     lower, upper = facts["uplift_lower"], facts["uplift_upper"]
     if lower is None and upper is None:
-        return "not known at all"
+        return display.say("the uplift is not known at all")
     if upper is None:
-        return f"at least {_percent(lower)}"
+        return display.say("the uplift is at least {lower}", lower=display.share(lower))
     if lower is None:
-        return f"at most {_percent(upper)}"
-    return f"between {_percent(lower)} and {_percent(upper)}"
+        return display.say("the uplift is at most {upper}", upper=display.share(upper))
+    return display.say(
+        "the uplift is between {lower} and {upper}", lower=display.share(lower), upper=display.share(upper)
+    )
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("-", "−")
+def _takes_in_words(facts: Mapping[str, Any], display: Display) -> list[str]:
+    """How many customers it takes to find the assumed uplift, where it is known."""
+    if facts["customers_needed"] is None:
+        return []
+    assumed = display.share(facts["assumed_uplift"])
+    return [
+        display.say_many(
+            facts["customers_needed"],
+            "finding {assumed} takes {number} customer",
+            "finding {assumed} takes {number} customers",
+            assumed=assumed,
+        )
+    ]
+
+
+def _day(iso: str, display: Display) -> str:
+    return display.day(date.fromisoformat(iso))
 
 
 def segment_uplifts(
@@ -412,16 +480,22 @@ def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measure
     return (Measured(*of_whole) if of_whole[1] > 0.0 else None), found
 
 
-def basis_in_words(code: str, facts: Mapping[str, Any]) -> str:
-    """The sentence of `basis`."""
+def basis_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The sentence of `basis` from `basis_code` and the fields of `basis_facts`."""
+    assumed = display.share(facts["assumed_uplift"])
     if code == "assumed_uplift":
-        return (
-            "ASSUMPTION, not a measurement: a contact raises the expected margin by"
-            f" {100 * facts['assumed_uplift']:.2f} %"
+        return display.say(
+            "ASSUMPTION, not a measurement: a contact raises the expected margin by {assumed}", assumed=assumed
         )
-    campaigns = f"{facts['campaigns']} {'campaign' if facts['campaigns'] == 1 else 'campaigns'}"
-    return (
-        f"measured in {campaigns}: a contact raises the margin of {facts['horizon_days']} days by"
-        f" {_percent(facts['uplift'])}, give or take {_percent(facts['uplift_deviation'])}; the measurement has"
-        f" {facts['measured_weight']:.0%} of the weight, and the assumed {_percent(facts['assumed_uplift'])} the rest"
+    return display.say_many(
+        facts["campaigns"],
+        "measured in {number} campaign: a contact raises the margin of {days} days by {uplift}, give or take"
+        " {deviation}; the measurement has {weight} of the weight, and the assumed {assumed} the rest",
+        "measured in {number} campaigns: a contact raises the margin of {days} days by {uplift}, give or take"
+        " {deviation}; the measurement has {weight} of the weight, and the assumed {assumed} the rest",
+        days=display.count(facts["horizon_days"]),
+        uplift=display.share(facts["uplift"]),
+        deviation=display.share(facts["uplift_deviation"]),
+        weight=display.percent(facts["measured_weight"]),
+        assumed=assumed,
     )

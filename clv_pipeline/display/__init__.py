@@ -4,6 +4,6 @@ English stands in the code; `words/<language>.po` holds what it is in another la
 files, logs) is not written by this room.
 """
 
-from clv_pipeline.display.locales import Display, languages
+from clv_pipeline.display.locales import ENGLISH, Display, languages
 
-__all__ = ["Display", "languages"]
+__all__ = ["ENGLISH", "Display", "languages"]

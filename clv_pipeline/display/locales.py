@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gettext
 import io
+import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import localcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 WORDS = Path(__file__).parent / "words"
 """A catalogue per language, in gettext's format; English is what the code says."""
+
+_DIGITS = 340
 
 NOTHING = "–"
 """The text for a value that is not known."""
@@ -66,6 +71,10 @@ class Display:
         whole = number if number == int(number) else 2
         return _catalogue(self.language).ngettext(one, many, int(whole))
 
+    def term(self, name: str) -> str:
+        """What a name that a table holds (`display/terms.py`) is in the language; a name without words is itself."""
+        return _catalogue(self.language).gettext(name) if name else ""
+
     def count(self, value: float) -> str:
         """Write 1,234."""
         return self.number(value, 0)
@@ -86,9 +95,11 @@ class Display:
             return self.number(value, decimals)
         locale = _locale(self.locale)
         pattern = locale.currency_formats["standard"].pattern.replace("0.00", _zeros(decimals))
-        return _minus(
-            format_currency(_rounded(value, decimals), self.currency, pattern, locale=locale, currency_digits=False)
-        )
+        rounded = _rounded(value, decimals)
+        with _any_size():
+            written = format_currency(rounded, self.currency, pattern, locale=locale, currency_digits=False)
+        # CHF 1,234: a code stands apart from the digits (Unicode TR 35, currency spacing), which Babel leaves out.
+        return _minus(re.sub(r"(?<=[^\W\d_])(?=[-\d])", "\N{NO-BREAK SPACE}", written))
 
     def decimals_for(self, values: Iterable[float | None]) -> int:
         """How many decimals a column of money has: none from 1,000 on, else those of the currency."""
@@ -136,7 +147,8 @@ class Display:
 
         locale = _locale(self.locale)
         pattern = locale.percent_formats[None].pattern.replace("#,##0", f"#,##{_zeros(decimals)}")
-        return _minus(format_percent(_rounded(value, decimals + 2), pattern, locale=locale))
+        with _any_size():
+            return _minus(format_percent(_rounded(value, decimals + 2), pattern, locale=locale))
 
     def score(self, value: float) -> str:
         """Write 0.123."""
@@ -182,6 +194,7 @@ class Display:
         """The locale as Vega takes it, for numbers and days on axes."""
         locale = _locale(self.locale)
         symbols = locale.number_symbols["latn"]
+        first, further = locale.decimal_formats[None].grouping
         months, short_months = (
             [locale.months["format"][width][number] for number in range(1, 13)] for width in ("wide", "abbreviated")
         )
@@ -194,7 +207,8 @@ class Display:
             "number": {
                 "decimal": symbols["decimal"],
                 "thousands": symbols["group"],
-                "grouping": [3],
+                # D3 begins anew after the last.
+                "grouping": [first] if first == further else [first, *[further] * 9],
                 "currency": [self.symbol, ""],
             },
             "time": {
@@ -210,6 +224,10 @@ class Display:
         }
 
 
+ENGLISH = Display()
+"""How tables are written that hold sentences: in English, without a currency."""
+
+
 @lru_cache
 def languages() -> tuple[str, ...]:
     """The languages that there are words of."""
@@ -220,7 +238,12 @@ def languages() -> tuple[str, ...]:
 def _locale(name: str) -> Locale:
     from babel import Locale
 
-    return Locale.parse(name.replace("-", "_"))
+    locale = Locale.parse(name.replace("-", "_"))
+    symbols = locale.number_symbols["latn"]
+    # Babel takes an ASCII apostrophe for a quotation mark, and drops it; Switzerland writes ’ between thousands.
+    if symbols["group"] == "'":
+        symbols["group"] = "’"
+    return locale
 
 
 @lru_cache
@@ -242,13 +265,21 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 def _decimal(value: float, decimals: int, locale: Locale) -> str:
     from babel.numbers import format_decimal
 
-    return _minus(format_decimal(_rounded(value, decimals), f"#,##{_zeros(decimals)}", locale=locale))
+    # India groups by two beyond the first thousand.
+    pattern = re.sub(r"0\.#+|0$", _zeros(decimals), locale.decimal_formats[None].pattern)
+    with _any_size():
+        return _minus(format_decimal(_rounded(value, decimals), pattern, locale=locale))
 
 
 def _significant(value: float, locale: Locale) -> str:
     from babel.numbers import format_decimal
 
     return str(format_decimal(float(f"{value:.3g}"), "#,##0.######", locale=locale))
+
+
+def _any_size() -> AbstractContextManager[object]:
+    """Babel rounds with the digits of the decimal context, and a float has up to 309 before the point."""
+    return localcontext(prec=_DIGITS)
 
 
 def _zeros(decimals: int) -> str:

@@ -1,6 +1,6 @@
 """The review in tables: a leaderboard with the champion and the reasons for it, and the history of champions.
 
-`choice` decides which model serves. `say` makes every sentence from a code and the fields beside it, so that other
+`choice` decides which model serves. `why` makes every sentence from a code and the fields beside it, so that other
 languages and other words are possible.
 """
 
@@ -17,6 +17,7 @@ import polars as pl
 from clv_pipeline.evaluation.backtest import Skipped
 from clv_pipeline.evaluation.choice import MINIMUM_CUTOFFS, Choice, Contender, Evidence, Pooled, choose, pool
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA
+from clv_pipeline.evaluation.why import why_in_words
 from clv_pipeline.forecasting.protocol import require_columns
 
 _SPEND_METRICS = ("score", "mae", "normalized_mae", "bias", "normalized_gini", "decile_mape", "tweedie_skill")
@@ -64,14 +65,6 @@ HISTORY_SCHEMA = pl.Schema(
         "why_facts": pl.String,
     }
 )
-
-
-_NOT_COMPARED = {
-    "not_evaluated": "{reasons}",
-    "no_window": "no past window is over.",
-    "not_together": "there is no past window with purchases on which {champion} was scored too.",
-}
-"""Why a model is not compared, by code."""
 
 
 def leaderboard(
@@ -123,7 +116,7 @@ def leaderboard(
                 "log_ratio_error": ratio.error if ratio and model != choice.preferred else None,
                 **{metric: own.get(metric) for metric in _METRICS},
                 **_difference(scores, model, rule, horizon),
-                "why": say(code, facts),
+                "why": why_in_words(code, facts),
                 "why_code": code,
                 "why_facts": json.dumps(facts, sort_keys=True),
             }
@@ -153,58 +146,6 @@ def add_review(history: pl.DataFrame, board: pl.DataFrame, as_of: date) -> pl.Da
     kept = known.filter(pl.col("as_of") != as_of).select(HISTORY_SCHEMA.names()).cast(HISTORY_SCHEMA)
     decided = pl.DataFrame(rows, schema=HISTORY_SCHEMA, orient="row")
     return pl.concat([kept, decided]).sort("as_of", "horizon_days", "role")
-
-
-def say(code: str, facts: Mapping[str, Any]) -> str:
-    """The sentence of `why` from `why_code` and the fields of `why_facts`.
-
-    Fields: champion, preferred, other (a model it is compared with), difference (how much higher its losses are than
-    the other's, -0.1: 10 % lower) with its standard_error, past_dates, skill with skill_error, better_rule (a simple
-    rule that did better, with rule_difference, rule_error and rule_dates), is_rule, reasons.
-    """
-    dates = _counted(facts.get("past_dates", 0), "past date")
-    if code in _NOT_COMPARED:
-        return f"It was not compared: {_NOT_COMPARED[code].format(**facts)}"
-    if code in ("behind", "within_chance", "few_dates", "ahead"):
-        text = f"it was {_compared(facts['difference'], facts['standard_error'])} than {facts['other']} over {dates}"
-        text += {
-            "behind": "",
-            "within_chance": ", which is not beyond chance",
-            "few_dates": ", too few to count",
-            "ahead": "" if facts["is_rule"] else f", but {facts['other']} gained more on {facts['preferred']}",
-        }[code]
-        return f"A simple rule, for comparison: {text}." if facts["is_rule"] else f"I{text[1:]}."
-    if code == "simple_rule_better":
-        gain = _compared(facts["rule_difference"], facts["rule_error"])
-        over = _counted(facts["rule_dates"], "past date")
-        text = f"as the best of the models, though the simple rule {facts['better_rule']} was {gain} over {over}"
-    elif code == "no_skill":
-        skill = f"{facts['skill']:+.2f}" + ("" if facts["skill_error"] is None else f" ± {facts['skill_error']:.2f}")
-        text = (
-            "as the best there is, though customers of this shop cannot be told apart: over "
-            f"{_counted(facts['skill_dates'], 'past date')} the same forecast for everybody was as good (skill {skill})"
-        )
-    elif code == "only_family":
-        text = "it is the only family of models that is configured"
-    elif code == "preferred_no_evidence":
-        little = "is too little" if facts["past_dates"] == 1 else "are too few"
-        few = f"{dates} of this one {little} to prefer another" if facts["past_dates"] else "no past date speaks yet"
-        text = f"it did best on many shops, and {few}"
-    elif code == "preferred_stands":
-        nearest = _compared(facts["difference"], facts["standard_error"])
-        text = (
-            f"it did best on many shops, and over {dates} of this one no other was better by more than chance; "
-            f"{facts['other']} came nearest and was {nearest}"
-        )
-    elif code == "replaced_preferred":
-        gain = _compared(facts["difference"], facts["standard_error"])
-        text = f"over {dates} of this shop it was {gain} than {facts['other']}, which did best on many shops"
-    elif code == "only_rules":
-        text = f"it did best of the simple rules over {dates}, and no model is configured"
-    else:
-        text = "it is the first simple rule that is configured, no model is, and no past date speaks yet"
-    link = " " if text.startswith("as ") else ": "
-    return f"Serves{link}{text}."
 
 
 def _why(
@@ -261,15 +202,6 @@ def _compared_with(other: str, ratio: Pooled) -> dict[str, Any]:
         "standard_error": _rounded(error),
         "past_dates": ratio.cutoffs,
     }
-
-
-def _compared(difference: float, error: float | None) -> str:
-    told = f"{abs(difference):.1%} {'better' if difference < 0.0 else 'worse'}"
-    return told if error is None else f"{told} (± {error:.1%})"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _rounded(value: float | None) -> float | None:

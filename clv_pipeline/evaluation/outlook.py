@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.evaluation.ranges import LEAST_TOTAL_ERROR, TOTAL_ERROR
 from clv_pipeline.forecasting.acquisition import METHODS, YEAR
 from clv_pipeline.forecasting.frames import Floats, floats
@@ -263,7 +264,7 @@ def outlook_table(outlook: Outlook, backtest: pl.DataFrame, level: float, margin
             interval_level=pl.lit(level),
             model=pl.lit(outlook.model),
             acquisition_method=pl.lit(outlook.method),
-            notes=pl.lit(say(code, facts)),
+            notes=pl.lit(outlook_in_words(code, facts)),
             notes_code=pl.lit(code),
             notes_facts=pl.lit(json.dumps(facts)),
         )
@@ -298,35 +299,99 @@ def _off(rows: pl.DataFrame, forecast: str) -> float | None:
     return round(float((rows[forecast] - rows["came"]).abs().sum()) / came, 4) if came > 0.0 else None
 
 
-def say(code: str, facts: Mapping[str, Any]) -> str:
-    """The sentences of a code and its facts."""
-    method, months = METHODS[facts["method"]], facts["months"]
-    ratio = f"{facts['ratios'].get(facts['method'], 1.0):.2f}"
-    told = {
-        "chosen_by_backtest": (
-            f"New customers are forecast by {method}: tried from {facts['origins']} past months, its loss was "
-            f"{ratio} times that of last year's months."
-        ),
-        "yardstick_stands": (
-            f"New customers are forecast by {method}: tried from {facts['origins']} past months, nothing did better."
-        ),
-        "too_short_for_choice": (
-            f"New customers are forecast by {method}: {months} months are too few to know a season or to try methods."
-        ),
-        "too_short": f"New customers are forecast by {method}: {months} months are too few for more.",
-        "none_new": f"Nobody was new in the last {min(months, YEAR)} whole months: nobody new is expected.",
-    }[code]
-    if not facts["past_months"]:
-        return f"{told} No past month can be compared yet: ranges are a stated default."
-    told += (
-        f" Made on {facts['past_dates']} past dates, outlooks held {facts['inside']} of {facts['past_months']} months"
-        " in their ranges"
+def outlook_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The sentences of a code and its facts: how new customers are forecast, and how far off past outlooks were."""
+    return f"{_method_in_words(code, facts, display)} {_past_in_words(facts, display)}"
+
+
+def _method_in_words(code: str, facts: Mapping[str, Any], display: Display) -> str:
+    method, months, origins = display.term(METHODS[facts["method"]]), facts["months"], facts["origins"]
+    if code == "chosen_by_backtest":
+        return display.say_many(
+            origins,
+            "New customers are forecast by {method}: tried from {number} past month, its loss was {ratio} times that"
+            " of last year's months.",
+            "New customers are forecast by {method}: tried from {number} past months, its loss was {ratio} times that"
+            " of last year's months.",
+            method=method,
+            ratio=display.number(facts["ratios"].get(facts["method"], 1.0), 2),
+        )
+    if code == "yardstick_stands":
+        return display.say_many(
+            origins,
+            "New customers are forecast by {method}: tried from {number} past month, nothing did better.",
+            "New customers are forecast by {method}: tried from {number} past months, nothing did better.",
+            method=method,
+        )
+    if code == "too_short_for_choice":
+        return display.say_many(
+            months,
+            "New customers are forecast by {method}: {number} month is too few to know a season or to try methods.",
+            "New customers are forecast by {method}: {number} months are too few to know a season or to try methods.",
+            method=method,
+        )
+    if code == "too_short":
+        return display.say_many(
+            months,
+            "New customers are forecast by {method}: {number} month is too few for more.",
+            "New customers are forecast by {method}: {number} months are too few for more.",
+            method=method,
+        )
+    return display.say_many(
+        min(months, YEAR),
+        "Nobody was new in the last {number} whole month: nobody new is expected.",
+        "Nobody was new in the last {number} whole months: nobody new is expected.",
     )
-    told += "" if facts["error"] is None else f" and were off by {facts['error']:.0%} on average"
+
+
+def _past_in_words(facts: Mapping[str, Any], display: Display) -> str:
+    dates = facts["past_dates"]
+    if not facts["past_months"]:
+        return display.say("No past month can be compared yet: ranges are a stated default.")
+    held = {"inside": display.count(facts["inside"]), "months": display.count(facts["past_months"])}
+    if facts["error"] is None:
+        return display.say_many(
+            dates,
+            "Made on {number} past date, outlooks held {inside} of {months} months in their ranges.",
+            "Made on {number} past dates, outlooks held {inside} of {months} months in their ranges.",
+            **held,
+        )
+    off = {"error": display.percent(facts["error"])}
     if facts["naive_error"] is None:
-        return f"{told}."
-    better = "; so far last year did better" if facts["naive_error"] < facts["compared_error"] else ""
-    return (
-        f"{told}; over {facts['compared_months']} of them by {facts['compared_error']:.0%}, the same month of last year"
-        f" by {facts['naive_error']:.0%}{better}."
+        return display.say_many(
+            dates,
+            "Made on {number} past date, outlooks held {inside} of {months} months in their ranges and were off by"
+            " {error} on average.",
+            "Made on {number} past dates, outlooks held {inside} of {months} months in their ranges and were off by"
+            " {error} on average.",
+            **held,
+            **off,
+        )
+    off |= {
+        "compared": display.count(facts["compared_months"]),
+        "compared_error": display.percent(facts["compared_error"]),
+        "naive_error": display.percent(facts["naive_error"]),
+    }
+    if facts["naive_error"] < facts["compared_error"]:
+        return display.say_many(
+            dates,
+            "Made on {number} past date, outlooks held {inside} of {months} months in their ranges and were off by"
+            " {error} on average; over {compared} of them by {compared_error}, the same month of last year by"
+            " {naive_error}; so far last year did better.",
+            "Made on {number} past dates, outlooks held {inside} of {months} months in their ranges and were off by"
+            " {error} on average; over {compared} of them by {compared_error}, the same month of last year by"
+            " {naive_error}; so far last year did better.",
+            **held,
+            **off,
+        )
+    return display.say_many(
+        dates,
+        "Made on {number} past date, outlooks held {inside} of {months} months in their ranges and were off by"
+        " {error} on average; over {compared} of them by {compared_error}, the same month of last year by"
+        " {naive_error}.",
+        "Made on {number} past dates, outlooks held {inside} of {months} months in their ranges and were off by"
+        " {error} on average; over {compared} of them by {compared_error}, the same month of last year by"
+        " {naive_error}.",
+        **held,
+        **off,
     )

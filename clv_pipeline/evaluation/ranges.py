@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.protocol import require_columns
 
@@ -106,6 +107,9 @@ LEAST_TOTAL_ERROR = 0.05
 """Least standard deviation of a total's log error."""
 
 _LARGEST_ERROR = 3.0
+NO_MONEY = "no_money"
+"""The code of `notes` where the shop has no money."""
+
 _LISTED_ERRORS = 4
 
 
@@ -450,8 +454,8 @@ class TotalRange:
             "own_scatter": round(math.sqrt(scatter), 4),
             "factor": round(factor, 4),
         }
-        code, notes = _told(facts)
-        return cls(1.0 / factor, factor, len(errors), code, facts, notes)
+        code = _code(facts)
+        return cls(1.0 / factor, factor, len(errors), code, facts, total_in_words(code, facts))
 
 
 def _of_nearest_horizon(past_totals: pl.DataFrame, horizon_days: int) -> tuple[int, pl.DataFrame]:
@@ -471,26 +475,95 @@ def _scatter(past: pl.DataFrame, variance: float | None) -> float:
     return math.log1p(variance) if variance is not None and math.isfinite(variance) and variance > 0.0 else 0.0
 
 
-def _told(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """The code and the sentences for the evidence behind the range of a total."""
-    errors, days = facts["errors"], facts["learned_from_days"]
-    factor = f"the range is from 1/{facts['factor']:.2f} to {facts['factor']:.2f} times what is expected"
-    if not errors:
-        return "no_past_total", f"There is no past total to compare a forecast with: {factor}, a stated default."
-    if len(errors) <= _LISTED_ERRORS:
-        came = "errors of " + ", ".join(f"{error:+.0%}" for error in errors)
-    else:
-        came = f"errors from {min(errors):+.0%} to {max(errors):+.0%}"
-    over = "" if days == facts["horizon_days"] else f" over {days} days"
-    totals = f"{len(errors)} past total{'s' if len(errors) > 1 else ''}"
-    notes = f"From {totals}{over}, forecast with {came}"
+def _code(facts: Mapping[str, Any]) -> str:
+    """What the range of a total rests on."""
+    if not facts["errors"]:
+        return "no_past_total"
+    if facts["learned_from_days"] != facts["horizon_days"]:
+        return "other_horizon"
+    return "one_past_total" if len(facts["errors"]) == 1 else "past_totals"
+
+
+def total_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The sentences of `notes` from `notes_code` and the fields of `notes_facts`."""
+    if code == NO_MONEY:
+        return display.say("The shop has no money: there is no total of spend.")
+    factor = {"factor": display.number(facts["factor"], 2)}
+    if code == "no_past_total":
+        return display.say(
+            "There is no past total to compare a forecast with: the range is from 1/{factor} to {factor} times what is"
+            " expected, a stated default.",
+            **factor,
+        )
+    known = [_evidence(facts, display)]
     if facts["own_scatter"]:
-        notes += f"; customers' own scatter alone makes ±{facts['own_scatter']:.1%} (one deviation)"
-    if over:
-        return "other_horizon", f"{notes}. None over {facts['horizon_days']} days is known yet: {factor}."
-    if len(errors) == 1:
-        return "one_past_total", f"{notes}. One past error says little: {factor}."
-    return "past_totals", f"{notes}."
+        known.append(
+            display.say(
+                "Customers' own scatter alone makes ±{scatter} (one deviation).",
+                scatter=display.share(facts["own_scatter"]),
+            )
+        )
+    if code == "other_horizon":
+        known.append(
+            display.say_many(
+                facts["horizon_days"],
+                "None over {number} day is known yet: the range is from 1/{factor} to {factor} times what is expected.",
+                "None over {number} days is known yet: the range is from 1/{factor} to {factor} times what is"
+                " expected.",
+                **factor,
+            )
+        )
+    elif code == "one_past_total":
+        known.append(
+            display.say(
+                "One past error says little: the range is from 1/{factor} to {factor} times what is expected.",
+                **factor,
+            )
+        )
+    return " ".join(known)
+
+
+def _evidence(facts: Mapping[str, Any], display: Display) -> str:
+    """From how many past totals, and how far off they were."""
+    errors, days = facts["errors"], facts["learned_from_days"]
+    listed = {"errors": ", ".join(_signed(error, display) for error in errors)}
+    ends = {"lowest": _signed(min(errors), display), "highest": _signed(max(errors), display)}
+    if days == facts["horizon_days"]:
+        if len(errors) <= _LISTED_ERRORS:
+            return display.say_many(
+                len(errors),
+                "From {number} past total, forecast with errors of {errors}.",
+                "From {number} past totals, forecast with errors of {errors}.",
+                **listed,
+            )
+        return display.say_many(
+            len(errors),
+            "From {number} past total, forecast with errors from {lowest} to {highest}.",
+            "From {number} past totals, forecast with errors from {lowest} to {highest}.",
+            **ends,
+        )
+    over = {"days": display.count(days)}
+    if len(errors) <= _LISTED_ERRORS:
+        return display.say_many(
+            len(errors),
+            "From {number} past total over {days} days, forecast with errors of {errors}.",
+            "From {number} past totals over {days} days, forecast with errors of {errors}.",
+            **over,
+            **listed,
+        )
+    return display.say_many(
+        len(errors),
+        "From {number} past total over {days} days, forecast with errors from {lowest} to {highest}.",
+        "From {number} past totals over {days} days, forecast with errors from {lowest} to {highest}.",
+        **over,
+        **ends,
+    )
+
+
+def _signed(error: float, display: Display) -> str:
+    """Write 0.12 as +12%."""
+    whole = round(error, 2)
+    return f"+{display.percent(whole)}" if whole > 0.0 else display.percent(whole)
 
 
 def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: float) -> pl.DataFrame:
@@ -504,8 +577,7 @@ def forecast_totals(served: pl.DataFrame, past_totals: pl.DataFrame, level: floa
     require_columns(served, ["horizon_days", "as_of", "model", "expected_purchases", "expected_spend"], "served totals")
     served = served.sort("horizon_days")
     if served["expected_spend"].null_count() == served.height:
-        notes = {"notes": "The shop has no money: there is no total of spend.", "notes_code": "no_money"}
-        return _without_ranges(served, notes)
+        return _without_ranges(served, {"notes": total_in_words(NO_MONEY, {}), "notes_code": NO_MONEY})
     if "variance" not in served.columns:
         served = served.with_columns(pl.lit(None, pl.Float64).alias("variance"))
     known = served.select("horizon_days", "variance").rows()

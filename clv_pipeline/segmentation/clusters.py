@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+
+from clv_pipeline.display import ENGLISH, Display
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,11 +79,27 @@ class ClusterName:
         return json.dumps(made_of)
 
     def __str__(self) -> str:
+        return self.in_words(ENGLISH)
+
+    def in_words(self, display: Display) -> str:
+        """The name in a language."""
         if self.value is None:
-            return "All customers"
-        words = f"{self.value.capitalize()} {self.measure}, {self.recency}"
-        by = "spend" if self.measure == "value" else "purchases"
-        return words if self.alike == 1 else f"{words} ({self.number} of {self.alike} by {by})"
+            return display.term("All customers")
+        words = display.term(f"{self.value.capitalize()} {self.measure}, {self.recency}")
+        if self.alike == 1:
+            return words
+        of_alike = {"name": words, "number": display.count(self.number), "alike": display.count(self.alike)}
+        if self.measure == "value":
+            return display.say("{name} ({number} of {alike} by spend)", **of_alike)
+        return display.say("{name} ({number} of {alike} by purchases)", **of_alike)
+
+
+def cluster_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The name of a cluster from `cluster_name_code` and the fields of `cluster_name_facts`."""
+    if code == ClusterName().code:
+        return ClusterName().in_words(display)
+    measure: Literal["value", "frequency"] = "value" if "value" in facts else "frequency"
+    return ClusterName(facts[measure], facts["recency"], facts["number"], facts["alike"], measure).in_words(display)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def test_before_its_end_it_is_not_yet_and_afterwards_never_told_from_none_with_t
     early, late = told(30, frame), told(90, frame)
     assert (early["verdict_code"], late["verdict_code"]) == ("not_yet", "not_found")
     assert early["verdict"].startswith(
-        "not distinguishable from none after 30 of 90 days: the verdict comes after 2024-05-30"
+        "not distinguishable from none after 30 of 90 days: the verdict comes after May 30, 2024"
     )
     assert "within 90 days, and never will be" in late["verdict"]
     assert late["verdict"].endswith(f"; finding 10.0% takes {late['customers_needed']:,} customers")
@@ -144,7 +144,7 @@ def test_the_size_that_is_planned_finds_the_uplift_four_times_in_five() -> None:
 def test_without_a_known_day_nothing_is_measured() -> None:
     row = told(0, members())
     assert (row["verdict_code"], row["uplift"], row["profit"]) == ("not_started", None, None)
-    assert row["verdict"] == "nothing is measured yet: no day after 2024-03-01 is known"
+    assert row["verdict"] == "nothing is measured yet: no day after March 1, 2024 is known"
 
 
 def test_a_shop_without_money_compares_orders_and_a_contact_of_unknown_cost_has_no_profit() -> None:
@@ -205,7 +205,7 @@ def test_without_a_campaign_every_segment_has_the_assumed_uplift_and_says_so() -
         0,
         pytest.approx(0.0),
     )
-    assert lost["basis"] == "ASSUMPTION, not a measurement: a contact raises the expected margin by 7.50 %"
+    assert lost["basis"] == "ASSUMPTION, not a measurement: a contact raises the expected margin by 7.5%"
     assert segment_uplifts([], 365, None, ["Loyal"]).is_empty()
 
 

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.backtest import Skipped
-from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, LEADERBOARD_SCHEMA, add_review, leaderboard, say
+from clv_pipeline.evaluation.champion import HISTORY_SCHEMA, LEADERBOARD_SCHEMA, add_review, leaderboard
 from clv_pipeline.evaluation.choice import Contender
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA
+from clv_pipeline.evaluation.why import why_in_words
 from clv_pipeline_tests.helpers.model_metrics import (
     AS_OF,
     BG,
@@ -139,7 +140,7 @@ WORSE, BETTER = [1.2 * s for s in SCATTER], [0.8 * s for s in SCATTER]
             [scored("hybrid", 1.0, skill=-0.07), scored("own_rate", BETTER)],
             "no_skill",
             "Serves as the best there is, though customers of this shop cannot be told apart: over 6 past dates the "
-            "same forecast for everybody was as good (skill -0.07 ± 0.00).",
+            "same forecast for everybody was as good (skill −0.07 ± 0.00).",
         ),
     ],
 )
@@ -149,7 +150,7 @@ def test_why_the_preferred_family_serves(metrics: list[pl.DataFrame], code: str,
     assert found["why_code"] == code
     assert found["why"] == sentence
     facts = json.loads(found["why_facts"])
-    assert say(code, facts) == sentence
+    assert why_in_words(code, facts) == sentence
     assert ("better_rule" in facts) == any("own_rate" in frame["model"] for frame in metrics)
 
 
@@ -203,7 +204,7 @@ def test_why_the_others_do_not_serve() -> None:
         ),
     }
     for code, facts, why in board.select("why_code", "why_facts", "why").iter_rows():
-        assert say(code, json.loads(facts)) == why
+        assert why_in_words(code, json.loads(facts)) == why
 
 
 def test_what_was_not_compared_says_so() -> None:

@@ -20,9 +20,9 @@ from clv_pipeline.evaluation.outlook import (
     MonthRanges,
     Past,
     outlook_backtest,
+    outlook_in_words,
     outlook_table,
     past_errors,
-    say,
 )
 from clv_pipeline.forecasting.outlook import WEEKS, WEEKS_SCHEMA, Known, Outlook, outlook
 from clv_pipeline.simulation.buyers import Buyers
@@ -182,7 +182,7 @@ def test_notes_say_the_method_the_error_and_the_yardstick(backtest: pl.DataFrame
     facts = json.loads(table["notes_facts"][0])
     assert facts["past_dates"] == len({*backtest.filter(pl.col("lead_months") > 0)["cutoff"]})
     assert table["notes"].n_unique() == 1
-    assert say(table["notes_code"][0], facts) == table["notes"][0]
+    assert outlook_in_words(table["notes_code"][0], facts) == table["notes"][0]
     assert f"off by {facts['error']:.0%} on average" in table["notes"][0]
     assert f"the same month of last year by {facts['naive_error']:.0%}" in table["notes"][0]
 
@@ -196,6 +196,6 @@ def test_without_past_dates_the_ranges_are_said_to_be_stated_ones() -> None:
 def test_that_last_year_did_better_is_said() -> None:
     facts = {"method": "ets_level", "months": 20, "origins": 5, "ratios": {"ets_level": 0.5}, "past_dates": 3}
     facts |= {"past_months": 9, "inside": 8, "error": 0.2, "compared_months": 9, "compared_error": 0.2}
-    assert "so far last year did better" in say("chosen_by_backtest", facts | {"naive_error": 0.1})
-    assert "did better" not in say("chosen_by_backtest", facts | {"naive_error": 0.3})
-    assert "last year by" not in say("chosen_by_backtest", facts | {"naive_error": None})
+    assert "so far last year did better" in outlook_in_words("chosen_by_backtest", facts | {"naive_error": 0.1})
+    assert "did better" not in outlook_in_words("chosen_by_backtest", facts | {"naive_error": 0.3})
+    assert "last year by" not in outlook_in_words("chosen_by_backtest", facts | {"naive_error": None})

@@ -402,7 +402,7 @@ def test_the_customers_own_scatter_is_the_least_that_a_total_is_unsure_of() -> N
     few, many = (TotalRange.learn(past, 30, LEVEL, variance) for variance in (0.2, 1e-6))
     assert few.upper_factor > many.upper_factor
     assert few.facts["own_scatter"] == pytest.approx(0.427, abs=1e-3)
-    assert "customers' own scatter alone makes ±42.7%" in few.notes
+    assert "Customers' own scatter alone makes ±42.7%" in few.notes
     remembered = TotalRange.learn(past.with_columns(variance=pl.lit(0.2)), 30, LEVEL)
     assert remembered.upper_factor == few.upper_factor
 
@@ -410,9 +410,9 @@ def test_the_customers_own_scatter_is_the_least_that_a_total_is_unsure_of() -> N
 def test_errors_are_told_one_by_one_where_they_are_few() -> None:
     few = TotalRange.learn(totals(np.log(0.5), np.log(1.25)), 30, LEVEL)
     assert few.facts["errors"] == [1.0, -0.2]
-    assert few.notes.startswith("From 2 past totals, forecast with errors of +100%, -20%")
+    assert few.notes.startswith("From 2 past totals, forecast with errors of +100%, −20%")
     many = TotalRange.learn(totals(*[np.log(0.5), np.log(1.25)] * 3), 30, LEVEL)
-    assert many.notes.startswith("From 6 past totals, forecast with errors from -20% to +100%")
+    assert many.notes.startswith("From 6 past totals, forecast with errors from −20% to +100%")
 
 
 @given(
