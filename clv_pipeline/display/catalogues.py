@@ -1,7 +1,9 @@
 """The catalogues of words: what the code says to people, gathered, and what each language still lacks.
 
 A text is said by `say("…")` or `say_many(number, "…", "…")`, in Python, in templates and in scripts alike, and stands
-there as a literal. `TERMS` are names that tables hold. Run: python -m clv_pipeline.display.catalogues (`make words`)
+there as a literal. Names that tables hold stand in `terms.py`.
+
+Run: python -m clv_pipeline.display.catalogues (`make words`)
 """
 
 from __future__ import annotations
@@ -20,7 +22,25 @@ PACKAGE = Path(__file__).parents[1]
 KEYWORDS = {"say": None, "say_many": (2, 3), "words": None, "term": None}
 """The functions that say something, and which of their arguments are texts (gettext's keywords)."""
 
-METHODS = (("publication/**.py", "python"), ("publication/**.html", "jinja2"), ("publication/**.js", "javascript"))
+METHODS = (
+    ("display/terms.py", "python"),
+    ("campaigns/**.py", "python"),
+    ("evaluation/**.py", "python"),
+    ("segmentation/**.py", "python"),
+    ("publication/**.py", "python"),
+    ("publication/**.html", "jinja2"),
+    ("publication/**.js", "javascript"),
+)
+"""Where something is said, and in which language it is written."""
+
+
+HEADER = """msgid ""
+msgstr ""
+"Language: {language}\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Plural-Forms: {plural_forms}\\n"
+
+"""
 
 
 def said() -> Iterator[tuple[str | tuple[str, ...], str]]:
@@ -43,7 +63,9 @@ def update(language: str) -> int:
     catalogue.update(template, no_fuzzy_matching=True)
     catalogue.obsolete.clear()
     with (WORDS / f"{language}.po").open("wb") as file:
-        write_po(file, catalogue, width=110, omit_header=False, include_lineno=False, sort_by_file=True)
+        # Of Babel's header only what is read: its dates would make every update a change.
+        file.write(HEADER.format(language=language, plural_forms=catalogue.plural_forms).encode())
+        write_po(file, catalogue, width=110, omit_header=True, include_lineno=False, sort_by_file=True)
     return len(lacking(catalogue))
 
 

@@ -85,7 +85,8 @@ class ClusterName:
         """The name in a language."""
         if self.value is None:
             return display.term("All customers")
-        words = display.term(f"{self.value.capitalize()} {self.measure}, {self.recency}")
+        name = f"{self.value.capitalize()} {self.measure}, {self.recency}"
+        words = display.term(name)
         if self.alike == 1:
             return words
         of_alike = {"name": words, "number": display.count(self.number), "alike": display.count(self.alike)}
