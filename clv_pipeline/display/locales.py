@@ -5,7 +5,7 @@ from __future__ import annotations
 import gettext
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -74,6 +74,12 @@ class Display:
     def term(self, name: str) -> str:
         """What a name that a table holds (`display/terms.py`) is in the language; a name without words is itself."""
         return _catalogue(self.language).gettext(name) if name else ""
+
+    def listed(self, parts: Sequence[str]) -> str:
+        """Write a, b and c."""
+        from babel.lists import format_list
+
+        return str(format_list(list(parts), locale=_locale(self.language)))
 
     def count(self, value: float) -> str:
         """Write 1,234."""

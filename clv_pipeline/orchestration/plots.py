@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from clv_pipeline.display import Display
 from clv_pipeline.errors import PictureError
 from clv_pipeline.orchestration.gated_step import Describe, Metadata
 from clv_pipeline.publication.report.figures import figures
@@ -20,6 +21,9 @@ from clv_pipeline.warehouse import Session
 if TYPE_CHECKING:
     import polars as pl
     from altair.typing import ChartType
+
+ENGLISH = Display()
+"""Dagster's own pages are in English."""
 
 
 def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
@@ -38,7 +42,9 @@ def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
     """Figures of the report as pictures, by their titles; figures without data are left out."""
     known = figures()
-    charts = {shown_as: known[name].of(session.read(QUERIES[known[name].query])) for shown_as, name in names.items()}
+    charts = {
+        shown_as: known[name].of(session.read(QUERIES[known[name].query]), ENGLISH) for shown_as, name in names.items()
+    }
     return {shown_as: _picture(chart) for shown_as, chart in charts.items() if chart is not None}
 
 
@@ -130,8 +136,8 @@ def totals_plot(session: Session) -> Metadata:
 
 
 def outlook_plot(session: Session) -> Metadata:
-    """Revenue by month; nothing in a shop without money."""
-    return _figures(session, {"plot": "months_ahead"})
+    """Revenue by month, past and ahead; nothing in a shop without money."""
+    return _figures(session, {"plot": "months_ahead", "history": "sales"})
 
 
 def metric_table(session: Session) -> Metadata:
@@ -226,11 +232,6 @@ def frequency_plot(session: Session) -> Metadata:
     return _figures(session, {"plot": "frequency"})
 
 
-def sales_plot(session: Session) -> Metadata:
-    """Revenue over time."""
-    return _figures(session, {"plot": "sales"})
-
-
 def buyers_plot(session: Session) -> Metadata:
     """Buyers over time, and the last complete month."""
     shown = _figures(session, {"plot": "buyers"})
@@ -248,7 +249,7 @@ def distribution_plot(session: Session) -> Metadata:
     if shares.is_empty():
         return {}
     [best] = shares
-    return {**_figures(session, {"plot": "tenths"}), "share of revenue of the best tenth": round(best, 4)}
+    return {**_figures(session, {"plot": "concentration"}), "share of revenue of the best tenth": round(best, 4)}
 
 
 def cohort_plot(session: Session) -> Metadata:
@@ -262,11 +263,6 @@ def cohort_plot(session: Session) -> Metadata:
 def driver_plot(session: Session) -> Metadata:
     """The drivers of the forecasts over the longest horizon."""
     return _figures(session, {"plot": "drivers"})
-
-
-def cluster_plot(session: Session) -> Metadata:
-    """Customers by cluster."""
-    return _figures(session, {"plot": "clusters"})
 
 
 def product_numbers(session: Session) -> Metadata:
@@ -313,7 +309,6 @@ def campaign_numbers(session: Session) -> Metadata:
 PLOTS: dict[str, Describe] = {
     "campaign_plan": campaign_numbers,
     "clv_drivers": driver_plot,
-    "cluster_profiles": cluster_plot,
     "cohorts": cohort_plot,
     "country_performance": country_numbers,
     "customer_days": revenue_plot,
@@ -321,7 +316,6 @@ PLOTS: dict[str, Describe] = {
     "revenue_deciles": distribution_plot,
     "rfm": rfm_plot,
     "row_ledger": ledger_numbers,
-    "sales_by_day": sales_plot,
     "sales_by_month": buyers_plot,
     "segment_profiles": segment_plot,
     "tracking_by_frequency": frequency_plot,

@@ -199,7 +199,7 @@ def content_ids(session: Session, tables: Sequence[str]) -> dict[str, str]:
 def last_checks(session: Session, known: Collection[str] | None = None) -> list[dict[str, Any]]:
     """The last audit of every table, or of those in `known`.
 
-    Each has: table, how many checks of it passed, and the names of those that warned.
+    Each has: table, how many checks of it passed, the names of those that warned, and what these say.
     """
     rows = session.execute(f"select table_name, checks from ({_LAST_AUDITS}) order by table_name").fetchall()  # noqa: S608
     return [
@@ -207,6 +207,7 @@ def last_checks(session: Session, known: Collection[str] | None = None) -> list[
             "table": table,
             "passed": sum(check["passed"] for check in checks),
             "warnings": [check["check"] for check in checks if not check["passed"]],
+            "told": [f"{check['description']} Seen: {check['observed']}." for check in checks if not check["passed"]],
         }
         for table, checks in ((table, json.loads(written)) for table, written in rows)
         if known is None or table in known

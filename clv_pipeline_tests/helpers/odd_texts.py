@@ -18,10 +18,13 @@ def arbitrary_texts(size: int) -> st.SearchStrategy[list[str]]:
 
 
 def with_texts(rows: pl.DataFrame, texts: Sequence[str], *, keep: Sequence[str] = ("kept",)) -> pl.DataFrame:
-    """The rows with other texts: equal ones stay equal, different ones different; those to `keep` stay."""
+    """The rows with other texts: equal ones stay equal, different ones different; those to `keep` stay.
+
+    Codes and facts stay too: none of them comes from outside.
+    """
     columns = []
     for name, type_ in rows.schema.items():
-        if type_ == pl.String:
+        if type_ == pl.String and not name.endswith(("_code", "facts")):
             values = [value for value in rows[name].unique(maintain_order=True) if value not in (None, *keep)]
             numbered = (f"{text}{round_ or ''}" for round_, text in _rounds(texts))
             columns.append(pl.col(name).replace(dict(zip(values, numbered, strict=False))))

@@ -75,13 +75,15 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
                 views=published_views(pipeline.models),
-                write_report=partial(write_report, warn=context.log.warning),
+                write_report=partial(write_report, display=pipeline.display, warn=context.log.warning),
             )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.directory.name),
             metadata={
                 **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
-                "summary": dg.MetadataValue.md("\n".join(f"- {line}" for line in summary_lines(publication.database))),
+                "summary": dg.MetadataValue.md(
+                    "\n".join(f"- {line}" for line in summary_lines(publication.database, pipeline.display))
+                ),
                 "report": dg.MetadataValue.path(publication.report),
                 "report bytes": publication.report.stat().st_size,
                 "database": dg.MetadataValue.path(publication.database),

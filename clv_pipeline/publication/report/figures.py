@@ -22,7 +22,7 @@ class Figure:
     query: str
     draw: Callable[[pl.DataFrame], ChartType]
 
-    def of(self, rows: pl.DataFrame) -> ChartType | None:
+    def of(self, rows: pl.DataFrame, display) -> ChartType | None:
         """The chart of these rows; None where there are none."""
         return None if rows.is_empty() else self.draw(rows)
 
@@ -32,22 +32,13 @@ def figures() -> dict[str, Figure]:
     from clv_pipeline.publication import charts
 
     return {
-        "sales": Figure("days", charts.daily_revenue),
+        "sales": Figure("months", lambda m: charts.daily_revenue(m.rename({"calendar_month":"day"}))),
         "buyers": Figure("months", charts.customers_by_month),
-        "tenths": Figure("tenths", charts.revenue_by_tenth),
+        "concentration": Figure("tenths", charts.revenue_by_tenth),
         "rfm": Figure("rfm_grid", charts.rfm_heatmap),
         "segments": Figure("segments", charts.segment_map),
-        "clusters": Figure(
-            "cluster_shares",
-            partial(
-                charts.ranking,
-                title="Share of customers by cluster",
-                unit="Groups of similar customers",
-                as_percent=True,
-            ),
-        ),
         "clv": Figure("clv", charts.forecast_distribution),
-        "horizons": Figure("outlook", charts.totals_by_horizon),
+        "fan": Figure("outlook", charts.totals_by_horizon),
         "months_ahead": Figure("months_ahead", charts.revenue_ahead),
         "tracking": Figure("weeks", charts.tracking),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),

@@ -1,82 +1,65 @@
-"""How the report writes numbers and days. Money has the code of its currency where the publication knows it."""
+"""How a cell of the report becomes text: by the display of the page, marked with where its number stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from clv_pipeline.display import Display
+from clv_pipeline.display.locales import NOTHING
 from clv_pipeline.publication.report.queries import Cell
 
-NOTHING = "–"
-"""The text for NULL."""
+FORMATS = ("count", "money", "share", "percent", "change", "score", "day", "short_day", "month", "short_month", "moment")
+"""The methods of Display that are filters of the templates."""
 
 
-def _minus(written: str) -> str:
-    """Replace the hyphen by the minus sign, which is as wide as a digit."""
-    return written.replace("-", "−")
+def filters(display: Display, *, marks: bool) -> dict[str, Callable[..., str]]:
+    """The filters by name; with `marks`, every number is an element that says where it stands."""
+    write = _marked if marks else _plain
+    return {
+        **{name: write(getattr(display, name)) for name in FORMATS},
+        "amount": write(display.amount),
+    }
 
 
-def count(value: float) -> str:
-    """Write 1,234."""
-    return _minus(f"{value:,.0f}")
+def words(display: Display, *, marks: bool) -> dict[str, Callable[..., Any]]:
+    """The functions by which the templates say something; numbers in it come from the filters."""
+    counted = (_marked if marks else _plain)(display.count)
+
+    def say(text: str, **values: object) -> Markup:
+        return Markup(display.words(text)).format(**values)  # noqa: S704  (a text of ours; values are escaped)
+
+    def say_many(number: Cell, one: str, many: str, **values: object) -> Markup:
+        text = Markup(display.words_of_many(number.value, one, many))  # noqa: S704
+        return text.format(**{"number": counted(number), **values})
+
+    def term(cell: Cell) -> str:
+        return NOTHING if cell.value is None else display.term(str(cell))
+
+    def listed(parts: Sequence[str]) -> Markup:
+        return Markup(display.listed([str(escape(part)) for part in parts]))  # noqa: S704  (each part is escaped)
+
+    def decimals_of(rows: Sequence[dict[str, Cell]], column: str) -> int:
+        return display.decimals_for(None if (cell := row[column].value) is None else float(cell) for row in rows)
+
+    return {"say": say, "say_many": say_many, "term": term, "listed": listed, "decimals_of": decimals_of}
 
 
-def money(value: float) -> str:
-    """Write 1,234 and 56.78: cents matter in small amounts only."""
-    return _minus(f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}")
+def _plain(format_: Callable[..., str]) -> Callable[..., str]:
+    """A filter that writes a cell as text."""
+    return lambda cell, *given: NOTHING if cell.value is None else format_(cell.value, *given)
 
 
-def share(value: float) -> str:
-    """Write 0.123 as 12.3%, and a small share as <0.1%, which 0.0% would deny."""
-    return "<0.1%" if 0 < value < 0.0005 else f"{value:.1%}"
+def _marked(format_: Callable[..., str]) -> Callable[..., str]:
+    """A filter that writes a cell as an element that has the exact value, and says where it stands."""
 
-
-def change(value: float) -> str:
-    """Write 0.123 as +12.3%."""
-    return _minus(f"{value:+.1%}")
-
-
-def score(value: float) -> str:
-    """Write 0.123."""
-    return _minus(f"{value:.3f}")
-
-
-def day(value: date) -> str:
-    """Write 9 December 2011."""
-    return f"{value.day} {value:%B %Y}"
-
-
-def month(value: date) -> str:
-    """Write December 2011."""
-    return f"{value:%B %Y}"
-
-
-def in_currency(currency: str | None) -> Callable[[float], str]:
-    """The format of money in a sentence: EUR 1,234; without a currency the number alone."""
-    return money if currency is None else lambda value: f"{currency} {money(value)}"
-
-
-FORMATS: dict[str, Callable[[Any], str]] = {
-    format_.__name__: format_ for format_ in (count, money, share, change, score, day, month)
-}
-
-
-def plain(format_: Callable[[Any], str]) -> Callable[[Cell], str]:
-    """A template filter that writes a cell as text."""
-    return lambda cell: NOTHING if cell.value is None else format_(cell.value)
-
-
-def marked(format_: Callable[[Any], str]) -> Callable[[Cell], str]:
-    """A template filter that writes a cell as an element that has the exact value, and says where it stands."""
-
-    def filter_(cell: Cell) -> str:
+    def filter_(cell: Cell, *given: Any) -> str:
         if cell.value is None:
             return NOTHING
         return Markup('<data value="{}" data-from="{}" data-row="{}" data-column="{}">{}</data>').format(
-            cell.value, cell.query, cell.row, cell.column, format_(cell.value)
+            cell.value, cell.query, cell.row, cell.column, format_(cell.value, *given)
         )
 
     return filter_

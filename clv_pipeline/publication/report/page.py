@@ -6,6 +6,7 @@ would not be safe to display is spelled out in the page as a whole.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from itertools import groupby
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.display import Display
 from clv_pipeline.errors import PictureError
 from clv_pipeline.publication.report.queries import QUERIES, Cell, cells, read
 from clv_pipeline.publication.write import DATABASE, REPORT
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SUMMARY = ("publication", "shop", "best_tenth", "last_month", "outlook", "at_risk", "accuracy", "champion")
-"""The queries that the summary needs."""
+SUMMARY = (
+    *("publication", "shop", "best_tenth", "last_month", "outlook", "yardsticks", "at_risk", "most_urgent"),
+    *("accuracy", "errors", "champion", "doubts"),
+)
+"""The queries that the first screen needs."""
 
 Rows = Mapping[str, list[dict[str, Cell]]]
 Warn = Callable[[str], None]
@@ -37,38 +42,41 @@ Warn = Callable[[str], None]
 _log = logging.getLogger(__name__)
 
 
-def write_report(version: Path, *, warn: Warn = _log.warning) -> None:
+def write_report(version: Path, display: Display, *, warn: Warn = _log.warning) -> None:
     """Make the report of a published version from its database, in the same folder.
 
     A picture that cannot be drawn is missing there, and `warn` is told which and why.
     """
     with open_read_only(version / DATABASE) as published:
-        page = render(published, warn=warn)
+        page = render(published, display, warn=warn)
     (version / REPORT).write_text(page, encoding="utf-8")
 
 
-def summary_lines(database: Path) -> list[str]:
-    """The summary of a published database: five sentences without markup, and one more where the model is in doubt.
+def summary_lines(database: Path, display: Display) -> list[str]:
+    """The first screen of a published database: what to doubt, then the summary, without markup.
 
     No customer is named.
     """
     with open_read_only(database) as published:
         frames = {name: read(published, name) for name in SUMMARY}
     rows = _rows(frames)
-    return [line.unescape() for line in _sentences(_environment(_currency(rows), marks=False), rows)]
+    environment = _environment(_in_currency(display, rows), marks=False)
+    return [line.unescape() for name in ("doubts", "summary") for line in _sentences(environment, name, rows)]
 
 
-def render(published: duckdb.DuckDBPyConnection, *, warn: Warn = _log.warning) -> str:
+def render(published: duckdb.DuckDBPyConnection, display: Display, *, warn: Warn = _log.warning) -> str:
     """The whole page; `warn` is told of every picture that is missing."""
     from clv_pipeline.publication.charts.look import dark_style
 
     frames = {name: read(published, name) for name in QUERIES}
     rows = _rows(frames)
-    environment = _environment(_currency(rows), marks=True)
+    display = _in_currency(display, rows)
+    environment = _environment(display, marks=True)
     page = environment.get_template("page.html").render(
         rows=rows,
-        summary=_sentences(environment, rows),
-        figures=_drawn(frames, warn),
+        doubts=_sentences(environment, "doubts", rows),
+        summary=_sentences(environment, "summary", rows),
+        figures=_drawn(frames, display, warn),
         dictionary=[
             (name, list(columns)) for name, columns in groupby(rows["dictionary"], key=lambda row: str(row["name"]))
         ],
@@ -84,20 +92,17 @@ def _rows(frames: Mapping[str, pl.DataFrame]) -> Rows:
     return {name: cells(name, frame) for name, frame in frames.items()}
 
 
-def _currency(rows: Rows) -> str | None:
-    """The currency of all money on the page; None if the publication does not know it."""
-    found: str | None = rows["publication"][0]["currency"].value
-    return found
+def _in_currency(display: Display, rows: Rows) -> Display:
+    """The display for all money on the page; the publication may not know its currency."""
+    return display.in_currency(rows["publication"][0]["currency"].value)
 
 
-def _environment(currency: str | None, *, marks: bool) -> jinja2.Environment:
-    """The template engine; with `marks`, every number is an element that says where it stands.
-
-    Money of a sentence has its currency; in a table the heading has it (`bare_money`).
-    """
+def _environment(display: Display, *, marks: bool) -> jinja2.Environment:
+    """The template engine; with `marks`, every number is an element that says where it stands."""
     import jinja2
 
-    from clv_pipeline.publication.report.formats import FORMATS, in_currency, marked, plain
+    from clv_pipeline.publication.report.formats import filters, words
+    from clv_pipeline.publication.told import told
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -106,26 +111,31 @@ def _environment(currency: str | None, *, marks: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formats = {**FORMATS, "bare_money": FORMATS["money"], "money": in_currency(currency)}
-    environment.filters |= {name: (marked if marks else plain)(format_) for name, format_ in formats.items()}
-    environment.globals["currency"] = currency
+    environment.filters |= filters(display, marks=marks)
+    environment.globals |= {
+        **words(display, marks=marks),
+        "display": display,
+        "currency_symbol": display.symbol,
+        "facts_of": lambda cell: json.loads(cell.value or "{}"),
+        "told": lambda table, column, row: told(display, table, column, {name: row[name].value for name in row}),
+    }
     return environment
 
 
-def _sentences(environment: jinja2.Environment, rows: Rows) -> list[Markup]:
-    """The summary, a sentence per line of its template, escaped."""
+def _sentences(environment: jinja2.Environment, template: str, rows: Rows) -> list[Markup]:
+    """The sentences of a template, one per line, escaped."""
     from markupsafe import Markup
 
-    told = displayed(environment.get_template("summary.html").render(rows=rows))
-    return [Markup(line) for line in told.splitlines() if line]  # noqa: S704  (escaped by the template engine)
+    text = displayed(environment.get_template(f"{template}.html").render(rows=rows))
+    return [Markup(line) for line in text.splitlines() if line]  # noqa: S704  (escaped by the template engine)
 
 
-def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str, Any]]:
-    """Title and SVG elements of every figure that has something to draw; no elements where one cannot be drawn."""
+def _drawn(frames: Mapping[str, pl.DataFrame], display: Display, warn: Warn) -> dict[str, dict[str, Any]]:
+    """Title, subtitle and SVG elements of every figure that has something to draw; no elements where one cannot be."""
     from clv_pipeline.publication.charts.pictures import specified, title_of
     from clv_pipeline.publication.report.figures import figures
 
-    charts = {name: figure.of(frames[figure.query]) for name, figure in figures().items()}
+    charts = {name: figure.of(frames[figure.query], display) for name, figure in figures().items()}
     drawn: dict[str, dict[str, Any]] = {}
     for name, chart in charts.items():
         if chart is None:
@@ -137,7 +147,7 @@ def _drawn(frames: Mapping[str, pl.DataFrame], warn: Warn) -> dict[str, dict[str
         except PictureError as error:
             warn(f"report: {error}")
             drawings = {}
-        drawn[name] = {"title": title["text"], "drawings": drawings}
+        drawn[name] = {"title": title["text"], "subtitle": title["subtitle"], "drawings": drawings}
     return drawn
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from clv_pipeline.publication.charts.renderer import Renderer
 from clv_pipeline_tests.helpers.graph_shop import Night, Shop
 
 PRODUCT = "<script>\x0balert('&\"')</script>\uffff"
@@ -34,6 +37,23 @@ class Published:
     @property
     def page(self) -> str:
         return (self.folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Every picture is drawn once for all tests: most of them render a page that differs in a sentence."""
+    draw = Renderer.draw
+    pictures: dict[str, bytes] = {}
+
+    def remembered(renderer: Renderer, spec: dict[str, Any], **asked: Any) -> bytes:
+        key = json.dumps([spec, asked], sort_keys=True)
+        if key not in pictures:
+            pictures[key] = draw(renderer, spec, **asked)
+        return pictures[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Renderer, "draw", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,91 @@
+"""How good the forecasts are: by group, by probability, by model, and what moves them."""
+
+# Only text of this package enters the SQL.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from clv_pipeline.publication.report.queries.parts import HAS_MONEY, HEADLINE, SERVED, TARGET, TOP, mean
+
+QUERIES: dict[str, str] = {
+    "deciles": f"""
+select
+    horizon_days,
+    cast(group_name as integer) as decile,
+    {mean("predicted_mean", group="true")} as predicted_mean,
+    {mean("actual_mean", group="true")} as actual_mean,
+    any_value(target) as target
+from served_accuracy
+where target = {TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and {SERVED}
+group by all
+order by all""",
+    "groups": f"""
+select
+    group_kind,
+    group_name,
+    count(distinct cutoff) as dates,
+    {mean("predicted_mean", group="true")} as predicted_mean,
+    {mean("actual_mean", group="true")} as actual_mean,
+    {mean("absolute_bias", group="true")} as off_by,
+    {mean("coverage", group="true")} as coverage
+from served_accuracy
+where target = {TARGET} and group_kind in ('segment', 'age', 'decile', 'country', 'value') and horizon_days = {HEADLINE}
+group by group_kind, group_name
+order by group_kind = 'decile', group_kind desc, try_cast(group_name as integer) nulls first, group_name""",
+    "probabilities": f"""
+select
+    any_value(horizon_days) as horizon_days,
+    group_name as p_class,
+    cast(sum(customers) filter (where target = 'alive' and metric = 'bought') as bigint) as customers,
+    sum(part) filter (where target = 'purchase' and metric = 'predicted_mean') / sum(customers) filter (
+        where target = 'purchase' and metric = 'predicted_mean'
+    ) as p_purchase,
+    sum(part) filter (where target = 'alive' and metric = 'predicted_mean') / sum(customers) filter (
+        where target = 'alive' and metric = 'predicted_mean' and value is not null
+    ) as p_alive,
+    sum(part) filter (where target = 'alive' and metric = 'bought') / sum(customers) filter (
+        where target = 'alive' and metric = 'bought'
+    ) as bought
+from (
+    select *, cast(value * customers as decimal(38, 10)) as part
+    from served_accuracy
+    where group_kind = 'p_class' and horizon_days = {HEADLINE} and customers > 0
+)
+group by group_name
+having sum(customers) filter (where target = 'alive' and metric = 'bought') > 0
+order by group_name""",
+    "frequency": """
+select horizon_days, repeats, customers, expected_purchases, actual_purchases, mean_p_purchase, share_bought
+from tracking_by_frequency
+order by horizon_days, repeats""",
+    "skills": f"""
+select
+    horizon_days,
+    model,
+    case when {HAS_MONEY} then tweedie_skill else poisson_skill end as skill,
+    is_champion,
+    {TARGET} as target
+from model_leaderboard
+where case when {HAS_MONEY} then tweedie_skill else poisson_skill end is not null
+order by horizon_days, skill desc, model""",
+    "leaderboard": """
+select *
+from model_leaderboard
+order by horizon_days, rank nulls last, model""",
+    "reasons": f"""
+select model, why, why_code, why_facts
+from model_leaderboard
+where horizon_days = {HEADLINE}
+order by rank nulls last, model""",
+    "drivers": f"""
+select
+    feature as name,
+    exp(importance) - 1 as amount,
+    direction,
+    horizon_days,
+    model
+from clv_drivers
+where horizon_days = (select max(horizon_days) from clv_drivers) and importance > 0
+order by importance desc, feature
+limit {TOP}""",
+}

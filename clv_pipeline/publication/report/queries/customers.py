@@ -1,0 +1,212 @@
+"""Who the customers are: scores, segments, clusters, their value."""
+
+# Only text of this package enters the SQL.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from clv_pipeline.publication.report.queries.parts import LONGEST, TOP
+
+QUERIES: dict[str, str] = {
+    "rfm_grid": """
+select
+    rfm.r_score,
+    rfm.f_score,
+    count(*) as customers,
+    cast(sum(rfm.revenue) as double) as revenue,
+    mode(segments.segment order by segments.segment) as segment
+from rfm
+inner join segments using (customer_id)
+group by all
+order by all""",
+    "rfm_corners": """
+select
+    count(*) filter (where r_score >= 4 and f_score >= 4) as good,
+    count(*) filter (where r_score >= 4 and f_score >= 4) / nullif(count(*), 0) as good_share,
+    count(*) filter (where r_score <= 2 and f_score >= 4) as slipping,
+    count(*) filter (where r_score <= 2 and f_score >= 4) / nullif(count(*), 0) as slipping_share
+from rfm""",
+    "segments": """
+select
+    segment_profiles.segment,
+    segment_profiles.customers,
+    segment_profiles.customers / sum(segment_profiles.customers) over () as customer_share,
+    segment_profiles.revenue,
+    segment_profiles.revenue_share,
+    segment_profiles.expected_spend,
+    segment_profiles.p_purchase,
+    segment_profiles.horizon_days,
+    segment_profiles.at_risk_customers,
+    segment_profiles.value_at_stake,
+    segment_profiles.median_days_since_last,
+    segment_actions.recommended_action,
+    segment_actions.channel,
+    segment_actions.cost_per_contact,
+    segment_actions.max_spend_per_customer,
+    segment_actions.margin,
+    segment_actions.margin_source
+from segment_profiles
+inner join segment_actions using (segment)
+order by coalesce(segment_profiles.revenue, segment_profiles.customers) desc, segment_profiles.segment""",
+    "odd_segments": """
+select
+    fading.segment as fading,
+    fading.p_purchase as fading_p_purchase,
+    active.segment as active,
+    active.p_purchase as active_p_purchase
+from segment_profiles as fading
+inner join segment_profiles as active on fading.p_purchase > active.p_purchase
+where fading.claim = 'fading' and active.claim = 'active'
+    and least(fading.customers, active.customers) >= 0.01 * (select sum(customers) from segment_profiles)
+order by fading.p_purchase desc, active.p_purchase, fading.segment, active.segment
+limit 1""",
+    "most_at_stake": f"""
+select
+    customer_id,
+    segment,
+    days_since_last,
+    usual_gap_days,
+    overdue_since,
+    value_at_stake,
+    expected_spend,
+    p_purchase,
+    recommended_action,
+    contact_channel,
+    horizon_days
+from customer_overview
+where at_risk
+order by coalesce(value_at_stake, horizon_days / usual_gap_days - expected_purchases) desc, customer_id
+limit {TOP}""",
+    "moves": """
+select from_segment, to_segment, previous_as_of, customers, share_of_segment
+from segment_migrations
+where has_changed
+order by customers desc, from_segment, to_segment
+limit 8""",
+    "segment_sizes": """
+select calendar_month, segment, customers, customer_share, is_partial
+from segment_history
+order by calendar_month, segment""",
+    "clusters": """
+select
+    cluster,
+    cluster_name,
+    customers,
+    customer_share,
+    median_days_since_last,
+    median_frequency,
+    median_revenue
+from cluster_profiles
+order by cluster""",
+    # Powers of two of days and of money make about a dozen classes of each.
+    "cluster_cells": """
+select
+    cluster_name,
+    cast(floor(log2(greatest(days_since_last, 1))) as integer) as days_class,
+    pow(2, days_class) as days_since_last,
+    cast(floor(log2(greatest(coalesce(cast(revenue as double), frequency + 1), 1))) as integer) as value_class,
+    pow(2, value_class) as value,
+    count(*) as customers
+from customer_overview
+group by all
+order by all""",
+    # What most customers of a cluster are, and what most of them are to be told.
+    "cluster_readings": """
+select
+    cluster,
+    any_value(cluster_name) as cluster_name,
+    any_value(cluster_name_code) as cluster_name_code,
+    any_value(cluster_name_facts) as cluster_name_facts,
+    count(*) / sum(count(*)) over () as customer_share,
+    mode(segment order by segment) as segment,
+    mode(recommended_action order by recommended_action) as recommended_action
+from customer_overview
+group by cluster
+order by cluster""",
+    "cluster_segments": """
+select cluster, cluster_name, segment, count(*) as customers
+from customer_overview
+group by all
+order by all""",
+    "alive_cells": """
+select
+    case
+        when frequency = 0 then '1' when frequency = 1 then '2' when frequency = 2 then '3'
+        when frequency <= 4 then '4–5' when frequency <= 9 then '6–10' else '11+'
+    end as purchases,
+    case
+        when days_since_last <= 30 then 30 when days_since_last <= 90 then 90 when days_since_last <= 180 then 180
+        when days_since_last <= 365 then 365 when days_since_last <= 730 then 730
+    end as days_up_to,
+    cast(avg(cast(p_alive as decimal(18, 12))) as double) as p_alive,
+    cast(avg(cast(p_purchase as decimal(18, 12))) as double) as p_purchase,
+    count(*) as customers
+from customer_overview
+group by all
+order by min(frequency), days_up_to nulls last""",
+    "clv": f"""
+select
+    horizon_days,
+    -- The edges 1, 2, 5, 10, 20 and so on that are not above the amount: those of its power of ten, and of lower ones.
+    case
+        when clv < 1 then 0
+        else cast(3 * exponent + 1 + (clv / pow(10, exponent) >= 2)::int + (clv / pow(10, exponent) >= 5)::int as int)
+    end as step,
+    count(*) as customers,
+    sum(clv) as value
+from (
+    select
+        horizon_days,
+        cast(clv as decimal(28, 4)) as clv,
+        floor(log10(greatest(clv, 1))) as exponent
+    from clv_forecasts
+    where clv is not null
+)
+where horizon_days = {LONGEST}
+group by all
+order by step""",
+    "clv_best_tenth": f"""
+select
+    any_value(horizon_days) as horizon_days,
+    count(*) as customers,
+    sum(clv) as clv,
+    cast(sum(clv) filter (where place <= customers_in_all / 10) as double)
+    / nullif(cast(sum(clv) as double), 0) as best_tenth_share,
+    median(clv) as median_clv
+from (
+    select
+        horizon_days,
+        cast(clv as decimal(28, 4)) as clv,
+        row_number() over (order by clv desc, customer_id) as place,
+        count(*) over () as customers_in_all
+    from clv_forecasts
+    where horizon_days = {LONGEST} and clv is not null
+)""",
+    "most_likely_nothing": """
+select
+    any_value(horizon_days) as horizon_days,
+    count(*) as customers,
+    count(*) filter (where p_purchase < 0.5) as nothing,
+    count(lifetime_value) as with_lifetime_value,
+    sum(lifetime_value) as lifetime_value
+from customer_overview""",
+    "top_customers": f"""
+select
+    customer_id,
+    segment,
+    revenue,
+    p_purchase,
+    expected_spend,
+    spend_lower,
+    spend_upper,
+    interval_level,
+    next_order_date,
+    clv,
+    clv_rank,
+    expected_purchases,
+    frequency,
+    horizon_days
+from customer_overview
+order by clv_rank, case when clv_rank is null then -expected_purchases end, customer_id
+limit {TOP}""",
+}
