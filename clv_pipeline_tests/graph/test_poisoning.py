@@ -36,7 +36,7 @@ BLOCKS: dict[str, Any] = {
     "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
 EVERYTHING = (
-    "+key:revenue_outlook or +group:insights or +key:segment_history or +key:served_accuracy or"
+    "+key:revenue_outlook or +group:insights or +key:segment_flows or +key:served_accuracy or"
     " +key:tracking_by_frequency"
 )
 FEATURES = "+key:rfm or +key:customer_features or +key:customer_events or +key:past_segments"
@@ -70,6 +70,12 @@ TABLES = (
     "customer_month_states",
     "month_end_segments",
     "segment_history",
+    "segment_flows",
+    "order_profile",
+    "order_values",
+    "order_sizes",
+    "order_hours",
+    "order_gaps",
     "sales_trends",
     "revenue_distribution",
     "cohorts",
