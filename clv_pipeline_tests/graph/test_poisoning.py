@@ -36,7 +36,7 @@ BLOCKS: dict[str, Any] = {
     "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
 EVERYTHING = (
-    "+key:revenue_outlook or +group:insights or +key:segment_flows or +key:served_accuracy or"
+    "+key:revenue_outlook or +group:insights or +key:segment_flows or +key:forecast_scatter or"
     " +key:tracking_by_frequency"
 )
 FEATURES = "+key:rfm or +key:customer_features or +key:customer_events or +key:past_segments"
@@ -56,6 +56,8 @@ TABLES = (
     "model_leaderboard",
     "past_segments",
     "served_accuracy",
+    "served_bins",
+    "forecast_scatter",
     "fitted_models",
     "clv_forecasts",
     "customer_outlook",
