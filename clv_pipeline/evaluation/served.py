@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ import polars as pl
 from clv_pipeline.evaluation.choice import Contender, Evidence, choose
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, TARGETS, Estimate, bootstrap
 from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges, forecast_totals
+from clv_pipeline.evaluation.scatter import BINS_SCHEMA, binned
 from clv_pipeline.evaluation.scores import DECILES, Floats, Integers, Order
 from clv_pipeline.forecasting.frames import floats
 from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, require_columns
@@ -53,6 +54,11 @@ READ_SCHEMA = pl.Schema(
 ReadBacktest = Callable[[str, date], pl.DataFrame]
 """From a model and a cutoff to its backtest there: the columns of READ_SCHEMA, all horizons."""
 
+DescribeCustomers = Callable[[date], pl.DataFrame]
+"""From a cutoff to what was known of the customers then: the columns of DESCRIBED."""
+
+DESCRIBED = ("customer_id", "segment", "country", "revenue")
+
 BEST_SHARE = 0.01
 """Share of best customers that are a group of their own."""
 
@@ -84,33 +90,45 @@ _SUMMED = (
 )
 """Sums from which metrics of groups are computed."""
 
+SMALL_SHARE, SMALL_GROUP = 0.01, 30
+"""Groups with a smaller share of the customers, or fewer of them, say nothing by themselves."""
+
 Found = Mapping[tuple[str, str], Estimate]
 """Estimates by target and metric."""
 
 
-def served_accuracy(
+class AsServed(NamedTuple):
+    """What would have been served, against the outcome."""
+
+    accuracy: pl.DataFrame
+    """Metrics, in SERVED_SCHEMA."""
+    bins: pl.DataFrame
+    """Customers by forecast and outcome, in BINS_SCHEMA."""
+
+
+def as_served(
     backtest: ReadBacktest,
     metrics: pl.DataFrame,
     contenders: Sequence[Contender],
-    segments: pl.DataFrame,
+    described: DescribeCustomers,
     level: float,
-) -> pl.DataFrame:
-    """What would have been served at every cutoff of the backtest, against the outcome, in SERVED_SCHEMA.
+) -> AsServed:
+    """What would have been served at every cutoff of the backtest, against the outcome.
 
     `backtest` returns the forecasts of one model at one cutoff, so that a caller reads from a database piece by piece;
     where one model serves throughout, it is called once per cutoff. `metrics`: the result of `evaluate` for all models;
-    `contenders`: the configured models, in their order; `segments`: customer_id, cutoff, segment; `level`: the share of
-    customers whose spend should fall into their range.
+    `contenders`: the configured models, in their order; `described`: what was known of the customers at a cutoff;
+    `level`: the share of customers whose spend should fall into their range.
 
     At a cutoff the model is the one that `choose` names from windows that were complete by then, or the next in its
     order if that one had no forecast; ranges are learned from the model's windows that were complete by then. Groups:
     all customers; tenths by expected spend (1 highest, equal forecasts shared evenly) and the best 1 %; segments; ages;
-    classes of P(buy). Metrics quoted for all customers have 95 % intervals over customers. `best_rule_…`: the simple
-    rule that was best by then, or without evidence the first configured of two; `model` names it. In a shop without
-    money purchases take the place of spend.
+    classes of P(buy); countries, where any is known, small ones together; tenths by revenue up to the cutoff, where
+    they are large enough. Metrics quoted for all customers have 95 % intervals over customers. `best_rule_…`: the
+    simple rule that was best by then, or without evidence the first configured of two; `model` names it. In a shop
+    without money purchases take the place of spend.
     """
     require_columns(metrics, METRICS_SCHEMA.names(), "metrics")
-    require_columns(segments, ["customer_id", "cutoff", "segment"], "segments")
     evidence = Evidence.of(metrics)
     judged = "spend" if (metrics["target"] == "spend").any() else "purchases"
     of_target = metrics.filter(pl.col("target") == judged)
@@ -118,15 +136,17 @@ def served_accuracy(
     of_rules = _of_rules(of_target, [contender.name for contender in contenders if contender.is_baseline])
     reader = _Reader(backtest)
     rows: list[tuple[object, ...]] = []
+    bins = [pl.DataFrame(schema=BINS_SCHEMA)]
     for cutoff in sorted({cutoff for _, cutoff in scored}):
         choice = choose(evidence, contenders, cutoff)
         model = next((name for name in choice.order if (name, cutoff) in scored), None)
         if model is None:
             continue
         past = reader.past(model, cutoff, sorted(day for name, day in scored if name == model and day < cutoff))
-        forecasts = _with_segments(reader.at(model, cutoff), segments.filter(pl.col("cutoff") == cutoff))
+        forecasts = _with_description(reader.at(model, cutoff), described(cutoff))
         for window in _windows(forecasts, past, level):
             horizon, customers = window.horizon_days, window.forecasts.height
+            bins.append(binned(cutoff, horizon, judged, *window.judged()))
             rows.extend(
                 (cutoff, horizon, model, target, metric, kind, name, known.value, known.lower, known.upper, size)
                 for kind, name, size, found in window.groups()
@@ -136,7 +156,7 @@ def served_accuracy(
             for metric, value in of_rules.get((cutoff, horizon, rule), {}).items():
                 told = f"best_rule_{metric}"
                 rows.append((cutoff, horizon, rule, judged, told, "all", "all", value, None, None, customers))
-    return pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row")
+    return AsServed(pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row"), pl.concat(bins))
 
 
 class _Reader:
@@ -184,14 +204,26 @@ class _Window:
         summed = self._summed()
         everybody = {**self._readings(summed.sum(axis=1)), **self._quoted(), **self._covers()}
         yield "all", "all", self.forecasts.height, everybody
-        ordered_by = "expected_purchases" if self.total is None else "expected_spend"
-        for name, sums in _tenths(summed, Order.descending(floats(self.forecasts, ordered_by))):
-            yield "decile", name, round(sums[0]), self._readings(sums)
+        for kind, values in self._ordered():
+            for name, sums in _tenths(summed, Order.descending(values)):
+                yield kind, name, round(sums[0]), self._readings(sums)
         for kind, names, places in self._labels():
             of_groups = np.stack([np.bincount(places, weights=row, minlength=len(names)) for row in summed], axis=1)
             for name, sums in zip(names, of_groups, strict=True):
                 if sums[0] > 0.0:
                     yield kind, name, round(sums[0]), self._readings(sums)
+
+    def judged(self) -> tuple[Floats, Floats]:
+        """Forecast and outcome of every customer: spend, without money purchases."""
+        target = "purchases" if self.total is None else "spend"
+        return floats(self.forecasts, f"expected_{target}"), floats(self.forecasts, f"actual_{target}")
+
+    def _ordered(self) -> Iterator[tuple[str, Floats]]:
+        """The kinds of groups that are tenths, with what customers are ordered by."""
+        yield "decile", self.judged()[0]
+        revenues = floats(self.forecasts, "revenue")
+        if np.isfinite(revenues).all() and len(revenues) >= DECILES * SMALL_GROUP:
+            yield "value", revenues
 
     def _readings(self, sums: Floats) -> Found:
         """Metrics of a group; without money, none of spend."""
@@ -242,11 +274,11 @@ class _Window:
 
     def _labels(self) -> Iterator[tuple[str, Sequence[str], Integers]]:
         """The kinds of groups with labelled customers: the names, and the place of each customer's name."""
-        segments = self.forecasts["segment"]
+        segments, countries = self.forecasts["segment"], self.forecasts["country"]
         if segments.null_count() == 0:
-            names = segments.unique().sort()
-            places = segments.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
-            yield "segment", names.to_list(), places
+            yield "segment", *_places(segments)
+        if countries.null_count() < len(countries):
+            yield "country", *_places(_merged(countries.fill_null("unknown")))
         ages = floats(self.forecasts, "tenure_days")
         yield "age", _AGES, np.searchsorted([31.0, 91.0, 366.0], ages, side="right")
         p = floats(self.forecasts, "p_purchase")
@@ -346,10 +378,24 @@ def _of_rules(of_target: pl.DataFrame, rules: Sequence[str]) -> dict[tuple[Any, 
     return found
 
 
-def _with_segments(forecasts: pl.DataFrame, segments: pl.DataFrame) -> pl.DataFrame:
-    """Forecasts of one cutoff with the customers' segments; null for customers without one at that cutoff."""
-    known = segments.select("customer_id", "segment")
+def _with_description(forecasts: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
+    """Forecasts of one cutoff with what was known of the customers; null for customers of whom nothing was."""
+    require_columns(described, DESCRIBED, "the description of customers")
+    known = described.select(DESCRIBED)
     return forecasts.join(known, on="customer_id", how="left", maintain_order="left", validate="m:1")
+
+
+def _places(labels: pl.Series) -> tuple[list[str], Integers]:
+    """The distinct labels in their order, and the place of each customer's label."""
+    names = labels.unique().sort()
+    return names.to_list(), labels.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
+
+
+def _merged(labels: pl.Series) -> pl.Series:
+    """The labels, with those of small groups told as one."""
+    sizes = pl.len().over("label")
+    is_small = (sizes < SMALL_GROUP) | (sizes < SMALL_SHARE * len(labels))
+    return labels.to_frame("label").select(pl.when(is_small).then(pl.lit("other")).otherwise("label")).to_series()
 
 
 def _known(value: float) -> float | None:

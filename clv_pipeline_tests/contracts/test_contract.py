@@ -141,8 +141,9 @@ def test_a_crowded_contract_is_found() -> None:
 def test_a_key_that_an_error_check_holds_unique_is_a_primary_key() -> None:
     published = {name: model.contract for name, model in load_models().items() if model.contract.published}
     without = {name for name, contract in published.items() if not contract.primary_key}
-    # Returns that exceed all purchases have no day, some measures no horizon, all channels no name; two are one row.
-    without_a_value = {"matched_returns", "drift", "acquisition_value", "acquisition_backtest"}
+    # Returns that exceed all purchases have no day, some measures no horizon, all channels no name, some days no hours;
+    # two are one row.
+    without_a_value = {"matched_returns", "drift", "acquisition_value", "acquisition_backtest", "order_hours"}
     assert without == {*without_a_value, "publication", "shop_margin"}
     assert published["fact_customer_month"].primary_key == ["customer_id", "calendar_month"]
     assert published["dim_customer"].not_null == ["customer_id"]

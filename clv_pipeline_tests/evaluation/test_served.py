@@ -6,9 +6,9 @@ import pytest
 from clv_pipeline.evaluation.choice import Evidence, choose
 from clv_pipeline.evaluation.metrics import evaluate
 from clv_pipeline.evaluation.ranges import SpendRanges
-from clv_pipeline.evaluation.served import SERVED_SCHEMA, served_accuracy
+from clv_pipeline.evaluation.served import SERVED_SCHEMA, as_served
 from clv_pipeline_tests.helpers.model_metrics import LAST_YEAR, OWN_RATE
-from clv_pipeline_tests.helpers.served_forecasts import CONTENDERS, CUSTOMERS, CUTOFFS, SEGMENTS, shop, walk
+from clv_pipeline_tests.helpers.served_forecasts import CONTENDERS, CUSTOMERS, CUSTOMERS_KNOWN, CUTOFFS, shop, walk
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,17 @@ def test_it_has_one_row_per_metric_and_group(served: pl.DataFrame) -> None:
     key = ["cutoff", "horizon_days", "target", "metric", "group_kind", "group_name"]
     assert not served.select(key).is_duplicated().any()
     assert served["value"].drop_nulls().is_finite().all()
-    assert set(served["group_kind"]) == {"all", "decile", "segment", "age", "p_class"}
-    names = {kind: set(served.filter(group_kind=kind)["group_name"]) for kind in ("decile", "segment", "age")}
+    assert set(served["group_kind"]) == {"all", "decile", "segment", "country", "value", "age", "p_class"}
+    names = {
+        kind: set(served.filter(group_kind=kind)["group_name"])
+        for kind in ("decile", "segment", "country", "value", "age")
+    }
     assert names == {
         "decile": {*(str(tenth) for tenth in range(1, 11)), "best 1 %"},
         "segment": {"Loyal", "Lost"},
+        # Islands are small, and told together.
+        "country": {"France", "Spain", "other", "unknown"},
+        "value": {*(str(tenth) for tenth in range(1, 11)), "best 1 %"},
         "age": {"0-30 days", "31-90 days", "91-365 days", "over 365 days"},
     }
 
@@ -121,6 +127,53 @@ def test_the_best_tenth_has_the_highest_forecasts(served: pl.DataFrame) -> None:
     assert one.filter(group_name="best 1 %")["customers"].to_list() == [4]
 
 
+def test_small_countries_are_one_group(served: pl.DataFrame) -> None:
+    one = served.filter(cutoff=CUTOFFS[0], horizon_days=30, target="spend", metric="mae", group_kind="country")
+    assert dict(one.select("group_name", "customers").iter_rows()) == {
+        "France": 100,
+        "Spain": 200,
+        "other": 50,
+        "unknown": 50,
+    }
+
+
+def test_countries_are_those_of_the_date_and_tenths_are_by_what_had_been_spent_by_then(forecasts: pl.DataFrame) -> None:
+    first = forecasts.filter(pl.col("cutoff") == CUTOFFS[0])
+    asked: list[date] = []
+
+    def described(cutoff: date) -> pl.DataFrame:
+        asked.append(cutoff)
+        return CUSTOMERS_KNOWN.with_columns(revenue=pl.col("customer_id").rank())
+
+    def backtest(model: str, cutoff: date) -> pl.DataFrame:
+        return first.filter(pl.col("model") == model, pl.col("cutoff") == cutoff)
+
+    found = as_served(backtest, evaluate(first), CONTENDERS, described, 0.8).accuracy
+    assert asked == [CUTOFFS[0]]
+    [best] = found.filter(
+        horizon_days=30, target="spend", metric="actual_mean", group_kind="value", group_name="1"
+    ).rows(named=True)
+    last = backtest(best["model"], CUTOFFS[0]).filter(horizon_days=30).sort("customer_id").tail(CUSTOMERS // 10)
+    assert best["customers"] == CUSTOMERS // 10
+    assert best["value"] == pytest.approx(last["actual_spend"].mean())
+
+
+@pytest.mark.parametrize(
+    ("customers", "known", "missing"),
+    [
+        (CUSTOMERS, {"country": pl.lit(None, pl.String)}, "country"),
+        (CUSTOMERS, {"revenue": pl.lit(None, pl.Float64)}, "value"),
+        (299, {}, "value"),
+    ],
+)
+def test_groups_that_are_not_known_or_too_small_are_left_out(
+    forecasts: pl.DataFrame, customers: int, known: dict[str, pl.Expr], missing: str
+) -> None:
+    some = forecasts.filter(pl.col("cutoff") == CUTOFFS[0], pl.col("customer_id") < f"c{customers:04d}")
+    kinds = set(walk(some, known=CUSTOMERS_KNOWN.with_columns(**known))["group_kind"])
+    assert kinds == {"all", "decile", "segment", "country", "value", "age", "p_class"} - {missing}
+
+
 def test_calibration_of_p_alive_stands_beside_that_of_p_purchase(served: pl.DataFrame) -> None:
     classes = served.filter(cutoff=CUTOFFS[0], horizon_days=60, group_kind="p_class")
     told = classes.filter(target="purchase", metric="predicted_mean")
@@ -168,7 +221,7 @@ def test_rules_alone_are_served_too(forecasts: pl.DataFrame) -> None:
     def backtest(model: str, cutoff: date) -> pl.DataFrame:
         return rules.filter(pl.col("model") == model, pl.col("cutoff") == cutoff)
 
-    found = served_accuracy(backtest, evaluate(rules), (OWN_RATE, LAST_YEAR), SEGMENTS, 0.8)
+    found = as_served(backtest, evaluate(rules), (OWN_RATE, LAST_YEAR), lambda _: CUSTOMERS_KNOWN, 0.8).accuracy
     assert set(found["model"]) == {"own_rate", "same_window_last_year"}
     assert found.filter(target="spend", group_kind="all")["value"].null_count() == 0
     assert found.filter(target="alive", metric="predicted_mean")["value"].null_count() > 0

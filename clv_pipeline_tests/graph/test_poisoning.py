@@ -36,7 +36,7 @@ BLOCKS: dict[str, Any] = {
     "campaign": {"budget": 100, "cost_per_contact": 1, "assumed_uplift": 0.5},
 }
 EVERYTHING = (
-    "+key:revenue_outlook or +group:insights or +key:segment_history or +key:served_accuracy or"
+    "+key:revenue_outlook or +group:insights or +key:segment_flows or +key:forecast_scatter or"
     " +key:tracking_by_frequency"
 )
 FEATURES = "+key:rfm or +key:customer_features or +key:customer_events or +key:past_segments"
@@ -56,6 +56,8 @@ TABLES = (
     "model_leaderboard",
     "past_segments",
     "served_accuracy",
+    "served_bins",
+    "forecast_scatter",
     "fitted_models",
     "clv_forecasts",
     "customer_outlook",
@@ -70,6 +72,12 @@ TABLES = (
     "customer_month_states",
     "month_end_segments",
     "segment_history",
+    "segment_flows",
+    "order_profile",
+    "order_values",
+    "order_sizes",
+    "order_hours",
+    "order_gaps",
     "sales_trends",
     "revenue_distribution",
     "cohorts",

@@ -19,7 +19,10 @@ from clv_pipeline_tests.helpers.graph_shop import Shop
 pytestmark = pytest.mark.timeout(900)
 
 PROMISE = "NULL where the shop has no money."
-EMPTY = {"revenue_deciles", "revenue_concentration", "revenue_distribution", "calibration", "campaign_plan"}
+EMPTY = {
+    *("revenue_deciles", "revenue_concentration", "revenue_distribution", "order_values", "calibration"),
+    "campaign_plan",
+}
 
 SPENT = {"acquisition_value.cost", "acquisition_value.cac"}
 """Known without money: what was spent to acquire customers (`source.costs`)."""

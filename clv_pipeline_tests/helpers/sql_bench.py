@@ -112,7 +112,7 @@ def window(
 
 BETWEEN = (
     *("known_days", "sold_days", "segment_names", "sales_calendar", "sales_by_day", "sales_by_week", "sales_by_month"),
-    *("revenue_deciles", "revenue_concentration"),
+    *("revenue_deciles", "revenue_concentration", "order_profile"),
 )
 """Tables that are built wherever they are read, because tests give what they are made of."""
 

@@ -57,7 +57,7 @@ def built(bench: Bench, lines: list[Row], *, listed: list[Row] | None = None) ->
     rows = {table: bench.run(table) for table in TABLES}
     sizes = Counter(row["segment"] for row in named if is_today(row))
     bench.given("segment_profiles", [{"segment": name, "customers": size} for name, size in sizes.items()])
-    rows |= {table: bench.run(table) for table in ("segment_history", "fact_orders")}
+    rows |= {table: bench.run(table) for table in ("segment_history", "segment_flows", "fact_orders")}
     broken = {table: failed for table in rows if (failed := bench.failed_checks(table))}
     assert not broken, broken
     return rows | {"rfm": customers, "past_segments": named}
@@ -160,6 +160,55 @@ def test_a_segment_that_differs_from_todays_breaks_the_contract(bench: Bench) ->
     assert bench.failed_checks("month_end_segments") == ["segments_of_today_are_those_of_past_segments"]
     bench.given("segment_history", [row | {"segment": "Lost"} for row in rows["segment_history"]])
     assert bench.failed_checks("segment_history") == ["sizes_of_today_are_those_of_segment_profiles"]
+
+
+def test_flows_say_who_came_stayed_moved_and_left(bench: Bench) -> None:
+    lines = [
+        converted(1, START, 30),
+        converted(2, START, 10, "bob"),
+        # Bought and returned everything in February; back in April.
+        converted(3, START, 20, "cid"),
+        converted(4, date(2024, 2, 10), -20, "cid"),
+        converted(5, date(2024, 4, 10), 20, "cid"),
+        converted(6, date(2024, 4, 20), 10, "bob"),
+    ]
+    rows = built(bench, lines)
+    named = {(row["cutoff"], row["customer_id"]): row["segment"] for row in rows["past_segments"]}
+    expected = Counter[tuple[date, str, str]]()
+    for before, end in zip([None, *MONTH_ENDS], MONTH_ENDS, strict=False):
+        for customer in ("ann", "bob", "cid"):
+            was, is_now = named.get((before, customer)), named.get((end, customer))
+            if was or is_now:
+                pair = was or "not yet a customer", is_now or "no longer a customer"
+                expected[end.replace(day=1), *pair] += 1
+    flows = rows["segment_flows"]
+    pairs = picked(flows, "calendar_month", "from_segment", "to_segment")
+    assert dict(zip(pairs, (row["customers"] for row in flows), strict=True)) == dict(expected)
+    assert [row["customers"] for row in flows if row["to_segment"] == "no longer a customer"] == [1]
+    arrivals = [row for row in flows if row["from_segment"] == "not yet a customer"]
+    assert [row["calendar_month"].month for row in arrivals for _ in range(row["customers"])] == [1, 1, 1, 4]
+    assert {row["is_partial"] for row in flows if row["month_end"] == AS_OF} == {True}
+
+
+def test_flows_are_of_the_last_twelve_months(bench: Bench) -> None:
+    months = [date(2022 + month // 12, month % 12 + 1, 1) for month in range(30)]
+    bench.given("history_span", [{"first_day": months[0], "as_of": date(2024, 6, 15)}])
+    alike = {"first_purchase_date": months[0], "last_purchase_date": months[0], "frequency": 0}
+    bench.given("customer_month_states", [{"customer_id": "ann", "calendar_month": months[0]} | alike])
+    ends = [{"calendar_month": month, "month_end": month + timedelta(days=14), "segment": "Lost"} for month in months]
+    bench.given("month_end_segments", [end | alike | {"customers": 1} for end in ends])
+    flows = bench.run("segment_flows")
+    assert picked(flows, "calendar_month", "from_segment", "customers") == [(m, "Lost", 1) for m in months[-12:]]
+
+
+def test_flows_that_do_not_meet_the_sizes_of_segments_break_the_contract(bench: Bench) -> None:
+    rows = built(bench, [converted(1, START, 30), converted(2, START, 10, "bob")])
+    flows = rows["segment_flows"]
+    bench.given("segment_flows", [row for row in flows if row["calendar_month"] != date(2024, 1, 1)])
+    assert bench.failed_checks("segment_flows") == ["months_end_with_the_sizes_of_segment_history"]
+    last = [row | {"from_segment": "Loyal"} if row["month_end"] == AS_OF else row for row in flows]
+    bench.given("segment_flows", last)
+    assert bench.failed_checks("segment_flows") == ["months_begin_with_the_sizes_of_segment_history"]
 
 
 def test_money_that_is_lost_breaks_the_contracts(bench: Bench) -> None:

@@ -37,6 +37,18 @@ order by cutoff
 """Who would have served at each past cutoff, and the longest horizon that is over."""
 
 
+_DESCRIBED = """
+select f.customer_id, s.segment, f.country, cast(f.revenue as double) as revenue
+from customer_features as f
+left join past_segments as s on f.customer_id = s.customer_id and f.cutoff = s.cutoff
+where f.cutoff = ? and exists (
+    select 1 from backtest_forecasts as b where b.cutoff = ? and b.customer_id = f.customer_id
+)
+order by f.customer_id
+"""
+"""What was known of the customers of the backtest at a cutoff."""
+
+
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     """The tables of backtests with their fits, metrics with calibration, the leaderboard, served_accuracy, outlooks."""
     settings = pipeline.settings
@@ -130,16 +142,17 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {}
 
     def build_served(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.served import served_accuracy
+        from clv_pipeline.evaluation.served import as_served
 
-        served = served_accuracy(
+        served = as_served(
             partial(_backtest_by, session),
             session.read("select * from evaluation_metrics order by all"),
             _contenders(pipeline),
-            session.read("select customer_id, cutoff, segment from past_segments order by cutoff, customer_id"),
+            lambda cutoff: session.read(_DESCRIBED, [cutoff, cutoff]),
             settings.forecast.interval_level,
         )
-        session.stage_frame(pipeline.contract("served_accuracy"), served)
+        session.stage_frame(pipeline.contract("served_accuracy"), served.accuracy)
+        session.stage_frame(pipeline.contract("served_bins"), served.bins)
         return {}
 
     def build_outlooks(session: Session, _: Refresh) -> Mapping[str, Metadata]:
@@ -186,8 +199,8 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         ),
         gated_step(
             pipeline,
-            ["served_accuracy"],
-            reads=["backtest_forecasts", "evaluation_metrics", "past_segments"],
+            ["served_accuracy", "served_bins"],
+            reads=["backtest_forecasts", "evaluation_metrics", "customer_features", "past_segments"],
             kinds={"python"},
             build=build_served,
             describe=served_accuracy_plots,

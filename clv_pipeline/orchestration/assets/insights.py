@@ -1,4 +1,7 @@
-"""What customers may cost; settings of campaigns; campaigns: kept, measured, learned from. Other tables are SQL."""
+"""What customers may cost; settings of campaigns; campaigns: kept, measured, learned from; suggestions for refinement.
+
+Other tables are SQL.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from clv_pipeline.features import refinement_inputs
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.publication.campaign import READS
@@ -52,7 +56,10 @@ order by b.cutoff, b.horizon_days, c.first_month, c.channel
 
 
 def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
-    """What customers cost and bring; campaign_settings, campaigns, members, campaign_results and segment_uplifts."""
+    """What customers cost and bring; campaign_settings, campaigns, members, campaign_results and segment_uplifts.
+
+    Also refinement_suggestions.
+    """
     # Written by `clv campaign start`, and kept by runs.
     kept = ["campaigns", "campaign_members"]
 
@@ -122,7 +129,25 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         held = {f"{row['scope']}, {row['horizon_days']} days": f"{row['held']:.0%}" for row in held_share(past)}
         return {"acquisition_backtest": {"ranges held": dg.MetadataValue.json(held)}}
 
+    def build_suggestions(session: Session, _: Refresh) -> Mapping[str, Metadata]:
+        from clv_pipeline.evaluation.refinement import suggestions
+
+        settings = pipeline.settings
+        situation = refinement_inputs.situation(
+            session, models=settings.models, has_order_ids="order_id" in settings.source.transactions.columns
+        )
+        found = suggestions(situation)
+        session.stage_frame(pipeline.contract("refinement_suggestions"), found)
+        return {"refinement_suggestions": dict(found.select("suggestion_code", "suggestion").iter_rows())}
+
     return [
+        gated_step(
+            pipeline,
+            ["refinement_suggestions"],
+            reads=refinement_inputs.TABLES,
+            kinds={"python"},
+            build=build_suggestions,
+        ),
         gated_step(
             pipeline,
             ["acquisition_backtest", "acquisition_value"],
