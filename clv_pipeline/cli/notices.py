@@ -6,7 +6,7 @@ from clv_pipeline.config.settings import Settings
 
 
 def notices(settings: Settings) -> list[str]:
-    """Notices about `clv.yaml`: keys read as something else, a shop without money, and defaults that have changed.
+    """Notices about `clv.yaml`: keys read as something else, no words of a language, no money, and changed defaults.
 
     Changed defaults are mentioned while a version is kept that was published before the change. Users who upgrade learn
     of them in time, and new users are not bothered.
@@ -14,7 +14,7 @@ def notices(settings: Settings) -> list[str]:
     from clv_pipeline.config.earlier import changed_defaults
     from clv_pipeline.publication.versions import kept_versions
 
-    told = [*settings.notices, *_without_money(settings)]
+    told = [*settings.notices, *_without_words(settings), *_without_money(settings)]
     if settings.config_file is None:
         return told
     kept = [version for version in kept_versions(settings.published_dir).values() if version is not None]
@@ -25,6 +25,20 @@ def notices(settings: Settings) -> list[str]:
         for notice in found
     ]
     return [*told, *changed]
+
+
+def _without_words(settings: Settings) -> list[str]:
+    """That pages are in English, because nobody has written words of the language."""
+    from clv_pipeline.display import languages
+
+    locale = settings.display.locale
+    language = locale.split("-")[0]
+    if language in languages():
+        return []
+    return [
+        f"display.locale: there are no words for {language} yet, so pages are in English, with the numbers, money and"
+        f" days of {locale}; there are words for {', '.join(languages())}"
+    ]
 
 
 def _without_money(settings: Settings) -> list[str]:

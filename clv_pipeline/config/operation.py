@@ -3,12 +3,16 @@
 These blocks of `clv.yaml` change no number. Receivers of failures are in `alerts.py`.
 """
 
+import re
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
 from clv_pipeline.config.block import Block
+
+_LOCALE = r"[a-z]{2,3}(-[A-Z][a-z]{3})?-([A-Z]{2}|\d{3})"
+"""A language, where it has several the script, and a country or region: de-DE, sr-Latn-RS, es-419."""
 
 
 def known_timezone(name: str) -> str:
@@ -100,9 +104,11 @@ class Display(Block):
         from babel import Locale, UnknownLocaleError
 
         try:
-            Locale.parse(value.replace("-", "_"))
-        except (UnknownLocaleError, ValueError) as error:
-            raise ValueError("should be a language and a country such as en-US or de-DE") from error
+            known = re.fullmatch(_LOCALE, value) and Locale.parse(value.replace("-", "_"))
+        except UnknownLocaleError:
+            known = None
+        if not known:
+            raise ValueError("should be a language and a country such as en-US or de-DE")
         return value
 
     @field_validator("timezone")

@@ -291,3 +291,26 @@ def test_a_campaign_needs_all_of_its_figures(tmp_path: Path) -> None:
 )
 def test_what_no_run_could_end_with_is_refused(tmp_path: Path, lines: str, told: str) -> None:
     assert told in error_of(tmp_path, f"{MINIMAL}\n{lines}\n")
+
+
+@pytest.mark.parametrize("locale", ["xx-XX", "de_DE", "de", "DE-de", "de-DE.UTF-8", "de-JP", "deutsch", ""])
+def test_a_locale_that_nobody_has_is_refused(tmp_path: Path, locale: str) -> None:
+    error = error_of(tmp_path, with_block(display={"locale": locale}))
+    expected = "  display.locale: should be a language and a country such as en-US or de-DE; found "
+    assert f"{expected}{locale!r}" in error
+
+
+def test_an_unknown_timezone_of_the_pages_is_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, with_block(display={"timezone": "Berlin", "language": "de"}))
+    assert "  display.timezone: should be a timezone such as UTC or Europe/Berlin; found 'Berlin'" in error
+    assert "  display.language: unknown key" in error
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "ja-JP", "ar-EG", "sr-Latn-RS", "es-419", "de-CH"])
+def test_locales_of_many_countries_are_known(tmp_path: Path, locale: str) -> None:
+    assert load(tmp_path, with_block(display={"locale": locale})).display.locale == locale
+
+
+def test_how_pages_are_written_changes_no_table(tmp_path: Path) -> None:
+    german = with_block(display={"locale": "de-DE", "timezone": "Europe/Berlin"})
+    assert load(tmp_path, german).recipe_hash == load(tmp_path, MINIMAL).recipe_hash

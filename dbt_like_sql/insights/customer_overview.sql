@@ -68,7 +68,8 @@ longest_forecasts as (
         ) as forecasts_codes,
         string_agg(
             '[' || horizon_days || ', "' || outcome || '", ' || cast(p_purchase as decimal(18, 4)) || ', '
-            || coalesce(told_lower || ', ' || told_upper || ', ' || told_spend, 'null, null, null') || ']',
+            || coalesce(told_lower || ', ' || told_upper, 'null, null') || ', '
+            || coalesce(cast(told_spend as varchar), 'null') || ']',
             ', '
         ) over (partition by customer_id order by horizon_days) as forecasts_facts
     from told
