@@ -4,7 +4,8 @@ Here: aggregation to what is drawn. Not here: queries, Dagster, files, colours (
 it draws: never a customer id and never a row per customer, because specifications and pictures are kept in
 metadata that everybody with access to the UI can read. Money is in the currency of the source.
 
-Every function raises ValueError if its frame is empty or lacks a column.
+Every function raises ValueError if its frame is empty or lacks a column. Its words and numbers are written by
+`display`; names of the rows are said by `display.term`.
 """
 
 from __future__ import annotations
@@ -14,40 +15,61 @@ from clv_pipeline.publication.charts.accuracy import (
     fit_by_frequency,
     forecast_against_actual,
     leaderboard,
-    probabilities,
 )
+from clv_pipeline.publication.charts.acquisition import acquisition_value, payback
 from clv_pipeline.publication.charts.bars import ranking
+from clv_pipeline.publication.charts.campaigns import campaign_results
+from clv_pipeline.publication.charts.clusters import cluster_profiles, cluster_scatter, clusters_by_segment
+from clv_pipeline.publication.charts.cohorts import cohort_heatmap, retention_curves
+from clv_pipeline.publication.charts.concentration import revenue_by_tenth, revenue_concentration
 from clv_pipeline.publication.charts.customers import rfm_heatmap, segment_map
-from clv_pipeline.publication.charts.forecasts import (
-    forecast_distribution,
-    revenue_ahead,
-    totals_by_horizon,
-    tracking,
-)
-from clv_pipeline.publication.charts.sales import (
-    cohort_heatmap,
-    customers_by_month,
-    daily_revenue,
-    ledger_flow,
-    revenue_by_tenth,
-)
+from clv_pipeline.publication.charts.errors import error_by_group, forecast_scatter, gain_curve
+from clv_pipeline.publication.charts.forecasts import forecast_distribution, revenue_ahead, revenue_fan, tracking
+from clv_pipeline.publication.charts.orders import order_gaps, order_hours, order_sizes, order_values
+from clv_pipeline.publication.charts.probabilities import p_alive_by_recency_and_frequency, reliability
+from clv_pipeline.publication.charts.sales import customers_by_month, daily_revenue, ledger_flow, revenue_by_month
+from clv_pipeline.publication.charts.segments import segment_flows, segment_sizes
+
+probabilities = reliability
+totals_by_horizon = revenue_fan
 
 __all__ = [
+    "acquisition_value",
     "calibration_by_decile",
+    "campaign_results",
+    "cluster_profiles",
+    "cluster_scatter",
+    "clusters_by_segment",
     "cohort_heatmap",
     "customers_by_month",
     "daily_revenue",
+    "error_by_group",
     "fit_by_frequency",
     "forecast_against_actual",
     "forecast_distribution",
+    "forecast_scatter",
+    "gain_curve",
     "leaderboard",
     "ledger_flow",
+    "order_gaps",
+    "order_hours",
+    "order_sizes",
+    "order_values",
+    "p_alive_by_recency_and_frequency",
+    "payback",
     "probabilities",
     "ranking",
+    "reliability",
+    "retention_curves",
     "revenue_ahead",
+    "revenue_by_month",
     "revenue_by_tenth",
+    "revenue_concentration",
+    "revenue_fan",
     "rfm_heatmap",
+    "segment_flows",
     "segment_map",
+    "segment_sizes",
     "totals_by_horizon",
     "tracking",
 ]

@@ -1,4 +1,4 @@
-"""How good the forecasts were: totals, tenths, probabilities, the number of purchases, and the models compared."""
+"""How good the forecasts were: totals, deciles, the number of purchases, and the models compared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clv_pipeline.publication.charts.frames import require_rows
+from clv_pipeline.publication.charts.axes import linear
+from clv_pipeline.publication.charts.axes import months as month_axis
+from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked
 from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
@@ -17,20 +19,30 @@ from clv_pipeline.publication.charts.look import (
     WIDTH,
     finish,
     legend,
-    money_axis,
     panel_title,
-    short,
 )
+from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
 
 if TYPE_CHECKING:
+    import altair as alt
     from altair.typing import ChartType
+
+    from clv_pipeline.display import Display
 
 LOWEST_SKILL = -0.25
 """Lowest skill that is drawn; worse skills are drawn like it. Otherwise the worst rule would dwarf all other bars."""
 
 
-def forecast_against_actual(totals: pl.DataFrame, what: str = "spend") -> ChartType:
-    """What was forecast and what came, in total, at every past date; a plot per horizon.
+def _next(days: int, display: Display) -> alt.TitleParams:
+    return panel_title(display.say("Next {days} days", days=display.count(days)))
+
+
+def _panel_width(horizons: list[int]) -> int:
+    return WIDTH if len(horizons) == 1 else PANEL_WIDTH
+
+
+def forecast_against_actual(totals: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
+    """The forecast and the actual total of every past date; a plot per horizon.
 
     totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon; counts where
     `what` is purchases).
@@ -38,42 +50,44 @@ def forecast_against_actual(totals: pl.DataFrame, what: str = "spend") -> ChartT
     import altair as alt
 
     require_rows(totals, "horizon_days", "forecast_on", "forecast_spend", "actual_spend")
-    series = ["Forecast", "Actual"]
+    series = {display.say("Forecast"): "forecast_spend", display.say("Actual"): "actual_spend"}
     horizons = totals["horizon_days"].unique().sort().to_list()
 
     def panel(horizon: int) -> ChartType:
-        rows = totals.filter(pl.col("horizon_days") == horizon).sort("forecast_on")
-        data = pl.concat(
-            rows.select(day="forecast_on", series=pl.lit(name), spend=pl.col(column).cast(pl.Float64))
-            for name, column in zip(series, ("forecast_spend", "actual_spend"), strict=True)
-        )
+        rows = totals.filter(pl.col("horizon_days") == horizon).sort("forecast_on").with_row_index("at")
+        data = stacked(rows, "at", series, "spend")
         base = alt.Chart(data).encode(
-            x=alt.X("day:T", title="Day of the forecast", axis=alt.Axis(format="%b %Y", tickCount=4)),
-            y=alt.Y("spend:Q", title=None, axis=money_axis(ticks=4), scale=alt.Scale(zero=True)),
-            color=legend("series", series, [CONTRAST, ACCENT]),
+            x=alt.X("at:O", **month_axis(rows["forecast_on"].to_list(), display)),
+            y=alt.Y("spend:Q", title=None, **linear(data["spend"], display.short, ticks=4)),
+            color=legend("series", list(series), [CONTRAST, ACCENT]),
+            shape=alt.Shape(
+                "series:N", sort=list(series), scale=alt.Scale(domain=list(series), range=["square", "circle"])
+            ),
         )
         sized: ChartType = alt.layer(
             base.mark_line(strokeWidth=1.6), base.mark_point(filled=True, size=45, opacity=1)
-        ).properties(
-            width=WIDTH if len(horizons) == 1 else PANEL_WIDTH,
-            height=190,
-            title=panel_title(f"Next {horizon} days"),
-        )
+        ).properties(width=_panel_width(horizons), height=190, title=_next(horizon, display))
         return sized
 
     dates = totals["forecast_on"].n_unique()
     return finish(
         alt.concat(*map(panel, horizons), columns=2, spacing=24),
-        f"Total forecast against total {what}",
-        f"{dates} past {'date' if dates == 1 else 'dates'}; all customers of the time together"
-        + (", in the currency" if what == "spend" else ""),
+        display.say("Total spend, forecast and actual")
+        if what == "spend"
+        else display.say("Total purchases, forecast and actual"),
+        display.say_many(
+            dates,
+            "All customers of the time together, on {number} past date.",
+            "All customers of the time together, on {number} past dates.",
+        ),
+        in_currency(display) if what == "spend" else "",
     )
 
 
-def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend") -> ChartType:
-    """Predicted against actual spend per customer by decile of the prediction, a plot per horizon.
+def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
+    """Forecast and actual spend per customer by decile of the forecast, a plot per horizon.
 
-    calibration: one row per horizon_days × decile (1 highest … 10 lowest prediction) with predicted_mean and
+    calibration: one row per horizon_days × decile (1 highest … 10 lowest forecast) with predicted_mean and
     actual_mean (currency per customer within the horizon; counts where `what` is purchases). The axis is a square root,
     so that the low deciles are visible beside the highest.
 
@@ -86,73 +100,50 @@ def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend") -> Cha
     require_rows(calibration, *keys, "predicted_mean", "actual_mean")
     if calibration.select(keys).is_duplicated().any():
         raise ValueError("calibration needs one row per horizon_days and decile: aggregate cutoffs first")
-    means = calibration.sort(keys).select(
-        "decile",
-        pl.format("Next {} days", "horizon_days").alias("panel"),
-        pl.col("predicted_mean").cast(pl.Float64).alias("Predicted"),
-        pl.col("actual_mean").cast(pl.Float64).alias("Actual"),
-    )
-    panels = means["panel"].unique(maintain_order=True).to_list()
-    deciles = alt.Chart().encode(x=alt.X("decile:O", title="Decile of prediction", axis=alt.Axis(labelAngle=0)))
-    gaps = deciles.mark_rule(color=QUIET, strokeWidth=3).encode(y=alt.Y("Predicted:Q"), y2="Actual:Q")
-    per_customer = f"{what.capitalize()} per customer"
-    dots = (
-        deciles.transform_fold(["Predicted", "Actual"], as_=["series", "mean"])
-        .mark_point(filled=True, size=65, opacity=1)
-        .encode(
-            y=alt.Y("mean:Q", title=per_customer, scale=alt.Scale(type="sqrt"), axis=money_axis(ticks=4)),
-            color=legend("series", ["Predicted", "Actual"], [CONTRAST, ACCENT]),
+    series = {display.say("Forecast"): "predicted_mean", display.say("Actual"): "actual_mean"}
+    horizons = calibration["horizon_days"].unique().sort().to_list()
+
+    def panel(horizon: int) -> ChartType:
+        rows = calibration.filter(pl.col("horizon_days") == horizon).sort("decile")
+        dots = stacked(rows, "decile", series, "mean")
+        x = alt.X("decile:O", title=display.say("Decile of the forecast"), axis=alt.Axis(labelAngle=0))
+        amounts = linear(dots["mean"], display.short, ticks=4)
+        y = alt.Y(
+            "mean:Q",
+            title=None,
+            axis=amounts["axis"],
+            scale=alt.Scale(type="sqrt", domain=amounts["scale"].domain, nice=False),
         )
-    )
-    chart = (
-        alt.layer(gaps, dots, data=means)
-        .properties(width=WIDTH if len(panels) == 1 else PANEL_WIDTH, height=190)
-        .facet(alt.Facet("panel:N", sort=panels, title=None), columns=2, spacing=24)
-        .resolve_scale(x="independent", y="independent")
-    )
+        gaps = rows.select("decile", mean=rounded("predicted_mean"), actual=rounded("actual_mean"))
+        sized: ChartType = alt.layer(
+            alt.Chart(gaps).mark_rule(color=QUIET, strokeWidth=3).encode(x=x, y=y, y2="actual:Q"),
+            alt.Chart(dots)
+            .mark_point(filled=True, size=65, opacity=1)
+            .encode(
+                x=x,
+                y=y,
+                color=legend("series", list(series), [CONTRAST, ACCENT]),
+                shape=alt.Shape(
+                    "series:N", sort=list(series), scale=alt.Scale(domain=list(series), range=["square", "circle"])
+                ),
+            ),
+        ).properties(width=_panel_width(horizons), height=190, title=_next(horizon, display))
+        return sized
+
     return finish(
-        chart,
-        f"Forecast {what} against what came",
-        "Mean per customer in each tenth of the customers, from the highest to the lowest prediction",
-    )
-
-
-def probabilities(classes: pl.DataFrame) -> ChartType:
-    """P(buy) and P(alive) beside who bought, by class of P(buy).
-
-    classes: one row per p_class (text, ascending) of one horizon: horizon_days, customers, and the shares p_purchase,
-    p_alive (NULL where it is not known) and bought.
-    """
-    import altair as alt
-
-    series = {"P(buy)": "p_purchase", "Bought": "bought", "P(alive)": "p_alive"}
-    require_rows(classes, "horizon_days", "p_class", "customers", *series.values())
-    rows = classes.sort("p_class")
-    data = pl.concat(
-        rows.select("p_class", series=pl.lit(name), share=pl.col(column).cast(pl.Float64).round(6))
-        for name, column in series.items()
-    )
-    gaps = rows.select("p_class", expected=pl.col("p_purchase"), came=pl.col("bought"))
-    x = alt.X("p_class:O", title="Class of P(buy)", axis=alt.Axis(labelAngle=0))
-    layers = alt.layer(
-        alt.Chart(gaps).mark_rule(color=QUIET, strokeWidth=3).encode(x=x, y="expected:Q", y2="came:Q"),
-        alt.Chart(data.drop_nulls())
-        .mark_point(filled=True, size=65, opacity=1)
-        .encode(
-            x=x,
-            y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=5), scale=alt.Scale(domain=[0, 1])),
-            color=legend("series", list(series), [CONTRAST, ACCENT, QUIET]),
+        alt.concat(*map(panel, horizons), columns=2, spacing=24),
+        display.say("Spend per customer by decile, forecast and actual")
+        if what == "spend"
+        else display.say("Purchases per customer by decile, forecast and actual"),
+        display.say(
+            "Means of the customers from the highest forecast, 1, to the lowest, 10; the axis is a square root."
         ),
-    ).properties(width=WIDTH + 20, height=230)
-    return finish(
-        layers,
-        f"Probabilities against who bought within {rows['horizon_days'][0]} days",
-        f"{rows['customers'].sum():,} forecasts on past dates; P(alive) says who is still a customer, whoever buys",
+        in_currency(display) if what == "spend" else "",
     )
 
 
-def fit_by_frequency(classes: pl.DataFrame) -> ChartType:
-    """Expected and actual purchases per customer, by how often they had bought; a plot per horizon.
+def fit_by_frequency(classes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """Forecast and actual purchases per customer, by how often they had bought; a plot per horizon.
 
     classes: one row per horizon_days × repeats (text, ascending) with customers, expected_purchases and
     actual_purchases (counts of all customers of the class).
@@ -160,39 +151,35 @@ def fit_by_frequency(classes: pl.DataFrame) -> ChartType:
     import altair as alt
 
     require_rows(classes, "horizon_days", "repeats", "customers", "expected_purchases", "actual_purchases")
-    series = {"Expected": "expected_purchases", "Came": "actual_purchases"}
+    series = {display.say("Forecast"): "expected_purchases", display.say("Actual"): "actual_purchases"}
     horizons = classes["horizon_days"].unique().sort().to_list()
 
     def panel(horizon: int) -> ChartType:
         rows = classes.filter(pl.col("horizon_days") == horizon).sort("repeats")
-        data = pl.concat(
-            rows.select("repeats", series=pl.lit(name), mean=pl.col(column).cast(pl.Float64) / pl.col("customers"))
-            for name, column in series.items()
-        )
+        means = rows.with_columns(pl.col(column) / pl.col("customers") for column in series.values())
+        data = stacked(means, "repeats", series, "mean")
         bars = (
             alt.Chart(data)
             .mark_bar()
             .encode(
-                x=alt.X("repeats:O", title="Repeat purchases until then", axis=alt.Axis(labelAngle=0)),
+                x=alt.X("repeats:O", title=display.say("Repeat purchases until then"), axis=alt.Axis(labelAngle=0)),
                 xOffset=alt.XOffset("series:N", sort=list(series)),
-                y=alt.Y("mean:Q", title=None, axis=alt.Axis(format="~g", tickCount=4)),
+                y=alt.Y("mean:Q", title=None, **linear(data["mean"], display.short, ticks=4)),
                 color=legend("series", list(series), [CONTRAST, ACCENT]),
             )
         )
-        sized: ChartType = bars.properties(
-            width=WIDTH if len(horizons) == 1 else PANEL_WIDTH, height=170, title=panel_title(f"Next {horizon} days")
-        )
+        sized: ChartType = bars.properties(width=_panel_width(horizons), height=170, title=_next(horizon, display))
         return sized
 
     bars = alt.concat(*map(panel, horizons), columns=2, spacing=24).resolve_scale(xOffset="independent")
     return finish(
         bars,
-        "Purchases by how often customers had bought",
-        "Purchase days per customer after the latest past date whose horizon is over",
+        display.say("Purchases by how often customers had bought, forecast and actual"),
+        display.say("Purchase days per customer after the latest past date whose horizon is over."),
     )
 
 
-def leaderboard(models: pl.DataFrame, what: str = "spend") -> ChartType:
+def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
     """The skill of every model at every horizon, best first, the champion highlighted.
 
     models: one row per horizon_days × model with skill (1 perfect, 0 no better than the same for everybody) and
@@ -214,13 +201,13 @@ def leaderboard(models: pl.DataFrame, what: str = "spend") -> ChartType:
     def panel(horizon: int) -> ChartType:
         best_first = scored.filter(pl.col("horizon_days") == horizon).sort("skill", "model", descending=[True, False])
         data = best_first.select(
-            "model",
-            "skill",
-            pl.col("skill").clip(lower_bound=LOWEST_SKILL).alias("drawn"),
-            pl.col("skill").clip(lower_bound=0.0).alias("ends"),
+            pl.Series("model", [display.term(model) for model in best_first["model"]]),
+            rounded("skill"),
+            rounded(pl.col("skill").clip(lower_bound=LOWEST_SKILL)).alias("drawn"),
+            rounded(pl.col("skill").clip(lower_bound=0.0)).alias("ends"),
             pl.when("is_champion").then(pl.lit(ACCENT)).otherwise(pl.lit(QUIET)).alias("colour"),
-            pl.Series("label", [short(skill) for skill in best_first["skill"]])
-            + pl.when("is_champion").then(pl.lit("  champion")).otherwise(pl.lit("")),
+            pl.Series("label", [display.number(skill, 2) for skill in best_first["skill"]])
+            + pl.when("is_champion").then(pl.lit(f"  {display.say('champion')}")).otherwise(pl.lit("")),
         )
         y = alt.Y("model:N", sort=data["model"].to_list(), title=None)
         reach = alt.Scale(domain=[min(0.0, *data["drawn"]), max(0.1, *data["drawn"])], nice=False)
@@ -235,12 +222,14 @@ def leaderboard(models: pl.DataFrame, what: str = "spend") -> ChartType:
         ).properties(
             width=WIDTH - 150 if len(horizons) == 1 else PANEL_WIDTH - 140,
             height=alt.Step(24),
-            title=panel_title(f"Next {horizon} days"),
+            title=_next(horizon, display),
         )
 
     return finish(
         alt.concat(*map(panel, horizons), columns=2, spacing=24),
-        f"Skill of the models in forecasting {what}",
-        "1 is perfect, 0 no better than the same forecast for everybody; on past dates"
-        + (f"; without a skill: {', '.join(unscored)}" if unscored else ""),
+        display.say("Skill of the models in forecasting spend")
+        if what == "spend"
+        else display.say("Skill of the models in forecasting purchases"),
+        display.say("1 is perfect, 0 no better than the same forecast for everybody; on past dates."),
+        display.say("Without a skill: {models}.", models=", ".join(map(display.term, unscored))) if unscored else "",
     )

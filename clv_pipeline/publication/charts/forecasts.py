@@ -1,4 +1,4 @@
-"""Charts of what is expected: per customer, within horizons, and week by week."""
+"""Charts of what is forecast: per customer, within horizons, and week by week."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clv_pipeline.publication.charts.frames import require_rows
+from clv_pipeline.publication.charts.axes import labelled, linear
+from clv_pipeline.publication.charts.axes import months as month_axis
+from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked, sum_of, with_optional
 from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
     INK,
     MUTED,
+    PAPER,
     QUIET,
     WIDTH,
     finish,
     legend,
-    money_axis,
+    lines,
     panel_title,
-    short,
 )
+from clv_pipeline.publication.charts.numbers import PLAIN, in_currency, money
 from clv_pipeline.publication.charts.value_bins import value_bins
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
+    from clv_pipeline.display import Display
 
-def forecast_distribution(steps: pl.DataFrame) -> ChartType:
+
+def forecast_distribution(steps: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     """How customers, and their value, spread over value per customer.
 
     steps: customers of one horizon: horizon_days, and step, customers and value as `value_bins` takes them; value is
@@ -41,157 +46,216 @@ def forecast_distribution(steps: pl.DataFrame) -> ChartType:
     horizons = steps["horizon_days"].unique().to_list()
     if len(horizons) > 1:
         raise ValueError(f"the distribution is drawn for one horizon, but the frame has {sorted(horizons)}")
-    bins = value_bins(steps)
-    series = {"Share of customers": "customers", "Share of customer lifetime value": "value"}
-    shares = pl.concat(
-        bins.select("bin", series=pl.lit(name), share=(pl.col(column) / pl.col(column).sum()).fill_nan(0))
-        for name, column in series.items()
+    bins = value_bins(steps, display)
+    series = {display.say("Share of customers"): "customers", display.say("Share of value"): "value"}
+    shares = stacked(
+        bins.with_columns((pl.col(column) / pl.col(column).sum()).fill_nan(0) for column in series.values()),
+        "bin",
+        series,
+        "share",
     )
-    title = "Customer lifetime value per customer"
-    bars = (
-        alt.Chart(shares)
-        .mark_bar()
-        .encode(
-            x=alt.X("bin:O", sort=bins["bin"].to_list(), title=title, axis=alt.Axis(labelAngle=0)),
-            xOffset=alt.XOffset("series:N", sort=list(series)),
-            y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=6)),
-            color=legend("series", list(series), [QUIET, ACCENT]),
-        )
-        .properties(width=WIDTH + 20, height=270)
+    shares = shares.with_columns(label=pl.Series([display.percent(share) for share in shares["share"]]))
+    reach = alt.Scale(domain=[0, max([0.01, *shares["share"]]) * 1.2], nice=False)
+    base = alt.Chart(shares).encode(
+        y=alt.Y("bin:O", sort=bins["bin"].to_list(), title=None),
+        yOffset=alt.YOffset("series:N", sort=list(series)),
+        x=alt.X("share:Q", axis=None, scale=reach),
     )
+    bars = alt.layer(
+        base.mark_bar().encode(color=legend("series", list(series), [QUIET, ACCENT])),
+        base.mark_text(align="left", dx=5, color=INK).encode(text="label:N"),
+    ).properties(width=WIDTH, height=alt.Step(15))
     return finish(
         bars,
-        f"Customer lifetime value in the next {horizons[0]} days",
-        f"{bins['customers'].sum():,} customers, {short(float(bins['value'].sum()))} in all",
+        display.say("Customer lifetime value in the next {days} days", days=display.count(horizons[0])),
+        display.say(
+            "{customers} customers by the margin forecast for each, {amount} in all.",
+            customers=display.count(sum_of(bins["customers"])),
+            amount=money(display, float(bins["value"].sum())),
+        ),
     )
 
 
-def totals_by_horizon(totals: pl.DataFrame) -> ChartType:
-    """The expected spend of all customers within every horizon, with its interval if there is one.
+def revenue_fan(horizons: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """The spend of all customers, added up over the days ahead, with its range and what came in the same days before.
 
-    totals: horizon_days, expected_purchases (count), expected_spend, spend_lower and spend_upper (currency; NULL
-    without an interval). Where all expected_spend is NULL, purchases are drawn.
+    horizons: horizon_days, expected_spend, spend_lower and spend_upper (currency; NULL without an interval);
+    last_year_spend (optional) is what came within as many days from a year before on. Where all expected_spend is NULL,
+    expected_purchases and last_year_purchases (counts, both optional) are drawn.
     """
     import altair as alt
 
-    require_rows(totals, "horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper")
-    has_money = totals["expected_spend"].is_not_null().any()
-    rows = totals.sort("horizon_days").select(
-        horizon=pl.format("{} days", "horizon_days"),
-        expected=pl.col("expected_spend" if has_money else "expected_purchases").cast(pl.Float64),
-        lower=pl.col("spend_lower").cast(pl.Float64),
-        upper=pl.col("spend_upper").cast(pl.Float64),
-    )
-    rows = rows.with_columns(label=pl.Series([short(amount) for amount in rows["expected"]]))
-    title = "Expected spend, interval shaded" if has_money else "Expected purchases"
-    base = alt.Chart(rows).encode(y=alt.Y("horizon:O", sort=rows["horizon"].to_list(), title=None))
-    layers = alt.layer(
-        base.mark_bar(color=QUIET, height=12).encode(
-            x=alt.X("lower:Q", title=title, axis=money_axis(), scale=alt.Scale(zero=True)),
-            x2="upper:Q",
+    require_rows(horizons, "horizon_days", "expected_spend", "spend_lower", "spend_upper")
+    optional = ("last_year_spend", "expected_purchases", "last_year_purchases")
+    given = with_optional(horizons, **dict.fromkeys(optional, pl.Float64)).sort("horizon_days")
+    has_money = given["expected_spend"].is_not_null().any()
+    columns: list[str | None] = ["expected_spend", "spend_lower", "spend_upper", "last_year_spend"]
+    if not has_money:
+        columns = ["expected_purchases", None, None, "last_year_purchases"]
+    names = ["forecast", "lower", "upper", "last_year"]
+    ahead = given.select(
+        pl.col("horizon_days").cast(pl.Int64).alias("days"),
+        *(
+            (rounded(column) if column else pl.lit(None, pl.Float64)).alias(name)
+            for name, column in zip(names, columns, strict=True)
         ),
-        base.mark_point(filled=True, color=ACCENT, size=110, opacity=1).encode(x="expected:Q"),
-        base.mark_text(color=INK, dy=-16).encode(x="expected:Q", text="label:N"),
-    ).properties(width=WIDTH - 10, height=alt.Step(52))
+    )
+    today = ahead.head(1).select(
+        pl.lit(0, pl.Int64).alias("days"),
+        *(pl.when(pl.lit(ahead[name].is_not_null().any())).then(0.0).alias(name) for name in names),
+    )
+    rows = pl.concat([today, ahead])
+    series = {
+        display.say("Forecast"): ("forecast", (ACCENT, [1, 0])),
+        display.say("A year before"): ("last_year", (QUIET, [3, 3])),
+    }
+    added_up = stacked(rows, "days", {name: column for name, (column, _) in series.items()}, "amount")
+    ends = ahead.drop_nulls("forecast").select("days", amount="forecast")
+    ends = ends.with_columns(label=pl.Series([display.short(amount) for amount in ends["amount"]], dtype=pl.String))
+    days = rows["days"].to_list()
+    x = alt.X(
+        "days:Q",
+        title=display.say("Days from today"),
+        axis=labelled(days, [display.count(day) for day in days]),
+        scale=alt.Scale(domain=[0, max(days) * 1.08], nice=False),
+    )
+    amounts = [amount for name in names for amount in rows[name]]
+    y = alt.Y("amount:Q", title=None, **linear(amounts, display.short, room=1.05))
+    fan = rows.select("days", "upper", amount="lower").drop_nulls()
+    layers = [
+        alt.Chart(added_up)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            **lines("series", {name: series[name][1] for name in series if name in {*added_up["series"]}}),
+        ),
+        alt.Chart(ends).mark_point(filled=True, color=ACCENT, size=50, opacity=1).encode(x=x, y=y),
+        alt.Chart(ends).mark_text(color=INK, dy=-12, align="right").encode(x=x, y=y, text="label:N"),
+    ]
+    if fan.height:
+        layers.insert(0, alt.Chart(fan).mark_area(color=ACCENT, opacity=0.2).encode(x=x, y=y, y2="upper:Q"))
     return finish(
-        layers,
-        f"Expected {'revenue' if has_money else 'purchases'} by horizon",
-        "All customers of today together; new customers are not in it",
+        alt.layer(*layers).properties(width=WIDTH, height=270),
+        display.say("Forecast revenue, added up") if has_money else display.say("Forecast purchases, added up"),
+        display.say("Today's customers together, without those who are yet to come."),
+        display.say("Shaded: the range of the total.") if fan.height else "",
+        in_currency(display) if has_money else "",
     )
 
 
-def revenue_ahead(months: pl.DataFrame) -> ChartType:
-    """Expected revenue of every month ahead: of known and of new customers, its range, and last year's month.
+def revenue_ahead(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """The forecast of every month ahead: of known and of new customers, its range, and last year's month.
 
     months: one row per month: month (date), and as currency revenue_so_far, known_revenue, new_revenue, total_revenue,
     total_lower, total_upper, last_year_revenue (NULL where it is not known).
     """
     import altair as alt
 
-    series = {"Came so far": "revenue_so_far", "Known customers": "known_revenue", "New customers": "new_revenue"}
+    series = {
+        display.say("Actual so far"): ("revenue_so_far", QUIET),
+        display.say("Known customers"): ("known_revenue", ACCENT),
+        display.say("New customers"): ("new_revenue", CONTRAST),
+    }
+    columns = {name: column for name, (column, _) in series.items()}
     totals = ("total_revenue", "total_lower", "total_upper", "last_year_revenue")
-    require_rows(months, "month", *series.values(), *totals)
-    rows = months.sort("month").select(
-        pl.col("month").dt.strftime("%Y-%m"), pl.col(*series.values(), *totals).cast(pl.Float64)
-    )
-    parts = pl.concat(
-        rows.select("month", series=pl.lit(name), place=pl.lit(place), revenue=column)
-        for place, (name, column) in enumerate(series.items())
-    ).filter((pl.col("revenue") > 0.0) | (pl.col("place") > 0))
+    require_rows(months, "month", *columns.values(), *totals)
+    rows = months.sort("month").select("month", pl.col(*columns.values(), *totals).cast(pl.Float64))
+    rows = rows.with_row_index("at")
+    parts = stacked(rows, "at", columns, "revenue").filter((pl.col("revenue") > 0.0) | (pl.col("place") > 0))
     names = [name for name in series if name in {*parts["series"]}]
-    colours = dict(zip(series, (QUIET, ACCENT, CONTRAST), strict=True))
-    x = alt.X("month:O", title=None, axis=alt.Axis(labelAngle=-40))
+    x = alt.X("at:O", **month_axis(rows["month"].to_list(), display))
+    highest = [amount for column in ("total_upper", "total_revenue", "last_year_revenue") for amount in rows[column]]
     bars = (
         alt.Chart(parts)
-        .mark_bar()
+        .mark_bar(stroke=PAPER, strokeWidth=0.5)
         .encode(
             x=x,
-            y=alt.Y("revenue:Q", title="Line: range of the total; tick: same month of last year", axis=money_axis()),
-            color=legend("series", names, [colours[name] for name in names]),
+            y=alt.Y("revenue:Q", title=None, **linear(highest, display.short)),
+            color=legend("series", names, [series[name][1] for name in names]),
             order="place:Q",
         )
     )
-    base = alt.Chart(rows).encode(x=x)
-    ranges = base.mark_rule(color=INK).encode(y="total_lower:Q", y2="total_upper:Q")
-    known = rows.select("month", last="last_year_revenue").drop_nulls()
-    layers = [bars, ranges]
+    bounds = rows.select("at", *(rounded(column).alias(column) for column in totals))
+    ranges = alt.Chart(bounds.select("at", "total_lower", "total_upper").drop_nulls()).encode(x=x)
+    known = bounds.select("at", last="last_year_revenue").drop_nulls()
+    layers = [bars, ranges.mark_rule(color=INK).encode(y="total_lower:Q", y2="total_upper:Q")]
     if known.height:
-        layers.append(alt.Chart(known).mark_tick(color=MUTED, thickness=2, width=16).encode(x=x, y="last:Q"))
+        layers.append(alt.Chart(known).mark_tick(color=INK, thickness=3, width=14).encode(x=x, y="last:Q"))
     return finish(
-        alt.layer(*layers).properties(width=WIDTH + 20, height=270),
-        "Expected revenue by month",
-        f"{rows.height} months: {short(float(rows['total_revenue'].sum()))} in all,"
-        f" {short(float(rows['new_revenue'].sum()))} of it from customers who are yet to come",
+        alt.layer(*layers).properties(width=WIDTH, height=270),
+        display.say("Forecast revenue by month"),
+        display.say_many(
+            rows.height,
+            "{number} month: {total} in all, {new} of it from customers who are yet to come.",
+            "{number} months: {total} in all, {new} of it from customers who are yet to come.",
+            total=money(display, float(rows["total_revenue"].sum())),
+            new=money(display, float(rows["new_revenue"].sum())),
+        ),
+        display.say("Upright line: range of the total; short bar: the same month a year before.")
+        if known.height
+        else display.say("Upright line: range of the total."),
     )
 
 
-def tracking(weeks: pl.DataFrame) -> ChartType:
-    """Actual and expected repeat purchases, week by week and cumulative; future weeks have only expected ones.
+def tracking(weeks: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """Actual and forecast repeat purchases, week by week and cumulative; future weeks have only a forecast.
 
     weeks: one row per week: week_ends (date), purchases and cumulative_purchases (counts; NULL where the week is not
-    over), and the same as expected, in expected, expected_process, cumulative_expected and cumulative_process.
+    over), and the same as forecast, in expected, expected_process, cumulative_expected and cumulative_process.
     """
     import altair as alt
 
+    names = [display.say("Actual"), display.say("Forecast"), display.say("Forecast without season")]
     panels = {
-        "Per week": {"Came": "purchases", "Expected": "expected", "Expected without season": "expected_process"},
-        "Added up": {
-            "Came": "cumulative_purchases",
-            "Expected": "cumulative_expected",
-            "Expected without season": "cumulative_process",
-        },
+        display.say("By week"): dict(zip(names, ("purchases", "expected", "expected_process"), strict=True)),
+        display.say("Added up"): dict(
+            zip(names, ("cumulative_purchases", "cumulative_expected", "cumulative_process"), strict=True)
+        ),
     }
+    looks: dict[str, tuple[str, list[int]]] = dict(
+        zip(names, ((ACCENT, [1, 0]), (CONTRAST, [6, 3]), (QUIET, [2, 2])), strict=True)
+    )
     require_rows(weeks, "week_ends", *(column for series in panels.values() for column in series.values()))
-    rows = weeks.sort("week_ends")
+    rows = weeks.sort("week_ends").with_row_index("week")
     known = rows.filter(pl.col("purchases").is_not_null())
-    names = list(panels["Per week"])
+    shown = list(range(0, rows.height, max(1, rows.height // 7)))
+    axis = labelled(shown, [display.short_month(rows["week_ends"][place]) for place in shown])
+    last = pl.DataFrame({"week": known["week"].tail(1)})
 
     def panel(title: str, series: dict[str, str]) -> ChartType:
-        data = pl.concat(
-            rows.select(week="week_ends", series=pl.lit(name), purchases=pl.col(column).cast(pl.Float64).round(2))
-            for name, column in series.items()
-        )
-        lines = (
-            alt.Chart(data.drop_nulls())
+        data = stacked(rows, "week", series, "purchases").select("week", "series", pl.col("purchases").round(2))
+        x = alt.X("week:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=False))
+        drawn = (
+            alt.Chart(data)
             .mark_line(strokeWidth=1.6)
             .encode(
-                x=alt.X("week:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=8)),
-                y=alt.Y("purchases:Q", title=None, axis=money_axis()),
-                color=legend("series", names, [ACCENT, CONTRAST, QUIET]),
+                x=x,
+                y=alt.Y("purchases:Q", title=None, **linear(data["purchases"], display.short)),
+                **lines("series", looks),
             )
         )
-        today = alt.Chart(known.tail(1).select(week="week_ends")).mark_rule(color=MUTED, strokeDash=[3, 3])
-        sized: ChartType = alt.layer(lines, today.encode(x="week:T")).properties(
-            width=WIDTH + 20, height=170, title=panel_title(title)
-        )
+        today = alt.Chart(last).mark_rule(color=MUTED, strokeDash=[3, 3]).encode(x=x)
+        sized: ChartType = alt.layer(drawn, today).properties(width=WIDTH, height=170, title=panel_title(title))
         return sized
 
-    came, expected = (
-        float(known[column].cast(pl.Float64).sum()) if known.height else 0.0 for column in ("purchases", "expected")
+    actual, forecast = (
+        display.count(float(known[column].cast(pl.Float64).sum()) if known.height else 0.0)
+        for column in ("purchases", "expected")
     )
     return finish(
         alt.vconcat(*(panel(title, series) for title, series in panels.items()), spacing=18),
-        "Repeat purchases, expected and come",
-        f"{known.height} weeks that are over: {short(came)} came, {short(expected)} were expected; "
-        f"{rows.height - known.height} weeks ahead, without customers who are yet to come",
+        display.say("Repeat purchases, forecast and actual"),
+        display.say_many(
+            known.height,
+            "{number} week that is over: {forecast} forecast, {actual} actual.",
+            "{number} weeks that are over: {forecast} forecast, {actual} actual.",
+            forecast=forecast,
+            actual=actual,
+        ),
+        display.say_many(
+            rows.height - known.height,
+            "{number} week ahead, without customers who are yet to come.",
+            "{number} weeks ahead, without customers who are yet to come.",
+        ),
     )

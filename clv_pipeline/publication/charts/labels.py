@@ -10,6 +10,8 @@ from typing import Any
 
 LABEL_WIDTH = 170
 """The widest label in px."""
+LEGEND_SYMBOL = 34
+"""Width in px of a symbol in a legend with the space around it."""
 
 
 def with_labels(spec: dict[str, Any]) -> dict[str, Any]:
@@ -30,16 +32,39 @@ def with_labels(spec: dict[str, Any]) -> dict[str, Any]:
     return relabelled
 
 
+def in_two_lines(name: str, width: float = 66) -> tuple[str, str]:
+    """A name broken between words for a cell of `width` px: two lines, the second one may be empty."""
+    first, *words = name.split() or [""]
+    while words and _width_of(f"{first} {words[0]}") <= width:
+        first = f"{first} {words.pop(0)}"
+    return shortened(first, width), shortened(" ".join(words), width)
+
+
+def legend_columns(names: list[str], width: float) -> int | None:
+    """In how many columns a legend of these names has to stand, so that it is not wider; None: in one row."""
+    widths = [min(_width_of(name), LABEL_WIDTH) + LEGEND_SYMBOL for name in names]
+    return None if sum(widths) <= width else max(1, int(width // max(widths)))
+
+
 def _label(text: str) -> str:
     if text == "if":
         # Vega takes this one word for a name of its own where bars are sorted by their texts, also between quotes.
         return "if "
+    return shortened(text, LABEL_WIDTH)
+
+
+def shortened(text: str, widest: float = LABEL_WIDTH) -> str:
+    """The text, or as much of it as has room in so many px."""
     width = 0.0
     for place, character in enumerate(text):
         width += _width(character)
-        if width > LABEL_WIDTH:
+        if width > widest:
             return text[:place] + "…"
     return text
+
+
+def _width_of(text: str) -> float:
+    return sum(map(_width, text))
 
 
 def _width(character: str) -> float:

@@ -1,7 +1,7 @@
-"""The shared look of all charts: colours, titles, legends, short numbers.
+"""The shared look of all charts: colours, sizes, titles, legends.
 
-Here: everything that makes two charts belong together. Not here: what a chart shows (charts), how it becomes a picture
-(pictures).
+Here: everything that makes two charts belong together. Not here: what a chart shows (charts), how numbers stand at an
+axis (axes), how it becomes a picture (pictures).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
-ACCENT, CONTRAST, QUIET = "#0f766e", "#e08e0b", "#b8c4ce"
+ACCENT, CONTRAST, QUIET = "#0f766e", "#c2700a", "#8492a0"
+VIOLET, BLUE, ROSE, GREEN = "#6d28d9", "#1d4ed8", "#be185d", "#15803d"
 PAPER = "white"
 TINT = "#5eaaa3"
 """The strongest colour of heat maps, which begin transparent; INK is readable on all of them."""
@@ -24,41 +25,29 @@ DARK = {
     ACCENT: "#2dd4bf",
     CONTRAST: "#fbbf24",
     QUIET: "#64748b",
+    VIOLET: "#c4b5fd",
+    BLUE: "#93c5fd",
+    ROSE: "#f9a8d4",
+    GREEN: "#86efac",
     PAPER: "#111827",
     TINT: "#0d6b64",
 }
 """What every colour is on a dark page."""
+GROUPS = {
+    ACCENT: "circle",
+    CONTRAST: "square",
+    VIOLET: "triangle-up",
+    BLUE: "diamond",
+    ROSE: "cross",
+    MUTED: "triangle-down",
+    GREEN: "triangle-right",
+    INK: "triangle-left",
+}
+"""The colours of groups that have no order, each with its own shape."""
 WIDTH = 610
 """Width in px of a single plot; with its axis labels a chart is about 700 px wide."""
 PANEL_WIDTH = 270
 """Width in px of one of two plots side by side."""
-NARROW_WIDTH = 250
-"""Width in px of a plot on a phone, where two plots are not side by side."""
-
-
-def short(amount: float) -> str:
-    """Write 12, 340, 3.4k, 1.2M: three significant digits at most."""
-    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        # From 999.5 on, three digits of the smaller unit would be written as 1e+03.
-        if abs(amount) >= size * 0.9995:
-            return f"{amount / size:.3g}{suffix}"
-    return f"{amount:.3g}"
-
-
-def percent(share: float) -> str:
-    """Write 0.123 as 12%, and a small share as <1%, which 0% would deny."""
-    written = f"{share:.0%}"
-    return "<1%" if written == "0%" and share > 0 else written
-
-
-def money_axis(*, ticks: int = 5) -> alt.Axis:
-    """Label amounts as 0, 200, 1.5k."""
-    import altair as alt
-
-    # The axis' own format would give all ticks one prefix (0.2k); an expression formats each by itself. Amounts below 1
-    # have none: 0.2 is no 200m.
-    written = "format(datum.value, abs(datum.value) < 1 ? '~g' : '~s')"
-    return alt.Axis(labelExpr=written, tickCount=ticks)
 
 
 def legend(field: str, order: list[str], colours: list[str]) -> alt.Color:
@@ -69,27 +58,32 @@ def legend(field: str, order: list[str], colours: list[str]) -> alt.Color:
     return alt.Color(f"{field}:N", sort=order, scale=scale, legend=alt.Legend(title=None))
 
 
-def shade(field: str) -> alt.FillOpacity:
-    """The depth of TINT by a quantity from 0 on."""
+def lines(field: str, looks: dict[str, tuple[str, list[int]]]) -> dict[str, Any]:
+    """Lines by a nominal field, each name with its colour and its pattern of dashes, in one untitled legend."""
     import altair as alt
 
-    return alt.FillOpacity(f"{field}:Q", scale=alt.Scale(domainMin=0, range=[0.04, 1]), legend=None)
+    names, colours, patterns = list(looks), [colour for colour, _ in looks.values()], [p for _, p in looks.values()]
+    drawn = alt.Legend(title=None, symbolType="stroke", symbolStrokeWidth=2, symbolSize=250)
+    return {
+        "color": alt.Color(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=drawn),
+        "strokeDash": alt.StrokeDash(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=patterns)),
+    }
 
 
 def panel_title(text: str) -> alt.TitleParams:
     """Title of one plot among several."""
     import altair as alt
 
-    return alt.TitleParams(text, fontSize=12, anchor="start", color=INK, offset=6)
+    return alt.TitleParams(text, fontSize=12, anchor="start", frame="group", color=INK, offset=6)
 
 
-def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
-    """Give a chart its title, a subtitle with the numbers that matter, and the shared look."""
+def finish(chart: ChartType, title: str, *sentences: str) -> ChartType:
+    """Give a chart its title, a subtitle of sentences (empty ones are left out), and the shared look."""
     import altair as alt
 
     head = alt.TitleParams(
         title,
-        subtitle=subtitle,
+        subtitle=" ".join(sentence for sentence in sentences if sentence),
         anchor="start",
         fontSize=17,
         color=INK,
@@ -117,8 +111,11 @@ def finish(chart: ChartType, title: str, subtitle: str) -> ChartType:
         "labelFontSize": 12,
         "labelColor": INK,
         "titleColor": MUTED,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
         "offset": 10,
         "labelLimit": 0,
+        "titleLimit": 0,
     }
     styled: ChartType = chart.properties(title=head, background=PAPER, padding=14).configure(
         # The renderer brings this font along, so that charts look the same on every machine.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import struct
+import textwrap
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.errors import PictureError
-from clv_pipeline.publication.charts.labels import with_labels
-from clv_pipeline.publication.charts.look import NARROW_WIDTH
+from clv_pipeline.publication.charts.labels import legend_columns, with_labels
 from clv_pipeline.publication.charts.renderer import RENDERER
 from clv_pipeline.text import displayed_in
 
@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 Specification = dict[str, Any]
 """What Vega-Lite draws."""
 
+WIDE, NARROW = 690, 343
+"""Width in px of a whole picture, on a page and on a phone. Names beside a single plot take their space from it."""
+MARGIN = 50
+"""Width in px that a legend leaves to the labels of an axis beside it."""
+SMALL = 10
+"""Largest font in px of numbers in the cells of a heat map on a phone."""
+NARROW_PLOT, NARROW_PLOT_WITH_NAMES = 280, 190
+"""Width in px of one of several plots on a phone, where they are not side by side."""
+LINE, NARROW_LINE = 110, 46
+"""Characters that fit in a line of a subtitle on a page, and in the title of an axis on a phone."""
+
 
 def specified(chart: ChartType) -> Specification:
-    """The specification of a chart. Altair checks it against its schema, which takes longer than to draw it."""
-    specification: Specification = chart.to_dict()
+    """The specification of a chart, unchecked: to check it takes longer than to draw it, and tests do."""
+    specification: Specification = chart.to_dict(validate=False)
     return specification
 
 
@@ -37,7 +48,9 @@ def to_png(chart: Specification, *, scale: float = 1.5) -> bytes:
     Raises:
         PictureError: it could not be drawn.
     """
-    return _pack(_drawn(chart, title_of(chart), scale))
+    title = title_of(chart)
+    told = {**chart["title"], "subtitle": textwrap.wrap(chart["title"]["subtitle"], LINE)}
+    return _pack(_drawn(_sized({**chart, "title": told}, WIDE), title, scale))
 
 
 def to_svg(chart: Specification, *, narrow: bool) -> str:
@@ -50,7 +63,8 @@ def to_svg(chart: Specification, *, narrow: bool) -> str:
     """
     untitled = {key: value for key, value in chart.items() if key != "title"}
     untitled |= {"background": "transparent", "padding": 2}
-    svg = _drawn(_narrowed(untitled) if narrow else untitled, title_of(chart), None).decode()
+    sized = _sized(_narrowed(untitled), NARROW) if narrow else _sized(untitled, WIDE)
+    svg = _drawn(sized, title_of(chart), None).decode()
     # The page gives the whole picture one text alternative; the marks need no names.
     return re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
 
@@ -68,6 +82,27 @@ def _drawn(chart: Specification, title: dict[str, Any], scale: float | None) -> 
         raise PictureError(f"the chart {title['text']!r} is not drawn: {error.what}", quoted=error.quoted) from error
 
 
+def _sized(chart: Specification, width: int) -> Specification:
+    """The chart with this width in all, if it is a single plot: its plot gets what labels and names leave."""
+    legends: Specification = _with_legends_in(chart, width - MARGIN)
+    if "width" not in chart:
+        return legends
+    return {**legends, "width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+
+
+def _with_legends_in(part: Any, width: int) -> Any:
+    """A specification, or a part of one, whose legends break into rows of this width."""
+    if isinstance(part, list):
+        return [_with_legends_in(item, width) for item in part]
+    if not isinstance(part, dict):
+        return part
+    changed = {key: _with_legends_in(value, width) for key, value in part.items()}
+    if changed.get("legend") and isinstance(names := changed.get("sort"), list):
+        columns = legend_columns(names, width)
+        changed["legend"] = {**changed["legend"], **({"columns": columns} if columns else {})}
+    return changed
+
+
 def _narrowed(part: Any) -> Any:
     """A specification, or a part of one, in the form for a phone."""
     if isinstance(part, list):
@@ -76,13 +111,27 @@ def _narrowed(part: Any) -> Any:
         return part
     narrowed = {"vconcat" if key == "hconcat" else key: _narrowed(value) for key, value in part.items()}
     if isinstance(narrowed.get("width"), int):
-        narrowed["width"] = min(narrowed["width"], NARROW_WIDTH)
+        narrowed["width"] = min(narrowed["width"], NARROW_PLOT_WITH_NAMES if _has_names(part) else NARROW_PLOT)
     if "columns" in narrowed:
         narrowed["columns"] = 1
     # The plot to the left had the labels for both.
     if isinstance(y := narrowed.get("y"), dict) and y.get("axis", y) is None:
         narrowed["y"] = {key: value for key, value in y.items() if key != "axis"}
+    if isinstance(title := narrowed.get("title"), str) and len(title) > NARROW_LINE:
+        narrowed["title"] = textwrap.wrap(title, NARROW_LINE)
+    if narrowed.get("type") == "text" and narrowed.get("fontSize", 0) > SMALL:
+        narrowed["fontSize"] = SMALL
     return narrowed
+
+
+def _has_names(part: Any) -> bool:
+    """Whether names stand to the left of the plot."""
+    if isinstance(part, list):
+        return any(map(_has_names, part))
+    if not isinstance(part, dict):
+        return False
+    y = part.get("y")
+    return (isinstance(y, dict) and y.get("type") == "nominal") or any(map(_has_names, part.values()))
 
 
 def _vega_lite() -> str:

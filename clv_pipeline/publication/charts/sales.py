@@ -1,4 +1,4 @@
-"""What was sold: by day, by month, by customer and cohort, and which rows were left out."""
+"""What was sold, by day and by month, and which rows were left out."""
 
 from __future__ import annotations
 
@@ -6,31 +6,96 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clv_pipeline.publication.charts.frames import require_rows
+from clv_pipeline.publication.charts.axes import labelled, linear
+from clv_pipeline.publication.charts.axes import months as month_axis
+from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked, sum_of, with_optional
 from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
     INK,
     PAPER,
     QUIET,
-    TINT,
     WIDTH,
     finish,
     legend,
-    money_axis,
-    percent,
-    shade,
-    short,
+    lines,
 )
+from clv_pipeline.publication.charts.numbers import PLAIN, money
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
+
+    from clv_pipeline.display import Display
 
 MIN_WEEKS = 8
 """Fewer complete weeks than this are drawn day by day."""
 
 
-def daily_revenue(days: pl.DataFrame) -> ChartType:
+def revenue_by_month(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """Revenue by month, that of the same months a year before, and the forecast with its range.
+
+    months: one row per month: calendar_month (date), and as currency revenue (NULL ahead), last_year_revenue (NULL
+    where it is not known), forecast, lower and upper (NULL where there is none); is_partial is true of months of which
+    only a part is known. The forecast of such a month is for the whole of it.
+    """
+    import altair as alt
+
+    amounts = ("revenue", "last_year_revenue", "forecast", "lower", "upper")
+    require_rows(months, "calendar_month", "is_partial", *amounts)
+    rows = (
+        months.sort("calendar_month")
+        .with_columns(pl.col(amounts).cast(pl.Float64))
+        .with_row_index("month")
+        .with_columns(whole=pl.when(~pl.col("is_partial")).then("revenue"))
+    )
+    actual, last_year, forecast = names = [
+        display.say("Actual"),
+        display.say("A year before"),
+        display.say("Forecast"),
+    ]
+    series = stacked(rows, "month", {actual: "whole", last_year: "last_year_revenue", forecast: "forecast"}, "revenue")
+    look = {actual: (ACCENT, [1, 0]), last_year: (QUIET, [2, 2]), forecast: (CONTRAST, [6, 3])}
+    highest = [rows[column].max() for column in amounts]
+    x = alt.X(
+        "month:Q",
+        **month_axis(rows["calendar_month"].to_list(), display),
+        scale=alt.Scale(domain=[0, max(rows.height - 1, 1)], nice=False),
+    )
+    y = alt.Y("revenue:Q", title=None, **linear(map(_float, highest), display.short))
+    fan = rows.select("month", revenue=rounded("lower"), upper=rounded("upper")).drop_nulls()
+    partial = rows.filter("is_partial", pl.col("revenue").is_not_null()).select("month", revenue=rounded("revenue"))
+    layers = [
+        alt.Chart(fan).mark_area(color=CONTRAST, opacity=0.25).encode(x=x, y=y, y2="upper:Q"),
+        alt.Chart(series)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            **lines("series", {name: look[name] for name in names if name in {*series["series"]}}),
+        ),
+        alt.Chart(partial).mark_point(color=ACCENT, size=60, strokeWidth=2, filled=False).encode(x=x, y=y),
+    ]
+    shown = [layer for layer, data in zip(layers, (fan, series, partial), strict=True) if data.height]
+    past = rows.filter(pl.col("whole").is_not_null())
+    return finish(
+        alt.layer(*shown).properties(width=WIDTH, height=260),
+        display.say("Revenue by month"),
+        display.say_many(
+            past.height,
+            "{number} complete month, {amount} in all.",
+            "{number} complete months, {amount} in all.",
+            amount=money(display, float(past["whole"].sum())),
+        ),
+        display.say("A ring is a month of which only a part is known.") if partial.height else "",
+        display.say("Shaded: the range of the forecast.") if fan.height else "",
+    )
+
+
+def _float(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]
+
+
+def daily_revenue(days: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     """Revenue over time: a line over complete weeks (Monday to Sunday), or over days if there are few weeks.
 
     days: one row per day with revenue (currency); days that are absent had none. The incomplete weeks at both
@@ -51,109 +116,88 @@ def daily_revenue(days: pl.DataFrame) -> ChartType:
     )
     by_week = weekly.height >= MIN_WEEKS
     data = weekly if by_week else daily
-    base = alt.Chart(data).encode(
-        x=alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y" if by_week else "%d %b", tickCount=8)),
-        y=alt.Y("revenue:Q", title=None, axis=money_axis()),
+    first, last = data["day"][0], data["day"][-1]
+    shown = list(range(0, data.height, max(1, data.height // 7)))
+    written = [(display.short_month if by_week else display.short_day)(data["day"][place]) for place in shown]
+    base = alt.Chart(data.select(pl.int_range(pl.len()).alias("place"), revenue=rounded("revenue"))).encode(
+        x=alt.X(
+            "place:Q",
+            title=None,
+            axis=labelled(shown, written),
+            scale=alt.Scale(domain=[0, max(data.height - 1, 1)], nice=False),
+        ),
+        y=alt.Y("revenue:Q", title=None, **linear(data["revenue"], display.short)),
     )
     layers = alt.layer(
         base.mark_area(color=ACCENT, opacity=0.12), base.mark_line(color=ACCENT, strokeWidth=2)
-    ).properties(width=WIDTH + 20, height=250)
-    first, last = data["day"][0], data["day"][-1]
-    span = f"{data.height} complete weeks, Mondays {first} to {last}" if by_week else f"{first} to {last}"
+    ).properties(width=WIDTH, height=250)
+    told = {
+        "number": display.count(data.height),
+        "first": display.short_day(first),
+        "last": display.short_day(last),
+        "amount": money(display, float(data["revenue"].sum())),
+    }
     return finish(
         layers,
-        f"Revenue per {'week' if by_week else 'day'}",
-        f"{span}; {short(float(data['revenue'].sum()))} in all",
+        display.say("Revenue by week") if by_week else display.say("Revenue by day"),
+        display.say("{number} complete weeks, Mondays {first} to {last}: {amount} in all.", **told)
+        if by_week
+        else display.say("{first} to {last}: {amount} in all.", **told),
     )
 
 
-def customers_by_month(months: pl.DataFrame) -> ChartType:
+def customers_by_month(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     """Buyers of every month: those who bought for the first time, and those who came back.
 
-    months: one row per month: calendar_month, new_customers and returning_customers (counts).
+    months: one row per month: calendar_month (date), new_customers and returning_customers (counts). is_left_censored
+    (optional) is true of the first months of the history, whose new customers may have bought before it.
     """
     import altair as alt
 
     require_rows(months, "calendar_month", "new_customers", "returning_customers")
-    series = {"New": "new_customers", "Returning": "returning_customers"}
-    counts = pl.concat(
-        months.select(
-            month=pl.col("calendar_month").dt.strftime("%Y-%m"),
-            series=pl.lit(name),
-            place=pl.lit(place),
-            customers=column,
-        )
-        for place, (name, column) in enumerate(series.items())
-    )
+    rows = with_optional(months, is_left_censored=pl.Boolean).sort("calendar_month").with_row_index("place_in_time")
+    early = pl.col("is_left_censored").fill_null(value=False)
+    rows = rows.with_columns(new=pl.when(~early).then("new_customers"), first_seen=pl.when(early).then("new_customers"))
+    colours = {
+        display.say("Returning"): ("returning_customers", ACCENT),
+        display.say("New"): ("new", CONTRAST),
+        display.say("First seen: perhaps not new"): ("first_seen", QUIET),
+    }
+    counts = stacked(rows, "place_in_time", {name: column for name, (column, _) in colours.items()}, "customers")
+    drawn = [name for name in colours if name in {*counts["series"]}]
+    totals = rows.select(pl.col("new_customers") + pl.col("returning_customers")).to_series()
     bars = (
         alt.Chart(counts)
-        .mark_bar()
+        .mark_bar(stroke=PAPER, strokeWidth=0.5)
         .encode(
-            x=alt.X("month:O", title=None, axis=alt.Axis(labelAngle=-40, labelOverlap="greedy")),
-            y=alt.Y("customers:Q", title=None, axis=money_axis()),
-            color=legend("series", list(series), [CONTRAST, ACCENT]),
+            x=alt.X("place_in_time:O", **month_axis(rows["calendar_month"].to_list(), display)),
+            y=alt.Y("customers:Q", title=None, **linear(totals, display.short)),
+            color=legend("series", drawn, [colours[name][1] for name in drawn]),
             order="place:Q",
         )
-        .properties(width=WIDTH + 20, height=250)
+        .properties(width=WIDTH, height=250)
     )
+    censored = rows.filter(early).height
     return finish(
         bars,
-        "Buyers per month, new and returning",
-        f"{months.height} complete months; {months['new_customers'].sum():,} customers bought for the first time",
-    )
-
-
-def revenue_by_tenth(deciles: pl.DataFrame) -> ChartType:
-    """The share of revenue that every tenth of the customers brought, the best tenth first.
-
-    deciles: decile (1 … 10, the best first) and revenue_share (0 to 1).
-    """
-    import altair as alt
-
-    require_rows(deciles, "decile", "revenue_share")
-    data = deciles.sort("decile").select(tenth="decile", share="revenue_share")
-    data = data.with_columns(label=pl.Series([percent(share) for share in data["share"]]))
-    base = alt.Chart(data).encode(
-        x=alt.X("tenth:O", title="Tenth of the customers by revenue (1: the best)", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("share:Q", title=None, axis=alt.Axis(format=".0%", tickCount=5)),
-    )
-    return finish(
-        alt.layer(base.mark_bar(color=ACCENT), base.mark_text(dy=-8, color=INK).encode(text="label:N")).properties(
-            width=WIDTH + 20, height=230
+        display.say("Buyers by month, new and returning"),
+        display.say_many(
+            rows.height,
+            "{number} complete month; {newcomers} customers bought for the first time.",
+            "{number} complete months; {newcomers} customers bought for the first time.",
+            newcomers=display.count(float(rows["new_customers"].sum())),
         ),
-        "Share of revenue by tenth of the customers",
-        f"The best tenth brought {data['label'][0]} of the revenue",
-    )
-
-
-def cohort_heatmap(cohorts: pl.DataFrame) -> ChartType:
-    """The share of every month's new customers who bought again in the months that followed.
-
-    cohorts: cohort_month (date), age_months (1 and up) and retention (0 to 1); complete months only.
-    """
-    import altair as alt
-
-    require_rows(cohorts, "cohort_month", "age_months", "retention")
-    data = cohorts.select("age_months", "retention", cohort=pl.col("cohort_month").dt.strftime("%Y-%m"))
-    cells = (
-        alt.Chart(data)
-        .mark_rect(fill=TINT, stroke=PAPER, strokeWidth=1)
-        .encode(
-            x=alt.X("age_months:O", title="Months since the first purchase", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("cohort:O", title=None),
-            fillOpacity=shade("retention"),
+        display.say_many(
+            censored,
+            "The history begins with the first month: many who look new in it are not.",
+            "The history begins here: many who look new in the first {number} months are not.",
         )
-        .properties(width=WIDTH, height=alt.Step(22))
-    )
-    highest = percent(max(data["retention"].to_list()))
-    return finish(
-        cells,
-        "Who comes back, by month of the first purchase",
-        f"The darker, the more of a month's new customers bought again; the darkest is {highest}",
+        if censored
+        else "",
     )
 
 
-def ledger_flow(outcomes: pl.DataFrame) -> ChartType:
+def ledger_flow(outcomes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     """From all source rows, reason by reason, to the rows that were kept.
 
     outcomes: one row per outcome (kept, or the reason of a rejection) with rows (count).
@@ -161,24 +205,30 @@ def ledger_flow(outcomes: pl.DataFrame) -> ChartType:
     import altair as alt
 
     require_rows(outcomes, "outcome", "rows")
-    kept = outcomes.filter(pl.col("outcome") == "kept")["rows"].sum()
+    kept = sum_of(outcomes.filter(pl.col("outcome") == "kept")["rows"])
     lost = outcomes.filter(pl.col("outcome") != "kept").sort("rows", "outcome", descending=[True, False])
-    left = total = int(outcomes["rows"].sum())
-    steps = [("all rows", 0, total, QUIET)]
+    left = total = int(sum_of(outcomes["rows"]))
+    steps = [(display.say("all rows"), 0, total, QUIET)]
     for reason, rows in lost.select("outcome", "rows").iter_rows():
-        steps.append((reason, left - rows, left, CONTRAST))
+        steps.append((display.term(reason), left - rows, left, CONTRAST))
         left -= rows
-    steps.append(("kept", 0, left, ACCENT))
+    steps.append((display.say("kept"), 0, left, ACCENT))
     data = pl.DataFrame(steps, schema=["step", "begin", "end", "colour"], orient="row").with_columns(
-        label=pl.Series([f"{'−' * (colour == CONTRAST)}{end - begin:,}" for _, begin, end, colour in steps])
+        label=pl.Series(
+            [f"{'−' * (colour == CONTRAST)}{display.count(end - begin)}" for _, begin, end, colour in steps]
+        )
     )
     base = alt.Chart(data).encode(y=alt.Y("step:N", sort=data["step"].to_list(), title=None))
     # The longest bar leaves room for its label.
-    reach = alt.Scale(domain=[0, max(total, 1) * 1.25], nice=False)
+    reach = alt.Scale(domain=[0, max(total, 1) * 1.45], nice=False)
     layers = alt.layer(
         base.mark_bar(height=16).encode(
             x=alt.X("begin:Q", axis=None, scale=reach), x2="end:Q", color=alt.Color("colour:N", scale=None)
         ),
         base.mark_text(align="left", dx=5, color=INK).encode(x=alt.X("end:Q", scale=reach), text="label:N"),
-    ).properties(width=WIDTH - 70, height=alt.Step(25))
-    return finish(layers, "From source rows to rows kept", f"{kept:,} of {total:,} rows are kept")
+    ).properties(width=WIDTH, height=alt.Step(25))
+    return finish(
+        layers,
+        display.say("From source rows to rows kept"),
+        display.say("{kept} of {total} rows are kept.", kept=display.count(kept), total=display.count(total)),
+    )

@@ -6,28 +6,37 @@ from itertools import pairwise
 
 import polars as pl
 
-from clv_pipeline.publication.charts.look import short
+from clv_pipeline.display import Display
+from clv_pipeline.publication.charts.bars import class_names
 
 EDGES = [mantissa * 10**exponent for exponent in range(12) for mantissa in (1, 2, 5)]
 """Where bins begin: 1, 2, 5, 10 … 5 · 10¹¹."""
 
 
-def value_bins(steps: pl.DataFrame) -> pl.DataFrame:
-    """Bins < 1, 1–2, 2–5, 5–10, 10–20 and so on, of which those with the lowest and highest percent are joined.
+def value_bins(steps: pl.DataFrame, display: Display) -> pl.DataFrame:
+    """Bins < 1, 1–2, 2–5, 5–10, 10–20 and so on; those with the lowest and highest percent are joined, empty ones too.
 
     steps: at least one row of customers in each of step (number of EDGES not above the amount), customers (count),
-    value (sum of their amounts). Returns at least two rows, ascending and without gaps: bin (text), customers, value.
+    value (sum of their amounts). Returns rows that are ascending and without gaps: bin (text), customers, value.
     """
-    counted = steps.select(
-        pl.col("step").cast(pl.Int64).clip(0, len(EDGES)), "customers", pl.col("value").cast(pl.Float64)
-    ).sort("step")
+    counted = (
+        steps.filter(pl.col("customers") > 0)
+        .select(pl.col("step").cast(pl.Int64).clip(0, len(EDGES)), "customers", pl.col("value").cast(pl.Float64))
+        .sort("step")
+    )
     reached = counted["customers"].cum_sum()
     percent = reached[-1] // 100
-    # At least two bins, also where nearly all values share one or lie above all edges.
-    lowest = min(counted.filter(reached > percent)["step"][0], len(EDGES) - 1)
-    highest = max(counted.filter(reached >= reached[-1] - percent)["step"][0], lowest + 1)
-    edges = [short(edge) for edge in EDGES[lowest:highest]]
-    labels = [f"< {edges[0]}", *(f"{low}–{high}" for low, high in pairwise(edges)), f"≥ {edges[-1]}"]
-    joined = counted.group_by(pl.col("step").clip(lowest, highest)).agg(pl.col("customers", "value").sum())
-    bins = pl.DataFrame({"step": range(lowest, highest + 1), "bin": labels}, schema_overrides={"step": pl.Int64})
-    return bins.join(joined, on="step", how="left", maintain_order="left").fill_null(0).drop("step")
+    lowest = counted.filter(reached > percent)["step"][0]
+    highest = counted.filter(reached >= reached[-1] - percent)["step"][0]
+    bins = (
+        counted.group_by(pl.col("step").clip(lowest, max(lowest, highest)))
+        .agg(pl.col("customers", "value").sum())
+        .sort("step")
+    )
+    # A bin reaches up to the next one that has customers.
+    edges = [EDGES[step - 1] for step in bins["step"][1:]]
+    bounds: list[tuple[float | None, float | None]] = [*pairwise([None, *edges, None])]
+    if not edges:
+        [step] = bins["step"]
+        bounds = [(EDGES[step - 1] if step else None, EDGES[step] if step < len(EDGES) else None)]
+    return bins.select(pl.Series("bin", class_names(bounds, display.short)), "customers", "value")

@@ -1,0 +1,164 @@
+"""Who comes back, by month of the first purchase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from clv_pipeline.publication.charts.axes import labelled, linear
+from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded, sum_of, with_optional
+from clv_pipeline.publication.charts.heat import heat_map, shade_legend
+from clv_pipeline.publication.charts.look import ACCENT, INK, PAPER, QUIET, WIDTH, finish
+from clv_pipeline.publication.charts.numbers import PLAIN
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+    from clv_pipeline.display import Display
+
+AGES = (1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24)
+"""The months after the first purchase that are shown: numbers of more would not fit."""
+MOST = 24
+"""Most cohorts that are shown."""
+
+
+def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """The share of every month's new customers who bought again in the months that followed.
+
+    cohorts: cohort_month (date), age_months (1 and up) and retention (0 to 1), complete months only; customers
+    (optional) is the size of the cohort. The latest 24 cohorts are drawn; those of fewer than 30 customers share a row.
+    """
+    import altair as alt
+
+    require_rows(cohorts, "cohort_month", "age_months", "retention")
+    given = with_optional(cohorts, customers=pl.Int64).with_columns(pl.col("customers").cast(pl.Int64))
+    size = given.group_by("cohort_month").agg(pl.col("customers").max()).sort("cohort_month")
+    is_small = pl.col("customers") < LEAST
+    large = size.filter(is_small.fill_null(value=False).not_()).tail(MOST)
+    small = size.filter(is_small)
+    rows = given.filter(pl.col("age_months").is_in(AGES))
+    others = display.say("Smaller cohorts")
+    names = {month: _named(display, display.short_month(month), size_) for month, size_ in large.iter_rows()}
+    shown = rows.filter(pl.col("cohort_month").is_in(list(names))).select(
+        "age_months", "retention", cohort=pl.col("cohort_month").replace_strict(names, return_dtype=pl.String)
+    )
+    together = (
+        rows.join(small.select("cohort_month"), on="cohort_month")
+        .group_by("age_months")
+        .agg(retention=(pl.col("retention") * pl.col("customers")).sum() / pl.col("customers").sum())
+        .with_columns(cohort=pl.lit(_named(display, others, sum_of(small["customers"]))))
+        .sort("age_months")
+    )
+    cells = pl.concat([shown, together.select(shown.columns)])
+    highest = cells["retention"].max()
+    marks = [0.0, float(highest) / 2, float(highest)]  # type: ignore[arg-type]
+    data = cells.select(
+        "age_months",
+        "cohort",
+        depth=rounded("retention"),
+        label=pl.Series([display.count(share * 100) for share in cells["retention"]]),
+    )
+    chart = heat_map(
+        data,
+        x=alt.X("age_months:O", title=display.say("Months since the first purchase"), axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("cohort:N", sort=data["cohort"].unique(maintain_order=True).to_list(), title=None),
+        lines={"label": 0},
+        row_height=22,
+        legend=shade_legend(marks, [display.percent(mark) for mark in marks], display.say("Bought again")),
+    )
+    return finish(
+        chart,
+        display.say("Who comes back, by month of the first purchase"),
+        display.say("Percent of a month's new customers who bought again that many months later."),
+        display.say("In brackets: how many they were.") if size["customers"].is_not_null().any() else "",
+        display.say_many(
+            small.height,
+            "{number} cohort of fewer than {least} customers is in the last row.",
+            "{number} cohorts of fewer than {least} customers are in the last row.",
+            least=display.count(LEAST),
+        )
+        if small.height
+        else "",
+    )
+
+
+def _named(display: Display, name: str, size: float | None) -> str:
+    return name if size is None else f"{name} ({display.count(size)})"
+
+
+def retention_curves(cohorts: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """The share of customers who bought again, by months since the first purchase: all, and by year of that.
+
+    cohorts: cohort_month (date), age_months (1 and up), customers (size of the cohort) and retention (0 to 1);
+    complete months only. In a history of less than two years the lines are of half-years. At an age that fewer than
+    half of a line's customers have reached, or fewer than 30, it ends.
+    """
+    import altair as alt
+
+    require_rows(cohorts, "cohort_month", "age_months", "customers", "retention")
+    by_year = cohorts["cohort_month"].dt.year().n_unique() > 2
+    names = {
+        start: str(start.year)
+        if by_year
+        else display.say("{year}, half {half}", year=start.year, half=1 + (start.month > 6))
+        for start in cohorts["cohort_month"].unique()
+    }
+    rows = cohorts.with_columns(
+        group=pl.col("cohort_month").replace_strict(names, return_dtype=pl.String),
+        came=pl.col("retention") * pl.col("customers"),
+    )
+    everybody = display.say("All")
+    means = _curve(rows.with_columns(group=pl.lit(everybody)))
+    curves = _curve(rows)
+    groups = curves["group"].unique(maintain_order=True).to_list()
+    oldest = int(max(1.0, *means["age"], *curves["age"]))
+    ages = list(range(0, oldest + 1, 1 + oldest // 9))
+    x = alt.X(
+        "age:Q",
+        title=display.say("Months since the first purchase"),
+        axis=labelled(ages, [display.count(age) for age in ages]),
+        scale=alt.Scale(domain=[0, oldest], nice=False),
+    )
+    y = alt.Y("share:Q", title=None, **linear([*means["share"], *curves["share"]], display.percent))
+    ends = pl.concat([means.tail(1), curves.group_by("group", maintain_order=True).tail(1)])
+    thin = alt.Chart(curves).encode(x=x, y=y, detail="group:N")
+    bold = alt.Chart(means).encode(x=x, y=y)
+    layers = [
+        thin.mark_line(color=QUIET, strokeWidth=1.4, point=alt.OverlayMarkDef(color=QUIET, size=12)),
+        bold.mark_line(color=ACCENT, strokeWidth=3.2),
+        # Bright around the letters, where they lie on a line.
+        *(
+            alt.Chart(ends).mark_text(align="left", dx=6, **look).encode(x=x, y=y, text="group:N")
+            for look in ({"color": PAPER, "stroke": PAPER, "strokeWidth": 4}, {"color": INK})
+        ),
+    ]
+    size = sum_of(cohorts.group_by("cohort_month").agg(pl.col("customers").max())["customers"])
+    return finish(
+        alt.layer(*layers).properties(width=WIDTH, height=260),
+        display.say("How many come back"),
+        display.say(
+            "Share of {number} customers who bought again that many months later; bold: all of them.",
+            number=display.count(size),
+        ),
+        display.say_many(
+            len(groups),
+            "Thin: those of {number} year of first purchases.",
+            "Thin: by year of the first purchase.",
+        )
+        if by_year
+        else display.say("Thin: by half-year of the first purchase."),
+    )
+
+
+def _curve(rows: pl.DataFrame) -> pl.DataFrame:
+    """Group, age and share (weighted by customers), where enough of the group's customers have that age."""
+    sizes = rows.unique(["group", "cohort_month"]).group_by("group").agg(size=pl.col("customers").sum())
+    return (
+        rows.group_by("group", age="age_months")
+        .agg(pl.col("came").sum(), reached=pl.col("customers").sum())
+        .join(sizes, on="group")
+        .filter(pl.col("reached") * 2 >= pl.col("size"), pl.col("reached") >= pl.min_horizontal("size", LEAST))
+        .select("group", pl.col("age").cast(pl.Float64), share=rounded(pl.col("came") / pl.col("reached")))
+        .sort("group", "age")
+    )

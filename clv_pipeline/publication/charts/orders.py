@@ -1,0 +1,136 @@
+"""How people buy: what orders are worth and how large they are, the days between them, and when they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from clv_pipeline.publication.charts.axes import labelled
+from clv_pipeline.publication.charts.bars import class_names, written_bars
+from clv_pipeline.publication.charts.frames import require_rows, sum_of
+from clv_pipeline.publication.charts.heat import heat_map, shade_legend
+from clv_pipeline.publication.charts.look import finish
+from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from altair.typing import ChartType
+
+    from clv_pipeline.display import Display
+
+
+def order_values(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """How many orders are of which value.
+
+    bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (currency; the lowest bin_lower and the
+    highest bin_upper may be NULL) and orders (count).
+    """
+    told = _most(bins, "orders", display.short, display)
+    return finish(
+        _distribution(bins, "orders", display.short, display),
+        display.say("What orders are worth"),
+        display.say("{number} orders by value; {share} are of {bin}.", **told),
+        in_currency(display),
+    )
+
+
+def order_gaps(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """How many days lie between an order and the customer's next one.
+
+    bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (days; the lowest bin_lower and the
+    highest bin_upper may be NULL) and gaps (count).
+    """
+    told = _most(bins, "gaps", display.count, display)
+    return finish(
+        _distribution(bins, "gaps", display.count, display),
+        display.say("Days between two orders of a customer"),
+        display.say("{number} gaps; {share} of them are of {bin} days.", **told),
+        display.say("Who never came back has none."),
+    )
+
+
+def order_sizes(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """How many items orders have.
+
+    bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (items; the lowest bin_lower and the
+    highest bin_upper may be NULL) and orders (count).
+    """
+    told = _most(bins, "orders", display.count, display)
+    return finish(
+        _distribution(bins, "orders", display.count, display),
+        display.say("How large orders are"),
+        display.say("{number} orders by number of items; {share} are of {bin} items.", **told),
+    )
+
+
+def order_hours(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+    """When orders come: by day of the week and hour.
+
+    cells: weekday (1 is Monday, to 7), hour (0 to 23) and orders (count); absent cells had none.
+    """
+    import altair as alt
+
+    require_rows(cells, "weekday", "hour", "orders")
+    counts = cells.group_by("weekday", "hour").agg(pl.col("orders").sum().cast(pl.Int64))
+    peak = counts.sort("orders", "weekday", "hour", descending=[True, False, False]).row(0, named=True)
+    days = {number: display.weekday(number) for number in range(1, 8)}
+    grid = pl.DataFrame({"weekday": list(days)}).join(pl.DataFrame({"hour": range(24)}), how="cross")
+    data = grid.join(counts.cast(pl.Int64), on=["weekday", "hour"], how="left").select(
+        "hour", day=pl.col("weekday").replace_strict(days, return_dtype=pl.String), depth=pl.col("orders").fill_null(0)
+    )
+    marks = [0.0, peak["orders"] / 2, float(peak["orders"])]
+    hours = list(range(0, 24, 3))
+    chart = heat_map(
+        data,
+        x=alt.X(
+            "hour:O",
+            title=display.say("Hour of the day, in the time of the data"),
+            axis=labelled(hours, [display.count(hour) for hour in hours], labelAngle=0),
+        ),
+        y=alt.Y("day:N", sort=list(days.values()), title=None),
+        lines={},
+        row_height=24,
+        legend=shade_legend(marks, [display.count(mark) for mark in marks], display.say("Orders in an hour")),
+    )
+    return finish(
+        chart,
+        display.say("When orders come"),
+        display.say(
+            "{number} orders; most came on {day} between {hour} and {next} o'clock.",
+            number=display.count(sum_of(counts["orders"])),
+            day=days[peak["weekday"]],
+            hour=display.count(peak["hour"]),
+            next=display.count(peak["hour"] + 1),
+        ),
+    )
+
+
+def _distribution(bins: pl.DataFrame, count: str, write: Callable[[float], str], display: Display) -> ChartType:
+    require_rows(bins, "bin_lower", "bin_upper", count)
+    rows = _ascending(bins, count)
+    total = max(1.0, sum_of(rows[count]))
+    shares = [amount / total for amount in rows[count]]
+    written = [
+        f"{display.percent(share)} ({display.count(amount)})" for share, amount in zip(shares, rows[count], strict=True)
+    ]
+    return written_bars(class_names(rows.select("bin_lower", "bin_upper").iter_rows(), write), shares, written)
+
+
+def _most(bins: pl.DataFrame, count: str, write: Callable[[float], str], display: Display) -> dict[str, str]:
+    """The number in all, and the fullest bin with its share, for the subtitle."""
+    require_rows(bins, "bin_lower", "bin_upper", count)
+    rows = _ascending(bins, count)
+    fullest = rows.sort(count, descending=True, maintain_order=True).head(1)
+    [name] = class_names(fullest.select("bin_lower", "bin_upper").iter_rows(), write)
+    total = sum_of(rows[count])
+    return {
+        "number": display.count(total),
+        "share": display.percent(fullest[count][0] / max(1.0, total)),
+        "bin": name,
+    }
+
+
+def _ascending(bins: pl.DataFrame, count: str) -> pl.DataFrame:
+    return bins.select(pl.col("bin_lower", "bin_upper", count).cast(pl.Float64)).sort("bin_lower", nulls_last=False)
