@@ -62,10 +62,6 @@ class Display:
         text = self.words_of_many(number, one, many)
         return text.format(**{"number": self.count(number), **values})
 
-    def term(self, name: str) -> str:
-        """A name that a table holds (a segment, a channel, a verdict) in the language, else the name itself."""
-        return self.words(name)
-
     def words(self, text: str) -> str:
         """What a text of the code is in the language, its places still in braces."""
         return _catalogue(self.language).gettext(text) if text else ""

@@ -1,8 +1,8 @@
 """What could be refined: suggestions that follow from what was measured, and from what the source does not state.
 
-Each suggestion is a code with the fields of its sentence, so that other languages are possible; `say` makes the
-sentence. Each says what to do. The order is that of the codes in _RULES: what makes forecasts useless comes first, what
-would only add to them last.
+Each suggestion is a code with the fields of its sentence; `suggestion_in_words` makes it, in any language. Each
+says what to do. The order is that of the codes in _RULES: what makes forecasts useless comes first, what would only add
+to them last.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
+
 SUGGESTIONS_SCHEMA = pl.Schema(
     {
         "rank": pl.Int64,
@@ -26,6 +28,8 @@ SUGGESTIONS_SCHEMA = pl.Schema(
 
 REGULAR = "regular_nbd"
 """The model of regular purchases."""
+
+Facts = dict[str, Any]
 
 TWO_YEARS = timedelta(days=730)
 """A season is told from chance by its second time."""
@@ -79,97 +83,144 @@ class Situation:
     """Rows by outcome of cleaning; `kept`, or why they were rejected."""
 
 
-Facts = dict[str, Any]
-
-
 def suggestions(situation: Situation) -> pl.DataFrame:
     """The suggestions for a shop, the most urgent first, in SUGGESTIONS_SCHEMA."""
     found = [(code, facts) for code, rule in _RULES.items() if (facts := rule(situation)) is not None]
     rows = [
-        (rank, code, say(code, facts), json.dumps(facts, sort_keys=True))
+        (rank, code, suggestion_in_words(code, facts), json.dumps(facts, sort_keys=True))
         for rank, (code, facts) in enumerate(found, start=1)
     ]
     return pl.DataFrame(rows, schema=SUGGESTIONS_SCHEMA, orient="row")
 
 
-def say(code: str, facts: Mapping[str, Any]) -> str:
-    """The sentence of a suggestion from its code and fields."""
-    if code == "regular_purchases":
-        told = (
-            "The model regular_nbd does, and is compared in every review: leave it in models, as it may do better with"
-            " a longer history."
-            if facts["is_compared"]
-            else "Add regular_nbd, which does, to models, so that the next review compares it."
+def suggestion_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
+    """The sentences of a suggestion from its code and fields."""
+    if code == "simple_rule_better":
+        return display.say(
+            "The simple rule {rule} had {gain} lower losses than {champion} over {dates} past dates: hold totals"
+            " against that rule, and give the models more to learn from (attributes, events, older orders). If the next"
+            " reviews say the same, configure only rules in models.",
+            rule=facts["better_rule"],
+            gain=display.percent(facts["gain"]),
+            champion=facts["champion"],
+            dates=display.count(facts["past_dates"]),
         )
-        return _SENTENCES[code].format(**facts) + told
-    return _SENTENCES[code].format(**facts)
+    if code == "rows_rejected":
+        return display.say(
+            "{share} of the rows were rejected, most of them for one reason: {reason}. See rejected_transactions: mend"
+            " the source or its mapping if these are purchases, and else filter them out with where.",
+            share=display.percent(facts["share"]),
+            reason=display.term(facts["main_reason"]),
+        )
+    if code == "horizon_not_tested":
+        return _not_tested(facts, display)
+    if code == "history_short_for_season":
+        return display.say(
+            "The history has {days} days, and {months} of the twelve months were seen in two years: a season cannot be"
+            " told from chance. Load older orders; until then compare with last year's month by hand.",
+            days=display.count(facts["history_days"]),
+            months=display.count(facts["months_seen_twice"]),
+        )
+    if code == "regular_purchases":
+        return _regular(facts, display)
+    if code == "spend_depends_on_frequency":
+        return display.say(
+            "Who buys twice as often spends {change} per purchase: the models here know it, but do not value customers"
+            " by a formula that takes both for independent, such as Gamma-Gamma or the average order value times the"
+            " number of orders.",
+            change=display.change(facts["per_doubling"]),
+        )
+    if code == "segment_forecast_badly":
+        return _segment_in_words(facts, display)
+    return _PLAIN[code](display)
 
 
-_SENTENCES = {
-    "map_money": (
+def _not_tested(facts: Mapping[str, Any], display: Display) -> str:
+    untested = display.count(facts["longest_untested_days"])
+    if facts["longest_tested_days"] is None:
+        return display.say(
+            "No forecast could be held against what came, because the history is too short: plan with none of them yet,"
+            " or load older orders."
+        )
+    return display.say(
+        "No forecast of {untested} days could be held against what came, because the history is too short: plan with"
+        " the forecast of {tested} days, or load older orders.",
+        untested=untested,
+        tested=display.count(facts["longest_tested_days"]),
+    )
+
+
+def _regular(facts: Mapping[str, Any], display: Display) -> str:
+    regularity = display.count(facts["regularity"])
+    if facts["is_compared"]:
+        return display.say(
+            "Customers buy more regularly than by chance (regularity {regularity}; 1 is chance), which most models do"
+            " not assume. The model regular_nbd does, and is compared in every review: leave it in models, as it may do"
+            " better with a longer history.",
+            regularity=regularity,
+        )
+    return display.say(
+        "Customers buy more regularly than by chance (regularity {regularity}; 1 is chance), which most models do not"
+        " assume. Add regular_nbd, which does, to models, so that the next review compares it.",
+        regularity=regularity,
+    )
+
+
+def _segment_in_words(facts: Mapping[str, Any], display: Display) -> str:
+    values = {
+        "segment": display.term(facts["segment"]),
+        "dates": display.count(facts["past_dates"]),
+        "days": display.count(facts["horizon_days"]),
+        "error": display.percent(facts["error"]),
+    }
+    if facts["bias"] > 0.0:
+        return display.say(
+            "{segment} was forecast worst: over {dates} past dates its forecasts of {days} days were {error} too high"
+            " in total. Plan this segment with what came of it so far, and map what could tell its customers apart.",
+            **values,
+        )
+    return display.say(
+        "{segment} was forecast worst: over {dates} past dates its forecasts of {days} days were {error} too low in"
+        " total. Plan this segment with what came of it so far, and map what could tell its customers apart.",
+        **values,
+    )
+
+
+_PLAIN: Mapping[str, Callable[[Display], str]] = {
+    "map_money": lambda display: display.say(
         "No money is mapped, so purchases are forecast and no spend: map amount, or quantity and unit_price, if the"
         " source has them."
     ),
-    "customers_alike": (
+    "customers_alike": lambda display: display.say(
         "Customers can hardly be told apart on past dates: use totals and leave lists of the best customers aside,"
         " until attributes of customers, events or a longer history say more about each."
     ),
-    "simple_rule_better": (
-        "The simple rule {better_rule} had {gain:.0%} lower losses than {champion} over {past_dates} past dates: hold"
-        " totals against that rule, and give the models more to learn from (attributes, events, older orders). If the"
-        " next reviews say the same, configure only rules in models."
-    ),
-    "rows_rejected": (
-        "{share:.0%} of the rows were rejected, most of them for one reason: {main_reason}. See rejected_transactions:"
-        " mend the source or its mapping if these are purchases, and else filter them out with where."
-    ),
-    "horizon_not_tested": (
-        "No forecast of {longest_untested_days} days could be held against what came, because the history is too short:"
-        " plan with {tested}, or load older orders."
-    ),
-    "history_short_for_season": (
-        "The history has {history_days} days, and {months_seen_twice} of the twelve months were seen in two years: a"
-        " season cannot be told from chance. Load older orders; until then compare with last year's month by hand."
-    ),
-    "regular_purchases": (
-        "Customers buy more regularly than by chance (regularity {regularity}; 1 is chance), which most models do not"
-        " assume. "
-    ),
-    "spend_depends_on_frequency": (
-        "Who buys twice as often spends {per_doubling:+.0%} per purchase: the models here know it, but do not value"
-        " customers by a formula that takes both for independent, such as Gamma-Gamma or the average order value times"
-        " the number of orders."
-    ),
-    "segment_forecast_badly": (
-        "{segment} was forecast worst: over {past_dates} past dates {of_forecast} of {horizon_days} days were"
-        " {error:.0%} too {direction} in total. Plan this segment with what came of it so far, and map what could tell"
-        " its customers apart."
-    ),
-    "add_customer_attributes": (
+    "add_customer_attributes": lambda display: display.say(
         "No attributes of customers are loaded (source.customers): region, age or kind of customer tell those apart who"
         " have bought only once, of whom dates and money say little."
     ),
-    "add_events": (
+    "add_events": lambda display: display.say(
         "No events are loaded (source.events): visits, logins or opened newsletters show who is still there before the"
         " next purchase does."
     ),
-    "add_channel": (
+    "add_channel": lambda display: display.say(
         "Where customers came from is not known: map an attribute channel, and source.costs, to see what a customer of"
         " each channel is worth and may cost."
     ),
-    "add_cost": (
+    "add_cost": lambda display: display.say(
         "The cost of lines is not mapped, so margin is one rate for all customers (forecast.margin): map cost, and each"
         " customer's value follows from what they buy."
     ),
-    "add_order_id": (
+    "add_order_id": lambda display: display.say(
         "No order id is mapped, so everything a customer buys on one day is one order, and a return is matched by"
         " product or to the last purchase: map order_id."
     ),
-    "add_country": (
+    "add_country": lambda display: display.say(
         "No country is mapped: map country, if there is more than one, to see revenue and errors by country, and to let"
         " models learn the difference."
     ),
 }
+"""The suggestions without fields."""
 
 
 def _missing(name: str, needs: str | None = None) -> Callable[[Situation], Facts | None]:
@@ -226,7 +277,6 @@ def _horizon_not_tested(situation: Situation) -> Facts | None:
         "untested_days": sorted(untested),
         "longest_untested_days": max(untested),
         "longest_tested_days": longest,
-        "tested": "no forecast yet" if longest is None else f"the forecast of {longest} days",
     }
 
 
@@ -278,8 +328,6 @@ def _segment_badly(situation: Situation) -> Facts | None:
         "customers": round(worst["customers"]),
         "bias": _rounded(bias),
         "error": _rounded(abs(bias)),
-        "direction": "high" if bias > 0.0 else "low",
-        "of_forecast": "forecasts of spend" if "money" in situation.mapped else "forecasts of purchases",
         "also": bad["segment"].to_list()[1:],
     }
 

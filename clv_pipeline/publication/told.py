@@ -13,6 +13,7 @@ from clv_pipeline.campaigns.results import basis_in_words, verdict_in_words
 from clv_pipeline.display import Display
 from clv_pipeline.evaluation.outlook import outlook_in_words
 from clv_pipeline.evaluation.ranges import total_in_words
+from clv_pipeline.evaluation.refinement import suggestion_in_words
 from clv_pipeline.evaluation.why import notes_in_words, why_in_words
 from clv_pipeline.segmentation.clusters import cluster_in_words
 
@@ -27,6 +28,7 @@ SENTENCES: Mapping[tuple[str, str], Callable[[str, Mapping[str, Any], Display], 
     ("campaign_plan", "basis"): basis_in_words,
     ("segment_uplifts", "basis"): basis_in_words,
     ("customer_overview", "cluster_name"): cluster_in_words,
+    ("refinement_suggestions", "suggestion"): suggestion_in_words,
 }
 """What says the sentence of a table and column, from the columns of the same name with `_code` and `_facts`."""
 

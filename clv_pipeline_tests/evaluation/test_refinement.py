@@ -95,12 +95,12 @@ APPEARS: list[tuple[str, Situation, dict[str, Any]]] = [
     (
         "segment_forecast_badly",
         replace(GOOD, segments=segment(forecast=600.0)),
-        {"segment": "At Risk", "horizon_days": 90, "past_dates": 12, "bias": 0.5, "direction": "high", "also": []},
+        {"segment": "At Risk", "horizon_days": 90, "past_dates": 12, "bias": 0.5, "also": []},
     ),
     (
         "segment_forecast_badly",
         replace(GOOD, segments=segment(forecast=200.0)),
-        {"segment": "At Risk", "bias": -0.5, "error": 0.5, "direction": "low", "customers": 50},
+        {"segment": "At Risk", "bias": -0.5, "error": 0.5, "customers": 50},
     ),
     ("regular_purchases", replace(GOOD, regularity=3), {"regularity": 3, "is_compared": False}),
     (
@@ -170,7 +170,7 @@ def test_sentences_say_what_was_found_and_what_to_do() -> None:
     )
     assert "own_rate had 12% lower losses than hybrid over 12 past dates" in told["simple_rule_better"]
     assert (
-        "At Risk was forecast worst: over 12 past dates forecasts of spend of 90 days were 50% too high"
+        "At Risk was forecast worst: over 12 past dates its forecasts of 90 days were 50% too high"
         in (told["segment_forecast_badly"])
     )
     assert "plan with the forecast of 90 days" in told["horizon_not_tested"]

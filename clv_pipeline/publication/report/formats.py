@@ -11,7 +11,19 @@ from clv_pipeline.display import Display
 from clv_pipeline.display.locales import NOTHING
 from clv_pipeline.publication.report.queries import Cell
 
-FORMATS = ("count", "money", "share", "percent", "change", "score", "day", "short_day", "month", "short_month", "moment")
+FORMATS = (
+    "count",
+    "money",
+    "share",
+    "percent",
+    "change",
+    "score",
+    "day",
+    "short_day",
+    "month",
+    "short_month",
+    "moment",
+)
 """The methods of Display that are filters of the templates."""
 
 

@@ -152,7 +152,9 @@ def undoubted(copy: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 def test_a_model_that_a_simple_rule_beats_says_so_first(undoubted: duckdb.DuckDBPyConnection) -> None:
-    choose(undoubted, "simple_rule_better", better_rule="last_window", rule_difference=-0.1, rule_error=0.02, rule_dates=2)
+    choose(
+        undoubted, "simple_rule_better", better_rule="last_window", rule_difference=-0.1, rule_error=0.02, rule_dates=2
+    )
     model = one(undoubted, "select distinct model from model_leaderboard where is_champion")
     assert first_screen(undoubted)[0] == [
         f"On past dates the simple rule last_window forecast better than {model}, the best of the models, which serves."
@@ -198,4 +200,3 @@ def test_the_page_speaks_german_in_euros(copy: duckdb.DuckDBPyConnection) -> Non
     assert '<html lang="de" dir="ltr">' in written
     assert Display("de-DE", currency="EUR").money(float(spend)) in html.unescape(written)
     assert "Today's customers" not in html.unescape(written)
-

@@ -19,6 +19,41 @@ from served_accuracy
 where target = {TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and {SERVED}
 group by all
 order by all""",
+    "gain": f"""
+select
+    decile,
+    cast(actual / nullif(sum(actual) over (), 0) as double) as actual_share
+from (
+    select
+        cast(group_name as integer) as decile,
+        sum(cast(value * customers as decimal(38, 10))) as actual
+    from served_accuracy
+    where target = {TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and metric = 'actual_mean'
+        and horizon_days = {HEADLINE} and value is not null
+    group by group_name
+)
+order by decile""",
+    "scatter": f"""
+select forecast_lower, actual_lower, cast(sum(customers) as bigint) as customers
+from forecast_scatter
+where horizon_days = {HEADLINE}
+group by all
+order by all""",
+    "group_errors": f"""
+select
+    group_kind,
+    group_name,
+    cast(sum(customers) filter (where metric = 'actual_mean') as bigint) as customers,
+    cast(sum(part) filter (where metric = 'predicted_mean') as double) as forecast,
+    cast(sum(part) filter (where metric = 'actual_mean') as double) as actual
+from (
+    select *, cast(value * customers as decimal(38, 10)) as part
+    from served_accuracy
+    where target = {TARGET} and group_kind in ('segment', 'country', 'age', 'value') and horizon_days = {HEADLINE}
+        and metric in ('predicted_mean', 'actual_mean') and value is not null
+)
+group by all
+order by all""",
     "groups": f"""
 select
     group_kind,
@@ -77,6 +112,10 @@ select model, why, why_code, why_facts
 from model_leaderboard
 where horizon_days = {HEADLINE}
 order by rank nulls last, model""",
+    "suggestions": """
+select rank, suggestion, suggestion_code, suggestion_facts
+from refinement_suggestions
+order by rank""",
     "drivers": f"""
 select
     feature as name,

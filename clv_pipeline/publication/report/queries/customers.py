@@ -87,6 +87,11 @@ limit 8""",
 select calendar_month, segment, customers, customer_share, is_partial
 from segment_history
 order by calendar_month, segment""",
+    "segment_flows": """
+select calendar_month, from_segment, to_segment, customers
+from segment_flows
+where not is_partial
+order by calendar_month, from_segment, to_segment""",
     "clusters": """
 select
     cluster,
@@ -98,16 +103,41 @@ select
     median_revenue
 from cluster_profiles
 order by cluster""",
+    "cluster_medians": """
+select
+    profiles.cluster_name,
+    profiles.customers,
+    profiles.median_days_since_last,
+    profiles.median_frequency,
+    profiles.median_revenue,
+    shop.shop_days_since_last,
+    shop.shop_frequency,
+    shop.shop_revenue
+from cluster_profiles as profiles
+cross join (
+    select
+        median(days_since_last) as shop_days_since_last,
+        median(frequency) as shop_frequency,
+        cast(median(revenue) as double) as shop_revenue
+    from rfm
+) as shop
+order by profiles.cluster""",
     # Powers of two of days and of money make about a dozen classes of each.
     "cluster_cells": """
 select
     cluster_name,
-    cast(floor(log2(greatest(days_since_last, 1))) as integer) as days_class,
     pow(2, days_class) as days_since_last,
-    cast(floor(log2(greatest(coalesce(cast(revenue as double), frequency + 1), 1))) as integer) as value_class,
-    pow(2, value_class) as value,
+    pow(2, revenue_class) as revenue,
+    pow(2, purchases_class) as purchases,
     count(*) as customers
-from customer_overview
+from (
+    select
+        cluster_name,
+        floor(log2(greatest(days_since_last, 1))) + 0.5 as days_class,
+        floor(log2(greatest(cast(revenue as double), 1))) + 0.5 as revenue_class,
+        case when revenue is null then floor(log2(frequency + 1)) + 0.5 end as purchases_class
+    from customer_overview
+)
 group by all
 order by all""",
     # What most customers of a cluster are, and what most of them are to be told.
@@ -130,20 +160,21 @@ group by all
 order by all""",
     "alive_cells": """
 select
-    case
-        when frequency = 0 then '1' when frequency = 1 then '2' when frequency = 2 then '3'
-        when frequency <= 4 then '4–5' when frequency <= 9 then '6–10' else '11+'
-    end as purchases,
-    case
-        when days_since_last <= 30 then 30 when days_since_last <= 90 then 90 when days_since_last <= 180 then 180
-        when days_since_last <= 365 then 365 when days_since_last <= 730 then 730
-    end as days_up_to,
+    frequency.lower as frequency_lower,
+    frequency.upper as frequency_upper,
+    days.lower as days_lower,
+    days.upper as days_upper,
     cast(avg(cast(p_alive as decimal(18, 12))) as double) as p_alive,
     cast(avg(cast(p_purchase as decimal(18, 12))) as double) as p_purchase,
     count(*) as customers
-from customer_overview
+from customer_overview as customers
+inner join (values (1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, null)) as frequency (lower, upper)
+    on customers.frequency + 1 >= frequency.lower
+    and (frequency.upper is null or customers.frequency + 1 <= frequency.upper)
+inner join (values (0, 30), (30, 90), (90, 180), (180, 365), (365, 730), (730, null)) as days (lower, upper)
+    on customers.days_since_last >= days.lower and (days.upper is null or customers.days_since_last < days.upper)
 group by all
-order by min(frequency), days_up_to nulls last""",
+order by frequency.lower, days.lower""",
     "clv": f"""
 select
     horizon_days,

@@ -29,7 +29,8 @@ with ahead as (
         total_revenue as forecast,
         total_lower as lower,
         total_upper as upper,
-        last_year_revenue
+        last_year_revenue,
+        lead_months = 0 as is_partial
     from revenue_outlook
     where total_revenue is not null
 ),
@@ -41,7 +42,8 @@ past as (
         cast(null as decimal(28, 4)) as forecast,
         cast(null as decimal(28, 4)) as lower,
         cast(null as decimal(28, 4)) as upper,
-        lag(revenue, 12) over (order by calendar_month) as last_year_revenue
+        lag(revenue, 12) over (order by calendar_month) as last_year_revenue,
+        false as is_partial
     from sales_by_month
     where not is_partial and revenue is not null
 )
@@ -66,6 +68,16 @@ where not is_partial""",
 select decile, customers, revenue, revenue_share
 from revenue_deciles
 order by decile""",
+    "concentration": """
+select top_percent, cast(revenue_share as double) as revenue_share
+from revenue_concentration
+union all
+select
+    10 * decile as top_percent,
+    cast(sum(cast(revenue_share as decimal(18, 12))) over (order by decile) as double) as revenue_share
+from revenue_deciles
+where 10 * decile not in (select top_percent from revenue_concentration)
+order by top_percent""",
     "best": """
 select top_percent, customers, revenue, revenue_share, lowest_revenue
 from revenue_concentration
@@ -138,8 +150,25 @@ from acquisition_value
 where scope = 'channel'
 order by customers desc, channel""",
     "acquisition": """
-select *
+select *, channel as name
 from acquisition_value
-where scope in ('channel', 'shop')
-order by scope = 'shop', customers desc, channel""",
+where scope = 'channel'
+order by customers desc, channel""",
+    "order_values": """
+select bin_lower, bin_upper, orders
+from order_values
+order by bin_lower nulls first""",
+    "order_gaps": """
+select bin_lower_days as bin_lower, bin_upper_days as bin_upper, gaps
+from order_gaps
+order by bin_lower_days nulls first""",
+    "order_sizes": """
+select bin_lower_lines as bin_lower, bin_upper_lines as bin_upper, orders
+from order_sizes
+order by bin_lower_lines nulls first""",
+    "order_hours": """
+select day_of_week as weekday, hour_of_day as hour, orders
+from order_hours
+where hour_of_day is not null
+order by day_of_week, hour_of_day""",
 }

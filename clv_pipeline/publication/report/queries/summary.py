@@ -101,6 +101,40 @@ from days
 inner join spans using (horizon_days)
 group by days.horizon_days, spans.has_last, spans.has_last_year
 order by days.horizon_days""",
+    "fan": """
+with last_year as (
+    select
+        totals.horizon_days,
+        totals.as_of,
+        min(sales.calendar_day) as first_day,
+        cast(
+            sum(sales.revenue) filter (
+                where sales.calendar_day > cast(totals.as_of - interval 1 year as date)
+                and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days
+            ) as double
+        ) as spend,
+        sum(sales.orders) filter (
+            where sales.calendar_day > cast(totals.as_of - interval 1 year as date)
+            and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days
+        ) as purchases
+    from forecast_totals as totals
+    cross join sales_by_day as sales
+    group by totals.horizon_days, totals.as_of
+)
+
+select
+    totals.horizon_days,
+    totals.expected_purchases,
+    cast(totals.expected_spend as double) as expected_spend,
+    cast(totals.spend_lower as double) as spend_lower,
+    cast(totals.spend_upper as double) as spend_upper,
+    case when last_year.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then last_year.spend end
+        as last_year_spend,
+    case when last_year.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then last_year.purchases end
+        as last_year_purchases
+from forecast_totals as totals
+inner join last_year using (horizon_days)
+order by totals.horizon_days""",
     "at_risk": f"""
 select
     count(*) as customers,
