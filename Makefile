@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses campaigns segments outlook soak dictionary configuration commands words docs coverage test-pythons clean
+.PHONY: help run ui dashboard test test-fast acceptance nightly parity screenshots lint format lock bench accuracy reliability guesses campaigns segments outlook soak dictionary configuration commands words docs coverage test-pythons clean
 
 help:
 	@echo "make run          the environment, then the whole graph on real data"
 	@echo "make ui           the Dagster UI on http://127.0.0.1:3000"
+	@echo "make dashboard    the published customers, to filter and sort, in the browser"
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
 	@echo "make acceptance   what needs a browser, Spark, Superset, PostgreSQL or MariaDB; installs them"
@@ -40,6 +41,9 @@ run: $(VENV)/ready
 ui: $(VENV)/ready
 	umask 077; DAGSTER_HOME=$$($(BIN)/python -m clv_pipeline.orchestration.instance) DAGSTER_DISABLE_TELEMETRY=1 \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
+
+dashboard: $(VENV)/ready
+	$(BIN)/clv open explore
 
 # Two at a time, file by file: what a file prepares once is prepared once.
 test: lint
@@ -81,6 +85,7 @@ parity: $(VENV)/ready
 screenshots: $(VENV)/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
 	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
+	    clv_pipeline_tests/acceptance/test_explore.py \
 	    clv_pipeline_tests/acceptance/test_superset.py
 
 format: $(VENV)/ready
@@ -109,6 +114,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.nightly
 	$(BIN)/python -m benchmarks.fit_and_score
+	$(BIN)/python -m benchmarks.explore
 
 # docs/ACCURACY.md, on the shops in the folder CLV_SHOPS; hours.
 accuracy: $(VENV)/ready

@@ -270,6 +270,22 @@ def publish(config: Path | None, version: str | None, json: bool) -> None:
     _say(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
 
 
+@main.command("open")
+@click.argument("page", type=click.Choice(["report", "explore"]))
+@_config
+def open_page(config: Path | None, page: str) -> None:
+    """Open the published report, or the page to explore customers, in the browser."""
+    import webbrowser
+
+    from clv_pipeline.config.settings import Settings
+    from clv_pipeline.publication.pages import served_page
+
+    path = served_page(Settings.load(config), page)
+    _say(str(path))
+    if not webbrowser.open(path.as_uri()):
+        _stop("no browser could be started; open the file above in one")
+
+
 @main.command()
 @click.argument("customer_id")
 @click.option("--horizon", type=int, help="In days; by default the longest one.")

@@ -25,12 +25,13 @@ import duckdb
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.display import Display
 from clv_pipeline.errors import ForgetError
 from clv_pipeline.privacy.keyed_hash import KeyedHash, pseudonyms_of
 from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
-from clv_pipeline.publication.report import write_report
+from clv_pipeline.publication.pages import rewrite_pages
 from clv_pipeline.publication.versions import kept_versions
-from clv_pipeline.publication.write import DATABASE, REPORT, supersede, sweep_leftovers
+from clv_pipeline.publication.write import DATABASE, supersede, sweep_leftovers
 from clv_pipeline.sources.typed import UNREADABLE
 from clv_pipeline.warehouse import Session, Warehouse, storage_faults_told
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
@@ -117,13 +118,13 @@ def finish_erasures(settings: Settings, warehouse: Warehouse) -> Erasure | None:
     if not (unfinished := register.unfinished()):
         return None
     # Checked first, because otherwise every step of the run would repeat the work in vain.
-    _Publications(settings.published_dir, register).require_searchable()
+    _Publications(settings, register).require_searchable()
     return _erase_listed(settings, warehouse, register, str(unfinished[-1]["run_id"]))
 
 
 def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, run_id: str) -> Erasure:
     """Erase all listed customers from the open warehouse and the publications, and record that it is done."""
-    publications = _Publications(settings.published_dir, register)
+    publications = _Publications(settings, register)
     with storage_faults_told(settings.warehouse_path):
         session = warehouse.open(f"erasure {run_id}")
         published_rows, replaced = publications.erase()
@@ -265,8 +266,9 @@ def _opened(folder: Path, version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 class _Publications:
     """The kept versions. Finds the listed customers in them and erases them."""
 
-    def __init__(self, folder: Path, register: Register) -> None:
-        self._folder = folder
+    def __init__(self, settings: Settings, register: Register) -> None:
+        self._folder = settings.published_dir
+        self._display = Display(settings.display.locale, settings.display.timezone)
         self._register = register
         self._erased_rows = 0
 
@@ -319,22 +321,9 @@ class _Publications:
                 return None
             shutil.copytree(version, folder, ignore=shutil.ignore_patterns(DATABASE))
             erased, described = _copy_without_found(connection, folder)
-        if (folder / REPORT).exists():
-            _write_report_anew(folder)
+        rewrite_pages(folder, self._display)
         self._erased_rows += erased
         return {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in described}
-
-
-def _write_report_anew(folder: Path) -> None:
-    """Write the report without the erased customers.
-
-    A version of an earlier package lacks tables that today's report needs. It loses its report, because the old one may
-    name somebody.
-    """
-    try:
-        write_report(folder)
-    except (duckdb.CatalogException, duckdb.BinderException):
-        (folder / REPORT).unlink()
 
 
 def _pseudonym_key(connection: duckdb.DuckDBPyConnection) -> str | None:

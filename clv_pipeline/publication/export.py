@@ -53,13 +53,14 @@ NO_TEXT = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "DATE", "TIMESTA
 _BEGINS = r"=+\-@＝＋－＠"
 """Characters that begin a formula (OWASP, CSV injection), written for the inside of a character class."""
 
-_GUARDS = (
+GUARDS = (
     # Not only at the beginning: a program that expects another separator, or trims spaces and quotes, begins a cell in
     # the middle. No cell begins within a word or a number, so ann-1001 and ann@example.com stay as they are.
     (rf"(^|[^\p{{L}}\p{{N}}{_BEGINS}])([{_BEGINS}]+)", r"\1'\2"),
     # Some programs skip these and take what follows for the beginning.
     (r"^([\t\n])", r"'\1"),
 )
+"""Patterns of where a cell could begin as a formula, each with what takes its place; RE2 and browsers read them."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,13 @@ def guarded(text: str) -> str:
     What is not safe to display is spelled out, as everywhere (clv_pipeline.text). Nothing else changes. The apostrophe
     is what OWASP recommends.
     """
-    text = _displayed(f"cast({text} as varchar)")
-    for pattern, replacement in _GUARDS:
+    text = displayed_sql(f"cast({text} as varchar)")
+    for pattern, replacement in GUARDS:
         text = f"regexp_replace({text}, {quote_literal(pattern)}, {quote_literal(replacement)}, 'g')"
     return text
 
 
-def _displayed(text: str) -> str:
+def displayed_sql(text: str) -> str:
     """SQL that does to the SQL expression `text` what clv_pipeline.text does to a text."""
     unsafe = quote_literal(f"[{UNSAFE}]")
     spelled = f"if(regexp_matches(c, {unsafe}), printf('\\u%04x', ord(c)), c)"

@@ -115,6 +115,7 @@ class Facts:
     caveat: str | None
     database: Path
     report: Path
+    explore: Path
     currency: str | None = None
     """The currency of all money; None where the source says none."""
 
@@ -133,6 +134,7 @@ def publication_summary(facts: Facts) -> list[str]:
         "",
         f"published        {_relative(facts.database)}",
         f"report           {_relative(facts.report)}",
+        f"explore          {_relative(facts.explore)}",
     ]
 
 
@@ -140,7 +142,7 @@ def publication_facts(settings: Settings) -> Facts:
     """What the publication that is served says."""
     from clv_pipeline.database.connections import open_read_only
     from clv_pipeline.publication.report.queries import read
-    from clv_pipeline.publication.write import CURRENT, DATABASE, REPORT
+    from clv_pipeline.publication.write import CURRENT, DATABASE, EXPLORE, REPORT
 
     current = settings.published_dir / CURRENT
     with open_read_only(current / DATABASE) as published:
@@ -174,6 +176,7 @@ def publication_facts(settings: Settings) -> Facts:
         caveat=f"{champion['model']}: {champion['why']}" if champion["has_caveat"] else None,
         database=current / DATABASE,
         report=current / REPORT,
+        explore=current / EXPLORE,
         currency=about["currency"],
     )
 

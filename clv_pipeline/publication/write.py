@@ -32,13 +32,15 @@ from clv_pipeline.warehouse.gate import content_ids, last_checks, reasons_agains
 DATABASE = "clv.duckdb"
 CURRENT = "current"
 REPORT = "report.html"
+EXPLORE = "explore.html"
+PAGES = (REPORT, EXPLORE)
 CUSTOMER = "customer_id"
 NUMBER = "number"
 """A file in every version: its place in the order of publication, which neither clocks nor copying change."""
 
 
-WriteReport = Callable[[Path], None]
-"""Writes the report of a version, whose tables are complete, into its folder."""
+WritePages = Callable[[Path], None]
+"""Writes the pages of a version, whose tables are complete, into its folder."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Publication:
         """The report of this version."""
         return self.directory / REPORT
 
+    @property
+    def explore(self) -> Path:
+        """The page to explore this version."""
+        return self.directory / EXPLORE
+
 
 def publish(
     session: Session,
@@ -74,7 +81,7 @@ def publish(
     views: Mapping[str, str] | None = None,
     pseudonyms: KeyedHash | None = None,
     always: bool = False,
-    write_report: WriteReport | None = None,
+    write_pages: WritePages | None = None,
 ) -> Publication:
     """Write `folder/versions/<run_id>`, verify it, flip `folder/current` to it and drop the oldest versions.
 
@@ -94,7 +101,7 @@ def publish(
             can be made. In Parquet they are tables.
         pseudonyms: what stands for every customer_id; None to publish the ids.
         always: make a new version even if nothing has changed.
-        write_report: makes the version's report; None for a version without one.
+        write_pages: makes the version's pages; None for a version without them.
 
     Raises:
         PublicationError: a table is not fit to be published, the files cannot be written or do not read back, or
@@ -107,8 +114,8 @@ def publish(
     final = folder / "versions" / run_id
     with _faults_told(folder):
         sweep_leftovers(folder)
-        is_told = write_report is None or (folder / CURRENT / REPORT).exists()
-        may_stay = is_told and not always
+        has_pages = write_pages is None or all((folder / CURRENT / page).exists() for page in PAGES)
+        may_stay = has_pages and not always
         if may_stay and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
             return served
         if final.exists():
@@ -118,7 +125,7 @@ def publish(
             checks = last_checks(session, known)
             tables = _make(
                 *(session, contents, views or {}, description, final, run_id, config_hash, checks, pseudonyms),
-                write_report,
+                write_pages,
             )
         point_at(folder, run_id)
         _prune(final, keep)
@@ -197,7 +204,7 @@ def _make(
     config_hash: str,
     checks: list[dict[str, Any]],
     pseudonyms: KeyedHash | None,
-    write_report: WriteReport | None,
+    write_pages: WritePages | None,
 ) -> dict[str, tuple[int, str]]:
     """Write the version `final`; it is there once it is whole, verified and on the disk, and not before."""
     partial = _partial(final)
@@ -206,8 +213,8 @@ def _make(
     (partial / NUMBER).write_text(f"{number}\n", encoding="utf-8")
     try:
         tables = _write(session, contents, views, description, partial, run_id, config_hash, checks, pseudonyms)
-        if write_report is not None:
-            write_report(partial)
+        if write_pages is not None:
+            write_pages(partial)
         _complete(partial, final, tables)
     except BaseException:
         # It may be what fills the disk.

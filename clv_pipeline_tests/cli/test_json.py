@@ -210,6 +210,7 @@ def test_the_numbers_of_a_publication_are_documented() -> None:
         caveat=None,
         database=Path("clv.duckdb"),
         report=Path("report.html"),
+        explore=Path("explore.html"),
     )
     document = run_document(Outcome("run", True, True, [], [], []), facts)
     assert json.loads(as_json(document))["publication"]["as_of"] == "2024-01-06"

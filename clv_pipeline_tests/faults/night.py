@@ -23,13 +23,14 @@ import polars  # noqa: F401
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
+from clv_pipeline.display import Display
 from clv_pipeline.orchestration.assets import all_assets, serving
 from clv_pipeline.orchestration.gated_step import REFRESH
 from clv_pipeline.orchestration.plots import PLOTS
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
-from clv_pipeline.publication import report
-from clv_pipeline.publication.write import REPORT
+from clv_pipeline.publication import pages, report
+from clv_pipeline.publication.write import PAGES
 from clv_pipeline_tests.helpers.runs import failure
 
 MODELS = {
@@ -98,8 +99,8 @@ def spend_night(folder: Path, prepare: Prepare | None = None) -> Night:
 def _night(folder: Path, prepare: Prepare | None) -> None:
     # Charts show tables and change none.
     PLOTS.clear()
-    # The report reads tables that are not built here; a page takes its place in the publication.
-    report.write_report = _write_page
+    # Pages read tables that are not built here; others take their places in the publication.
+    pages.write_pages = _write_pages
     report.summary_lines = _no_summary
     if prepare is not None:
         prepare(folder)
@@ -123,8 +124,9 @@ def _night(folder: Path, prepare: Prepare | None) -> None:
     (folder / "report.json").write_text(json.dumps({"success": result.success, "failure": failure(result)}))
 
 
-def _write_page(version: Path, *, warn: Callable[[str], None] = print) -> None:
-    (version / REPORT).write_text("<p>A page.</p>\n" * 20_000, encoding="utf-8")
+def _write_pages(version: Path, display: Display, *, warn: Callable[[str], None] = print) -> None:
+    for page in PAGES:
+        (version / page).write_text("<p>A page.</p>\n" * 10_000, encoding="utf-8")
 
 
 def _no_summary(database: Path) -> list[str]:

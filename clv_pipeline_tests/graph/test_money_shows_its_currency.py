@@ -12,6 +12,7 @@ import pytest
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.display import Display
 from clv_pipeline.publication.export import export
 from clv_pipeline.publication.report import summary_lines
 from clv_pipeline.publication.summary import publication_facts, publication_summary
@@ -58,7 +59,7 @@ def settings(shop: Shop) -> Settings:
 
 
 def test_the_page_and_the_terminal_write_the_code_before_an_amount(shop: Shop, settings: Settings) -> None:
-    assert any("EUR " in line for line in summary_lines(shop.served))
+    assert any("EUR " in line for line in summary_lines(shop.served, Display()))
     assert any("EUR " in line for line in publication_summary(publication_facts(settings)))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline.display import Display
 from clv_pipeline.publication.explain import explain
 from clv_pipeline.publication.report import summary_lines
 from clv_pipeline.publication.summary import publication_facts, publication_summary
@@ -93,7 +94,7 @@ def test_no_sentence_tells_of_money(shop: Shop) -> None:
         words = published.execute("select string_agg(forecasts_in_words, ' ') from customer_overview").fetchall()[0][0]
     told = [
         *publication_summary(publication_facts(settings)),
-        *summary_lines(shop.served),
+        *summary_lines(shop.served, Display()),
         *explain(settings, customer),
         words,
     ]

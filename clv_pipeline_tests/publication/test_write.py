@@ -30,19 +30,26 @@ def test_a_version_stays_served_until_a_table_changes(session: Session, tmp_path
     assert read(tmp_path, "select id from things") == [(2,)]
 
 
-def test_a_version_holds_the_report_that_was_made_from_it_and_one_without_is_replaced(
+def test_a_version_holds_the_pages_that_were_made_from_it_and_one_without_is_replaced(
     session: Session, tmp_path: Path
 ) -> None:
     def write_report(version: Path) -> None:
         with duckdb.connect(str(version / "clv.duckdb"), read_only=True) as tables:
             (version / "report.html").write_text(str(tables.execute("select list(id) from things").fetchall()))
 
+    def write_pages(version: Path) -> None:
+        write_report(version)
+        (version / "explore.html").write_text("")
+
     put = partial(publish, session, fill(session, 1), tmp_path, config_hash="c0ffee", keep=3)
     put(run_id="first")
-    second = put(run_id="second", write_report=write_report)
+    second = put(run_id="second", write_pages=write_report)
     assert second.is_new
     assert second.report.read_text() == "[([1],)]"
-    assert not put(run_id="third", write_report=write_report).is_new
+    third = put(run_id="third", write_pages=write_pages)
+    assert third.is_new
+    assert third.explore.exists()
+    assert not put(run_id="fourth", write_pages=write_pages).is_new
 
 
 def test_a_publication_says_which_checks_passed_and_which_warned(session: Session, tmp_path: Path) -> None:

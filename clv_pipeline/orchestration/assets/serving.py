@@ -45,9 +45,9 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
     @dg.asset(
         deps=[contract.table for contract in contracts if contract.table != "publication"],
         description=(
-            "An immutable copy of every published table as a DuckDB file and as Parquet, with the report that is"
-            " made from it, verified by reading it back; `published/current` then points to it. Refuses while any"
-            " table has not passed its gate.\n\n"
+            "An immutable copy of every published table as a DuckDB file and as Parquet, with the report and the"
+            " page to explore that are made from it, verified by reading it back; `published/current` then points to"
+            " it. Refuses while any table has not passed its gate.\n\n"
             "Grain: one version per run."
         ),
         group_name="serving",
@@ -59,7 +59,8 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
     )
     def published_marts(context: dg.AssetExecutionContext, refresh: RefreshOptions) -> dg.MaterializeResult[Any]:
         from clv_pipeline.privacy.keyed_hash import pseudonyms_of
-        from clv_pipeline.publication.report import summary_lines, write_report
+        from clv_pipeline.publication.pages import write_pages
+        from clv_pipeline.publication.report import summary_lines
         from clv_pipeline.publication.write import publish
 
         with expected_failures(pipeline.warehouse):
@@ -75,7 +76,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 known=pipeline.models.keys(),
                 may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
                 views=published_views(pipeline.models),
-                write_report=partial(write_report, display=pipeline.display, warn=context.log.warning),
+                write_pages=partial(write_pages, display=pipeline.display, warn=context.log.warning),
             )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.directory.name),
@@ -86,6 +87,8 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 ),
                 "report": dg.MetadataValue.path(publication.report),
                 "report bytes": publication.report.stat().st_size,
+                "explore": dg.MetadataValue.path(publication.explore),
+                "explore bytes": publication.explore.stat().st_size,
                 "database": dg.MetadataValue.path(publication.database),
                 "tables": dg.MetadataValue.table(
                     [

@@ -1,0 +1,153 @@
+"""The page: the packed columns, the script and the style, put into the template under a content-security policy.
+
+The policy lets nothing in but this very script and this very style, by their hashes, and no request out. Everything
+from outside is in the packed columns, as letters of base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clv_pipeline.database.connections import open_read_only
+from clv_pipeline.display import Display, terms
+from clv_pipeline.publication.explore import tables
+from clv_pipeline.publication.explore.packing import packed
+from clv_pipeline.publication.explore.words import script_words
+from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS, GUARDS
+from clv_pipeline.publication.write import DATABASE, EXPLORE, REPORT
+from clv_pipeline.text import displayed
+
+NAMES = (*terms.SEGMENTS, *terms.ACTIONS, *terms.CHANNELS, *terms.VALUE_TIERS, *terms.CLUSTERS, terms.NOT_KNOWN)
+"""Names of the tables that the page shows."""
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+FOLDER = Path(__file__).parent
+TEMPLATES = FOLDER / "templates"
+SCRIPTS = tuple(
+    FOLDER / "script" / f"{name}.js"
+    for name in ("data", "words", "selection", "elements", "facets", "list", "customer", "csv", "main")
+)
+"""The script, in the order of its parts."""
+
+RATES, AMOUNTS = 4, 2
+"""Decimals of probabilities and shares, and of what is counted in days and purchases."""
+
+DECIMALS = {
+    **dict.fromkeys(("p_purchase", "expected_purchases", "forecast_p_purchase", "forecast_purchases"), RATES),
+    **dict.fromkeys(("p_alive", "p_purchase_30_days", "p_purchase_90_days", "p_purchase_365_days", "margin"), RATES),
+    **dict.fromkeys(
+        ("usual_gap_days", *(f"driver_{what}_{n}" for what in ("value", "median") for n in range(3))), AMOUNTS
+    ),
+}
+MONEY = (
+    *("revenue", "expected_spend", "clv", "value_at_stake", "average_order_value", "order_value", "month_revenue"),
+    *("historic_value", "total_value", "lifetime_value"),
+    *("forecast_spend", "forecast_lower", "forecast_upper", "forecast_clv"),
+)
+"""Columns with the decimals of the currency."""
+
+
+def write_explore(version: Path, display: Display, limits: tables.Limits = tables.LIMITS) -> None:
+    """Make the page of a published version from its database, in the same folder."""
+    with open_read_only(version / DATABASE) as published:
+        page = render(published, display, limits)
+    (version / EXPLORE).write_text(page, encoding="utf-8")
+
+
+def render(published: duckdb.DuckDBPyConnection, display: Display, limits: tables.Limits) -> str:
+    """The whole page."""
+    import jinja2
+
+    shop = tables.shop(published)
+    display = display.in_currency(shop["currency"])
+    best = limits.detailed(shop["customers"])
+    tables.define_explored(published, limits.all_customers)
+    script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"say": display.say, "say_many": display.say_many}
+    page = environment.get_template("page.html").render(
+        display=display,
+        shop=shop,
+        best=best,
+        listed=min(shop["customers"], limits.all_customers),
+        report=REPORT,
+        policy=_policy(script, style),
+        customers=_packed_customers(published, shop, display, best),
+        details=_packed_details(published, best, display),
+        script=script,
+        style=style,
+    )
+    return displayed(page)
+
+
+def _policy(script: str, style: str) -> str:
+    """The content-security policy of a page with this script and this style."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hash(script)}",
+            f"style-src {_hash(style)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _packed_customers(
+    published: duckdb.DuckDBPyConnection, shop: Mapping[str, Any], display: Display, best: int
+) -> str:
+    """What customers are filtered by, and everything that the page has to know beside it."""
+    frame = tables.customers(published)
+    about = {
+        **shop,
+        "as_of": shop["as_of"].isoformat(),
+        "locale": display.locale,
+        "language": display.language,
+        "coins": display.decimals_for([]),
+        "details": best,
+        "attributes": {
+            name: displayed(name.removeprefix(tables.ATTRIBUTE))
+            for name in frame.columns
+            if name.startswith(tables.ATTRIBUTE)
+        },
+        "words": {text: words for path in SCRIPTS for text, words in script_words(display, path).items()},
+        "terms": {name: words for name in NAMES if (words := display.words(name)) != name},
+        "csv": {"columns": DEFAULT_COLUMNS, "at_risk": AT_RISK_COLUMNS, "guards": _guards()},
+    }
+    return packed(about, frame.get_columns(), _decimals(display))
+
+
+def _packed_details(published: duckdb.DuckDBPyConnection, best: int, display: Display) -> str:
+    """What is told of customers who are opened."""
+    frames = [read(published, best) for read in (tables.details, tables.forecasts, tables.months_each, tables.months)]
+    return packed({}, [series for frame in frames for series in frame.get_columns()], _decimals(display))
+
+
+def _decimals(display: Display) -> dict[str, int]:
+    """How many decimals every column has."""
+    return DECIMALS | dict.fromkeys(MONEY, display.decimals_for([]))
+
+
+def _guards() -> list[tuple[str, str]]:
+    """The guards of exported lists, as JavaScript writes what takes a place."""
+    return [(pattern, re.sub(r"\\(\d)", r"$\1", replacement)) for pattern, replacement in GUARDS]

@@ -1,0 +1,146 @@
+// The cards: each shows how the selected customers fall into classes, and a click on a bar filters everything else.
+
+const SHOWN = 10
+
+/** The cards for what the shop knows; one whose customers are all in the same class is left out. */
+function facetsOf(columns) {
+  const made = [
+    namesFacet('segment', say('Segment'), columns.segment),
+    tierFacet(columns.value_tier),
+    riskFacet(columns.at_risk),
+    about.revenue === null
+      ? edgesFacet('expected_purchases', say('Expected purchases'), columns.expected_purchases.values)
+      : edgesFacet('clv', inCurrency(say('CLV')), columns.clv.values),
+    chanceFacet(columns.p_purchase),
+    daysFacet(columns.days_since_last),
+    cohortFacet(columns.cohort_month),
+    namesFacet('country', say('Country'), columns.country),
+    namesFacet('channel', say('Channel'), columns.channel),
+    namesFacet('cluster', say('Cluster'), columns.cluster_name),
+    namesFacet('action', say('Recommended action'), columns.recommended_action),
+    ...Object.entries(about.attributes).map(([name, title]) => namesFacet(name, title, columns[name]))
+  ]
+  return made.filter(Boolean).map(({ key, title, codes, classes, order }) => facet(key, title, codes, classes, order))
+}
+
+/** What `facet` takes, or null where customers are not told apart; the classes that occur, the largest first. */
+function classed(key, title, codes, classes, bySize = false) {
+  const sizes = new Float64Array(classes.length)
+  for (const code of codes) sizes[code]++
+  const order = [...classes.keys()].filter(place => sizes[place])
+  if (order.length < 2) return null
+  return { key, title, codes, classes, order: bySize ? order.sort((a, b) => sizes[b] - sizes[a] || a - b) : order }
+}
+
+function unknown() {
+  return { key: '', label: term('not known') }
+}
+
+function namesFacet(key, title, { names, codes }) {
+  return classed(key, title, codes, [...names.map(name => ({ key: name, label: term(name) })), unknown()], true)
+}
+
+function tierFacet({ names, codes }) {
+  const made = namesFacet('value_tier', say('Value tier'), { names, codes })
+  const place = tier => ['high', 'middle', 'low'].indexOf(names[tier])
+  return made && { ...made, order: made.order.sort((a, b) => place(a) - place(b)) }
+}
+
+function riskFacet({ values }) {
+  const classes = [{ key: 'no', label: say('Not at risk') }, { key: 'yes', label: say('At risk') }]
+  return classed('at_risk', say('At risk'), Uint8Array.from(values), classes, true)
+}
+
+function edgesFacet(key, title, values) {
+  const edges = niceEdges(values)
+  const decimals = edges.length && edges[0] < 1 ? 2 : 0
+  return betweenFacet(key, title, values, edges, edge => number(edge, decimals))
+}
+
+function daysFacet({ values }) {
+  return betweenFacet('days_since_last', say('Days since the last purchase'), values, [7, 30, 60, 90, 180, 365, 730], count)
+}
+
+/** Classes between edges; a class holds its upper edge. */
+function betweenFacet(key, title, values, edges, written) {
+  const between = edges.slice(1).map((to, place) => ({
+    key: `${edges[place]}-${to}`,
+    label: say('{from} to {to}', { from: written(edges[place]), to: written(to) })
+  }))
+  const last = edges.at(-1)
+  const classes = edges.length
+    ? [{ key: `-${edges[0]}`, label: say('up to {to}', { to: written(edges[0]) }) }, ...between,
+       { key: `${last}-`, label: say('more than {from}', { from: written(last) }) }, unknown()]
+    : [{ key: '0', label: written(0) }, unknown()]
+  return classed(key, title, binned(values, edges), classes)
+}
+
+function chanceFacet({ values }) {
+  const tenths = [...Array(10).keys()]
+  const percent = part => written(part / 10, { style: 'percent' })
+  const classes = tenths.map(n => ({ key: String(n), label: say('{from} to {to}', { from: percent(n), to: percent(n + 1) }) }))
+  const title = say('P(buy) within {days} days', { days: count(about.horizon_days) })
+  return classed('p_purchase', title, Uint8Array.from(values, p => Math.min(9, Math.floor(p * 10 + 1e-9))), classes)
+}
+
+/** By month of the first purchase; by quarter or year where there are many. */
+function cohortFacet({ values }) {
+  const known = values.filter(value => !Number.isNaN(value))
+  const [first, last] = known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity])
+  const months = [1, 3, 12].find(size => Math.floor(last / size) - Math.floor(first / size) < 15) ?? 12
+  const begin = Math.floor(first / months)
+  const periods = [...Array(known.length ? Math.floor(last / months) - begin + 1 : 0).keys()].map(n => begin + n)
+  const classes = [...periods.map(period => ({ key: periodKey(period, months), label: periodLabel(period, months) })), unknown()]
+  const codes = Uint16Array.from(values, value => Number.isNaN(value) ? periods.length : Math.floor(value / months) - begin)
+  return classed('cohort', say('First purchase'), codes, classes)
+}
+
+function periodKey(period, months) {
+  const year = 1970 + Math.floor(period * months / 12), within = period - (year - 1970) * 12 / months + 1
+  return { 1: `${year}-${String(within).padStart(2, '0')}`, 3: `${year}-Q${within}`, 12: String(year) }[months]
+}
+
+function periodLabel(period, months) {
+  if (months === 1) return month(period)
+  const [year, quarter] = periodKey(period, months).split('-Q')
+  return months === 12 ? year : say('Q{quarter} {year}', { quarter, year })
+}
+
+/** The card of a facet; `changed` is called after a click. */
+function card(facet, changed) {
+  const bar = place => {
+    const { label } = facet.classes[place]
+    const fill = element('span', { class: 'fill' })
+    const amount = element('span', { class: 'amount' })
+    const button = element('button', { type: 'button', class: 'bar', title: label, onclick: () => toggle(facet, place, changed) },
+      element('span', { class: 'name' }, own(label)), element('span', { class: 'track' }, fill), amount)
+    return { place, button, fill, amount }
+  }
+  facet.bars = facet.order.map(bar)
+  const shown = facet.bars.slice(0, facet.order.length > SHOWN + 5 ? SHOWN : undefined)
+  const folded = facet.bars.slice(shown.length)
+  const made = element('fieldset', {}, element('legend', {}, own(facet.title)), ...shown.map(({ button }) => button))
+  if (folded.length) {
+    const summary = element('summary', {}, say_many(folded.length, '{number} more', '{number} more'))
+    facet.rest = element('details', {}, summary, ...folded.map(({ button }) => button))
+    made.append(facet.rest)
+  }
+  return made
+}
+
+function toggle(facet, place, changed) {
+  const { key } = facet.classes[place]
+  if (!facet.chosen.delete(key)) facet.chosen.add(key)
+  changed(facet)
+}
+
+/** Show in a card how the selection falls into its classes. */
+function refreshCard(facet, weights, written) {
+  const sums = counted(facet, weights)
+  const largest = sums.reduce((most, sum) => Math.max(most, sum), 0) || 1
+  for (const { place, button, fill, amount } of facet.bars) {
+    fill.style.width = `${100 * Math.max(0, sums[place]) / largest}%`
+    amount.textContent = written(sums[place])
+    button.setAttribute('aria-pressed', facet.chosen.has(facet.classes[place].key))
+  }
+}
