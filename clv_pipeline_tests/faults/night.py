@@ -129,5 +129,5 @@ def _write_pages(version: Path, display: Display, *, warn: Callable[[str], None]
         (version / page).write_text("<p>A page.</p>\n" * 10_000, encoding="utf-8")
 
 
-def _no_summary(database: Path) -> list[str]:
+def _no_summary(database: Path, display: Display) -> list[str]:
     return []

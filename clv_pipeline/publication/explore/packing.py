@@ -74,7 +74,7 @@ def _numbers(series: pl.Series, decimals: int) -> tuple[dict[str, Any], bytes]:
     import polars as pl
 
     scaled = series.cast(pl.Float64) * 10**decimals
-    spread = float(scaled.max() or 0) - float(scaled.min() or 0)  # type: ignore[arg-type]
+    spread = float(scaled.max() or 0) - float(scaled.min() or 0)
     if spread >= 2 ** (8 * WIDTHS[-1]) - 1:
         return {"bytes": 8}, series.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype("<f8").tobytes()
     head, body = _integers(scaled.round().cast(pl.Int64))
