@@ -57,7 +57,7 @@ def revenue_concentration(best: pl.DataFrame, *, display: Display = PLAIN) -> Ch
     return finish(
         layers,
         display.say("How much the best customers bring"),
-        display.say("The best tenth of the customers brought {share} of the revenue.", share=display.percent(tenth[0]))
+        display.say("The best decile of the customers brought {share} of the revenue.", share=display.percent(tenth[0]))
         if tenth.len()
         else "",
         display.say("Dashed: all customers bring the same."),

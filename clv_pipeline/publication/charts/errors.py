@@ -132,7 +132,7 @@ def gain_curve(deciles: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
         layers,
         display.say("Do the right customers stand at the top?"),
         display.say(
-            "The tenth with the highest forecasts brought {share} of the actual spend, on past dates.",
+            "The decile with the highest forecasts brought {share} of the actual spend, on past dates.",
             share=display.percent(rows["forecast"][0]),
         ),
     )
