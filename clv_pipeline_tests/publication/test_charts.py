@@ -373,7 +373,7 @@ def test_the_curve_of_concentration_begins_at_nobody_and_ends_at_all() -> None:
 
     assert {(0, 0), (100, 1)} <= {*curve}
     assert "10% → 50%" in [row["label"] for row in drawn(chart) if "label" in row]
-    assert title(chart)["subtitle"].startswith("The best tenth of the customers brought 50% of the revenue.")
+    assert title(chart)["subtitle"].startswith("The best decile of the customers brought 50% of the revenue.")
 
 
 def test_the_best_decile_is_told() -> None:
