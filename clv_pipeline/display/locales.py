@@ -108,12 +108,18 @@ class Display:
         return _minus(re.sub(r"(?<=[^\W\d_])(?=[-\d])", "\N{NO-BREAK SPACE}", written))
 
     def decimals_for(self, values: Iterable[float | None]) -> int:
-        """How many decimals a column of money has: none from 1,000 on, else those of the currency."""
+        """How many decimals a column of money has: none from 1,000 on, else those of the currency.
+
+        Prices of a few yen, as of a contact, have two: as none they would be told wrong.
+        """
         from babel.numbers import get_currency_precision
 
-        largest = max((abs(value) for value in values if value is not None), default=0.0)
+        known = [value for value in values if value is not None]
+        largest = max(map(abs, known), default=0.0)
         if largest >= 1_000:
             return 0
+        if largest < 10 and any(value != int(value) for value in known):
+            return 2
         return 2 if self.currency is None else int(get_currency_precision(self.currency))
 
     @property
