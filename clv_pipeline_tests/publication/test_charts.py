@@ -482,11 +482,7 @@ def test_profiles_are_multiples_of_the_shops_median_and_count_the_first_purchase
         for row in drawn(charts.cluster_profiles(profiles()))
         if row.get("cluster") == "High value, recent"
     }
-    assert ratios == {
-        "Days since last purchase": pytest.approx(9 / 61, rel=1e-5),
-        "Purchases": 6.0,
-        "Revenue": 21.25,
-    }
+    assert ratios == {0: pytest.approx(9 / 61, rel=1e-5), 1: 6.0, 2: 21.25}
 
 
 def test_without_money_clusters_are_drawn_by_purchases() -> None:
@@ -495,7 +491,7 @@ def test_without_money_clusters_are_drawn_by_purchases() -> None:
     without = profiles().with_columns(
         pl.lit(None, pl.Float64).alias(name) for name in ("median_revenue", "shop_revenue")
     )
-    assert "Revenue" not in {row.get("fact") for row in drawn(charts.cluster_profiles(without))}
+    assert {row["fact"] for row in drawn(charts.cluster_profiles(without)) if "fact" in row} == {0, 1}
 
 
 def test_segments_of_few_customers_are_together_beside_the_clusters() -> None:
@@ -658,7 +654,7 @@ def test_payback_is_told_in_months_also_where_it_does_not_come() -> None:
     assert [(row["name"], row["label"]) for row in drawn(chart)] == [
         ("search", "4 months"),
         ("letters", "17 months"),
-        ("fair", "Not within 36 months"),
+        ("fair", "over 36 months"),
     ]
     assert "2 groups are left out" in title(chart)["subtitle"]
     with pytest.raises(ValueError, match="payback of no group is known"):

@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.errors import PictureError
-from clv_pipeline.publication.charts.labels import legend_columns, with_labels
+from clv_pipeline.publication.charts.labels import LABEL_WIDTH, NARROW_LABEL_WIDTH, legend_columns, with_labels
 from clv_pipeline.publication.charts.renderer import RENDERER
 from clv_pipeline.text import displayed_in
 
@@ -50,7 +50,7 @@ def to_png(chart: Specification, *, scale: float = 1.5) -> bytes:
     """
     title = title_of(chart)
     told = {**chart["title"], "subtitle": textwrap.wrap(chart["title"]["subtitle"], LINE)}
-    return _pack(_drawn(_sized({**chart, "title": told}, WIDE), title, scale))
+    return _pack(_drawn(_sized({**chart, "title": told}, WIDE), title, LABEL_WIDTH, scale))
 
 
 def to_svg(chart: Specification, *, narrow: bool) -> str:
@@ -64,7 +64,7 @@ def to_svg(chart: Specification, *, narrow: bool) -> str:
     untitled = {key: value for key, value in chart.items() if key != "title"}
     untitled |= {"background": "transparent", "padding": 2}
     sized = _sized(_narrowed(untitled), NARROW) if narrow else _sized(untitled, WIDE)
-    svg = _drawn(sized, title_of(chart), None).decode()
+    svg = _drawn(sized, title_of(chart), NARROW_LABEL_WIDTH if narrow else LABEL_WIDTH, None).decode()
     # The page gives the whole picture one text alternative; the marks need no names.
     return re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
 
@@ -75,9 +75,9 @@ def title_of(chart: Specification) -> dict[str, Any]:
     return title
 
 
-def _drawn(chart: Specification, title: dict[str, Any], scale: float | None) -> bytes:
+def _drawn(chart: Specification, title: dict[str, Any], widest: float, scale: float | None) -> bytes:
     try:
-        return RENDERER.draw(with_labels(displayed_in(chart)), vl_version=_vega_lite(), scale=scale)
+        return RENDERER.draw(with_labels(displayed_in(chart), widest), vl_version=_vega_lite(), scale=scale)
     except PictureError as error:
         raise PictureError(f"the chart {title['text']!r} is not drawn: {error.what}", quoted=error.quoted) from error
 
