@@ -122,6 +122,20 @@ class Display:
             return 2
         return 2 if self.currency is None else int(get_currency_precision(self.currency))
 
+    def spreadsheet_money(self) -> str:
+        """The number format of money in a spreadsheet, which has separators of its own: [$€]#,##0.00."""
+        decimals = self.decimals_for([])
+        if self.currency is None:
+            return f"#,##{_zeros(decimals)}"
+        pattern = _locale(self.locale).currency_formats["standard"].pattern.split(";")[0]
+        places = re.sub(r"[#,]*0\.00", f"#,##{_zeros(decimals)}", pattern)
+        return _without_marks(places).replace("¤", f"[${self.symbol}]")
+
+    def spreadsheet_day(self) -> str:
+        """The number format of a day in a spreadsheet: m/d/yyyy."""
+        pattern = _locale(self.locale).date_formats["short"].pattern
+        return re.sub(r"y+", "yyyy", _without_marks(pattern)).replace("M", "m").replace("'", '"')
+
     @property
     def symbol(self) -> str:
         """How the currency is written beside a heading; an empty text where none is known."""
@@ -302,6 +316,11 @@ def _zeros(decimals: int) -> str:
 def _rounded(value: float, decimals: int) -> float:
     """The value as it will be written, and 0 rather than minus 0."""
     return round(float(value), decimals) + 0.0
+
+
+def _without_marks(pattern: str) -> str:
+    """A pattern without the marks of direction that some locales put into it."""
+    return re.sub(r"[\u200e\u200f]", "", pattern)
 
 
 def _minus(written: str) -> str:
