@@ -13,6 +13,7 @@ import dagster as dg
 
 from clv_pipeline.features import refinement_inputs
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
+from clv_pipeline.orchestration.plots import acquisition_plots, campaign_plot
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.publication.campaign import READS
 from clv_pipeline.warehouse import Session
@@ -150,13 +151,14 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         ),
         gated_step(
             pipeline,
-            ["acquisition_backtest", "acquisition_value"],
+            ["acquisition_value", "acquisition_backtest"],
             reads=[
                 *("history_span", "clv_forecasts", "backtest_forecasts", "customer_channels"),
                 *("cohort_margins", "acquisition_outlook", "acquisition_costs"),
             ],
             kinds={"python"},
             build=build_acquisition,
+            describe=acquisition_plots,
         ),
         gated_step(pipeline, ["campaign_settings"], reads=[], kinds={"python"}, build=build_settings),
         gated_step(pipeline, kept, reads=READS, kinds={"sql"}, build=build_kept),
@@ -166,6 +168,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["campaigns", "campaign_outcomes"],
             kinds={"python"},
             build=build_results,
+            describe=campaign_plot,
         ),
         gated_step(
             pipeline,

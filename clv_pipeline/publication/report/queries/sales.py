@@ -99,7 +99,12 @@ group by age_months
 order by age_months""",
     "products": f"""
 select
-    product_id as name,
+    -- Names need not be unique.
+    case
+        when product_name is null then product_id
+        when count(*) over (partition by product_name) > 1 then product_name || ' (' || product_id || ')'
+        else product_name
+    end as name,
     coalesce(cast(revenue as double), customers) as amount,
     revenue,
     revenue_share,
