@@ -152,12 +152,16 @@ select
     new_customer_value,
     interval_level
 from acquisition_value
-where scope = 'channel'
+where scope = 'channel' and exists (
+        select 1 from acquisition_value where scope = 'channel' and (channel <> 'not known' or cac is not null)
+    )
 order by customers desc, channel""",
     "acquisition": """
 select *, channel as name
 from acquisition_value
-where scope = 'channel'
+where scope = 'channel' and exists (
+        select 1 from acquisition_value where scope = 'channel' and (channel <> 'not known' or cac is not null)
+    )
 order by customers desc, channel""",
     "order_values": """
 select bin_lower, bin_upper, orders
