@@ -598,6 +598,13 @@ def test_shares_that_bought_have_the_range_that_chance_gives_them() -> None:
     assert (first["lower"], first["upper"]) == pytest.approx((0.06 - 0.0465, 0.06 + 0.0465), abs=1e-4)
 
 
+def test_a_class_of_few_forecasts_is_left_out_and_that_is_said() -> None:
+    few = p_classes().with_columns(customers=pl.when(pl.col("p_purchase") > 0.8).then(1).otherwise("customers"))
+    chart = charts.reliability(few)
+    assert len([row for row in drawn(chart) if "label" in row]) == 8
+    assert title(chart)["subtitle"].endswith("Classes of fewer than 30 are left out.")
+
+
 def test_purchases_by_frequency_are_those_of_one_customer() -> None:
     means = [row["mean"] for row in drawn(charts.fit_by_frequency(repeats())) if row["repeats"] == "2"]
 

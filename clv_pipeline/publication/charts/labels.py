@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from clv_pipeline.text import displayed
+
 LABEL_WIDTH, NARROW_LABEL_WIDTH = 170, 125
 """The widest label in px, on a page and on a phone."""
 LEGEND_WIDTH = 230
@@ -77,13 +79,13 @@ def _label(text: str, widest: float) -> str:
 
 
 def shortened(text: str, widest: float = LABEL_WIDTH) -> str:
-    """The text, or as much of it as has room in so many px."""
-    width = 0.0
-    for place, character in enumerate(text):
+    """The text made safe to display, or as much of it as has room in so many px."""
+    safe, width = displayed(text), 0.0
+    for place, character in enumerate(safe):
         width += _width(character)
         if width > widest:
-            return text[:place] + "…"
-    return text
+            return safe[:place] + "…"
+    return safe
 
 
 def _width_of(text: str) -> float:
