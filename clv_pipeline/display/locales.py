@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import localcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -215,39 +215,6 @@ class Display:
     def weekday(self, number: int) -> str:
         """The short name of a day of the week; 1 is Monday."""
         return str(_locale(self.locale).days["stand-alone"]["abbreviated"][number - 1])
-
-    def vega_locale(self) -> dict[str, Any]:
-        """The locale as Vega takes it, for numbers and days on axes."""
-        locale = _locale(self.locale)
-        symbols = locale.number_symbols["latn"]
-        first, further = locale.decimal_formats[None].grouping
-        months, short_months = (
-            [locale.months["format"][width][number] for number in range(1, 13)] for width in ("wide", "abbreviated")
-        )
-        # D3 begins the week on Sunday, Babel on Monday.
-        days, short_days = (
-            [locale.days["format"][width][number] for number in (6, 0, 1, 2, 3, 4, 5)]
-            for width in ("wide", "abbreviated")
-        )
-        return {
-            "number": {
-                "decimal": symbols["decimal"],
-                "thousands": symbols["group"],
-                # D3 begins anew after the last.
-                "grouping": [first] if first == further else [first, *[further] * 9],
-                "currency": [self.symbol, ""],
-            },
-            "time": {
-                "dateTime": "%x %X",
-                "date": "%Y-%m-%d",
-                "time": "%H:%M:%S",
-                "periods": ["AM", "PM"],
-                "days": days,
-                "shortDays": short_days,
-                "months": months,
-                "shortMonths": short_months,
-            },
-        }
 
 
 ENGLISH = Display()

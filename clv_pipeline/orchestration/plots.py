@@ -28,15 +28,15 @@ ENGLISH = Display()
 
 def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
     """The chart, described by its title."""
-    from clv_pipeline.publication.charts.pictures import specified, title_of, to_png
+    from clv_pipeline.publication.charts.pictures import specified, title_of, to_picture
 
     specification = specified(chart)
     try:
-        encoded = base64.b64encode(to_png(specification)).decode()
+        encoded = base64.b64encode(to_picture(specification).encode()).decode()
     except PictureError as error:
         dg.get_dagster_logger().warning(str(error))
         return dg.MetadataValue.md(error.what)
-    return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/svg+xml;base64,{encoded})")
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:

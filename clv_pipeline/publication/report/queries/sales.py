@@ -69,14 +69,19 @@ select decile, customers, revenue, revenue_share
 from revenue_deciles
 order by decile""",
     "concentration": """
+with deciles as (
+    select
+        10 * decile as top_percent,
+        cast(sum(cast(revenue_share as decimal(18, 12))) over (order by decile) as double) as revenue_share
+    from revenue_deciles
+)
+
 select top_percent, cast(revenue_share as double) as revenue_share
 from revenue_concentration
 union all
-select
-    10 * decile as top_percent,
-    cast(sum(cast(revenue_share as decimal(18, 12))) over (order by decile) as double) as revenue_share
-from revenue_deciles
-where 10 * decile not in (select top_percent from revenue_concentration)
+select top_percent, revenue_share
+from deciles
+where top_percent not in (select top_percent from revenue_concentration)
 order by top_percent""",
     "best": """
 select top_percent, customers, revenue, revenue_share, lowest_revenue
