@@ -67,7 +67,8 @@ def _(alt, published, segment):
         """,
         [segment.value],
     ).pl()
-    alt.Chart(by_month, title=f"Revenue by month of who is in {segment.value} today").mark_bar().encode(
+    title = f"Revenue by month of who is in {segment.value} today"
+    alt.Chart(by_month, title=title, width=700).mark_bar().encode(
         x=alt.X("yearmonth(calendar_month):T", title=None),
         y=alt.Y("revenue:Q", title="revenue, less returns"),
         tooltip=[alt.Tooltip("yearmonth(calendar_month):T", title="month"), alt.Tooltip("revenue:Q", format=",.0f")],
