@@ -155,7 +155,7 @@ def result(
     comparison = Comparison.of(of_measure)
     found = look(campaign, horizon_days, days_measured, comparison)
     deviation = comparison.deviation if day else None
-    size = _size(deviation if is_over else _planned_deviation(of_measure), campaign.assumed_uplift, members.height)
+    size = _size(comparison.deviation_without_uplift if is_over else _planned_deviation(of_measure), campaign.assumed_uplift, members.height)
     audience, control = (of_measure.filter(pl.col("is_control") == group) for group in (False, True))
     row: dict[str, Any] = {
         "campaign": campaign.campaign,
@@ -467,7 +467,7 @@ def segment_uplifts(
 def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measured]]:
     """What one campaign measured as a whole and per segment; nothing where the control cannot tell."""
     comparison = Comparison.of(members)
-    if not comparison.is_possible or (of_whole := comparison.added(comparison.without_campaign)) is None:
+    if not comparison.is_possible or (uplift := comparison.estimate) is None:
         return None, {}
     audience = members.filter(~pl.col("is_control"))
     expected = _mean(audience, "expected") or 0.0
@@ -475,9 +475,9 @@ def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measure
     found = {}
     for part in members.partition_by("segment"):
         baseline = per_expected * (_mean(part.filter(~pl.col("is_control")), "expected") or 0.0)
-        if (added := Comparison.of(part).added(baseline)) is not None and added[1] > 0.0:
+        if (added := Comparison.of(part).added(baseline, uplift)) is not None and added[1] > 0.0:
             found[str(part["segment"][0])] = Measured(*added)
-    return (Measured(*of_whole) if of_whole[1] > 0.0 else None), found
+    return (Measured(uplift, deviation) if (deviation := comparison.deviation) else None), found
 
 
 def basis_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:

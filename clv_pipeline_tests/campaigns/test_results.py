@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import norm
 
 from clv_pipeline.campaigns.results import (
     Campaign,
@@ -229,6 +230,29 @@ def test_several_campaigns_are_known_better_than_one_and_a_tiny_one_hardly_moves
     tiny = by_segment(segment_uplifts([members(30, 0.3)], 90, 0.05, ["Loyal"]))["Loyal"]
     assert tiny["uplift"] == pytest.approx(0.05, abs=0.02)
     assert tiny["measured_weight"] < 0.2
+
+
+def test_a_surprising_uplift_of_a_small_campaign_has_the_error_of_its_interval() -> None:
+    frame = members(200, 1.5)
+    row = told(90, frame)
+    width = (row["uplift_upper"] - row["uplift_lower"]) / (2 * norm.ppf(0.975))
+    assert row["uplift_deviation"] == pytest.approx(width, rel=0.3)
+    learned = by_segment(segment_uplifts([frame], 90, 0.1, ["Loyal"]))["Loyal"]
+    assert learned["whole_deviation"] == pytest.approx(row["uplift_deviation"])
+    assert learned["measured_weight"] == pytest.approx(0.1**2 / (0.1**2 + row["uplift_deviation"] ** 2))
+
+
+def test_what_is_learned_holds_the_true_uplift_as_often_as_its_error_says() -> None:
+    """Uplifts that are as the assumption says, each measured by a campaign: the mean has no pull of its own."""
+    rng = np.random.default_rng(1)
+    truths = rng.normal(0.4, 0.4, 150).clip(-0.9)
+    learned = [
+        by_segment(segment_uplifts([members(400, float(true), seed)], 90, 0.4, ["Loyal"]))["Loyal"]
+        for seed, true in enumerate(truths)
+    ]
+    off = np.array([(row["uplift"] - true) / row["uplift_deviation"] for row, true in zip(learned, truths, strict=True)])
+    # Three binomial deviations of 1.8 %.
+    assert np.mean(np.abs(off) < norm.ppf(0.975)) > 0.95 - 0.054
 
 
 def test_a_campaign_that_cannot_be_compared_leaves_the_assumption() -> None:
