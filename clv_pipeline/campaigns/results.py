@@ -155,7 +155,11 @@ def result(
     comparison = Comparison.of(of_measure)
     found = look(campaign, horizon_days, days_measured, comparison)
     deviation = comparison.deviation if day else None
-    size = _size(comparison.deviation_without_uplift if is_over else _planned_deviation(of_measure), campaign.assumed_uplift, members.height)
+    size = _size(
+        comparison.deviation_without_uplift if is_over else _planned_deviation(of_measure),
+        campaign.assumed_uplift,
+        members.height,
+    )
     audience, control = (of_measure.filter(pl.col("is_control") == group) for group in (False, True))
     row: dict[str, Any] = {
         "campaign": campaign.campaign,
@@ -321,16 +325,16 @@ def verdict_in_words(code: str, facts: Mapping[str, Any], display: Display = ENG
         return "; ".join([f"{never}: {_uplift_in_words(facts, display)}", *_takes_in_words(facts, display)])
     days = {"days": display.count(facts["days_measured"])}
     if code == "too_small":
-        never = display.say_many(
+        yet = display.say_many(
             facts["horizon_days"],
-            "not distinguishable from none after {days} of {number} day, and never will be unless the uplift is about"
-            " {detectable} or more",
-            "not distinguishable from none after {days} of {number} days, and never will be unless the uplift is about"
-            " {detectable} or more",
+            "not distinguishable from none after {days} of {number} day; with as many customers as these an uplift of"
+            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
+            "not distinguishable from none after {days} of {number} days; with as many customers as these an uplift of"
+            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
             **days,
             detectable=display.share(facts["detectable_uplift"]),
         )
-        return "; ".join([never, *_takes_in_words(facts, display)])
+        return "; ".join([yet, *_takes_in_words(facts, display)])
     return display.say_many(
         facts["horizon_days"],
         "not distinguishable from none after {days} of {number} day: the verdict comes after {day}, because earlier"
