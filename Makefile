@@ -81,12 +81,13 @@ nightly: parity soak
 parity: $(VENV)/ready
 	$(BIN)/python -m pytest -m parity
 
-# The pictures of the documentation, taken by the acceptance tests of the UI, the report and Superset in Chromium.
+# The pictures of the documentation: by acceptance tests in Chromium, and of the pages of the shops in the folder CLV_SHOPS.
 screenshots: $(VENV)/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
 	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
 	    clv_pipeline_tests/acceptance/test_explore.py \
 	    clv_pipeline_tests/acceptance/test_superset_dashboard.py
+	$(BIN)/python -m benchmarks.pictures
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
