@@ -451,7 +451,7 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     for table, rows in erasure.rows.items():
         _say(f"{table:<24}{rows:>12,} rows")
     _say(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
-    for line in NOT_ERASED:
+    for line in (*erasure.told(), *NOT_ERASED):
         _say(line)
 
 

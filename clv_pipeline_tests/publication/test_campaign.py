@@ -496,3 +496,34 @@ def test_a_home_without_a_warehouse_says_what_to_do(shop_settings: Callable[...,
     empty = shop_settings(storage={"home": "/nonexistent/home"})
     with pytest.raises(CampaignError, match="does not exist: nothing was loaded yet; `clv run` loads"):
         listed(empty, Pipeline.of(empty).warehouse)
+
+
+def test_forgetting_names_the_lists_of_campaigns_that_still_hold_the_customer(
+    settings: Settings, go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go("spring", top=50)
+    go("summer", top=20)
+    go("autumn", top=None, segment="Lost")
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        warehouse.execute("update campaigns set lists_folder = null where campaign = 'summer'")
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
+    done = CliRunner().invoke(main, ["forget", "c005"])
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.stdout.splitlines() if "campaign's lists" in line]
+    assert told == [
+        f"their campaign's lists still hold them: take them out of {folder}/audience.csv and control.csv"
+        for folder in (tmp_path / "spring", "summer")
+    ]
+    # Nobody else's lists are named, and no id is printed.
+    assert "c005" not in done.stdout
+    assert CliRunner().invoke(main, ["forget", "c060"]).stdout.count("campaign's lists") == 1
+
+
+def test_campaigns_of_an_earlier_version_are_named_by_their_name(
+    settings: Settings, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go("spring", top=50)
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        warehouse.execute("alter table campaigns drop lists_folder")
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
+    assert "take them out of spring/audience.csv" in CliRunner().invoke(main, ["forget", "c005"]).stdout
