@@ -77,7 +77,10 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
 
     with open_served(settings.published_dir) as published:
         [publication] = _rows(published, "from publication")
-        customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
+        pseudonym = _pseudonym(settings, customer_id, publication)
+        if (returned := _who_returned_everything(published, customer_id, pseudonym)) is not None:
+            return [*_about_returns(returned, publication)]
+        customer = _customer(published, customer_id, pseudonym)
         path = _path(published, customer["customer_id"])
         forecast = _chosen(path, horizon_days)
         # Earlier versions published no margin; today's settings say it if they are those of the publication.
@@ -118,6 +121,31 @@ def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | 
             "customers are published under pseudonyms", to_do=f"set {PSEUDONYM_KEY} to the key that they were made with"
         )
     return key.of(customer_id)
+
+
+def _who_returned_everything(
+    published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None
+) -> Row | None:
+    """A customer who has kept nothing: only dim_customer knows them. None where an earlier version published."""
+    if not _rows(published, "from duckdb_tables() where table_name = 'dim_customer'"):
+        return None
+    found = _rows(
+        published,
+        "from dim_customer where customer_id in (?, ?) and customer_id not in (select customer_id from rfm)",
+        customer_id,
+        pseudonym,
+    )
+    return found[0] if found else None
+
+
+def _about_returns(customer: Row, publication: Row) -> Iterator[str]:
+    """What was bought and returned, where nothing is left."""
+    yield f"customer {customer['customer_id']}, as of {publication['as_of']}"
+    yield "everything was returned: no purchase is left to forecast from, and no other table has the customer"
+    yield ""
+    yield _line("bought", f"{customer['gross_revenue']:,.2f}")
+    yield _line("returned", f"{customer['returned_revenue']:,.2f}")
+    yield _line("revenue", f"{customer['net_revenue']:,.2f}")
 
 
 def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None) -> Row:
@@ -172,7 +200,7 @@ def _about_customer(customer: Row) -> Iterator[str]:
     has_money = customer["revenue"] is not None
     if has_money:
         per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
-        yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}{_per_order(customer)}")
+        yield _line("revenue", f"{customer['revenue']:,.2f}{_less_returns(customer)}{per_day}{_per_order(customer)}")
     scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in ("RFM" if has_money else "RF"))
     yield _line("scores", f"{scores} (5 best)")
     value = f"; value {customer['value_tier']}" if has_money else ""
@@ -211,6 +239,13 @@ def _own_numbers(customer: Row) -> str:
 
 def _days(gap: float) -> str:
     return "day" if round(gap) == 1 else f"{gap:,.0f} days"
+
+
+def _less_returns(customer: Row) -> str:
+    """What was bought and what came back of it; nothing where nothing did, or an earlier version published."""
+    if not (returned := customer.get("returned_revenue")):
+        return ""
+    return f" of {customer['gross_revenue']:,.2f} bought, {returned:,.2f} returned"
 
 
 def _per_order(customer: Row) -> str:
@@ -307,10 +342,16 @@ def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_
     yield f"what moves the forecasts of {drivers[0]['model']} most (clv_drivers), this customer beside the median one"
     for driver in drivers:
         fact, direction = driver["feature"], driver["direction"]
-        told = "in no published table"
+        told = "not compared: what customers have of it is not published"
         if fact in IN_RFM:
             told = f"{own[fact]:,.6g} against {median[fact]:,.6g}{_effect(own[fact] - median[fact], direction)}"
-        yield f"  {fact:<24}{driver['importance']:7.3f}  {direction:<6} {told}"
+        yield f"  {_named(fact):<24}{driver['importance']:7.3f}  {direction:<6} {told}"
+
+
+def _named(fact: str) -> str:
+    """A fact by its name, and one of a source of attributes or events in words."""
+    kind, _, name = fact.partition(":")
+    return {"event": f"events: {name}", "attribute": f"attribute: {name}"}.get(kind, fact) if name else fact
 
 
 def _effect(above: float, direction: str) -> str:

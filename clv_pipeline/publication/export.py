@@ -26,8 +26,10 @@ QUERY = Path(__file__).with_suffix(".sql")
 
 DEFAULT_COLUMNS = (
     *("customer_id", "segment", "value_tier", "recommended_action", "last_purchase_date", "orders", "revenue"),
-    *("horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank", "as_of"),
+    *("average_order_value", "next_order_date", "horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank"),
+    *("lifetime_value", "as_of"),
 )
+"""Default columns of a list; an earlier version published fewer."""
 
 AT_RISK_COLUMNS = (
     *("customer_id", "segment", "value_at_stake", "recommended_action", "contact_channel", "last_purchase_date"),
@@ -213,8 +215,6 @@ def _checked(
     return Audience(columns, horizons[-1] if horizon_days is None else horizon_days, segment, top, at_risk)
 
 
-def require_segment(published: duckdb.DuckDBPyConnection, segment: str | None) -> None:
-    """Refuse a segment without a published customer; None stands for all. `define_audience` comes first.
 def require_at_stake(published: duckdb.DuckDBPyConnection) -> None:
     """Refuse a publication of an earlier version, which knows no customers at risk. `define_audience` comes first.
 
@@ -228,6 +228,8 @@ def require_at_stake(published: duckdb.DuckDBPyConnection) -> None:
         )
 
 
+def require_segment(published: duckdb.DuckDBPyConnection, segment: str | None) -> None:
+    """Refuse a segment without a published customer; None stands for all. `define_audience` comes first.
 
     Raises:
         ExportError: nobody is in it.
