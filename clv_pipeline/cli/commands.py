@@ -357,8 +357,9 @@ def campaign() -> None:
 @campaign.command("start")
 @click.argument("name")
 @click.option("--segment", help="Only customers of this segment.")
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N customers with the highest clv.")
-@click.option("--budget", type=float, metavar="AMOUNT", help="Only as many contacts, the best first, as it pays.")
+@click.option("--at-risk", is_flag=True, help="Only customers at risk, those with the most at stake first.")
+@click.option("--top", type=int, metavar="N", help="Only the first N customers: of the highest clv, or --at-risk.")
+@click.option("--budget", type=float, metavar="AMOUNT", help="Only as many contacts, the first ones, as it pays.")
 @click.option("--holdout", type=float, default=0.1, show_default=True, help="The share that is left out by lot.")
 @click.option(
     "--horizon", type=int, metavar="DAYS", help="The days after the start that count; the published horizon nearest 90."
@@ -378,6 +379,7 @@ def start_campaign(
     config: Path | None,
     name: str,
     segment: str | None,
+    at_risk: bool,
     top: int | None,
     budget: float | None,
     holdout: float,
@@ -390,8 +392,8 @@ def start_campaign(
 ) -> None:
     """Start the campaign NAME: draw a control group, write audience.csv and control.csv, and measure from then on.
 
-    Customers are those of --segment, the --top N, or as many as --budget pays, as they are published; options may be
-    combined.
+    Customers are those of --segment, those --at-risk, the --top N, or as many as --budget pays, as they are published;
+    options may be combined.
     """
     from zoneinfo import ZoneInfo
 
@@ -408,6 +410,7 @@ def start_campaign(
         started_on=today if started_on is None else started_on.date(),
         folder=Path(name) if out is None else out,
         segment=segment,
+        at_risk=at_risk,
         top=top,
         budget=_money(budget),
         holdout=holdout,
@@ -464,7 +467,7 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     for table, rows in erasure.rows.items():
         _say(f"{table:<24}{rows:>12,} rows")
     _say(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
-    for line in NOT_ERASED:
+    for line in (*erasure.told(), *NOT_ERASED):
         _say(line)
 
 

@@ -29,11 +29,9 @@ def known_timezone(name: str) -> str:
     return name
 
 
+# Dagster checks cron expressions (`orchestration/cron.py`).
 class Schedule(Block):
-    """When the two jobs run, in one timezone.
-
-    Dagster checks cron expressions (`orchestration/cron.py`).
-    """
+    """When the two jobs run, in one timezone."""
 
     cron: str = "0 2 * * *"
     """When the nightly refresh runs: minute, hour, day of the month, month, day of the week."""

@@ -82,7 +82,7 @@ def as_markdown() -> str:
     """The reference: a section per block, a row per key."""
     lines = [_INTRODUCTION, "## The blocks", "", *_table(Settings, "")]
     for key, block in _sections(Settings, ""):
-        lines += ["", f"## `{key}`", "", _linked(_paragraph(inspect.getdoc(block) or ""))]
+        lines += ["", f"## `{key}`", "", _linked(_paragraphs(inspect.getdoc(block) or ""))]
         if issubclass(block, TableSource):
             lines += ["", f"`columns` maps {block.needed}. Known: {_listed(block.known)}."]
         if issubclass(block, TableSource) and block.key != "source.transactions":
@@ -210,6 +210,11 @@ def _default(value: Any) -> str:
 def _listed(words: Any, last: str = "and") -> str:
     *most, final = [f"`{word}`" for word in words]
     return f"{', '.join(most)} {last} {final}" if most else final
+
+
+def _paragraphs(text: str) -> str:
+    """Every paragraph of a text, each in one line."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 def _paragraph(text: str) -> str:

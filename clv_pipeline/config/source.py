@@ -347,8 +347,9 @@ class TableSource(Block):
 class TransactionSource(TableSource):
     """Transaction lines. A mapped column that is not one of ours becomes an attribute of the transaction.
 
-    `cost` is what the whole line cost the shop; a cost per unit is `{sql: '"Unit Cost" * "Quantity"'}`. The attribute
-    `channel` of a customer's first purchase says where the customer came from.
+    `cost` is what the whole line cost the shop, in the currency of the line; a cost per unit is
+    `{sql: '"Unit Cost" * "Quantity"'}`. The attribute `channel` of a customer's first purchase says where the customer
+    came from, unless `source.customers` says it.
     """
 
     key = "source.transactions"

@@ -153,6 +153,8 @@ def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Ses
             f"finished the erasure {erasure.run_id}, which was stopped: {sum(erasure.rows.values()):,} rows,"
             f" {erasure.publications} publications"
         )
+        for line in erasure.told():
+            context.log.warning(displayed(line))
     return pipeline.warehouse.open(holder)
 
 

@@ -46,7 +46,8 @@ VIEWS = ("converted_transactions", "cleaned_transactions")
 
 NOT_ERASED = (
     "not erased, because it is not the pipeline's: source files and databases (their rows are refused from now on),"
-    " backups and snapshots of the disk, extracts and caches of BI tools, what was copied out of a publication.",
+    " backups and snapshots of the disk, extracts and caches of BI tools, what was copied out of a publication, such as"
+    " lists of clv export.",
     "totals of all customers (segments, trends, backtests) include them until the next run: clv run",
 )
 
@@ -58,6 +59,13 @@ class Erasure:
     run_id: str
     rows: Mapping[str, int]
     publications: int
+    lists: Sequence[str]
+    """Folders that lists of campaigns with these customers were written to: the user's, and left as they are."""
+
+    def told(self) -> Iterator[str]:
+        """What is left to do by hand."""
+        for folder in self.lists:
+            yield f"their campaign's lists still hold them: take them out of {folder}/audience.csv and control.csv"
 
 
 def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -> Erasure:
@@ -128,13 +136,14 @@ def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, 
     with storage_faults_told(settings.warehouse_path):
         session = warehouse.open(f"erasure {run_id}")
         published_rows, replaced = publications.erase()
-        rows = {"published": published_rows, **_erase_from_warehouse(session, register, run_id)}
+        erased, lists = _erase_from_warehouse(session, register, run_id)
+        rows = {"published": published_rows, **erased}
         if settings.spark_tables_dir.exists():
             sweep(session.connection, settings.spark_tables_dir)
         warehouse.rewrite()
     publications.require_searchable()
     register.finish(rows)
-    return Erasure(run_id, rows, replaced)
+    return Erasure(run_id, rows, replaced, lists)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
@@ -176,16 +185,17 @@ def _own_name(session: Session) -> str:
     return str(database)
 
 
-def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> dict[str, int]:
+def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> tuple[dict[str, int], list[str]]:
     """Empty the customers' raw rows, record them as rejected, and delete their other rows, in one transaction.
 
-    Returns the number of rows per table.
+    Returns the number of rows per table, and the folders of the lists of their campaigns.
     """
     session.execute("begin transaction")
     try:
         with session.all_rows_in_duckdb():
             tables = _tables(session.connection, _own_name(session))
             find_forgotten(session.connection, list(tables.values()), register)
+            lists = _lists_of_campaigns(session)
             rows = {
                 table: _delete(session.connection, relation, f"customer_id in (from {FOUND})")
                 for table, relation in tables.items()
@@ -200,7 +210,20 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
     except BaseException:
         session.execute("rollback")
         raise
-    return {table: count for table, count in rows.items() if count}
+    return {table: count for table, count in rows.items() if count}, lists
+
+
+def _lists_of_campaigns(session: Session) -> list[str]:
+    """The folders that lists with FOUND were written to; a campaign's name where an earlier version did not note it."""
+    if not (session.has_table("campaigns") and session.has_table("campaign_members")):
+        return []
+    noted = "lists_folder" in session.read("from campaigns limit 0").columns
+    written_to = "coalesce(c.lists_folder, c.campaign)" if noted else "c.campaign"
+    rows = session.execute(
+        f"select distinct {written_to} from campaigns as c inner join campaign_members as m on c.campaign = m.campaign"
+        f" where m.customer_id in (from {FOUND}) order by 1"
+    ).fetchall()
+    return [folder for (folder,) in rows]
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> int:

@@ -25,9 +25,11 @@ from clv_pipeline.privacy.keyed_hash import KeyedHash, pseudonyms_of
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.publication.export import (
     BEST_FIRST,
+    MOST_AT_STAKE_FIRST,
     default_columns,
     define_audience,
     published_horizons,
+    require_at_stake,
     require_horizon,
     require_segment,
     write_rows,
@@ -55,6 +57,12 @@ ASSUMED_UPLIFT = 0.1
 LISTS = {"audience.csv": False, "control.csv": True}
 """Names of the lists, and whether the control group is in it."""
 
+_MOST = 2_147_483_647
+"""Most customers and most money: what the tables hold, and nobody has."""
+
+_LEAST_AMOUNT = Decimal("0.0001")
+"""The least money that the tables tell from nothing."""
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
@@ -67,6 +75,8 @@ class Request:
     folder: Path
     """Gets the lists; it must not exist."""
     segment: str | None = None
+    at_risk: bool = False
+    """Only customers at risk, those with the most at stake first."""
     top: int | None = None
     budget: Decimal | None = None
     holdout: float = 0.1
@@ -74,6 +84,11 @@ class Request:
     cost_per_contact: Decimal | None = None
     assumed_uplift: float | None = None
     seed: int = 0
+
+    @property
+    def order(self) -> str:
+        """SQL for the order in which customers are taken and listed."""
+        return MOST_AT_STAKE_FIRST if self.at_risk else BEST_FIRST
 
 
 @dataclass(frozen=True)
@@ -247,10 +262,16 @@ def _check(request: Request) -> None:
             f"{request.name!r}: a campaign's name should be of letters, digits, - _ and ., begin with a letter or a"
             " digit, and have at most 64 of them"
         )
-    if request.segment is None and request.top is None and request.budget is None:
+    if request.segment is None and not request.at_risk and request.top is None and request.budget is None:
         raise CampaignError(
-            "whom to contact is missing", to_do="name a --segment, or say how many with --top or --budget"
+            "whom to contact is missing",
+            to_do="name a --segment, say --at-risk, or say how many with --top or --budget",
         )
+    if request.top is not None and not 1 <= request.top <= _MOST:
+        raise CampaignError(f"--top {request.top}: should be a number of customers from 1 to {_MOST:,}")
+    for option, amount in (("--budget", request.budget), ("--cost-per-contact", request.cost_per_contact)):
+        if amount is not None and not (amount.is_finite() and _LEAST_AMOUNT <= amount <= _MOST):
+            raise CampaignError(f"{option} {amount}: should be an amount from {_LEAST_AMOUNT} to {_MOST:,}")
     if not 0.0 < request.holdout <= 0.5:
         raise CampaignError(f"--holdout {request.holdout}: should be a share above 0 and at most 0.5, such as 0.1")
     if request.assumed_uplift is not None and not 1e-6 <= request.assumed_uplift <= 1.0:
@@ -365,6 +386,7 @@ def _campaign(request: Request, drawn: _Drawn, cost: Decimal | None, assumed: fl
             "holdout": [request.holdout],
             "seed": [request.seed],
             "asked_segment": [request.segment],
+            "asked_at_risk": [request.at_risk],
             "asked_top": [request.top],
             "asked_budget": [request.budget],
             "cost_per_contact": [cost],
@@ -373,6 +395,7 @@ def _campaign(request: Request, drawn: _Drawn, cost: Decimal | None, assumed: fl
             "as_of": [drawn.as_of],
             "drawn_contacts": [drawn.contacts],
             "drawn_controls": [drawn.controls],
+            "lists_folder": [str(request.folder.resolve())],
         }
     )
 
@@ -414,7 +437,7 @@ def _draw(settings: Settings, request: Request, cost: Decimal | None, lists: Pat
         pseudonyms = _pseudonyms(published, settings)
         define_audience(published)
         customers = _chosen(published, request, cost)
-        guarded = _write_lists(published, customers, lists)
+        guarded = _write_lists(published, customers, request, lists)
     return _Drawn(customers, version, as_of, pseudonyms, guarded)
 
 
@@ -428,6 +451,8 @@ def _chosen(published: duckdb.DuckDBPyConnection, request: Request, cost: Decima
 
     from clv_pipeline.campaigns.draw import draw, least_customers
 
+    if request.at_risk:
+        require_at_stake(published)
     require_segment(published, request.segment)
     horizons = published_horizons(published)
     horizon = request.horizon_days
@@ -440,7 +465,7 @@ def _chosen(published: duckdb.DuckDBPyConnection, request: Request, cost: Decima
     query = (
         "select customer_id, segment, horizon_days, expected_purchases, clv::double as expected_margin,"  # noqa: S608
         " spend_deviation from audience where horizon_days = $horizon and ($segment is null or segment = $segment)"
-        f" order by {BEST_FIRST} limit $most"
+        f"{' and at_risk' if request.at_risk else ''} order by {request.order} limit $most"
     )
     asked = {"horizon": horizon, "segment": request.segment, "most": min(limits, default=None)}
     chosen: pl.DataFrame = published.sql(query, params=asked).pl()
@@ -462,16 +487,16 @@ def _affordable(contacts: int, holdout: float) -> int:
     return customers
 
 
-def _write_lists(published: duckdb.DuckDBPyConnection, drawn: pl.DataFrame, folder: Path) -> int:
+def _write_lists(published: duckdb.DuckDBPyConnection, drawn: pl.DataFrame, request: Request, folder: Path) -> int:
     """Write LISTS. Returns how many customers have a text that was made harmless."""
-    columns, guarded = default_columns(published), 0
+    columns, guarded = default_columns(published, at_risk=request.at_risk), 0
     published.register("drawn", drawn.select("customer_id", "horizon_days", "is_control"))
     try:
         for name, is_control in LISTS.items():
             chosen = (
                 "from audience inner join drawn on audience.customer_id = drawn.customer_id"
                 " and audience.horizon_days = drawn.horizon_days where drawn.is_control = $is_control"
-                f" order by {BEST_FIRST}"
+                f" order by {request.order}"
             )
             path = folder / name
             guarded += write_rows(published, columns, chosen, {"is_control": is_control}, path)[1]

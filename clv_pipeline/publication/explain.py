@@ -81,7 +81,11 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
 
     with open_served(settings.published_dir) as published:
         [publication] = _rows(published, "from publication")
-        customer = _customer(published, customer_id, _pseudonym(settings, customer_id, publication))
+        display = settings.display.writer(publication.get("currency"))
+        pseudonym = _pseudonym(settings, customer_id, publication)
+        if (returned := _who_returned_everything(published, customer_id, pseudonym)) is not None:
+            return [*_about_returns(returned, publication, display)]
+        customer = _customer(published, customer_id, pseudonym)
         path = _path(published, customer["customer_id"])
         forecast = _chosen(path, horizon_days)
         # Earlier versions published no margin; today's settings say it if they are those of the publication.
@@ -89,7 +93,6 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
         margin = customer.get("margin")
         if margin is None and same:
             margin = settings.forecast.margin
-        display = settings.display.writer(publication.get("currency"))
         return [
             *_about_customer(customer, display),
             "",
@@ -123,6 +126,31 @@ def _pseudonym(settings: Settings, customer_id: str, publication: Row) -> str | 
             "customers are published under pseudonyms", to_do=f"set {PSEUDONYM_KEY} to the key that they were made with"
         )
     return key.of(customer_id)
+
+
+def _who_returned_everything(
+    published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None
+) -> Row | None:
+    """A customer who has kept nothing: only dim_customer knows them. None where an earlier version published."""
+    if not _rows(published, "from duckdb_tables() where table_name = 'dim_customer'"):
+        return None
+    found = _rows(
+        published,
+        "from dim_customer where customer_id in (?, ?) and customer_id not in (select customer_id from rfm)",
+        customer_id,
+        pseudonym,
+    )
+    return found[0] if found else None
+
+
+def _about_returns(customer: Row, publication: Row, display: Display) -> Iterator[str]:
+    """What was bought and returned, where nothing is left."""
+    yield f"customer {customer['customer_id']}, as of {display.day(publication['as_of'])}"
+    yield "everything was returned: no purchase is left to forecast from, and no other table has the customer"
+    yield ""
+    yield _line("bought", _money(customer["gross_revenue"], display))
+    yield _line("returned", _money(customer["returned_revenue"], display))
+    yield _line("revenue", _money(customer["net_revenue"], display))
 
 
 def _customer(published: duckdb.DuckDBPyConnection, customer_id: str, pseudonym: str | None) -> Row:
@@ -177,7 +205,10 @@ def _about_customer(customer: Row, display: Display) -> Iterator[str]:
     has_money = customer["revenue"] is not None
     if has_money:
         per_day = f", {_money(customer['monetary_value'], display)} per repeat purchase day" if days > 1 else ""
-        yield _line("revenue", f"{_money(customer['revenue'], display)}{per_day}{_per_order(customer, display)}")
+        returned = _less_returns(customer, display)
+        yield _line(
+            "revenue", f"{_money(customer['revenue'], display)}{returned}{per_day}{_per_order(customer, display)}"
+        )
     scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in ("RFM" if has_money else "RF"))
     yield _line("scores", f"{scores} (5 best)")
     value = f"; value {customer['value_tier']}" if has_money else ""
@@ -217,6 +248,13 @@ def _own_numbers(customer: Row, display: Display) -> str:
 
 def _days(gap: float, display: Display) -> str:
     return "day" if round(gap) == 1 else f"{display.count(gap)} days"
+
+
+def _less_returns(customer: Row, display: Display) -> str:
+    """What was bought and what came back of it; nothing where nothing did, or an earlier version published."""
+    if not (returned := customer.get("returned_revenue")):
+        return ""
+    return f" of {_money(customer['gross_revenue'], display)} bought, {_money(returned, display)} returned"
 
 
 def _per_order(customer: Row, display: Display) -> str:
@@ -323,11 +361,17 @@ def _about_drivers(
     yield f"what moves the forecasts of {drivers[0]['model']} most (clv_drivers), this customer beside the median one"
     for driver in drivers:
         fact, direction = driver["feature"], driver["direction"]
-        told = "in no published table"
+        told = "not compared: what customers have of it is not published"
         if fact in IN_RFM:
             effect = _effect(own[fact] - median[fact], direction)
             told = f"{_fact(own[fact], display)} against {_fact(median[fact], display)}{effect}"
-        yield f"  {fact:<24}{display.score(driver['importance']):>7}  {direction:<6} {told}"
+        yield f"  {_named(fact):<24}{display.score(driver['importance']):>7}  {direction:<6} {told}"
+
+
+def _named(fact: str) -> str:
+    """A fact by its name, and one of a source of attributes or events in words."""
+    kind, _, name = fact.partition(":")
+    return {"event": f"events: {name}", "attribute": f"attribute: {name}"}.get(kind, fact) if name else fact
 
 
 def _effect(above: float, direction: str) -> str:

@@ -28,8 +28,10 @@ QUERY = Path(__file__).with_suffix(".sql")
 
 DEFAULT_COLUMNS = (
     *("customer_id", "segment", "value_tier", "recommended_action", "last_purchase_date", "orders", "revenue"),
-    *("horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank", "as_of"),
+    *("average_order_value", "next_order_date", "horizon_days", "p_purchase", "expected_spend", "clv", "clv_rank"),
+    *("lifetime_value", "as_of"),
 )
+"""Default columns of a list; an earlier version published fewer."""
 
 AT_RISK_COLUMNS = (
     *("customer_id", "segment", "value_at_stake", "recommended_action", "contact_channel", "last_purchase_date"),
@@ -181,8 +183,12 @@ def define_audience(published: duckdb.DuckDBPyConnection) -> None:
 
 
 def default_columns(published: duckdb.DuckDBPyConnection, *, at_risk: bool = False) -> Sequence[str]:
-    """DEFAULT_COLUMNS or AT_RISK_COLUMNS, and `currency` where it is known. `define_audience` comes first."""
-    columns = AT_RISK_COLUMNS if at_risk else DEFAULT_COLUMNS
+    """DEFAULT_COLUMNS or AT_RISK_COLUMNS, as far as published, and `currency` where it is known.
+
+    `define_audience` comes first.
+    """
+    types = _types(published)
+    columns = tuple(name for name in (AT_RISK_COLUMNS if at_risk else DEFAULT_COLUMNS) if name in types)
     return (*columns, "currency") if _currency(published) is not None else columns
 
 
@@ -201,11 +207,8 @@ def _checked(
     at_risk: bool,
 ) -> Audience:
     types = _types(published)
-    if at_risk and "value_at_stake" not in types:
-        raise ExportError(
-            "what is served is of an earlier version, which did not say what is at stake",
-            to_do="`clv run` publishes anew",
-        )
+    if at_risk:
+        require_at_stake(published)
     for column in columns:
         _expect("column", column, types)
     if doubled := sorted({column for column in columns if columns.count(column) > 1}):
@@ -215,6 +218,19 @@ def _checked(
     if horizon_days is not None:
         require_horizon(horizon_days, horizons)
     return Audience(columns, horizons[-1] if horizon_days is None else horizon_days, segment, top, at_risk)
+
+
+def require_at_stake(published: duckdb.DuckDBPyConnection) -> None:
+    """Refuse a publication of an earlier version, which knows no customers at risk. `define_audience` comes first.
+
+    Raises:
+        ExportError: it is one.
+    """
+    if "value_at_stake" not in _types(published):
+        raise ExportError(
+            "what is served is of an earlier version, which did not say what is at stake",
+            to_do="`clv run` publishes anew",
+        )
 
 
 def require_segment(published: duckdb.DuckDBPyConnection, segment: str | None) -> None:

@@ -57,6 +57,14 @@ def test_every_key_is_described_and_has_a_row() -> None:
     assert all(node["description"] for block in schema["$defs"].values() for node in block["properties"].values())
 
 
+def test_what_is_said_of_a_block_is_told_whole() -> None:
+    """Also what its columns mean, which have no key of their own."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    part = text[text.index("## `source.transactions`\n") : text.index("## `source.transactions.table`\n")]
+    assert "`cost` is what the whole line cost the shop" in part
+    assert "`channel` of a customer's first purchase says where the customer came from" in part
+
+
 def test_the_text_below_a_field_is_its_description() -> None:
     class Described(Block):
         told: int = 1

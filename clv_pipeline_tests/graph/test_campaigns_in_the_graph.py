@@ -140,6 +140,7 @@ def test_who_is_forgotten_is_in_no_campaign_and_the_others_are_measured_on(shop:
     gone = read(shop, "select customer_id from campaign_members where is_control order by 1")["customer_id"][0]
     erasure = erased(shop.settings(), [gone])
     assert erasure.rows["campaign_members"] == 1
+    assert erasure.lists == [str((shop.folder / "lists").resolve())]
     for table in ("campaign_members", "campaign_outcomes"):
         assert gone not in set(read(shop, f"select customer_id from {table}")["customer_id"])
     night(shop, START + timedelta(days=100))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import duckdb
@@ -15,20 +15,34 @@ HORIZONS = (30, 90, 365)
 
 
 def serve_customers(
-    settings: Settings, ids: Sequence[str], as_of: date, *, champions: int, pseudonym_key: str | None = None
+    settings: Settings,
+    ids: Sequence[str],
+    as_of: date,
+    *,
+    champions: int,
+    pseudonym_key: str | None = None,
+    at_stake: Mapping[str, int] | None = None,
 ) -> None:
     """Serve customers with these ids, the best one first, forecast over HORIZONS.
 
-    The first ones are Champions, the others Lost. The last one is expected to bring 1 a day, the one before 2.
+    The first ones are Champions, the others Lost; those in `at_stake` are at risk. The last one is expected to bring 1
+    a day, the one before 2.
     """
     folder = settings.published_dir / "current"
     folder.mkdir(parents=True, exist_ok=True)
     session = Session(duckdb.connect(str(folder / "clv.duckdb")))
     bench = Bench(session)
+    at_risk = at_stake or {}
     bench.given(
         "customer_overview",
         [
-            {"customer_id": name, "as_of": as_of, "segment": "Champions" if place < champions else "Lost"}
+            {
+                "customer_id": name,
+                "as_of": as_of,
+                "segment": "Champions" if place < champions else "Lost",
+                "at_risk": name in at_risk,
+                "value_at_stake": at_risk.get(name, 0),
+            }
             for place, name in enumerate(ids)
         ],
     )

@@ -24,7 +24,7 @@ from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.publication import campaign as module
 from clv_pipeline.publication.campaign import TABLES, Listed, Overlap, Request, Started, listed, remove, start
-from clv_pipeline.publication.export import DEFAULT_COLUMNS
+from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.published_customers import serve_customers
 from clv_pipeline_tests.helpers.sql_bench import Bench
@@ -169,6 +169,53 @@ def test_a_segment_the_best_and_what_a_budget_pays_may_be_asked_for(
         assert started.cost <= budget
 
 
+def drawn_in(folder: Path) -> list[str]:
+    """Who is in the campaign, in either group."""
+    audience, control = ids_in(folder)
+    return audience + control
+
+
+def at_risk(settings: Settings) -> dict[str, int]:
+    """Publish 30 customers at risk. Of two neighbours the one with the lower clv has more at stake."""
+    at_stake = {f"c{number:03}": 100 + number for number in range(40, 70)}
+    serve_customers(settings, names(), TODAY, champions=60, at_stake=at_stake)
+    return at_stake
+
+
+def test_those_at_risk_are_taken_and_listed_by_what_is_at_stake(settings: Settings, go: Go, tmp_path: Path) -> None:
+    at_stake = at_risk(settings)
+    go(top=None, at_risk=True)
+    audience, control = ids_in(tmp_path / "spring")
+    assert sorted(audience + control) == sorted(at_stake)
+    assert audience == sorted(audience, reverse=True)
+    assert tuple(records(tmp_path / "spring" / "audience.csv")[0]) == AT_RISK_COLUMNS
+    go("summer", top=22, at_risk=True)
+    assert sorted(drawn_in(tmp_path / "summer")) == [f"c{number:03}" for number in range(48, 70)]
+    go("autumn", top=None, at_risk=True, segment="Champions")
+    assert sorted(drawn_in(tmp_path / "autumn")) == [f"c{number:03}" for number in range(40, 60)]
+    asked = "select campaign, asked_at_risk, asked_top, asked_segment from campaigns order by started_on, 1"
+    assert rows(settings, asked) == [
+        ("autumn", True, None, "Champions"),
+        ("spring", True, None, None),
+        ("summer", True, 22, None),
+    ]
+
+
+def test_what_a_budget_pays_of_those_at_risk_are_those_with_the_most_at_stake(
+    settings: Settings, go: Go, tmp_path: Path
+) -> None:
+    at_risk(settings)
+    go(top=None, at_risk=True, budget=Decimal(20), cost_per_contact=Decimal(1))
+    assert sorted(drawn_in(tmp_path / "spring")) == [f"c{number:03}" for number in range(48, 70)]
+
+
+def test_an_earlier_publication_that_knows_nobody_at_risk_says_so(settings: Settings, go: Go) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as published:
+        published.execute("alter table customer_overview drop column value_at_stake")
+    with pytest.raises(ExportError, match="did not say what is at stake"):
+        go(top=None, at_risk=True)
+
+
 @pytest.mark.parametrize("holdout", [0.05, 0.1, 0.3, 0.5])
 @pytest.mark.parametrize("contacts", [1, 7, 45, 1_000])
 def test_a_budget_is_used_up_and_never_exceeded(contacts: int, holdout: float) -> None:
@@ -242,7 +289,18 @@ def test_pseudonyms_are_in_the_lists_and_source_ids_in_the_warehouse(
     [
         ({"name": "a b"}, "'a b': a campaign's name should be of letters"),
         ({"name": "../x"}, "'../x': a campaign's name"),
-        ({"top": None}, "whom to contact is missing; name a --segment, or say how many"),
+        ({"top": None}, "whom to contact is missing; name a --segment, say --at-risk, or say how many"),
+        ({"top": 0}, "--top 0: should be a number of customers from 1 to"),
+        ({"top": 10**12}, "--top 1000000000000: should be a number of customers from 1 to"),
+        ({"budget": Decimal(-5)}, "--budget -5: should be an amount from 0.0001 to"),
+        ({"budget": Decimal(0)}, "--budget 0: should be an amount"),
+        ({"budget": Decimal("NaN")}, "--budget NaN: should be an amount"),
+        ({"budget": Decimal("Infinity")}, "--budget Infinity: should be an amount"),
+        ({"cost_per_contact": Decimal(-1)}, "--cost-per-contact -1: should be an amount"),
+        ({"cost_per_contact": Decimal("0.00001")}, "--cost-per-contact 0.00001: should be an amount"),
+        ({"cost_per_contact": Decimal("1e20")}, "--cost-per-contact 1E+20: should be an amount"),
+        ({"holdout": 0.0}, "--holdout 0.0: should be a share above 0"),
+        ({"holdout": float("nan")}, "--holdout nan: should be a share above 0"),
         ({"holdout": 0.6}, "--holdout 0.6: should be a share above 0 and at most 0.5"),
         ({"top": 19}, "19 customers are too few: with --holdout 0.1 it takes 20"),
         ({"assumed_uplift": 2.0}, "--assumed-uplift 2.0: should be from"),
@@ -400,6 +458,20 @@ def test_the_command_tells_what_was_drawn_what_it_can_find_and_names_nobody(
     assert "a campaign 'spring' has started already" in wrong
 
 
+def test_the_command_takes_customers_at_risk_and_names_a_budget_that_cannot_be(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    at_stake = at_risk(settings)
+    start_ = ("start", "spring", "--at-risk", "--top", "25", "--on", "2024-07-01")
+    code, _, wrong = command(settings, monkeypatch, *start_)
+    assert (code, wrong) == (0, "")
+    assert set(drawn_in(tmp_path / "spring")) == set(sorted(at_stake)[-25:])
+    code, _, wrong = command(settings, monkeypatch, "start", "summer", "--budget", "-5", "--cost-per-contact", "1")
+    assert code == 1
+    assert "--budget -5.0: should be an amount from 0.0001" in wrong
+
+
 def test_the_command_lists_campaigns_and_removes_one(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,3 +496,34 @@ def test_a_home_without_a_warehouse_says_what_to_do(shop_settings: Callable[...,
     empty = shop_settings(storage={"home": "/nonexistent/home"})
     with pytest.raises(CampaignError, match="does not exist: nothing was loaded yet; `clv run` loads"):
         listed(empty, Pipeline.of(empty).warehouse)
+
+
+def test_forgetting_names_the_lists_of_campaigns_that_still_hold_the_customer(
+    settings: Settings, go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go("spring", top=50)
+    go("summer", top=20)
+    go("autumn", top=None, segment="Lost")
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        warehouse.execute("update campaigns set lists_folder = null where campaign = 'summer'")
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
+    done = CliRunner().invoke(main, ["forget", "c005"])
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.stdout.splitlines() if "campaign's lists" in line]
+    assert told == [
+        f"their campaign's lists still hold them: take them out of {folder}/audience.csv and control.csv"
+        for folder in (tmp_path / "spring", "summer")
+    ]
+    # Nobody else's lists are named, and no id is printed.
+    assert "c005" not in done.stdout
+    assert CliRunner().invoke(main, ["forget", "c060"]).stdout.count("campaign's lists") == 1
+
+
+def test_campaigns_of_an_earlier_version_are_named_by_their_name(
+    settings: Settings, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go("spring", top=50)
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        warehouse.execute("alter table campaigns drop lists_folder")
+    monkeypatch.setattr(Settings, "load", lambda _: settings)
+    assert "take them out of spring/audience.csv" in CliRunner().invoke(main, ["forget", "c005"]).stdout

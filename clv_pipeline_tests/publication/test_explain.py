@@ -41,6 +41,8 @@ DRIVERS = {
     "recent_activity": (0.5, "up"),
     "days_since_last": (0.25, "down"),
     "frequency": (0.125, "up"),
+    "event:visit": (0.1, "up"),
+    "attribute:age": (0.05, "mixed"),
     "country": (0.0, "mixed"),
 }
 
@@ -209,6 +211,37 @@ def test_the_path_is_told_over_all_horizons_whichever_is_taken_apart(settings: S
     ]
 
 
+def test_what_was_returned_is_told_beside_what_was_bought(settings: Settings) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        money = "gross_revenue = 1300, returned_revenue = 65.5"
+        database.execute(f"update customer_overview set {money} where customer_id = 'ann-1001'")
+    revenue = (
+        "revenue          1,234.50 of 1,300.00 bought, 65.50 returned, 150.25 per repeat purchase day, 88.89 per order"
+    )
+    assert revenue in explain(settings, "ann-1001")
+    assert "returned" not in "\n".join(explain(settings, "bob-2002"))
+
+
+def test_a_customer_who_returned_everything_is_told_with_what_was_bought_and_returned(settings: Settings) -> None:
+    session = Session(duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")))
+    bench = Bench(session)
+    money = {"gross_revenue": "1100.50", "returned_revenue": "1100.50", "net_revenue": 0}
+    bench.given("dim_customer", [{"customer_id": "dee-4004", **money}, {"customer_id": "ann-1001", "gross_revenue": 9}])
+    bench.given("publication", [{"config_hash": settings.config_hash, "as_of": TODAY}])
+    session.close()
+    assert explain(settings, "dee-4004") == [
+        "customer dee-4004, as of 2024-06-30",
+        "everything was returned: no purchase is left to forecast from, and no other table has the customer",
+        "",
+        "bought           1,100.50",
+        "returned         1,100.50",
+        "revenue          0.00",
+    ]
+    assert explain(settings, "ann-1001")[1].startswith("bought 8 times")
+    with pytest.raises(ExplanationError, match="no such customer is published"):
+        explain(settings, "eve-5005")
+
+
 def test_what_has_no_end_or_never_comes_is_told_as_such(settings: Settings) -> None:
     text = "\n".join(explain(settings, "bob-2002"))
     assert "next order       more likely than not there is none" in text
@@ -220,9 +253,17 @@ def test_drivers_are_shown_beside_the_median_customer(settings: Settings) -> Non
     told = {line.split()[0]: line for line in explain(settings, "ann-1001") if line.strip().startswith(tuple(DRIVERS))}
     # What is not important is left out.
     assert list(told) == ["recent_activity", "days_since_last", "frequency"]
-    assert told["recent_activity"].endswith("up     in no published table")
+    assert told["recent_activity"].endswith("up     not compared: what customers have of it is not published")
     assert told["days_since_last"].endswith("down   10 against 200: raises the forecast")
     assert told["frequency"].endswith("up     7 against 7")
+
+
+def test_drivers_from_events_and_attributes_are_named_in_words(settings: Settings) -> None:
+    lines = explain(settings, "ann-1001")
+    assert not any("event:" in line or "attribute:age" in line for line in lines)
+    [visits] = [line for line in lines if line.startswith("  events: visit ")]
+    assert visits.split("up")[1].strip() == "not compared: what customers have of it is not published"
+    assert any(line.startswith("  attribute: age ") for line in lines)
 
 
 def test_a_horizon_can_be_chosen_and_may_have_no_drivers(settings: Settings) -> None:

@@ -176,6 +176,18 @@ def test_columns_are_written_as_chosen_and_by_default_as_stated(settings: Settin
     ) == "clv,customer_id,revenue,at_risk\n900.0000,ann,-12.5000,false\n"
     export(settings, tmp_path / "default.csv", top=1)
     assert tuple(records(tmp_path / "default.csv")[0]) == DEFAULT_COLUMNS
+    assert {"average_order_value", "next_order_date", "lifetime_value"} <= set(DEFAULT_COLUMNS)
+
+
+def test_a_default_column_that_an_earlier_version_did_not_publish_is_left_out(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        database.execute("alter table customer_overview drop column lifetime_value")
+        database.execute("alter table customer_overview drop column next_order_date")
+    export(settings, tmp_path / "list.csv", top=1)
+    left = tuple(name for name in DEFAULT_COLUMNS if name not in ("lifetime_value", "next_order_date"))
+    assert tuple(records(tmp_path / "list.csv")[0]) == left
 
 
 def test_parquet_holds_what_is_published_with_its_types(settings: Settings, tmp_path: Path) -> None:

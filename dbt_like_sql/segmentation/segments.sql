@@ -102,8 +102,10 @@ final as (
         at_stake.at_risk,
         -- NULL stays NULL.
         cast(
-            case when at_stake.at_risk or at_stake.missing_margin is null then at_stake.missing_margin else 0 end
-            as decimal(28, 4)
+            case
+                when at_stake.at_risk or at_stake.missing_margin is null then at_stake.missing_margin
+                else 0
+            end as decimal(28, 4)
         ) as value_at_stake,
         advice.recommended_action,
         advice.recommended_action_code,
