@@ -86,7 +86,7 @@ screenshots: $(VENV)/ready
 	CLV_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -m acceptance \
 	    clv_pipeline_tests/acceptance/test_ui.py clv_pipeline_tests/acceptance/test_report.py \
 	    clv_pipeline_tests/acceptance/test_explore.py \
-	    clv_pipeline_tests/acceptance/test_superset.py
+	    clv_pipeline_tests/acceptance/test_superset_dashboard.py
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .

@@ -19,7 +19,7 @@ from benchmarks.generate import csv_of
 from benchmarks.generated_blocks import replace_block
 from benchmarks.measurement import DOCUMENT, report_of
 from clv_pipeline.publication.charts.look import finish
-from clv_pipeline.publication.charts.pictures import specified, to_png
+from clv_pipeline.publication.charts.pictures import specified
 
 Turn = dict[str, dict[str, Any]]
 """What one turn measured: reports by way."""
@@ -100,6 +100,7 @@ def draw(lines: Sequence[dict[str, Any]]) -> bytes:
     """Seconds and peak memory over rows, both logarithmic, as PNG."""
     import altair as alt
     import polars as pl
+    import vl_convert
 
     frame = pl.DataFrame([line for line in lines if line["way"] != AUDITS]).with_columns(pl.col("rows") / 1e6)
     base = (
@@ -115,7 +116,8 @@ def draw(lines: Sequence[dict[str, Any]]) -> bytes:
     memory = base.encode(y=alt.Y("peak_mb:Q", title="peak memory, MB", scale=alt.Scale(type="log")))
     title = "From CSV to frequency, recency and revenue"
     subtitle = "Time grows with the lines; the pipeline's memory stays where its limit is. Both axes are logarithmic."
-    return to_png(specified(finish(alt.hconcat(seconds, memory), title, subtitle)))
+    chart = specified(finish(alt.hconcat(seconds, memory), title, subtitle))
+    return bytes(vl_convert.vegalite_to_png(chart, scale=1.5))
 
 
 def main() -> None:

@@ -92,7 +92,7 @@ class Pipeline:
     @property
     def display(self) -> Display:
         """How people are told something; the currency is that of what is told."""
-        return Display(self.settings.display.locale, self.settings.display.timezone)
+        return self.settings.display.writer()
 
     @property
     def recipe(self) -> str:

@@ -155,7 +155,11 @@ def result(
     comparison = Comparison.of(of_measure)
     found = look(campaign, horizon_days, days_measured, comparison)
     deviation = comparison.deviation if day else None
-    size = _size(deviation if is_over else _planned_deviation(of_measure), campaign.assumed_uplift, members.height)
+    size = _size(
+        comparison.deviation_without_uplift if is_over else _planned_deviation(of_measure),
+        campaign.assumed_uplift,
+        members.height,
+    )
     audience, control = (of_measure.filter(pl.col("is_control") == group) for group in (False, True))
     row: dict[str, Any] = {
         "campaign": campaign.campaign,
@@ -321,16 +325,16 @@ def verdict_in_words(code: str, facts: Mapping[str, Any], display: Display = ENG
         return "; ".join([f"{never}: {_uplift_in_words(facts, display)}", *_takes_in_words(facts, display)])
     days = {"days": display.count(facts["days_measured"])}
     if code == "too_small":
-        never = display.say_many(
+        yet = display.say_many(
             facts["horizon_days"],
-            "not distinguishable from none after {days} of {number} day, and never will be unless the uplift is about"
-            " {detectable} or more",
-            "not distinguishable from none after {days} of {number} days, and never will be unless the uplift is about"
-            " {detectable} or more",
+            "not distinguishable from none after {days} of {number} day; with as many customers as these an uplift of"
+            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
+            "not distinguishable from none after {days} of {number} days; with as many customers as these an uplift of"
+            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
             **days,
             detectable=display.share(facts["detectable_uplift"]),
         )
-        return "; ".join([never, *_takes_in_words(facts, display)])
+        return "; ".join([yet, *_takes_in_words(facts, display)])
     return display.say_many(
         facts["horizon_days"],
         "not distinguishable from none after {days} of {number} day: the verdict comes after {day}, because earlier"
@@ -467,7 +471,7 @@ def segment_uplifts(
 def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measured]]:
     """What one campaign measured as a whole and per segment; nothing where the control cannot tell."""
     comparison = Comparison.of(members)
-    if not comparison.is_possible or (of_whole := comparison.added(comparison.without_campaign)) is None:
+    if not comparison.is_possible or (uplift := comparison.estimate) is None:
         return None, {}
     audience = members.filter(~pl.col("is_control"))
     expected = _mean(audience, "expected") or 0.0
@@ -475,9 +479,9 @@ def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measure
     found = {}
     for part in members.partition_by("segment"):
         baseline = per_expected * (_mean(part.filter(~pl.col("is_control")), "expected") or 0.0)
-        if (added := Comparison.of(part).added(baseline)) is not None and added[1] > 0.0:
+        if (added := Comparison.of(part).added(baseline, uplift)) is not None and added[1] > 0.0:
             found[str(part["segment"][0])] = Measured(*added)
-    return (Measured(*of_whole) if of_whole[1] > 0.0 else None), found
+    return (Measured(uplift, deviation) if (deviation := comparison.deviation) else None), found
 
 
 def basis_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:

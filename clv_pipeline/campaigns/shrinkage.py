@@ -1,7 +1,7 @@
 """What campaigns that are over teach about the next one: uplifts per segment, measured ones pulled towards each other.
 
-A measurement counts by its standard error. What one segment shows by chance is pulled towards the whole campaign, and
-what the whole campaign shows by chance towards the uplift that was assumed.
+A measurement counts by its standard error at the uplift that was found. What one segment shows by chance is pulled
+towards the whole campaign, and what the whole campaign shows by chance towards the uplift that was assumed.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ one look.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -160,19 +161,35 @@ class Comparison:
         return max(self.with_campaign / self.without_campaign, 0.0) - 1.0
 
     @property
-    def deviation(self) -> float | None:
-        """Standard error of the estimate if there were no uplift; None like the estimate."""
+    def deviation_without_uplift(self) -> float | None:
+        """Standard error that the estimate would have if there were no uplift; None like the estimate."""
         return None if self.estimate is None else self._deviations(1.0)[1] / self.without_campaign
 
-    def added(self, baseline: float) -> tuple[float, float] | None:
-        """The difference between the groups and its standard error if there were none, as shares of a baseline.
+    @property
+    def deviation(self) -> float | None:
+        """Standard error of the estimate at the uplift that it is, as the width of the interval; None like it.
+
+        At least that without an uplift: what is divided by scatters the more, the larger the uplift is, and nobody who
+        brought nothing is known for sure.
+        """
+        if self.estimate is None or self.deviation_without_uplift is None:
+            return None
+        ratio = 1.0 + max(self.estimate, 0.0)
+        found = self._deviations(1.0 / ratio)[1] * ratio / self.without_campaign
+        return max(found, self.deviation_without_uplift)
+
+    def added(self, baseline: float, uplift: float) -> tuple[float, float] | None:
+        """The difference between the groups and its standard error at an uplift, as shares of a baseline.
 
         For a part of a campaign, whose few customers of the control cannot tell what would have come: the baseline
-        does. None where nothing can be compared.
+        does, and the uplift is that of the whole. None where nothing can be compared.
         """
         if not self.is_possible or not baseline > 0.0:
             return None
-        return self._difference(1.0) / baseline, self._deviations(1.0)[1] / baseline
+        scale = 1.0 / (1.0 + max(uplift, 0.0))
+        of_audience, of_control = self._variances(scale, 1.0 / scale)
+        found = math.sqrt(float((of_audience / scale**2 + of_control).sum()))
+        return self._difference(1.0) / baseline, max(found, self._deviations(1.0)[1]) / baseline
 
     def added_by(self, uplift: float) -> float | None:
         """What a contact added on average, if this is the uplift; None if it says nothing of that."""
@@ -236,7 +253,17 @@ class Comparison:
         return float((self._weight * self._apart(scale)).sum())
 
     def _deviations(self, scale: float) -> tuple[float, float]:
-        """The standard deviation of the difference if the groups are alike, and if a contact brings more orders.
+        """The standard deviation of the difference if the groups are alike, and if a contact brings more orders."""
+        # Where there are more orders, not larger ones, the variance is divided by 1 + u like the mean, not by its
+        # square. Of the two, the larger variance counts for the control.
+        alike, wider_one = (
+            math.sqrt(float(sum(part.sum() for part in self._variances(scale, wider))))
+            for wider in (1.0, max(1.0 / scale, 1.0))
+        )
+        return alike, wider_one
+
+    def _variances(self, scale: float, wider: float) -> tuple[Floats, Floats]:
+        """What audience, times `scale`, and control add to the variance of the difference, per stratum.
 
         Around the mean of both groups: an outlier counts the same wherever the lot has put it.
         """
@@ -244,15 +271,9 @@ class Comparison:
         n, slope, apart = a.n + c.n, self._slope(scale), self._apart(scale)
         of_audience = a.squares(scale, slope, c.n / n * apart)
         of_control = c.squares(1.0, slope, a.n / n * apart)
-        variances = []
-        # Where there are more orders, not larger ones, the variance is divided by 1 + u like the mean, not by its
-        # square. Of the two, the larger variance counts for the control.
-        for wider in (1.0, max(1.0 / scale, 1.0)):
-            for_audience = (of_audience + of_control) / (n - 1.0)
-            for_control = (wider * of_audience + of_control) / (n - 1.0)
-            variances.append((self._weight**2 * (for_audience / a.n + for_control / c.n)).sum())
-        alike, wider_one = np.sqrt(variances)
-        return float(alike), float(wider_one)
+        for_audience = (of_audience + of_control) / (n - 1.0)
+        for_control = (wider * of_audience + of_control) / (n - 1.0)
+        return self._weight**2 * for_audience / a.n, self._weight**2 * for_control / c.n
 
     def _interval(self) -> tuple[float | None, float | None]:
         """The ends of the interval, looked for outwards from the estimate, which is never rejected."""

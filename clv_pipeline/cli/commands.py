@@ -228,7 +228,7 @@ def run(
     if not outcome.success:
         _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
     if facts:
-        _say("\n" + "\n".join(publication_summary(facts)), err=json)
+        _say("\n" + "\n".join(publication_summary(facts, settings.display.writer())), err=json)
 
 
 @main.command()
@@ -305,7 +305,7 @@ def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N, by clv or what is at stake.")
 @click.option("--columns", metavar="NAME,…", help="What to write of each customer, in this order.")
 @click.option("--horizon", type=int, help="Of the forecasts, in days; by default the longest one.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A file that ends in .csv or .parquet.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv, .parquet or .xlsx file.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @_config
 def export(

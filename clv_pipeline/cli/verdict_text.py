@@ -34,6 +34,9 @@ CURES = {
     "every_currency_can_be_converted": "currency.report_in and currency.rates",
     "days_have_a_rate": "currency.rates",
     "money_has_a_currency": "currency.rates, and source.transactions.columns.currency",
+    "most_costs_are_known": "source.transactions.columns.cost",
+    "nearly_all_costs_are_known": "source.transactions.columns.cost",
+    "sales_bring_more_than_they_cost": "source.transactions.columns.cost",
     "customers_are_somebody": "cleaning.anonymous_ids",
 }
 """The setting of clv.yaml to look at, by measure of a file and by check."""

@@ -39,8 +39,9 @@ class Forecast(Block):
     """What is forecast, as of which day, and how future money is valued."""
 
     as_of: date | Literal["latest", "today"] = "latest"
-    """Days up to and including this one are history: a day, `today`, or `latest`, the last day with a transaction. A
-    lone day far behind all others (a mistyped year) is `latest` only once a second day near it confirms it."""
+    """Days up to and including this one are history: a day, `today`, or `latest`, the last day with a purchase
+    or a return that counts, also of customers who were forgotten since. A lone day far behind all others (a mistyped
+    year) is `latest` only once a second day near it confirms it."""
     horizons_days: list[Annotated[int, Field(gt=0, le=LONGEST_HORIZON)]] = Field(
         default=[30, 90, 180, 365], min_length=1
     )

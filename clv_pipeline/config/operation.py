@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from clv_pipeline.config.block import Block
+from clv_pipeline.display import Display as Writer
 
 _LOCALE = r"[a-z]{2,3}(-[A-Z][a-z]{3})?-([A-Z]{2}|\d{3})"
 """A language, where it has several the script, and a country or region: de-DE, sr-Latn-RS, es-419."""
@@ -95,6 +96,10 @@ class Display(Block):
     """Language and country, such as de-DE: the words of the pages, and how numbers, money and days are written."""
     timezone: str = "UTC"
     """The timezone in which moments are told, such as Europe/Berlin."""
+
+    def writer(self, currency: str | None = None) -> Writer:
+        """What writes for people; `currency` is that of the money that is told."""
+        return Writer(self.locale, self.timezone, currency)
 
     @field_validator("locale")
     @classmethod

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import localcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -108,13 +108,33 @@ class Display:
         return _minus(re.sub(r"(?<=[^\W\d_])(?=[-\d])", "\N{NO-BREAK SPACE}", written))
 
     def decimals_for(self, values: Iterable[float | None]) -> int:
-        """How many decimals a column of money has: none from 1,000 on, else those of the currency."""
+        """How many decimals a column of money has: none from 1,000 on, else those of the currency.
+
+        Prices of a few yen, as of a contact, have two: as none they would be told wrong.
+        """
         from babel.numbers import get_currency_precision
 
-        largest = max((abs(value) for value in values if value is not None), default=0.0)
+        known = [value for value in values if value is not None]
+        largest = max(map(abs, known), default=0.0)
         if largest >= 1_000:
             return 0
+        if largest < 10 and any(value != int(value) for value in known):
+            return 2
         return 2 if self.currency is None else int(get_currency_precision(self.currency))
+
+    def spreadsheet_money(self) -> str:
+        """The number format of money in a spreadsheet, which has separators of its own: [$€]#,##0.00."""
+        decimals = self.decimals_for([])
+        if self.currency is None:
+            return f"#,##{_zeros(decimals)}"
+        pattern = _locale(self.locale).currency_formats["standard"].pattern.split(";")[0]
+        places = re.sub(r"[#,]*0\.00", f"#,##{_zeros(decimals)}", pattern)
+        return _without_marks(places).replace("¤", f"[${self.symbol}]")
+
+    def spreadsheet_day(self) -> str:
+        """The number format of a day in a spreadsheet: m/d/yyyy."""
+        pattern = _locale(self.locale).date_formats["short"].pattern
+        return re.sub(r"y+", "yyyy", _without_marks(pattern)).replace("M", "m").replace("'", '"')
 
     @property
     def symbol(self) -> str:
@@ -196,39 +216,6 @@ class Display:
         """The short name of a day of the week; 1 is Monday."""
         return str(_locale(self.locale).days["stand-alone"]["abbreviated"][number - 1])
 
-    def vega_locale(self) -> dict[str, Any]:
-        """The locale as Vega takes it, for numbers and days on axes."""
-        locale = _locale(self.locale)
-        symbols = locale.number_symbols["latn"]
-        first, further = locale.decimal_formats[None].grouping
-        months, short_months = (
-            [locale.months["format"][width][number] for number in range(1, 13)] for width in ("wide", "abbreviated")
-        )
-        # D3 begins the week on Sunday, Babel on Monday.
-        days, short_days = (
-            [locale.days["format"][width][number] for number in (6, 0, 1, 2, 3, 4, 5)]
-            for width in ("wide", "abbreviated")
-        )
-        return {
-            "number": {
-                "decimal": symbols["decimal"],
-                "thousands": symbols["group"],
-                # D3 begins anew after the last.
-                "grouping": [first] if first == further else [first, *[further] * 9],
-                "currency": [self.symbol, ""],
-            },
-            "time": {
-                "dateTime": "%x %X",
-                "date": "%Y-%m-%d",
-                "time": "%H:%M:%S",
-                "periods": ["AM", "PM"],
-                "days": days,
-                "shortDays": short_days,
-                "months": months,
-                "shortMonths": short_months,
-            },
-        }
-
 
 ENGLISH = Display()
 """How tables are written that hold sentences: in English, without a currency."""
@@ -296,6 +283,11 @@ def _zeros(decimals: int) -> str:
 def _rounded(value: float, decimals: int) -> float:
     """The value as it will be written, and 0 rather than minus 0."""
     return round(float(value), decimals) + 0.0
+
+
+def _without_marks(pattern: str) -> str:
+    """A pattern without the marks of direction that some locales put into it."""
+    return re.sub(r"[\u200e\u200f]", "", pattern)
 
 
 def _minus(written: str) -> str:

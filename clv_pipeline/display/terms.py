@@ -156,7 +156,10 @@ TARGETS = (term("spend"), term("purchases"), term("purchase"), term("alive"))
 OUTLOOK_TARGETS = (term("known_revenue"), term("new_revenue"), term("total_revenue"), term("new_customers"))
 """target of revenue_outlook_backtest."""
 
-GROUP_KINDS = (term("all"), term("decile"), term("segment"), term("age"), term("p_class"))
+GROUP_KINDS = (
+    *(term("all"), term("decile"), term("segment"), term("country")),
+    *(term("value"), term("age"), term("p_class")),
+)
 """group_kind of served_accuracy."""
 
 GROUPS = (
@@ -165,6 +168,8 @@ GROUPS = (
     term("31-90 days"),
     term("91-365 days"),
     term("over 365 days"),
+    term("other"),
+    term("unknown"),
 )
 """group_name of served_accuracy, beside deciles, segments and classes of P(buy)."""
 

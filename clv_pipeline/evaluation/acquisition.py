@@ -35,6 +35,9 @@ REALISED_MONTHS = (1, 3, 6, 12, 24)
 RECENT_MONTHS = 12
 """Customers of so many months stand for a customer who is acquired now."""
 
+PRIOR_CUSTOMERS = 30
+"""The value of a channel's customer is pulled towards that of the shop, which counts like so many of the channel."""
+
 SHARED_ERROR, OWN_ERROR = 0.25, 2.0
 """Before any past window: the deviation that a group's customers share, and the variance of one expected purchase.
 
@@ -82,6 +85,7 @@ VALUE_SCHEMA = pl.Schema(
         *((name, pl.Float64) for name in ("ltv", "ltv_lower", "ltv_upper", "ltv_to_cac")),
         ("payback_month", pl.Int64),
         ("payback", pl.String),
+        ("new_customers", pl.Int64),
         ("new_customer_value", pl.Float64),
         ("interval_level", pl.Float64),
     ]
@@ -209,13 +213,8 @@ def acquisition_value(
     groups = rolled_up(sums).with_columns(
         pl.when(pl.col("cost_rows") + pl.col("costed_customers") > 0).then("cost").alias("cost")
     )
-    of_recent = rolled_up(sums.filter(pl.col("first_month") > pl.lit(as_of).dt.offset_by(f"-{RECENT_MONTHS}mo")))
-    recent = of_recent.filter(pl.col("scope").is_in(["channel", "shop"])).select(
-        "scope",
-        "channel",
-        new_customer_value=_per("discounted"),
-    )
-    groups = groups.join(recent, on=["scope", "channel"], how="left", nulls_equal=True)
+    recent = sums.filter(pl.col("first_month") > pl.lit(as_of).dt.offset_by(f"-{RECENT_MONTHS}mo"))
+    groups = groups.join(_new_customers(recent), on=["scope", "channel"], how="left", nulls_equal=True)
     groups = groups.with_columns(
         pl.when(pl.col("costed_customers") > 0)
         .then(pl.col("cost").cast(pl.Float64) / pl.col("costed_customers"))
@@ -242,6 +241,23 @@ def acquisition_value(
 
 
 _ORDER = (pl.col("scope").replace_strict({scope: place for place, scope in enumerate(SCOPES)}), *_KEYS)
+
+
+def _new_customers(recent: pl.DataFrame) -> pl.DataFrame:
+    """What a customer who is acquired now is worth, of each channel and of the shop, and of how many that is known.
+
+    A channel of a few customers says little: its mean is pulled towards that of the shop by PRIOR_CUSTOMERS.
+    """
+    groups = rolled_up(recent).filter(pl.col("scope").is_in(["channel", "shop"]))
+    own, known = _per("discounted"), pl.col("customers")
+    of_shop = own.filter(pl.col("scope") == "shop").first()
+    pulled = (known * own + PRIOR_CUSTOMERS * of_shop) / (known + PRIOR_CUSTOMERS)
+    return groups.select(
+        "scope",
+        "channel",
+        new_customers=known,
+        new_customer_value=pl.when(pl.col("scope") == "shop").then(own).otherwise(pulled),
+    )
 
 
 def _per(name: str) -> pl.Expr:

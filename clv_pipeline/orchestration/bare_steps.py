@@ -1,4 +1,4 @@
-"""The first steps of a run, from the source to rfm, without Dagster.
+"""The first steps of a run, from the source to rfm and the margin, without Dagster.
 
 Here belongs which steps these are, and what stages each. `clv check` rehearses them; tests and benchmarks spend nights
 with them, because what Dagster costs per step does not grow with rows.
@@ -47,6 +47,7 @@ STEPS = (
     ("history_span",),
     ("known_days",),
     ("rfm",),
+    ("shop_margin",),
 )
 """What each step builds, in the order of the graph."""
 

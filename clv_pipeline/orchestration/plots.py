@@ -28,15 +28,15 @@ ENGLISH = Display()
 
 def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
     """The chart, described by its title."""
-    from clv_pipeline.publication.charts.pictures import specified, title_of, to_png
+    from clv_pipeline.publication.charts.pictures import specified, title_of, to_picture
 
     specification = specified(chart)
     try:
-        encoded = base64.b64encode(to_png(specification)).decode()
+        encoded = base64.b64encode(to_picture(specification).encode()).decode()
     except PictureError as error:
         dg.get_dagster_logger().warning(str(error))
         return dg.MetadataValue.md(error.what)
-    return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/svg+xml;base64,{encoded})")
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
@@ -124,20 +124,37 @@ def forecast_plots(session: Session) -> Metadata:
 
 
 def totals_plot(session: Session) -> Metadata:
-    """All horizons' totals with their ranges."""
-    from clv_pipeline.publication.charts import totals_by_horizon
+    """All horizons' totals with their ranges, and how good such forecasts were on past dates."""
+    from clv_pipeline.publication.charts import revenue_fan
 
     totals = session.read(
         "select * replace (expected_spend::double as expected_spend, spend_lower::double as spend_lower,"
         " spend_upper::double as spend_upper) from forecast_totals order by horizon_days"
     )
     shown = totals.select("horizon_days", "expected_purchases", "expected_spend", "spend_lower", "spend_upper", "notes")
-    return {"plot": _picture(totals_by_horizon(totals)), "totals": _table(shown)}
+    accuracy = {
+        "scatter": "scatter",
+        "gain": "gain",
+        "deciles": "deciles",
+        "P(buy)": "probabilities",
+        "groups": "groups",
+    }
+    return {"plot": _picture(revenue_fan(totals)), "totals": _table(shown), **_figures(session, accuracy)}
 
 
 def outlook_plot(session: Session) -> Metadata:
     """Revenue by month, past and ahead; nothing in a shop without money."""
     return _figures(session, {"plot": "months_ahead", "history": "sales"})
+
+
+def acquisition_plots(session: Session) -> Metadata:
+    """What new customers bring and cost, by channel; nothing where no channel is known."""
+    return _figures(session, {"plot": "acquisition", "payback": "payback"})
+
+
+def campaign_plot(session: Session) -> Metadata:
+    """The uplift of every campaign with its range."""
+    return _figures(session, {"plot": "campaigns"})
 
 
 def metric_table(session: Session) -> Metadata:
@@ -244,17 +261,22 @@ def buyers_plot(session: Session) -> Metadata:
 
 
 def distribution_plot(session: Session) -> Metadata:
-    """The revenue of every tenth of the customers; nothing without money."""
+    """The revenue of every decile of the customers; nothing without money."""
+    from clv_pipeline.publication.charts import revenue_by_tenth
+
     shares = session.read(QUERIES["best_tenth"])["revenue_share"]
     if shares.is_empty():
         return {}
     [best] = shares
-    return {**_figures(session, {"plot": "concentration"}), "share of revenue of the best tenth": round(best, 4)}
+    return {
+        "plot": _picture(revenue_by_tenth(session.read(QUERIES["tenths"]))),
+        "share of revenue of the best decile": round(best, 4),
+    }
 
 
 def cohort_plot(session: Session) -> Metadata:
     """Returning customers, by month of the first purchase."""
-    shown = _figures(session, {"plot": "cohorts"})
+    shown = _figures(session, {"plot": "cohorts", "curves": "retention"})
     for age, retention in session.read(QUERIES["cohort_reading"]).select("age_months", "retention").iter_rows():
         shown[f"share who bought again {age} months later"] = round(retention, 4)
     return shown
@@ -306,7 +328,20 @@ def campaign_numbers(session: Session) -> Metadata:
     }
 
 
+def _only(**names: str) -> Describe:
+    """Shows figures of the report, and nothing else."""
+    return lambda session: _figures(session, names)
+
+
 PLOTS: dict[str, Describe] = {
+    "cluster_profiles": _only(plot="cluster_profiles"),
+    "customer_overview": _only(plot="alive", clusters="clusters", segments="cluster_segments"),
+    "order_gaps": _only(plot="order_gaps"),
+    "order_hours": _only(plot="order_hours"),
+    "order_sizes": _only(plot="order_sizes"),
+    "order_values": _only(plot="order_values"),
+    "segment_flows": _only(plot="segment_flows"),
+    "segment_history": _only(plot="segment_sizes"),
     "campaign_plan": campaign_numbers,
     "clv_drivers": driver_plot,
     "cohorts": cohort_plot,

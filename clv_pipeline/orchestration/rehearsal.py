@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 REHEARSED = STEPS[: STEPS.index(("customer_days",)) + 1]
 """The steps from the files to the first table that is computed from them."""
 
+OF_COSTS = (("history_span",), ("known_days",), ("shop_margin",))
+"""Further ones where the source states costs: whether they can be read, shop_margin says."""
+
 PASSED = ("file_gates", "source_files", "volume_gates")
 """Tables of the real warehouse that record what passed before."""
 
@@ -96,7 +99,8 @@ def rehearse(settings: Settings) -> Rehearsal:
         try:
             session = warehouse.open("clv check")
             _copy_passed(session, pipeline)
-            for tables in REHEARSED:
+            costs = OF_COSTS if settings.source.transactions.has_costs else ()
+            for tables in (*REHEARSED, *costs):
                 _take(session, pipeline, warehouse, tables, outcome)
                 if outcome.stops:
                     break

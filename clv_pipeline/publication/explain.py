@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
+from clv_pipeline.display import Display
+from clv_pipeline.display.locales import NOTHING
 from clv_pipeline.errors import ExplanationError
 from clv_pipeline.privacy.keyed_hash import pseudonyms_of
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import duckdb
 
 Row = Mapping[str, Any]
@@ -85,15 +89,16 @@ def explain(settings: Settings, customer_id: str, horizon_days: int | None = Non
         margin = customer.get("margin")
         if margin is None and same:
             margin = settings.forecast.margin
+        display = settings.display.writer(publication.get("currency"))
         return [
-            *_about_customer(customer),
+            *_about_customer(customer, display),
             "",
-            *_about_path(path),
-            *_about_outlook(customer, forecast["p_alive"]),
+            *_about_path(path, display),
+            *_about_outlook(customer, forecast["p_alive"], display),
             "",
-            *_about_forecast(forecast, Decomposition.of(forecast, margin)),
+            *_about_forecast(forecast, Decomposition.of(forecast, margin), display),
             "",
-            *_about_drivers(published, customer, forecast["horizon_days"]),
+            *_about_drivers(published, customer, forecast["horizon_days"], display),
         ]
 
 
@@ -159,137 +164,147 @@ def _chosen(path: Sequence[Row], horizon_days: int | None) -> Row:
     return chosen[-1]
 
 
-def _about_customer(customer: Row) -> Iterator[str]:
-    tenure, since = customer["tenure_days"], customer["days_since_last"]
-    days = customer["frequency"] + 1
-    yield f"customer {customer['customer_id']}, as of {customer['as_of']}"
-    yield _own_numbers(customer)
+def _about_customer(customer: Row, display: Display) -> Iterator[str]:
+    tenure, since = display.count(customer["tenure_days"]), display.count(customer["days_since_last"])
+    days, orders = customer["frequency"] + 1, customer["orders"]
+    yield f"customer {customer['customer_id']}, as of {display.day(customer['as_of'])}"
+    yield _own_numbers(customer, display)
     yield ""
-    yield _line("first purchase", f"{customer['first_purchase_date']}, {tenure:,} days ago")
-    yield _line("last purchase", f"{customer['last_purchase_date']}, {since:,} days ago")
-    orders = customer["orders"]
-    yield _line("purchase days", f"{days:,} with {orders:,} {'order' if orders == 1 else 'orders'}")
+    yield _line("first purchase", f"{display.day(customer['first_purchase_date'])}, {tenure} days ago")
+    yield _line("last purchase", f"{display.day(customer['last_purchase_date'])}, {since} days ago")
+    ordered = f"{display.count(orders)} {'order' if orders == 1 else 'orders'}"
+    yield _line("purchase days", f"{display.count(days)} with {ordered}")
     has_money = customer["revenue"] is not None
     if has_money:
-        per_day = f", {customer['monetary_value']:,.2f} per repeat purchase day" if days > 1 else ""
-        yield _line("revenue", f"{customer['revenue']:,.2f}{per_day}{_per_order(customer)}")
+        per_day = f", {_money(customer['monetary_value'], display)} per repeat purchase day" if days > 1 else ""
+        yield _line("revenue", f"{_money(customer['revenue'], display)}{per_day}{_per_order(customer, display)}")
     scores = " ".join(f"{name} {customer[f'{name.lower()}_score']}" for name in ("RFM" if has_money else "RF"))
     yield _line("scores", f"{scores} (5 best)")
     value = f"; value {customer['value_tier']}" if has_money else ""
     yield _line("segment", f"{customer['segment']}; cluster {customer['cluster_name']}{value}")
-    yield from _about_rhythm(customer)
+    yield from _about_rhythm(customer, display)
     by = customer.get("contact_channel")
     yield _line("to do", f"{customer['recommended_action']}{f'; by {by}' if by and by != 'no contact' else ''}")
 
 
-def _about_rhythm(customer: Row) -> Iterator[str]:
+def _about_rhythm(customer: Row, display: Display) -> Iterator[str]:
     """Usual days between orders, since when overdue, what is at stake; nothing where an earlier version published."""
     if (usual := customer.get("usual_gap_days")) is None:
         return
-    told = f"usually every {_days(usual)}"
+    told = f"usually every {_days(usual, display)}"
     if (since := customer["overdue_since"]) is None:
         yield _line("rhythm", f"{told}; not overdue")
         return
-    yield _line("rhythm", f"{told}; overdue since {since}")
+    yield _line("rhythm", f"{told}; overdue since {display.day(since)}")
     if customer["at_risk"] and customer["value_at_stake"] is not None:
         yield _line(
             "at risk",
-            f"{customer['value_at_stake']:,.2f} at stake: margin at their own rate within"
-            f" {customer['horizon_days']:,} days, beyond what is expected",
+            f"{_money(customer['value_at_stake'], display)} at stake: margin at their own rate within"
+            f" {display.count(customer['horizon_days'])} days, beyond what is expected",
         )
     elif customer["at_risk"]:
         yield _line("at risk", "expected to buy less often than at their own rate")
 
 
-def _own_numbers(customer: Row) -> str:
+def _own_numbers(customer: Row, display: Display) -> str:
     """How often, how regularly and how long ago, in a sentence."""
-    days, gap, since = customer["frequency"] + 1, customer.get("mean_gap_days"), customer["days_since_last"]
+    days, gap = customer["frequency"] + 1, customer.get("mean_gap_days")
+    since = display.count(customer["days_since_last"])
     if gap is None:
-        return f"bought {'once' if days == 1 else f'{days:,} times'}, silent for {since:,} days"
-    return f"bought {days:,} times, every {_days(gap)} on average, silent for {since:,}"
+        return f"bought {'once' if days == 1 else f'{display.count(days)} times'}, silent for {since} days"
+    return f"bought {display.count(days)} times, every {_days(gap, display)} on average, silent for {since}"
 
 
-def _days(gap: float) -> str:
-    return "day" if round(gap) == 1 else f"{gap:,.0f} days"
+def _days(gap: float, display: Display) -> str:
+    return "day" if round(gap) == 1 else f"{display.count(gap)} days"
 
 
-def _per_order(customer: Row) -> str:
+def _per_order(customer: Row, display: Display) -> str:
     """What an order brought; nothing where an earlier version published."""
     value = customer.get("average_order_value")
-    return "" if value is None else f", {value:,.2f} per order"
+    return "" if value is None else f", {_money(value, display)} per order"
 
 
-def _about_path(path: Sequence[Row]) -> Iterator[str]:
-    yield f"the path, by {path[-1]['model']}; what is expected up to and including a day, a mean"
+def _about_path(path: Sequence[Row], display: Display) -> Iterator[str]:
     has_money = path[-1]["expected_spend"] is not None
+    unit = f"; money in {display.currency}" if has_money and display.currency else ""
+    yield f"the path, by {path[-1]['model']}; what is expected up to and including a day, a mean{unit}"
     of_money = f" {'spend':>14} {'CLV':>14}   range of spend" if has_money else ""
     yield f"  {'days':>5} {'purchases':>10} {'P(buy)':>8}{of_money}"
     for row in path:
-        of_money = f" {row['expected_spend']:>14,.2f} {row['clv']:>14,.2f}   {_range(row)}" if has_money else ""
-        yield (
-            f"  {row['horizon_days']:>5,} {row['expected_purchases']:>10,.3f} {row['p_purchase']:>8.4f}{of_money}"
-            + ("; most likely nothing" if row["p_purchase"] < MORE_LIKELY_THAN_NOT else "")
+        numbers = (
+            f"{display.count(row['horizon_days']):>5} {display.number(row['expected_purchases'], 3):>10}"
+            f" {display.number(row['p_purchase'], 4):>8}"
         )
+        if has_money:
+            spend, clv = _amount(row["expected_spend"], display), _amount(row["clv"], display)
+            numbers += f" {spend:>14} {clv:>14}   {_range(row, display)}"
+        yield f"  {numbers}" + ("; most likely nothing" if row["p_purchase"] < MORE_LIKELY_THAN_NOT else "")
 
 
-def _about_outlook(customer: Row, p_alive: float | None) -> Iterator[str]:
+def _about_outlook(customer: Row, p_alive: float | None, display: Display) -> Iterator[str]:
     known = {days: customer.get(f"p_purchase_{days}_days") for days in (30, 90, 365)}
-    if told := [f"{p:.4f} within {days} days" for days, p in known.items() if p is not None]:
-        yield _line("buys again", ", ".join(told))
+    if told := [f"{display.number(p, 4)} within {days} days" for days, p in known.items() if p is not None]:
+        yield _line("buys again", "; ".join(told))
     if p_alive is not None:
-        yield _line("still a customer", f"with a probability of {p_alive:.4f} (p_alive)")
+        yield _line("still a customer", f"with a probability of {display.number(p_alive, 4)} (p_alive)")
     if (value := customer.get("order_value")) is not None:
-        yield _line("order value", f"{value:,.2f} expected of a purchase day")
+        yield _line("order value", f"{_money(value, display)} expected of a purchase day")
     if (due := customer.get("next_order_date")) is not None:
-        yield _line("next order", f"as likely as not by {due}, {(due - customer['as_of']).days:,} days ahead")
+        ahead = display.count((due - customer["as_of"]).days)
+        yield _line("next order", f"as likely as not by {display.day(due)}, {ahead} days ahead")
     elif p_alive is not None:
         yield _line("next order", "more likely than not there is none")
     if (total := customer.get("total_value")) is not None:
         yield _line(
             "value",
-            f"{customer['historic_value']:,.2f} so far + {customer['predicted_value']:,.2f} in"
-            f" {customer['horizon_days']:,} days = {total:,.2f}, in margin",
+            f"{_money(customer['historic_value'], display)} so far + {_money(customer['predicted_value'], display)} in"
+            f" {display.count(customer['horizon_days'])} days = {_money(total, display)}, in margin",
         )
     if (lifetime := customer.get("lifetime_value")) is not None:
-        yield _line("lifetime value", f"{lifetime:,.2f}, the CLV without a horizon")
+        yield _line("lifetime value", f"{_money(lifetime, display)}, the CLV without a horizon")
     elif p_alive is not None and customer["revenue"] is not None:
         yield _line("lifetime value", "has no finite limit")
 
 
-def _about_forecast(forecast: Row, parts: Decomposition) -> Iterator[str]:
-    yield f"the next {forecast['horizon_days']} days, taken apart"
-    yield _line("  P(buy)", f"{parts.p_purchase:14.4f}")
-    yield _line("× purchases", f"{_number(parts.purchases_if_buying)}  purchase days if the customer buys")
+def _about_forecast(forecast: Row, parts: Decomposition, display: Display) -> Iterator[str]:
+    yield f"the next {display.count(forecast['horizon_days'])} days, taken apart"
+    yield _line("  P(buy)", _factor(parts.p_purchase, display))
+    yield _line("× purchases", f"{_factor(parts.purchases_if_buying, display)}  purchase days if the customer buys")
+    purchases = forecast["expected_purchases"]
     if forecast["expected_spend"] is None:
-        yield _line("= purchases", f"{forecast['expected_purchases']:14,.4f}  expected; the source states no money")
+        yield _line("= purchases", f"{_factor(purchases, display)}  expected; the source states no money")
         return
-    yield _line("× spend", f"{_number(parts.spend_per_purchase, 2)}  per purchase day")
-    yield _line(
-        "= expected spend", f"{forecast['expected_spend']:14,.2f}  on {forecast['expected_purchases']:,.3f} days"
-    )
+    per_day = NOTHING if parts.spend_per_purchase is None else _amount(parts.spend_per_purchase, display)
+    yield _line("× spend", f"{per_day:>14}  per purchase day")
+    spend = _amount(forecast["expected_spend"], display)
+    yield _line("= expected spend", f"{spend:>14}  on {display.number(purchases, 3)} days")
+    discount = _factor(parts.discount, display)
     if parts.margin is None:
-        yield _line("× discount", f"{_number(parts.discount)}  and margin: the settings have changed since")
+        yield _line("× discount", f"{discount}  and margin: the settings have changed since")
     else:
-        yield _line("× discount", f"{_number(parts.discount)}  to {forecast['as_of']}")
-        yield _line("× margin", f"{parts.margin:14.4f}")
-    rank = f"rank {forecast['clv_rank']:,} of {forecast['customers']:,}"
-    yield _line("= CLV", f"{forecast['clv']:14,.2f}  {rank}")
+        yield _line("× discount", f"{discount}  to {display.day(forecast['as_of'])}")
+        yield _line("× margin", _factor(parts.margin, display))
+    rank = f"rank {display.count(forecast['clv_rank'])} of {display.count(forecast['customers'])}"
+    yield _line("= CLV", f"{_amount(forecast['clv'], display):>14}  {rank}")
     if forecast["interval_level"] is not None:
         yield _line(
             "range",
-            f"spend of {_range(forecast)}, made to hold for {forecast['interval_level']:.0%}"
+            f"spend of {_range(forecast, display)}, made to hold for {display.percent(forecast['interval_level'])}"
             " of customers as likely to buy",
         )
 
 
-def _range(forecast: Row) -> str:
+def _range(forecast: Row, display: Display) -> str:
     # Publications of earlier versions have forecasts without one.
     if forecast["spend_lower"] is None:
         return "none"
-    return f"{forecast['spend_lower']:,.2f} to {forecast['spend_upper']:,.2f}"
+    return f"{_amount(forecast['spend_lower'], display)} to {_amount(forecast['spend_upper'], display)}"
 
 
-def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_days: int) -> Iterator[str]:
+def _about_drivers(
+    published: duckdb.DuckDBPyConnection, customer: Row, horizon_days: int, display: Display
+) -> Iterator[str]:
     drivers = _rows(
         published,
         "select feature, model, direction, importance from clv_drivers where horizon_days = ? and importance > 0"
@@ -298,7 +313,8 @@ def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_
         DRIVERS_SHOWN,
     )
     if not drivers:
-        yield f"what moves the forecasts over {horizon_days} days is not known: clv_drivers has nothing on them"
+        days = display.count(horizon_days)
+        yield f"what moves the forecasts over {days} days is not known: clv_drivers has nothing on them"
         return
     compared = ", ".join(f"cast({column} as double) as {fact}" for fact, column in IN_RFM.items())
     [own] = _rows(published, f"select {compared} from rfm where customer_id = ?", customer["customer_id"])  # noqa: S608
@@ -309,8 +325,9 @@ def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_
         fact, direction = driver["feature"], driver["direction"]
         told = "in no published table"
         if fact in IN_RFM:
-            told = f"{own[fact]:,.6g} against {median[fact]:,.6g}{_effect(own[fact] - median[fact], direction)}"
-        yield f"  {fact:<24}{driver['importance']:7.3f}  {direction:<6} {told}"
+            effect = _effect(own[fact] - median[fact], direction)
+            told = f"{_fact(own[fact], display)} against {_fact(median[fact], display)}{effect}"
+        yield f"  {fact:<24}{display.score(driver['importance']):>7}  {direction:<6} {told}"
 
 
 def _effect(above: float, direction: str) -> str:
@@ -324,5 +341,19 @@ def _line(label: str, text: str) -> str:
     return f"{label:<17}{text}"
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-    return f"{'–':>14}" if value is None else f"{value:14,.{digits}f}"
+def _money(amount: Decimal | float, display: Display) -> str:
+    """An amount to the smallest coin, with its currency."""
+    return display.amount(float(amount), display.decimals_for([]), with_currency=True)
+
+
+def _amount(amount: float, display: Display) -> str:
+    """An amount to the smallest coin for a column, whose heading names the currency."""
+    return display.amount(amount, display.decimals_for([]))
+
+
+def _factor(value: float | None, display: Display) -> str:
+    return f"{NOTHING if value is None else display.number(value, 4):>14}"
+
+
+def _fact(value: float, display: Display) -> str:
+    return display.number(value, 0 if value == round(value) else 2)

@@ -1,7 +1,8 @@
-"""`clv export`: an audience list as CSV or Parquet, from the published database alone.
+"""`clv export`: an audience list as CSV, Parquet or XLSX, from the published database alone.
 
-Only export.sql says what a row holds. Parquet holds the published values; in CSV, texts that a
-spreadsheet might take for a formula are made harmless, and control characters are spelled out.
+Only export.sql says what a row holds. Parquet holds the published values; in CSV and XLSX, texts that a spreadsheet
+might take for a formula are made harmless, and control characters are spelled out. CSV and Parquet are for machines:
+numbers and days are the same in every locale. XLSX is for people.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.errors import ExportError, did_you_mean
 from clv_pipeline.text import UNSAFE
 
@@ -36,7 +38,7 @@ AT_RISK_COLUMNS = (
 )
 """Default columns of a list of customers at risk."""
 
-FORMATS = (".csv", ".parquet")
+FORMATS = (".csv", ".parquet", ".xlsx")
 
 BEST_FIRST = "coalesce(audience.clv, audience.expected_purchases) desc, audience.customer_id"
 """The order of a list. Without money it is by expected purchases."""
@@ -111,7 +113,7 @@ def export(
 
     Args:
         settings: say where the publication is.
-        out: the file; its ending, .csv or .parquet, says which format.
+        out: the file; its ending, .csv, .parquet or .xlsx, says which format.
         segment: name of a segment; None for all customers.
         at_risk: only customers at risk.
         top: how many customers at most; None for all.
@@ -127,7 +129,9 @@ def export(
     from clv_pipeline.publication.versions import open_served
 
     if out.suffix not in FORMATS:
-        raise ExportError(f"{out}: the ending says which format to write; expected {' or '.join(FORMATS)}")
+        raise ExportError(
+            f"{out}: the ending says which format to write; expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        )
     if out.exists() and not force:
         raise ExportError(f"{out} exists", to_do="--force overwrites it")
     try:
@@ -138,7 +142,7 @@ def export(
                 define_audience(published)
                 named = default_columns(published, at_risk=at_risk) if columns is None else columns
                 audience = _checked(published, named, horizon_days, segment, top, at_risk=at_risk)
-                exported = _write(published, audience, partial)
+                exported = _write(published, audience, partial, settings.display.writer())
             partial.chmod(0o600)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -258,8 +262,8 @@ def _types(published: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {name: str(type_) for name, type_, *_ in published.execute("from audience limit 0").description or []}
 
 
-def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path) -> Exported:
-    """Write the file, CSV or Parquet by its ending."""
+def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path, display: Display) -> Exported:
+    """Write the file, in the format that its ending says."""
     who, order = ("and audience.at_risk", MOST_AT_STAKE_FIRST) if audience.at_risk else ("", BEST_FIRST)
     chosen = (
         "from audience where audience.horizon_days = $horizon_days"
@@ -267,16 +271,22 @@ def _write(published: duckdb.DuckDBPyConnection, audience: Audience, file: Path)
         f" order by {order} limit $top"
     )
     named = {"horizon_days": audience.horizon_days, "segment": audience.segment, "top": audience.top}
-    customers, guarded_customers = write_rows(published, audience.columns, chosen, named, file)
-    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
     has_pseudonyms, currency = _has_pseudonyms(published), _currency(published)
+    display = display.in_currency(currency)
+    customers, guarded_customers = write_rows(published, audience.columns, chosen, named, file, display)
+    [(has_money,)] = published.execute("select count(clv) > 0 from audience").fetchall()
     return Exported(audience, customers, guarded_customers, has_pseudonyms, has_money, currency)
 
 
 def write_rows(
-    published: duckdb.DuckDBPyConnection, columns: Sequence[str], chosen: str, named: Mapping[str, Any], file: Path
+    published: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    chosen: str,
+    named: Mapping[str, Any],
+    file: Path,
+    display: Display = ENGLISH,
 ) -> tuple[int, int]:
-    """Write columns of `audience` into a file, CSV or Parquet by its ending.
+    """Write columns of `audience` into a file, CSV, Parquet or XLSX by its ending.
 
     Args:
         published: the publication, after `define_audience`.
@@ -284,6 +294,7 @@ def write_rows(
         chosen: SQL that says which rows, from `from` on.
         named: the parameters in it.
         file: a file in a folder that `published` reaches.
+        display: how XLSX shows numbers and money.
 
     Returns:
         How many customers it holds, and how many of them have a text that was made harmless.
@@ -295,11 +306,17 @@ def write_rows(
 
     types = _types(published)
     values = {name: f"audience.{quote_identifier(name)}" for name in columns}
-    texts = [name for name in values if file.suffix == ".csv" and not types[name].startswith(NO_TEXT)]
+    texts = [name for name in values if file.suffix != ".parquet" and not types[name].startswith(NO_TEXT)]
     safe = {name: guarded(values[name]) for name in texts}
     written = ", ".join(f"{safe.get(name, values[name])} as {quote_identifier(name)}" for name in values)
     try:
-        published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
+        if file.suffix == ".xlsx":
+            from clv_pipeline.publication.workbook import write_workbook
+
+            rows = published.sql(f"select {written} {chosen}", params=dict(named)).pl()
+            write_workbook(rows, file, display)
+        else:
+            published.execute(f"copy (select {written} {chosen}) to $file", {**named, "file": str(file)})
     except duckdb.IOException as error:
         raise ExportError("the list cannot be written", quoted=str(error), to_do="free some space") from error
     changed = " or ".join(f"{safe[name]} <> {values[name]}" for name in safe) or "false"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clv_pipeline.config.settings import Settings
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.errors import PublicationError
 
 
@@ -37,15 +38,27 @@ def version_lines(settings: Settings, versions: Sequence[ListedVersion]) -> list
     """The kept versions as lines to print, the served one starred."""
     if not versions:
         return [f"nothing is published in {_relative(settings.published_dir)} yet; `clv run` publishes"]
-    lines = [f"  {'version':<36}  {'published (UTC)':<16}  {'as of':<10}  {'rows':>12}"]
-    for version in versions:
-        told = (
-            f"{version.published_at:%Y-%m-%d %H:%M}  {version.as_of}  {version.rows:>12,}"
-            if version.readable
-            else "cannot be read"
-        )
-        lines.append(f"{'*' if version.served else ' '} {version.version:<36}  {told}")
+    display = settings.display.writer()
+    cells = [("version", "published", "as of", "rows"), *(_cells(version, display) for version in versions)]
+    widths = [max(len(row[place]) for row in cells) for place in range(4)]
+    lines = []
+    for star, (version, published, as_of, rows) in zip(
+        [" ", *("*" if version.served else " " for version in versions)], cells, strict=True
+    ):
+        told = f"{published:<{widths[1]}}  {as_of:<{widths[2]}}  {rows:>{widths[3]}}"
+        lines.append(f"{star} {version:<{widths[0]}}  {told}".rstrip())
     return [*lines, "", "* is served; `clv publish --to VERSION` serves another one"]
+
+
+def _cells(version: ListedVersion, display: Display) -> tuple[str, str, str, str]:
+    if version.published_at is None or version.as_of is None or version.rows is None:
+        return version.version, "cannot be read", "", ""
+    return (
+        version.version,
+        display.moment(version.published_at),
+        display.short_day(version.as_of),
+        display.count(version.rows),
+    )
 
 
 @dataclass(frozen=True)
@@ -120,16 +133,18 @@ class Facts:
     """The currency of all money; None where the source says none."""
 
 
-def publication_summary(facts: Facts) -> list[str]:
-    """The facts as lines to print."""
+def publication_summary(facts: Facts, display: Display = ENGLISH) -> list[str]:
+    """The facts as lines to print: English words, numbers of the locale."""
+    display = display.in_currency(facts.currency)
+    kept, rows, at_risk = (display.count(number) for number in (facts.rows_kept, facts.rows, facts.at_risk_customers))
     return [
-        f"as of            {facts.as_of}",
-        f"rows kept        {facts.rows_kept:,} of {facts.rows:,} (why not: row_ledger)",
-        f"customers        {facts.customers:,} with {_so_far(facts)}",
-        f"expected         {_expected(facts)} from {facts.expected_buyers:,.0f} buyers in the next"
-        f" {facts.horizon_days} days",
-        f"at risk          {facts.at_risk_customers:,} customers, overdue by their own rhythm{_at_stake(facts)}",
-        f"forecasts by     {facts.model}: {_judged(facts)}",
+        f"as of            {display.day(facts.as_of)}",
+        f"rows kept        {kept} of {rows} (why not: row_ledger)",
+        f"customers        {display.count(facts.customers)} with {_so_far(facts, display)}",
+        f"expected         {_expected(facts, display)} from {display.count(facts.expected_buyers)} buyers in the next"
+        f" {display.count(facts.horizon_days)} days",
+        f"at risk          {at_risk} customers, overdue by their own rhythm{_at_stake(facts, display)}",
+        f"forecasts by     {facts.model}: {_judged(facts, display)}",
         *([f"caveat           {facts.caveat}"] if facts.caveat else []),
         "",
         f"published        {_relative(facts.database)}",
@@ -181,41 +196,36 @@ def publication_facts(settings: Settings) -> Facts:
     )
 
 
-def _judged(facts: Facts) -> str:
+def _judged(facts: Facts, display: Display) -> str:
     """How good the forecasts were that would have been served on past dates."""
     if facts.past_dates is None:
         return "not yet tested, the history is too short"
     has_money = facts.revenue is not None
     if facts.off_by is None or (has_money and facts.normalized_gini is None):
         return f"nothing was {'spent' if has_money else 'bought'} after the past dates of the test"
-    dates = f"{facts.past_dates} past {'date' if facts.past_dates == 1 else 'dates'}"
-    order = f", normalized Gini {facts.normalized_gini:.2f}" if has_money else ""
-    return f"total off by {facts.off_by:.1%}{order} over {dates}"
+    dates = f"{display.count(facts.past_dates)} past {'date' if facts.past_dates == 1 else 'dates'}"
+    order = "" if facts.normalized_gini is None else f", normalized Gini {display.number(facts.normalized_gini, 2)}"
+    return f"total off by {display.share(facts.off_by)}{order if has_money else ''} over {dates}"
 
 
-def _so_far(facts: Facts) -> str:
+def _so_far(facts: Facts, display: Display) -> str:
     """What the customers brought."""
     if facts.revenue is None:
-        return f"{facts.purchases:,} purchases; no money is mapped"
-    return f"revenue of {_code(facts)}{facts.revenue:,.2f}"
+        return f"{display.count(facts.purchases)} purchases; no money is mapped"
+    return f"revenue of {display.money(facts.revenue)}"
 
 
-def _expected(facts: Facts) -> str:
+def _expected(facts: Facts, display: Display) -> str:
     if facts.expected_spend is None:
-        return f"{facts.expected_purchases:,.0f} purchases"
-    return f"{_code(facts)}{facts.expected_spend:,.0f}"
+        return f"{display.count(facts.expected_purchases)} purchases"
+    return display.money(facts.expected_spend)
 
 
-def _at_stake(facts: Facts) -> str:
+def _at_stake(facts: Facts, display: Display) -> str:
     """What could be won back."""
     if facts.at_stake_value is None:
         return ""
-    return f"; {_code(facts)}{facts.at_stake_value:,.0f} at stake within {facts.at_stake_days} days"
-
-
-def _code(facts: Facts) -> str:
-    """What stands before an amount."""
-    return f"{facts.currency} " if facts.currency else ""
+    return f"; {display.money(facts.at_stake_value)} at stake within {display.count(facts.at_stake_days)} days"
 
 
 def _float(amount: Any) -> float | None:

@@ -54,7 +54,7 @@ Nothing in this folder is real: {customers:,} customers, their orders, returns, 
 | `acquisition.csv` | what was spent on each channel, month by month |
 
 `clv run --config clv.yaml`, called in this folder, computes everything; the report is then
-`data/published/current/report.html`.
+`data/published/current/report.html`, and `explore.html` beside it lets you filter the customers.
 """
 
 _CONFIG = """\

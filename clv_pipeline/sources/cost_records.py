@@ -1,4 +1,9 @@
-"""Acquisition costs of which nothing may be missing: a record that cannot be read stops the load, and is named."""
+"""Acquisition costs of which nothing may be missing or turned round: a record that cannot count is named.
+
+A record that cannot be read stops the load. Credit notes may be in another file than their costs, so that what they
+leave is known of all files together: `clv check` reads all of them, and a run finds it by the contract of
+`acquisition_costs`.
+"""
 
 # Only identifiers that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
@@ -37,6 +42,34 @@ def refuse_unread_costs(con: duckdb.DuckDBPyConnection, table: str, files: Seque
             to_do=f"correct the line, or leave it out by {CostSource.key}.where",
         )
         for source_id, line, no_date, no_amount in rows
+    ]
+    if problems:
+        raise one_error(problems)
+
+
+def refuse_credits_beyond_costs(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[LoadedFile]) -> None:
+    """Refuse the costs of all files where a month and channel is below 0: nobody is paid for acquiring customers.
+
+    A credit note, an amount below 0, is netted with the other costs of its month and channel.
+
+    Raises:
+        SourceError: names the file and the line of the first credit notes that exceed them.
+    """  # noqa: DOC501  (`one_error` makes the error)
+    names = {file.source_id: file.source_file for file in files}
+    rows = con.execute(
+        "SELECT source_id, source_line, amount, strftime(date, '%Y-%m'), channel FROM"
+        f" (SELECT *, sum(amount) OVER (PARTITION BY date_trunc('month', date), channel) AS of_month"
+        f" FROM {quote_identifier(table)} WHERE source_text IS DISTINCT FROM '{NOT_SELECTED}')"
+        " WHERE of_month < 0 AND amount < 0 ORDER BY source_id, source_line LIMIT $most",
+        {"most": _NAMED},
+    ).fetchall()
+    problems = [
+        SourceError(
+            f"{names[source_id]}, line {line}: {amount} is more than was spent in {month}{of_channel}",
+            to_do="correct the sign, or put the credit note into the month and channel of its costs",
+        )
+        for source_id, line, amount, month, channel in rows
+        for of_channel in [f" on {channel}" if channel is not None else ""]
     ]
     if problems:
         raise one_error(problems)

@@ -15,7 +15,7 @@ import duckdb
 from clv_pipeline.config.source import CostSource, CustomerSource, EventSource, Source, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.sources.conventions import MISSING
-from clv_pipeline.sources.cost_records import refuse_unread_costs
+from clv_pipeline.sources.cost_records import refuse_credits_beyond_costs, refuse_unread_costs
 from clv_pipeline.sources.load import load_records
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.money_questions import MoneyQuestions, money_questions
@@ -186,6 +186,7 @@ def survey_of(
 def _survey_costs(con: duckdb.DuckDBPyConnection, source: CostSource, base_dir: Path, work_dir: Path) -> CostSurvey:
     files = load_records(con, "further", source, base_dir, work_dir)
     refuse_unread_costs(con, "further", files)
+    refuse_credits_beyond_costs(con, "further", files)
     found = con.execute(
         "SELECT count(*), CAST(coalesce(sum(amount), 0) AS DOUBLE), count(DISTINCT channel), min(date), max(date)"
         f" FROM further WHERE source_text IS DISTINCT FROM '{NOT_SELECTED}'"

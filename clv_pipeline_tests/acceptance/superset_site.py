@@ -119,7 +119,9 @@ def superset_site(folder: Path) -> Iterator[Superset]:
     home = installed_once("superset", LOCK, _prepare, PREPARE)
     shutil.copyfile(home / "superset.db", folder / "superset.db")
     log, port = folder / "superset.log", free_port()
-    serve = [str(home / "venv" / "bin" / "superset"), "run", "--host", "127.0.0.1", "--port", str(port)]
+    programs = home / "venv" / "bin"
+    # By its Python, because the first line of the program names the folder that it was installed in.
+    serve = [str(programs / "python"), str(programs / "superset"), "run", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*serve, "--with-threads"],

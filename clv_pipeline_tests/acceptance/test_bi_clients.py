@@ -1,4 +1,4 @@
-"""Real clients read the publication: DuckDB 1.4 and 1.5 for Python, polars, pandas, the duckdb CLI and the Node client.
+"""Real clients read the publication: DuckDB 1.4 and 1.5 for Python, polars, pandas, marimo, the duckdb CLI, Node, JDBC.
 
 These install packages, so they run under `make acceptance` and not under `make test`.
 """
@@ -6,6 +6,7 @@ These install packages, so they run under `make acceptance` and not under `make 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ from clv_pipeline_tests.acceptance.conftest import PublishedShop
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "bi-tools.md"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "how-to" / "bi-tools.md"
+MARIMO_EXAMPLE = ROOT / "examples" / "explore_in_python.py"
 RECIPES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 PYTHON = """
@@ -50,11 +53,35 @@ const { DuckDBInstance } = require("@duckdb/node-api");
 })();
 """
 
+JDBC_DRIVER = "1.5.5.1"
+JDBC = """
+import java.sql.*;
+import java.util.Properties;
 
-def install(folder: Path, package: str) -> Path:
-    """The programs of an environment of its own that has the package."""
+class Read {
+  public static void main(String[] arguments) throws Exception {
+    Properties readOnly = new Properties();
+    readOnly.setProperty("duckdb.read_only", "true");
+    try (Connection connection = DriverManager.getConnection("jdbc:duckdb:" + arguments[0], readOnly);
+         ResultSet told = connection.createStatement().executeQuery(arguments[1])) {
+      told.next();
+      System.out.println(told.getString(1));
+      try {
+        connection.createStatement().execute("delete from rfm");
+        throw new IllegalStateException("it could be written");
+      } catch (SQLException refused) {
+      }
+    }
+  }
+}
+"""
+"""What Tableau and DBeaver do through the same driver."""
+
+
+def install(folder: Path, *packages: str) -> Path:
+    """The programs of an environment of its own that has the packages."""
     venv.create(folder, with_pip=True)
-    subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", package], check=True)
+    subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages], check=True)
     return folder / "bin"
 
 
@@ -104,3 +131,30 @@ def test_the_node_client_reads_it(cdnow: PublishedShop, tmp_path: Path) -> None:
     [told] = output("node", tmp_path / "read.js", cdnow.database, QUERY)
     assert told["version"].startswith("v1.5")
     expect_the_same(cdnow, told)
+
+
+@pytest.mark.skipif(not shutil.which("java") or not shutil.which("mvn"), reason="java and mvn are not installed")
+def test_the_jdbc_driver_reads_it_and_cannot_write(cdnow: PublishedShop, tmp_path: Path) -> None:
+    driver = f"org.duckdb:duckdb_jdbc:{JDBC_DRIVER}"
+    copy = ["dependency:copy", f"-Dartifact={driver}", f"-DoutputDirectory={tmp_path}"]
+    subprocess.run(["mvn", "--batch-mode", "--quiet", *copy], cwd=tmp_path, check=True)
+    (tmp_path / "Read.java").write_text(JDBC, encoding="utf-8")
+    jar = tmp_path / f"duckdb_jdbc-{JDBC_DRIVER}.jar"
+    told = output(
+        "java",
+        "-classpath",
+        jar,
+        tmp_path / "Read.java",
+        cdnow.database,
+        f"select to_json(q)::varchar from ({QUERY}) as q",
+    )
+    assert told["version"].startswith("v1.5")
+    expect_the_same(cdnow, told)
+
+
+def test_the_marimo_example_runs_as_its_header_says(cdnow: PublishedShop, tmp_path: Path) -> None:
+    [line] = re.findall(r"pip install (.+)", MARIMO_EXAMPLE.read_text(encoding="utf-8"))
+    programs = install(tmp_path / "client", *line.split())
+    environment = os.environ | {"CLV_DATABASE": str(cdnow.database)}
+    subprocess.run([str(programs / "python"), str(MARIMO_EXAMPLE)], env=environment, check=True)
+    subprocess.run([str(programs / "marimo"), "check", "--strict", str(MARIMO_EXAMPLE)], check=True)

@@ -37,6 +37,8 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 375, "height": 812}
 LARGEST = 5_000_000
 SLOWEST_SECONDS = 2
+MOST_PAGES = 12
+WIDE_SCREEN: ViewportSize = {"width": 1600, "height": 1000}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,7 @@ def test_it_is_quiet_asks_nobody_and_every_chart_is_drawn(reader: Reader) -> Non
         "all => all.map(d => d.getBoundingClientRect()).filter(b => b.width > 0).map(b => [b.width, b.height])"
     )
     figures = reader.page.locator("figure").count()
-    assert figures >= 12
+    assert figures >= 25
     # One drawing of each figure is shown, the one for this width.
     assert len(boxes) == figures
     assert min(min(box) for box in boxes) > 40
@@ -158,18 +160,35 @@ def test_it_is_small_and_opens_at_once(chromium: Browser, report: Path) -> None:
 def test_it_can_be_printed_also_from_a_dark_screen(chromium: Browser, report: Path, tmp_path: Path) -> None:
     page = chromium.new_page(viewport=DESKTOP, color_scheme="dark")
     page.goto(report.as_uri())
-    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    page.pdf(path=tmp_path / "report.pdf", format="A4", prefer_css_page_size=True)
     printed = (tmp_path / "report.pdf").read_bytes()
     assert printed.startswith(b"%PDF")
-    assert printed.count(b"/Type /Page\n") >= 5
+    assert 5 <= printed.count(b"/Type /Page\n") <= MOST_PAGES
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("details:visible").count() == 0
+    page.close()
+
+
+def test_a_wide_screen_has_figures_side_by_side(chromium: Browser, report: Path) -> None:
+    page = chromium.new_page(viewport=WIDE_SCREEN)
+    page.goto(report.as_uri())
+    tops = page.locator("#forecast figure").evaluate_all("all => all.map(f => f.getBoundingClientRect().top)")
+    assert tops[0] == tops[1]
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDE_SCREEN["width"]
+    page.close()
+
+
+def test_every_chart_tells_its_unit_and_span_to_whoever_sees(chromium: Browser, report: Path) -> None:
+    page = chromium.new_page(viewport=DESKTOP)
+    page.goto(report.as_uri())
+    assert page.locator("figure .unit:visible").count() == page.locator("figure").count()
     page.close()
 
 
 def test_a_picture_for_the_readme(chromium: Browser, report: Path, tmp_path: Path) -> None:
     folder = Path(os.environ.get("CLV_SCREENSHOTS", tmp_path))
-    page = chromium.new_page(viewport={"width": 900, "height": 1150})
+    page = chromium.new_page(viewport={"width": 1280, "height": 1150})
     page.goto(report.as_uri())
     page.screenshot(path=folder / "report.png")
     page.close()

@@ -151,15 +151,3 @@ def test_whatever_the_amount_it_is_written_without_a_hyphen(
     assert any(character.isdigit() for character in written)
     assert "-" not in written
     assert ("−" in written) == (round(value, display.in_currency(currency).decimals_for([value])) < 0.0)
-
-
-def test_charts_group_as_the_locale_does() -> None:
-    assert GERMAN.vega_locale()["number"] == {
-        "decimal": ",",
-        "thousands": ".",
-        "grouping": [3],
-        "currency": ["", ""],
-    }
-    assert INDIAN.vega_locale()["number"]["grouping"][:3] == [3, 2, 2]
-    assert GERMAN.in_currency("EUR").vega_locale()["number"]["currency"] == ["€", ""]
-    assert GERMAN.vega_locale()["time"]["shortDays"][:2] == ["So.", "Mo."]

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from clv_pipeline.evaluation.acquisition import (
+    PRIOR_CUSTOMERS,
     GroupRange,
     acquisition_value,
     backtest,
@@ -123,7 +124,31 @@ def test_channels_put_together_only_months_that_are_old_enough() -> None:
     assert row["margin_3_months"] == pytest.approx((10 * 6 + 20 * 9) / 30)
     assert row["margin_12_months"] == 24, "the young ones are not that old"
     assert row["projected_12_months"] == pytest.approx((10 * 24 + 20 * 36) / 30)
-    assert row["new_customer_value"] == pytest.approx(3 * 36), "of those who came within a year"
+    of_shop = (20 * 3 * 36 + 5 * 36) / 25
+    assert row["new_customers"] == 20, "of those who came within a year"
+    assert row["new_customer_value"] == pytest.approx(
+        (20 * 3 * 36 + PRIOR_CUSTOMERS * of_shop) / (20 + PRIOR_CUSTOMERS)
+    )
+    shop = value(costs())["shop", None, None]
+    assert (shop["new_customers"], shop["new_customer_value"]) == (25, pytest.approx(of_shop))
+
+
+def test_a_channel_of_two_customers_is_worth_little_more_or_less_than_the_shop() -> None:
+    few = [(YOUNG, "search", 60, 1.0, 3), (YOUNG, "friend", 2, 30.0, 3)]
+    rows = acquisition_value(
+        pl.concat([realised(*cohort) for cohort in few]),
+        pl.DataFrame([outlook(*cohort) for cohort in few]),
+        costs(),
+        NO_PAST,
+        AS_OF,
+        0.8,
+    ).rows(named=True)
+    by = {row["channel"]: row for row in rows if row["scope"] == "channel"}
+    [shop] = [row for row in rows if row["scope"] == "shop"]
+    assert by["friend"]["new_customers"] == 2
+    assert by["friend"]["ltv"] == pytest.approx(30 * 36)
+    assert shop["new_customer_value"] < by["friend"]["new_customer_value"] < 0.2 * by["friend"]["ltv"]
+    assert by["search"]["ltv"] < by["search"]["new_customer_value"] < shop["new_customer_value"]
 
 
 def test_payback_is_the_month_in_which_the_margin_covers_the_cost() -> None:

@@ -23,9 +23,11 @@ import yaml
 
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import Register
+from clv_pipeline.publication.write import EXPLORE
 from clv_pipeline.simulation.raw_lines import generate
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline_tests.faults.strikes import end_this_process, watch
+from clv_pipeline_tests.helpers.explore_page import packed_texts
 
 PERSON, KEY = "ann.lee@example.com", "k" * 40
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
@@ -70,7 +72,8 @@ def open_shop(folder: Path) -> ShopOfPerson:
         part.write_csv(shop / "orders" / file, datetime_format="%Y-%m-%d %H:%M:%S")
         _configure(shop, pseudonyms=file == "b.csv")
         run(shop)
-    assert {"warehouse/clv.duckdb", "published/current/clv.duckdb"} <= set(files_with_person(shop / "home"))
+    held = {"warehouse/clv.duckdb", "published/current/clv.duckdb", "published/current/explore.html"}
+    assert held <= set(files_with_person(shop / "home"))
     whole = shutil.copytree(shop, folder / "whole", symlinks=True)
     assert forget(whole, None) == 0
     operations = int((whole / "operations.txt").read_text())
@@ -155,11 +158,17 @@ def _names() -> tuple[str, str]:
 
 
 def files_with_person(home: Path) -> list[str]:
-    """Files of the home whose bytes hold the id or the pseudonym; `published/current` is read through, too."""
+    """Files of the home whose bytes hold the id or the pseudonym, packed or not; `current` is read through, too."""
     pattern = re.compile(b"|".join(re.escape(name.encode()) for name in _names()))
     links = [path for path in home.glob("published/current/*") if path.is_file()]
     files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-    return sorted(str(path.relative_to(home)) for path in [*files, *links] if pattern.search(path.read_bytes()))
+    return sorted(str(path.relative_to(home)) for path in [*files, *links] if any(map(pattern.search, _texts(path))))
+
+
+def _texts(path: Path) -> list[bytes]:
+    """The bytes of a file, and what is packed in it."""
+    whole = path.read_bytes()
+    return [whole, *packed_texts(whole.decode())] if path.name == EXPLORE else [whole]
 
 
 def tables_with_person(home: Path) -> Iterator[str]:

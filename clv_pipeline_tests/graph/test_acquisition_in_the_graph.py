@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from clv_pipeline.cli.verdict_text import verdict_text
+from clv_pipeline.errors import SourceError
 from clv_pipeline.evaluation.acquisition import REALISED_MONTHS, acquisition_value, backtest
 from clv_pipeline.forecasting.ages import age_days, ahead_columns
+from clv_pipeline.orchestration.rehearsal import rehearse
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
 from clv_pipeline_tests.helpers.shared_files import DATA
 
@@ -80,6 +83,58 @@ def test_a_cost_that_cannot_be_read_stops_the_load_and_names_its_line(new_shop: 
     assert "costs.csv, line 3: no amount that can be read" in result.failures["raw_costs"]
     assert shop.night("key:raw_costs", source=source(costs={**costs, "where": "\"paid\" <> 'much'"})).success
     assert read(shop, "select sum(amount) as paid from raw_costs")["paid"].to_list() == [10]
+
+
+@pytest.mark.parametrize(("credit", "stops"), [("-4", False), ("-10", False), ("-31.69", True)])
+def test_a_credit_note_is_netted_within_its_month_and_channel_and_stops_where_it_exceeds_them(
+    new_shop: Callable[[], Shop], credit: str, stops: bool
+) -> None:
+    shop = new_shop()
+    with_channels(shop, 1_000)
+    # The credit note is in a file of its own, and other channels and months do not make up for it.
+    (shop.folder / "costs-1.csv").write_text(
+        "day,what,paid\n2024-01-05,search,10\n2024-01-05,radio,99\n2024-02-05,search,99\n"
+    )
+    (shop.folder / "costs-2.csv").write_text(f"day,what,paid\n2024-01-20,search,{credit}\n")
+    mapping = {"date": "day", "channel": "what", "amount": "paid"}
+    configured = source(costs={"path": "costs-*.csv", "columns": mapping})
+    result = shop.night("+key:acquisition_costs", source=configured)
+    if not stops:
+        assert result.success, result.failures
+        january = "select cast(cost as double) as cost from acquisition_costs where cost_month = '2024-01-01'"
+        assert read(shop, f"{january} and channel = 'search'")["cost"].to_list() == [10 + float(credit)]
+        return
+    assert "costs-2.csv, line 2: -31.6900 is more than was spent in 2024-01-01 on search" in str(
+        result.failures["acquisition_costs"]
+    )
+    with pytest.raises(
+        SourceError, match=r"costs-2\.csv, line 2: -31\.6900 is more than was spent in 2024-01 on search"
+    ):
+        rehearse(shop.settings(source=configured))
+
+
+@pytest.mark.parametrize("column", ["product_id", "empty"])
+def test_a_cost_that_is_no_number_stops_check_as_it_stops_a_run(new_shop: Callable[[], Shop], column: str) -> None:
+    shop = new_shop()
+    with_channels(shop, 1_000)
+    path = shop.folder / "orders" / "orders.csv"
+    pl.read_csv(path, infer_schema=False).with_columns(empty=pl.lit(None, pl.String)).write_csv(path)
+    configured = source()
+    transactions = configured["transactions"]
+    columns = transactions["columns"] | {"cost": column}
+    configured = {**configured, "transactions": transactions | {"columns": columns}}
+    result = shop.night("+key:shop_margin", source=configured)
+    assert "most_costs_are_known" in result.failures["shop_margin"]
+    found = rehearse(shop.settings(source=configured))
+    assert found.stops
+    assert [check.check for check in found.failed if check.blocks] == [
+        "most_costs_are_known",
+        "sales_bring_more_than_they_cost",
+    ]
+    assert found.survey.readable["cost"] == 0.0
+    told = verdict_text(found)
+    assert "lines have no cost that can be read" in told
+    assert "Look at source.transactions.columns.cost." in told
 
 
 def independently(raw: pl.DataFrame) -> pl.DataFrame:

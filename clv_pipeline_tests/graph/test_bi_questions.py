@@ -20,6 +20,8 @@ from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop, erased
 DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "bi-questions.md"
 QUESTIONS = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 CUSTOMER_TABLES = ("dim_customer", "fact_customer_month", "fact_orders", "customer_overview")
+PLAIN_TYPES = ("VARCHAR", "DATE", "TIMESTAMP", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
+NESTED = {"fitted_models.skipped_horizons"}
 REGRETTED = "R1"
 """A customer who returned everything."""
 
@@ -28,10 +30,10 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def shop(new_shop: Callable[[], Shop]) -> Shop:
-    """A shop with countries, a region of every customer, and somebody who returned everything."""
+    """A shop with countries and channels, a region of every customer, and somebody who returned everything."""
     shop = new_shop()
     path = shop.write_orders("orders.csv", 4_000, seed=1)
-    orders = pl.read_csv(path, infer_schema=False).with_columns(country=pl.lit("France"))
+    orders = pl.read_csv(path, infer_schema=False).with_columns(country=pl.lit("France"), channel=pl.lit("advert"))
     bought = orders.filter(pl.col("quantity").cast(pl.Float64) > 0).head(1)
     bought = bought.with_columns(
         customer_id=pl.lit(REGRETTED), order_id=pl.lit("R-1"), quantity=pl.lit("2"), unit_price=pl.lit("3.50")
@@ -46,7 +48,7 @@ def shop(new_shop: Callable[[], Shop]) -> Shop:
 
 
 def blocks() -> dict[str, Any]:
-    columns = {name: name for name in (*COLUMNS, "country")}
+    columns = {name: name for name in (*COLUMNS, "country", "channel")}
     people = {"path": "people.csv", "columns": {"customer_id": "customer_id", "region": "region"}}
     return {"source": {"transactions": {"path": "orders/*.csv", "columns": columns}, "customers": people}}
 
@@ -60,7 +62,7 @@ def published(shop: Shop) -> Any:
 def test_all_twelve_are_asked() -> None:
     headings = re.findall(r"^## (\d+)\.", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert headings == [str(number) for number in range(1, 13)]
-    assert len(QUESTIONS) == 13
+    assert len(QUESTIONS) == 14
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
@@ -115,6 +117,20 @@ def test_old_names_are_views_of_the_new_tables_and_files_of_their_own(
     ).fetchall() == [(0,)]
     trends = pl.read_parquet(shop.served.parent / "parquet" / "sales_trends.parquet")
     assert trends.filter(period="month")["revenue"].sum() == months
+
+
+def test_parquet_files_are_plain_enough_for_every_reader(shop: Shop) -> None:
+    files = sorted((shop.served.parent / "parquet").glob("*.parquet"))
+    assert files
+    read = [str(file.resolve()) for file in files]
+    with duckdb.connect() as client:
+        codecs = client.execute("select distinct compression from parquet_metadata(?)", [read]).fetchall()
+        assert codecs == [("SNAPPY",)]
+        for file in read:
+            described = client.execute("describe from read_parquet(?)", [file]).fetchall()
+            kinds = {f"{Path(file).stem}.{name}": kind.split("(")[0] for name, kind, *_ in described}
+            nested = {name for name, kind in kinds.items() if kind not in PLAIN_TYPES}
+            assert nested <= NESTED
 
 
 def test_forgetting_reaches_every_new_table_and_keeps_keys_and_views(shop: Shop) -> None:

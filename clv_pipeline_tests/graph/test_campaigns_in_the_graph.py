@@ -22,8 +22,10 @@ MEASURED = "+key:campaign_results or +key:rfm"
 """What is needed to measure; the forecasts are not."""
 
 
-def night(shop: Shop, as_of: date, refresh: RefreshOptions | None = None, **blocks: Any) -> Night:
-    result = shop.night(MEASURED, refresh, forecast={"horizons_days": [30, 90], "as_of": as_of.isoformat()}, **blocks)
+def night(shop: Shop, as_of: date | None, refresh: RefreshOptions | None = None, **blocks: Any) -> Night:
+    """As of a day, or of the latest."""
+    stated = "latest" if as_of is None else as_of.isoformat()
+    result = shop.night(MEASURED, refresh, forecast={"horizons_days": [30, 90], "as_of": stated}, **blocks)
     assert result.success, result.failures
     return result
 
@@ -143,3 +145,56 @@ def test_who_is_forgotten_is_in_no_campaign_and_the_others_are_measured_on(shop:
     night(shop, START + timedelta(days=100))
     after = results(shop)[90]
     assert (after["contacts"], after["controls"]) == (before["contacts"], before["controls"] - 1)
+
+
+LAST = START + timedelta(days=90)
+
+
+def as_of(shop: Shop) -> date:
+    found: date = read(shop, "select as_of from history_span").item()
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(new_shop: Callable[[], Shop]) -> Shop:
+    """A shop whose campaign of 90 days is over by the only customer of the last day."""
+    shop = new_shop()
+    shop.write_orders("2024.csv", 2_500, seed=5)
+    path = shop.folder / "orders" / "2024.csv"
+    lines = pl.read_csv(path, infer_schema=False)
+    before = lines.filter(pl.col("ordered_at").str.to_datetime(strict=False).dt.date() < LAST)
+    before.write_csv(path)
+    last = ["the last,last-1,2024-09-28 10:00:00,P0001,1,7.77"]
+    (path.parent / "last.csv").write_text("\n".join([",".join(COLUMNS), *last, ""]), encoding="utf-8")
+    night(shop, START)
+    settings = shop.settings()
+    customers = read(shop, "select customer_id from rfm order by revenue desc, customer_id")["customer_id"].to_list()
+    serve_customers(settings, customers, START, champions=30)
+    pipeline = Pipeline.of(settings)
+    request = Request("spring", START, shop.folder / "lists", top=len(customers), holdout=0.5)
+    contracts = [pipeline.contract(table) for table in TABLES]
+    start(settings, pipeline.warehouse, contracts, pipeline.recipe_of(TABLES[0]), request)
+    night(shop, None)
+    return shop
+
+
+def test_forgetting_the_only_customer_of_the_last_day_turns_neither_as_of_nor_a_verdict_back(finished: Shop) -> None:
+    before = results(finished)[90]
+    assert (as_of(finished), before["is_over"]) == (LAST, True)
+    erased(finished.settings(), ["the last"])
+    night(finished, None)
+    after = results(finished)[90]
+    assert as_of(finished) == LAST
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_verdict_stays_when_the_rows_of_the_last_day_disappear_from_the_source(finished: Shop) -> None:
+    before = results(finished)[90]
+    (finished.folder / "orders" / "last.csv").unlink()
+    night(finished, None, gates={"files": "ignore", "rows": "ignore", "kept": "ignore"})
+    assert as_of(finished) < LAST
+    after = results(finished)[90]
+    assert (after["is_over"], after["days_measured"], after["verdict"]) == (True, 90, before["verdict"])
+    # Whoever states a day asks what was known then.
+    night(finished, START + timedelta(days=80))
+    assert results(finished)[90]["verdict_code"] == "not_yet"

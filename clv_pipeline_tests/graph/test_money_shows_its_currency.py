@@ -58,9 +58,9 @@ def settings(shop: Shop) -> Settings:
     return Settings.from_mapping({"storage": {"home": str(shop.folder / "home")}, **BLOCKS})
 
 
-def test_the_page_and_the_terminal_write_the_code_before_an_amount(shop: Shop, settings: Settings) -> None:
-    assert any("EUR " in line for line in summary_lines(shop.served, Display()))
-    assert any("EUR " in line for line in publication_summary(publication_facts(settings)))
+def test_the_page_and_the_terminal_write_the_currency_beside_an_amount(shop: Shop, settings: Settings) -> None:
+    assert any("€" in line for line in summary_lines(shop.served, Display()))
+    assert any("€" in line for line in publication_summary(publication_facts(settings)))
 
 
 def test_a_list_of_customers_has_the_code_in_each_row(shop: Shop, settings: Settings) -> None:

@@ -25,7 +25,7 @@ def test_a_table_whose_picture_ends_the_renderer_is_built_and_a_warning_names_th
     shop.write_orders("orders.csv", 1_000, seed=1)
     result = shop.materialize("*customer_days")
     assert result.success, failure(result)
-    told = "the chart 'Revenue per week' is not drawn: the process that draws was ended by SIGABRT"
+    told = "the chart 'Revenue by week' is not drawn: the process that draws was ended by SIGABRT"
     assert metadata(shop, "customer_days")["plot"].value == told
     logged = [entry for entry in shop.instance.all_logs(result.run_id) if entry.level == logging.WARNING]
     assert told in [entry.user_message for entry in logged]

@@ -161,8 +161,8 @@ def test_a_decomposition_multiplies_back(
 
 def test_it_says_who_the_customer_is_and_where_they_rank(settings: Settings) -> None:
     text = "\n".join(explain(settings, "ann-1001"))
-    assert "customer ann-1001, as of 2024-06-30" in text
-    assert "first purchase   2023-06-30, 366 days ago" in text
+    assert "customer ann-1001, as of June 30, 2024" in text
+    assert "first purchase   June 30, 2023, 366 days ago" in text
     assert "purchase days    8 with 9 orders" in text
     assert "R 5 F 4 M 3 (5 best)" in text
     assert "segment          Champions; cluster big; value high" in text
@@ -181,10 +181,10 @@ def test_it_tells_the_rhythm_what_is_at_stake_and_what_to_do_by_which_channel(se
     assert "rhythm           usually every 48 days; not overdue" in ann
     assert "to do            Reward; by letter" in ann
     assert any(line.startswith("revenue") and line.endswith(", 88.89 per order") for line in ann)
-    assert "rhythm           usually every 30 days; overdue since 2024-03-01" in bob
+    assert "rhythm           usually every 30 days; overdue since March 1, 2024" in bob
     assert "to do            Spend nothing" in bob
     assert not any(line.startswith("at risk") for line in [*ann, *bob])
-    assert "rhythm           usually every day; overdue since 2024-03-01" in cid
+    assert "rhythm           usually every day; overdue since March 1, 2024" in cid
     assert (
         "at risk          1,234.50 at stake: margin at their own rate within 365 days, beyond what is expected" in cid
     )
@@ -200,10 +200,10 @@ def test_the_path_is_told_over_all_horizons_whichever_is_taken_apart(settings: S
         ["365", "2.500", "0.8000", "300.00", "142.50", "0.00", "to", "700.00"],
     ]
     assert lines[begin + 4 : begin + 10] == [
-        "buys again       0.2000 within 30 days, 0.4500 within 90 days, 0.8000 within 365 days",
+        "buys again       0.2000 within 30 days; 0.4500 within 90 days; 0.8000 within 365 days",
         "still a customer with a probability of 0.9000 (p_alive)",
         "order value      120.00 expected of a purchase day",
-        "next order       as likely as not by 2024-08-01, 32 days ahead",
+        "next order       as likely as not by August 1, 2024, 32 days ahead",
         "value            400.00 so far + 142.50 in 365 days = 542.50, in margin",
         "lifetime value   1,500.25, the CLV without a horizon",
     ]
@@ -265,6 +265,18 @@ def test_an_unknown_customer_is_answered_with_the_nearest_ids(settings: Settings
 def test_an_unknown_horizon_is_answered_with_the_known_ones(settings: Settings) -> None:
     with pytest.raises(ExplanationError, match="no forecast over 30 days is published; horizons are 90, 365 days"):
         explain(settings, "ann-1001", 30)
+
+
+def test_numbers_money_and_days_are_those_of_the_locale_and_words_stay_english(settings: Settings) -> None:
+    with duckdb.connect(str(settings.published_dir / "current" / "clv.duckdb")) as database:
+        database.execute("update publication set currency = 'JPY'")
+    german = settings.model_copy(update={"display": settings.display.model_copy(update={"locale": "de-DE"})})
+    text = "\n".join(explain(german, "ann-1001")).replace("\N{NO-BREAK SPACE}", " ")
+    assert "customer ann-1001, as of 30. Juni 2024" in text
+    assert "revenue          1.234 ¥, 150 ¥ per repeat purchase day" in text
+    assert "a mean; money in JPY" in text
+    assert "0,2000 within 30 days; " in text
+    assert "made to hold for 80 % of customers" in text
 
 
 def test_nothing_published_is_said_so(shop_settings: Callable[..., Settings]) -> None:

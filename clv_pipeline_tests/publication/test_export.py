@@ -188,13 +188,21 @@ def test_parquet_holds_what_is_published_with_its_types(settings: Settings, tmp_
     assert done.guarded == 0
 
 
+def test_a_workbook_holds_the_same_customers_with_harmless_texts(settings: Settings, tmp_path: Path) -> None:
+    rename(settings, ["=1+1", "ann"])
+    done = export(settings, tmp_path / "list.xlsx", top=5, columns=["customer_id", "clv", "horizon_days"])
+    read = pl.read_excel(tmp_path / "list.xlsx")
+    assert read.rows() == [("'=1+1", 1, 90), ("ann", 1, 90)]
+    assert (done.customers, done.guarded) == (2, 1)
+
+
 def test_only_its_owner_can_read_a_list_and_nothing_else_is_left(settings: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "lists"
     folder.mkdir()
-    for name in ("list.csv", "list.parquet"):
+    for name in ("list.csv", "list.parquet", "list.xlsx"):
         export(settings, folder / name, top=1)
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
-    assert sorted(path.name for path in folder.iterdir()) == ["list.csv", "list.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["list.csv", "list.parquet", "list.xlsx"]
 
 
 def test_an_existing_file_is_replaced_only_when_asked(settings: Settings, tmp_path: Path) -> None:
@@ -245,7 +253,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_list(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("list.xlsx", "expected .csv or .parquet"),
+        ("list.ods", "expected .csv, .parquet or .xlsx"),
         ("absent/list.csv", "absent/list.csv cannot be written: No such file"),
     ],
 )

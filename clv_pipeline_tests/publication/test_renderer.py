@@ -14,7 +14,7 @@ from clv_pipeline.errors import PictureError
 from clv_pipeline.publication.charts import pictures, ranking
 from clv_pipeline.publication.charts.renderer import Renderer
 
-PNG = b"\x89PNG"
+SVG = b"<svg"
 VEGA_LITE = alt.SCHEMA_VERSION.rsplit(".", 1)[0]
 
 NewRenderer = Callable[..., Renderer]
@@ -49,19 +49,18 @@ def bars(*names: str) -> dict[str, Any]:
 def test_text_that_aborts_the_renderer_costs_its_picture_and_no_other(new_renderer: NewRenderer) -> None:
     renderer = new_renderer()
     with pytest.raises(PictureError, match="was ended by SIGABRT") as caught:
-        renderer.draw(bars("P\x0b1"), vl_version=VEGA_LITE, scale=1)
+        renderer.draw(bars("P\x0b1"), vl_version=VEGA_LITE)
     assert "panicked" in caught.value.quoted
-    assert renderer.draw(bars("P1"), vl_version=VEGA_LITE, scale=1).startswith(PNG)
+    assert renderer.draw(bars("P1"), vl_version=VEGA_LITE).startswith(SVG)
 
 
 def test_one_process_draws_all_pictures(new_renderer: NewRenderer) -> None:
     renderer = new_renderer()
-    drawn = [renderer.draw(bars("a", "b"), vl_version=VEGA_LITE, scale=scale) for scale in (1, None, 1)]
-    assert drawn[0] == drawn[2]
-    assert drawn[1].startswith(b"<svg")
+    first, second = (renderer.draw(bars("a", "b"), vl_version=VEGA_LITE) for _ in range(2))
+    assert first == second
     assert renderer._process is not None
     process = renderer._process
-    renderer.draw(bars("c"), vl_version=VEGA_LITE, scale=None)
+    renderer.draw(bars("c"), vl_version=VEGA_LITE)
     assert renderer._process is process
     renderer.close()
     assert process.poll() is not None
@@ -70,8 +69,8 @@ def test_one_process_draws_all_pictures(new_renderer: NewRenderer) -> None:
 def test_what_the_renderer_refuses_is_told_and_it_goes_on(new_renderer: NewRenderer) -> None:
     renderer = new_renderer()
     with pytest.raises(PictureError, match="refused"):
-        renderer.draw({"mark": {"no": "chart"}}, vl_version="0.0", scale=None)
-    assert renderer.draw(bars("a"), vl_version=VEGA_LITE, scale=1).startswith(PNG)
+        renderer.draw({"mark": {"no": "chart"}}, vl_version="0.0")
+    assert renderer.draw(bars("a"), vl_version=VEGA_LITE).startswith(SVG)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_however_the_process_ends_the_reason_is_told(
     spec = {"name": "x" * 1_000_000}
     for _ in range(2):
         with pytest.raises(PictureError, match=told):
-            renderer.draw(spec, vl_version="5", scale=1)
+            renderer.draw(spec, vl_version="5")
 
 
 def test_the_chart_that_is_missing_is_named(
@@ -102,6 +101,6 @@ def test_the_chart_that_is_missing_is_named(
     chart = pictures.specified(
         ranking(pl.DataFrame({"name": ["a"], "amount": [1.0]}), title="Best products", unit="Revenue")
     )
-    for draw in (pictures.to_png, lambda chart: pictures.to_svg(chart, narrow=True)):
+    for draw in (pictures.to_picture, lambda chart: pictures.to_svg(chart, narrow=True)):
         with pytest.raises(PictureError, match=r"the chart 'Best products' is not drawn: .* SIGABRT"):
             draw(chart)

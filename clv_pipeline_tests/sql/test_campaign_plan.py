@@ -61,7 +61,7 @@ def test_the_budget_ends_the_list_and_equal_customers_come_by_their_id(bench: Be
 def test_every_row_says_that_it_rests_on_an_assumption(bench: Bench) -> None:
     rows = plan(bench, {"ann": 50, "bob": 60}, CAMPAIGN | {"assumed_uplift": "0.075"})
     assert set(picked(rows, "basis", "assumed_uplift")) == {
-        ("ASSUMPTION, not a measurement: a contact raises the expected margin by 7.50 %", Decimal("0.075"))
+        ("ASSUMPTION, not a measurement: a contact raises the expected margin by 7.5%", Decimal("0.075"))
     }
 
 

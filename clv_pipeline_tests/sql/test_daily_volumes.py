@@ -32,6 +32,7 @@ def test_a_day_is_described_by_its_rows_money_people_and_hours(bench: Bench) -> 
         "ordered_on": date(2024, 1, 5),
         "arrived_rows": 3,
         "kept_rows": 3,
+        "forgotten_rows": 0,
         "customers": 2,
         "revenue": 108,
         "line_amount": 5,

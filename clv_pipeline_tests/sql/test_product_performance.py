@@ -102,3 +102,46 @@ def test_money_that_is_lost_breaks_the_contract(bench: Bench) -> None:
     assert bench.failed_checks("product_performance") == ["revenue_equals_cleaned_transactions"]
     bench.given("product_performance", [rows[0] | {"customers": 2}, rows[1] | {"repeat_customers": 3}])
     assert bench.failed_checks("product_performance") == ["counts_are_consistent"]
+
+
+def names(bench: Bench, *lines: Row) -> dict[str, str | None]:
+    for place, row in enumerate(lines):
+        row |= {"source_id": 1, "source_line": place, "ordered_at": f"{row['ordered_on']} 12:00:00"}
+    rows = products(bench, *lines, as_of=date(2024, 1, 8))
+    assert bench.failed_checks("product_performance") == []
+    return {row["product_id"]: row["product_name"] for row in rows}
+
+
+def test_a_product_is_called_what_its_latest_purchase_calls_it(bench: Bench) -> None:
+    assert names(
+        bench,
+        line("mug", "ann", 1, attributes='{"description":"Mug, old"}'),
+        line("mug", "bob", 3, attributes='{"description":"Mug \\"new\\"","note":"gift"}'),
+        # Says nothing, was returned, or lies in the future.
+        line("mug", "bob", 4, attributes='{"description":""}'),
+        line("mug", "bob", 5, attributes='{"description":null}'),
+        line("mug", "bob", 6, -5, attributes='{"description":"Broken mug"}'),
+        line("mug", "bob", 9, attributes='{"description":"Mug of tomorrow"}'),
+        line("cup", "bob", 3, attributes='{"note":"description"}'),
+        line("jar", "bob", 3),
+    ) == {"mug": 'Mug "new"', "cup": None, "jar": None}
+
+
+def test_a_product_name_goes_before_a_description(bench: Bench) -> None:
+    both = '{"description":"A large blue mug","product_name":"Mug"}'
+    assert names(
+        bench,
+        line("mug", "ann", 1, attributes=both),
+        line("cup", "ann", 1, attributes='{"description":"A cup","product_name":""}'),
+    ) == {"mug": "Mug", "cup": "A cup"}
+
+
+def test_of_two_names_at_the_same_moment_the_order_of_rows_does_not_decide(bench: Bench) -> None:
+    texts = ['{"description":"Mug"}', '{"description":"Nice mug"}']
+    for order in (texts, texts[::-1]):
+        assert names(bench, *(line("mug", "ann", 1, attributes=text) for text in order)) == {"mug": "Nice mug"}
+
+
+def test_products_of_a_shop_without_money_have_names(bench: Bench) -> None:
+    bench.given_parameters(has_money=False)
+    assert names(bench, line("mug", "ann", 1, None, attributes='{"product_name":"Mug"}')) == {"mug": "Mug"}

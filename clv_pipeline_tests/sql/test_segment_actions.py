@@ -71,6 +71,26 @@ def test_a_contact_costs_what_its_channel_costs_and_customers_are_counted_by_the
     assert bench.failed_checks("segment_actions") == []
 
 
+def test_what_a_contact_has_to_add_to_pay_for_itself_is_said_beside_what_it_may_cost(bench: Bench) -> None:
+    letter = {"channel_code": "letter", "cost_per_contact": "1.50"}
+    none = {"channel_code": "none", "cost_per_contact": 0}
+    rows = actions(
+        bench,
+        profile("Champions", 4, "300") | letter,
+        profile("Loyal", 4, "6.00") | letter,
+        profile("Lost", 4, "0") | none,
+    )
+    # All of them are affordable; one of them would have to double what is expected.
+    assert picked(rows, "segment", "max_spend_per_customer", "break_even_uplift") == [
+        ("Champions", 75, 0.02),
+        ("Lost", 0, None),
+        ("Loyal", Decimal("1.5"), 1.0),
+    ]
+    assert bench.failed_checks("segment_actions") == []
+    bench.given("segment_actions", [rows[0] | {"break_even_uplift": 0.03}, *rows[1:]])
+    assert bench.failed_checks("segment_actions") == ["break_even_is_that_of_the_contact"]
+
+
 @pytest.mark.parametrize(("channel", "cost"), [("email", "0.05"), ("letter", "1.50"), ("telephone", "8.00")])
 def test_the_cost_of_a_contact_is_within_its_limit(bench: Bench, channel: str, cost: str) -> None:
     spent = {"channel_code": channel, "cost_per_contact": cost}

@@ -26,7 +26,12 @@ def profiles(bench: Bench) -> list[Row]:
     bench.given(
         "segments",
         [
-            {"customer_id": customer, "segment": segment, "at_risk": customer in ("cid", "eve"), "value_at_stake": 5}
+            {
+                "customer_id": customer,
+                "segment": segment,
+                "at_risk": customer in ("cid", "eve"),
+                "value_at_stake": 5 if customer in ("cid", "eve") else 0,
+            }
             for customer, (segment, *_) in CUSTOMERS.items()
         ],
     )

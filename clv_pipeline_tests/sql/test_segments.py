@@ -61,7 +61,9 @@ def test_a_customer_has_the_name_of_past_segments_as_of_today(bench: Bench) -> N
     assert bench.failed_checks("segments") == []
 
 
-def test_at_stake_is_the_margin_at_the_own_rate_beyond_what_is_expected(bench: Bench) -> None:
+def test_at_stake_is_the_margin_at_the_own_rate_beyond_what_is_expected_and_only_of_who_is_at_risk(
+    bench: Bench,
+) -> None:
     rows = segments(
         bench,
         {
@@ -75,9 +77,16 @@ def test_at_stake_is_the_margin_at_the_own_rate_beyond_what_is_expected(bench: B
         ("ann", True, 80),
         ("better", False, 0),
         ("once", False, 0),
-        ("quiet", False, 80),
+        # At their own rate they would bring more than is expected, but are not overdue.
+        ("quiet", False, 0),
     ]
     assert bench.failed_checks("segments") == []
+
+
+def test_something_at_stake_of_who_is_not_at_risk_breaks_the_contract(bench: Bench) -> None:
+    [row] = segments(bench, {"quiet": {"silence": "usual", "segment": "Loyal"}})
+    bench.given("segments", [row | {"value_at_stake": 80}])
+    assert bench.failed_checks("segments") == ["only_who_is_at_risk_has_something_at_stake"]
 
 
 def test_where_a_rule_knows_no_value_of_a_purchase_it_is_what_one_brought_so_far(bench: Bench) -> None:
@@ -153,7 +162,8 @@ def test_the_cluster_is_passed_on(bench: Bench) -> None:
         ({"recommended_action_code": "spend_nothing"}, "nothing_is_spent_only_where_no_contact_pays"),
         ({"contact_channel_code": "none"}, "nothing_is_spent_only_where_no_contact_pays"),
         ({"recommended_action_facts": None}, "every_action_and_channel_has_a_code"),
-        ({"at_risk": False}, "only_who_is_overdue_with_something_at_stake_is_at_risk"),
+        ({"at_risk": False}, "only_who_is_at_risk_has_something_at_stake"),
+        ({"at_risk": None, "value_at_stake": 0}, "only_who_is_overdue_is_at_risk"),
     ],
 )
 def test_advice_against_the_forecast_breaks_the_contract(bench: Bench, change: Row, broken: str) -> None:
@@ -167,7 +177,7 @@ def test_nobody_at_risk_without_being_overdue_by_a_rhythm_of_their_own(bench: Be
     [row] = segments(bench, {"ann": {"segment": "Loyal"} | change})
     assert not row["at_risk"]
     bench.given("segments", [row | {"at_risk": True}])
-    assert bench.failed_checks("segments") == ["only_who_is_overdue_with_something_at_stake_is_at_risk"]
+    assert bench.failed_checks("segments") == ["only_who_is_overdue_is_at_risk"]
 
 
 def test_a_customer_without_a_cluster_or_a_known_name_is_missed_by_the_contract(bench: Bench) -> None:

@@ -23,7 +23,8 @@ rejected_per_day as (
     select
         cast(ordered_at as date) as ordered_on,
         count(*) as rejected,
-        count(*) filter (where customer_id is null) as without_customer
+        count(*) filter (where customer_id is null) as without_customer,
+        count(*) filter (where reason = 'forgotten customer') as forgotten
     from rejected_rows
     group by cast(ordered_at as date)
 ),
@@ -34,7 +35,8 @@ counts as (
         arrived_per_day.arrived,
         arrived_per_day.arrived - coalesce(rejected_per_day.rejected, 0) as kept,
         coalesce(rejected_per_day.rejected, 0) as rejected,
-        coalesce(rejected_per_day.without_customer, 0) as without_customer
+        coalesce(rejected_per_day.without_customer, 0) as without_customer,
+        coalesce(rejected_per_day.forgotten, 0) as forgotten
     from arrived_per_day
     left join rejected_per_day on arrived_per_day.ordered_on = rejected_per_day.ordered_on
 ),
@@ -46,7 +48,9 @@ pauses as (
             'day', lag(counts.ordered_on) over (order by counts.ordered_on), counts.ordered_on
         ) as pause_days
     from counts
-    where counts.kept > 0
+    cross join run
+    -- What was bought by customers who were forgotten since tells that the day is known.
+    where counts.kept > 0 or (counts.forgotten > 0 and counts.ordered_on <= run.today)
 ),
 
 -- Far is more than a month, and more than ten times the usual pause.
@@ -108,6 +112,7 @@ final as (
         calendar.ordered_on,
         coalesce(counts.arrived, 0) as arrived_rows,
         coalesce(counts.kept, 0) as kept_rows,
+        coalesce(counts.forgotten, 0) as forgotten_rows,
         coalesce(sales.customers, 0) as customers,
         cast(case when settings.has_money then coalesce(sales.revenue, 0) end as decimal(38, 4)) as revenue,
         sales.line_amount,

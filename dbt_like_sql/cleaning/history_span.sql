@@ -7,15 +7,37 @@ run_days as (select * from run_day),
 
 volumes as (select * from daily_volumes),
 
--- The last confirmed day, where daily_volumes ends.
-confirmed as (select max(ordered_on) as last_day from volumes),
+-- A day is told of by its purchases, and by returns, which change an earlier day.
+told as (
+    select
+        purchase_day,
+        known_from as told_on
+    from days
+    union all
+    select
+        purchase_day,
+        superseded_on as told_on
+    from days
+    where superseded_on is not null
+),
+
+-- daily_volumes ends at the last confirmed day. Days whose customers were all forgotten stay known.
+confirmed as (
+    select
+        max(ordered_on) as last_day,
+        max(ordered_on) filter (where kept_rows + forgotten_rows > 0) as last_counted_day
+    from volumes
+),
 
 span as (
     select
-        min(days.purchase_day) as first_day,
-        max(days.purchase_day) as last_day,
-        max(days.purchase_day) filter (where days.purchase_day <= confirmed.last_day) as last_confirmed_day
-    from days
+        min(told.purchase_day) as first_day,
+        greatest(max(told.told_on), max(confirmed.last_counted_day)) as last_day,
+        greatest(
+            max(told.told_on) filter (where told.told_on <= confirmed.last_day),
+            max(confirmed.last_counted_day)
+        ) as last_confirmed_day
+    from told
     cross join confirmed
 ),
 

@@ -48,9 +48,52 @@ products as (
 
 totals as (select sum(revenue) as revenue from products),
 
+-- Every text once, so that only a few are taken apart.
+texts as (
+    select
+        lines.product_id,
+        lines.attributes,
+        max(lines.ordered_at) as last_at
+    from lines
+    inner join span on lines.ordered_on <= span.as_of
+    where
+        lines.attributes is not null
+        and lines.product_id is not null
+        and coalesce(lines.amount > 0, true)
+        and (lines.attributes like '%"product_name":%' or lines.attributes like '%"description":%')
+    group by lines.product_id, lines.attributes
+),
+
+parsed as (
+    select
+        product_id,
+        last_at,
+        cast(cast(attributes as json) as map (varchar, varchar)) as pairs
+    from texts
+),
+
+names as (
+    select
+        product_id,
+        last_at,
+        coalesce(nullif(pairs['product_name'], ''), nullif(pairs['description'], '')) as product_name
+    from parsed
+),
+
+-- Of two names at the same moment, the alphabetically later one, so that the order of rows does not matter.
+latest_names as (
+    select
+        product_id,
+        product_name
+    from names
+    where product_name is not null
+    qualify row_number() over (partition by product_id order by last_at desc, product_name desc) = 1
+),
+
 final as (
     select
         products.product_id,
+        latest_names.product_name,
         cast(
             case when products.revenue is not null then rank() over (order by products.revenue desc) end
             as integer
@@ -66,6 +109,7 @@ final as (
         products.last_bought_on
     from products
     cross join totals
+    left join latest_names on products.product_id = latest_names.product_id
 )
 
 select * from final

@@ -74,6 +74,14 @@ final as (
         shop.margin,
         shop.margin_source,
         profiles.cost_per_contact,
+        cast(
+            case
+                when profiles.cost_per_contact > 0
+                    then
+                        cast(profiles.cost_per_contact as double) * profiles.customers
+                        / cast(nullif(profiles.clv, 0) as double)
+            end as double
+        ) as break_even_uplift,
         cast(contacts.telephone_customers as integer) as telephone_customers,
         cast(contacts.letter_customers as integer) as letter_customers,
         cast(contacts.email_customers as integer) as email_customers,

@@ -35,12 +35,7 @@ profiles as (
         sum(cast(longest_forecasts.expected_spend as decimal(28, 4))) as expected_spend,
         sum(cast(longest_forecasts.clv as decimal(28, 4))) as clv,
         count_if(members.at_risk) as at_risk_customers,
-        sum(
-            case
-                when members.at_risk then members.value_at_stake
-                when members.value_at_stake is not null then 0
-            end
-        ) as value_at_stake
+        sum(members.value_at_stake) as value_at_stake
     from members
     inner join customers on members.customer_id = customers.customer_id
     inner join longest_forecasts on members.customer_id = longest_forecasts.customer_id

@@ -53,10 +53,9 @@ expected as (
     inner join outlooks on customers.customer_id = outlooks.customer_id
 ),
 
-at_stake as (
+missing as (
     select
         expected.*,
-        expected.own_purchases > expected.expected_purchases as would_buy_more,
         coalesce(margins.margin, shop.margin)
         * (expected.own_purchases * expected.value_per_purchase - cast(expected.expected_spend as double))
             as missing_margin,
@@ -76,6 +75,16 @@ at_stake as (
     left join margins on expected.customer_id = margins.customer_id
 ),
 
+at_stake as (
+    select
+        *,
+        cast(
+            silence = 'overdue'
+            and coalesce(missing_margin > 0, own_purchases > expected_purchases, false) as boolean
+        ) as at_risk
+    from missing
+),
+
 final as (
     select
         at_stake.customer_id,
@@ -90,13 +99,12 @@ final as (
                 else 'low'
             end as varchar
         ) as value_tier,
-        cast(
-            at_stake.silence = 'overdue'
-            and coalesce(at_stake.missing_margin > 0, at_stake.would_buy_more, false) as boolean
-        ) as at_risk,
+        at_stake.at_risk,
         -- NULL stays NULL.
-        cast(case when at_stake.missing_margin < 0 then 0 else at_stake.missing_margin end as decimal(28, 4))
-            as value_at_stake,
+        cast(
+            case when at_stake.at_risk or at_stake.missing_margin is null then at_stake.missing_margin else 0 end
+            as decimal(28, 4)
+        ) as value_at_stake,
         advice.recommended_action,
         advice.recommended_action_code,
         cast(

@@ -13,6 +13,7 @@ import dagster as dg
 
 from clv_pipeline.features import refinement_inputs
 from clv_pipeline.orchestration.gated_step import Metadata, gated_step
+from clv_pipeline.orchestration.plots import acquisition_plots, campaign_plot
 from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.publication.campaign import READS
 from clv_pipeline.warehouse import Session
@@ -33,13 +34,14 @@ order by c.campaign, o.horizon_days
 _FINISHED = """
 select distinct c.campaign, c.started_on, c.horizon_days
 from campaigns as c
-inner join campaign_outcomes as o on c.campaign = o.campaign and c.horizon_days = o.horizon_days
+inner join campaign_results as r on c.campaign = r.campaign and c.horizon_days = r.horizon_days
 inner join forecast_windows as w on c.horizon_days = w.horizon_days
-where w.is_served and o.days_measured >= c.horizon_days and o.margin is not null
+where w.is_served and r.is_over and r.measure = 'margin'
 order by c.campaign
 """
 """Campaigns that are over, of a horizon that customers are forecast for."""
 
+_WERE_OVER = "select campaign, horizon_days from campaign_results where is_over"
 
 _PAST_GROUPS = """
 select b.cutoff, b.horizon_days, c.first_month, c.channel, count(*) as customers,
@@ -78,6 +80,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         from clv_pipeline.campaigns.results import Campaign, result, results_frame
 
         has_money = pipeline.settings.source.transactions.has_money
+        were_over = _were_over(session, pipeline)
         rows = [
             result(
                 Campaign(
@@ -88,7 +91,9 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
                     cost_per_contact=None if window["cost_per_contact"] is None else float(window["cost_per_contact"]),
                 ),
                 window["horizon_days"],
-                window["days_measured"],
+                window["horizon_days"]
+                if (window["campaign"], window["horizon_days"]) in were_over
+                else window["days_measured"],
                 _members(session, window["campaign"], window["horizon_days"]),
                 has_money=has_money,
             )
@@ -150,13 +155,14 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         ),
         gated_step(
             pipeline,
-            ["acquisition_backtest", "acquisition_value"],
+            ["acquisition_value", "acquisition_backtest"],
             reads=[
                 *("history_span", "clv_forecasts", "backtest_forecasts", "customer_channels"),
                 *("cohort_margins", "acquisition_outlook", "acquisition_costs"),
             ],
             kinds={"python"},
             build=build_acquisition,
+            describe=acquisition_plots,
         ),
         gated_step(pipeline, ["campaign_settings"], reads=[], kinds={"python"}, build=build_settings),
         gated_step(pipeline, kept, reads=READS, kinds={"sql"}, build=build_kept),
@@ -166,15 +172,30 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             reads=["campaigns", "campaign_outcomes"],
             kinds={"python"},
             build=build_results,
+            describe=campaign_plot,
         ),
         gated_step(
             pipeline,
             ["segment_uplifts"],
-            reads=["campaigns", "campaign_outcomes", "campaign_settings", "segment_profiles", "forecast_windows"],
+            reads=[
+                *("campaigns", "campaign_outcomes", "campaign_results", "campaign_settings"),
+                *("segment_profiles", "forecast_windows"),
+            ],
             kinds={"python"},
             build=build_uplifts,
         ),
     ]
+
+
+def _were_over(session: Session, pipeline: Pipeline) -> set[tuple[str, int]]:
+    """Campaigns and horizons that an earlier run found to be over: a verdict that was given stays.
+
+    Rows that disappear from the source may turn the last known day back, but not what was told. Whoever states
+    forecast.as_of asks what was known on that day.
+    """
+    if pipeline.settings.forecast.as_of != "latest" or not session.has_table("campaign_results"):
+        return set()
+    return set(session.read(_WERE_OVER).iter_rows())
 
 
 def _members(session: Session, campaign: str, horizon_days: int) -> pl.DataFrame:

@@ -30,9 +30,6 @@ from clv_pipeline.publication.charts.probabilities import p_alive_by_recency_and
 from clv_pipeline.publication.charts.sales import customers_by_month, daily_revenue, ledger_flow, revenue_by_month
 from clv_pipeline.publication.charts.segments import segment_flows, segment_sizes
 
-probabilities = reliability
-totals_by_horizon = revenue_fan
-
 __all__ = [
     "acquisition_value",
     "calibration_by_decile",
@@ -57,7 +54,6 @@ __all__ = [
     "order_values",
     "p_alive_by_recency_and_frequency",
     "payback",
-    "probabilities",
     "ranking",
     "reliability",
     "retention_curves",
@@ -70,6 +66,5 @@ __all__ = [
     "segment_flows",
     "segment_map",
     "segment_sizes",
-    "totals_by_horizon",
     "tracking",
 ]

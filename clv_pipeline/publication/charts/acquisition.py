@@ -143,11 +143,13 @@ def payback(groups: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     said = {
         "realised": (display.say("Already so"), ACCENT),
         "projected": (display.say("Projected"), CONTRAST),
-        "none": (display.say("Not within 36 months"), QUIET),
+        "none": (display.say("Not within {months} months", months=display.count(PROJECTED[-1])), QUIET),
     }
     months = rows["payback_month"].fill_null(PROJECTED[-1]).to_list()
     labels = [
-        said["none"][0] if kind == "none" else display.say_many(month, "{number} month", "{number} months")
+        display.say("over {months} months", months=display.count(PROJECTED[-1]))
+        if kind == "none"
+        else display.say_many(month, "{number} month", "{number} months")
         for kind, month in rows.select("payback", "payback_month").iter_rows()
     ]
     names = [display.term(name) for name in rows["name"]]

@@ -62,8 +62,15 @@ def campaign_results(results: pl.DataFrame, *, display: Display = PLAIN) -> Char
         .otherwise(pl.lit(QUIET)),
     ).with_columns(ends=pl.max_horizontal("uplift", "upper", pl.lit(0.0)))
     ends = [*rows["lower"], *rows["uplift"], *rows["upper"]]
-    amounts = linear([*ends, max([0.05, *(end for end in ends if end is not None)]) * 1.6], display.percent)
-    x = alt.X("uplift:Q", title=None, axis=amounts["axis"], scale=amounts["scale"])
+    amounts = linear([*ends, 0.05], display.percent)
+    # The labels have their room on the right.
+    low, high = amounts["scale"].domain
+    x = alt.X(
+        "uplift:Q",
+        title=None,
+        axis=amounts["axis"],
+        scale=alt.Scale(domain=[low, high + (high - low) * 0.9], nice=False),
+    )
     y = alt.Y("name:N", sort=list(dict.fromkeys(names)), title=None)
     base = alt.Chart(rows).encode(y=y)
     layers = alt.layer(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from clv_pipeline.publication.charts.axes import logarithmic
+from clv_pipeline.publication.charts.axes import labelled, logarithmic
 from clv_pipeline.publication.charts.frames import most, require_rows, rounded, sum_of, with_optional
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.look import GROUPS, MUTED, WIDTH, finish, legend
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from clv_pipeline.display import Display
 
-IN_LINES = "split(datum.label, ' ')"
-"""Each word of a label in its own line."""
 LARGEST = 260
 """Area in px of the largest bubble."""
 
@@ -91,7 +89,7 @@ def cluster_profiles(profiles: pl.DataFrame, *, display: Display = PLAIN) -> Cha
     rows = profiles.with_columns(cluster=cluster)
     data = pl.concat(
         rows.group_by("cluster", maintain_order=True).agg(
-            fact=pl.lit(fact),
+            fact=pl.lit(place),
             ratio=rounded(
                 (
                     (pl.col(of_cluster).cast(pl.Float64) + raised[of_cluster])
@@ -101,17 +99,14 @@ def cluster_profiles(profiles: pl.DataFrame, *, display: Display = PLAIN) -> Cha
                 / pl.col("customers").filter(pl.col(of_cluster).is_not_null()).sum()
             ),
         )
-        for fact, (of_cluster, of_shop) in facts.items()
+        for place, (of_cluster, of_shop) in enumerate(facts.values())
     ).filter(pl.col("ratio") > 0, pl.col("ratio").is_finite())
-    shown = [fact for fact in facts if fact in {*data["fact"]}]
+    shown = data["fact"].unique().sort().to_list()
+    axis = labelled(shown, [list(facts)[place] for place in shown], labelAngle=0)
+    # Each word in its own line.
+    axis.labelExpr = f"split({axis.labelExpr}, ' ')"
     base = alt.Chart(data).encode(
-        x=alt.X(
-            "fact:O",
-            sort=shown,
-            title=None,
-            scale=alt.Scale(type="point", padding=0.35),
-            axis=alt.Axis(labelAngle=0, labelExpr=IN_LINES),
-        ),
+        x=alt.X("fact:O", title=None, scale=alt.Scale(type="point", padding=0.35), axis=axis),
         y=alt.Y(
             "ratio:Q",
             title=display.say("Median, as a multiple of the shop's"),

@@ -179,9 +179,17 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartTyp
     bounds = rows.select("at", *(rounded(column).alias(column) for column in totals))
     ranges = alt.Chart(bounds.select("at", "total_lower", "total_upper").drop_nulls()).encode(x=x)
     known = bounds.select("at", last="last_year_revenue").drop_nulls()
-    layers = [bars, ranges.mark_rule(color=INK).encode(y="total_lower:Q", y2="total_upper:Q")]
+    last_year = alt.Chart(known).encode(x=x, y="last:Q")
+    # Each with an edge, so that it stands out from the bar that it lies on.
+    layers = [bars] + [
+        ranges.mark_rule(color=colour, strokeWidth=width).encode(y="total_lower:Q", y2="total_upper:Q")
+        for colour, width in ((PAPER, 4), (INK, 1.5))
+    ]
     if known.height:
-        layers.append(alt.Chart(known).mark_tick(color=INK, thickness=3, width=14).encode(x=x, y="last:Q"))
+        layers += [
+            last_year.mark_tick(color=colour, thickness=thickness, width=width)
+            for colour, thickness, width in ((PAPER, 6, 17), (INK, 3, 14))
+        ]
     return finish(
         alt.layer(*layers).properties(width=WIDTH, height=270),
         display.say("Forecast revenue by month"),

@@ -1,4 +1,4 @@
-"""Turning a chart into a picture: PNG bytes for the Dagster UI, SVG for the report.
+"""Turning a chart into a picture, an SVG: with its title for the Dagster UI, without for a page that has the title.
 
 Text in a specification is made safe here, before native code sees it. A process of its own draws the picture
 (renderer).
@@ -7,13 +7,11 @@ Text in a specification is made safe here, before native code sees it. A process
 from __future__ import annotations
 
 import re
-import struct
 import textwrap
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.errors import PictureError
-from clv_pipeline.publication.charts.labels import legend_columns, with_labels
+from clv_pipeline.publication.charts.labels import LABEL_WIDTH, NARROW_LABEL_WIDTH, legend_columns, with_labels
 from clv_pipeline.publication.charts.renderer import RENDERER
 from clv_pipeline.text import displayed_in
 
@@ -42,15 +40,14 @@ def specified(chart: ChartType) -> Specification:
     return specification
 
 
-def to_png(chart: Specification, *, scale: float = 1.5) -> bytes:
-    """Draw a chart as PNG bytes, `scale` pixels per px of the chart.
+def to_picture(chart: Specification) -> str:
+    """Draw a chart with title and subtitle on white, as a picture that stands alone: an SVG document.
 
     Raises:
         PictureError: it could not be drawn.
     """
-    title = title_of(chart)
     told = {**chart["title"], "subtitle": textwrap.wrap(chart["title"]["subtitle"], LINE)}
-    return _pack(_drawn(_sized({**chart, "title": told}, WIDE), title, scale))
+    return _drawn(_sized({**chart, "title": told}, WIDE), title_of(chart), LABEL_WIDTH)
 
 
 def to_svg(chart: Specification, *, narrow: bool) -> str:
@@ -64,7 +61,7 @@ def to_svg(chart: Specification, *, narrow: bool) -> str:
     untitled = {key: value for key, value in chart.items() if key != "title"}
     untitled |= {"background": "transparent", "padding": 2}
     sized = _sized(_narrowed(untitled), NARROW) if narrow else _sized(untitled, WIDE)
-    svg = _drawn(sized, title_of(chart), None).decode()
+    svg = _drawn(sized, title_of(chart), NARROW_LABEL_WIDTH if narrow else LABEL_WIDTH)
     # The page gives the whole picture one text alternative; the marks need no names.
     return re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", svg)
 
@@ -75,9 +72,9 @@ def title_of(chart: Specification) -> dict[str, Any]:
     return title
 
 
-def _drawn(chart: Specification, title: dict[str, Any], scale: float | None) -> bytes:
+def _drawn(chart: Specification, title: dict[str, Any], widest: float) -> str:
     try:
-        return RENDERER.draw(with_labels(displayed_in(chart)), vl_version=_vega_lite(), scale=scale)
+        return RENDERER.draw(with_labels(displayed_in(chart), widest), vl_version=_vega_lite()).decode()
     except PictureError as error:
         raise PictureError(f"the chart {title['text']!r} is not drawn: {error.what}", quoted=error.quoted) from error
 
@@ -139,23 +136,3 @@ def _vega_lite() -> str:
     import altair as alt
 
     return str(alt.SCHEMA_VERSION.rsplit(".", 1)[0])
-
-
-def _pack(png: bytes) -> bytes:
-    """The same picture in about a third of the bytes. The renderer compresses for speed, not for size.
-
-    A PNG is a signature and chunks (length, type, data, CRC); the IDAT chunks together are one zlib stream.
-    """
-    signature, at, pixels, chunks = png[:8], 8, b"", []
-    while at < len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        if kind == b"IDAT":
-            pixels += data
-        else:
-            chunks.append((kind, data))
-        at += length + 12
-    chunks.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(pixels), 9)))
-    return signature + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )

@@ -85,12 +85,13 @@ def reliability(classes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType
     """P(buy) against the share that bought, by class of P(buy): on the diagonal where forecasts came true.
 
     classes: one row per class of P(buy) of one horizon: horizon_days, customers (count), and the shares p_purchase
-    (the mean forecast) and bought.
+    (the mean forecast) and bought. Classes of fewer than 30 are left out, if there are larger ones.
     """
     import altair as alt
 
     require_rows(classes, "horizon_days", "customers", "p_purchase", "bought")
-    rows = classes.filter(pl.col("customers") > 0).sort("p_purchase")
+    large = classes.filter(pl.col("customers") >= LEAST).sort("p_purchase")
+    rows = large if large.height else classes.filter(pl.col("customers") > 0).sort("p_purchase")
     share, size = pl.col("bought").cast(pl.Float64), pl.col("customers")
     error = NORMAL_95 * (share * (1 - share) / size).sqrt()
     data = rows.select(
@@ -124,4 +125,7 @@ def reliability(classes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType
             days=display.count(rows["horizon_days"][0]),
         ),
         display.say("Dashed: as forecast; upright lines: {level} range.", level=display.percent(0.95)),
+        display.say("Classes of fewer than {least} are left out.", least=display.count(LEAST))
+        if rows.height < classes.height
+        else "",
     )

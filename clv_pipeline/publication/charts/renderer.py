@@ -42,13 +42,13 @@ class Renderer:
         self._words: IO[bytes] | None = None
         self._lock = threading.Lock()
 
-    def draw(self, spec: dict[str, Any], *, vl_version: str, scale: float | None) -> bytes:
-        """The picture of a specification: PNG with `scale` pixels per px, or SVG if `scale` is None.
+    def draw(self, spec: dict[str, Any], *, vl_version: str) -> bytes:
+        """The picture of a specification, an SVG.
 
         Raises:
             PictureError: it could not be drawn. The next picture may still be drawn.
         """
-        request = json.dumps({"spec": spec, "vl_version": vl_version, "scale": scale}).encode()
+        request = json.dumps({"spec": spec, "vl_version": vl_version}).encode()
         with self._lock:
             process = self._running()
             is_late = threading.Event()

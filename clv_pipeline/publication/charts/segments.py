@@ -10,6 +10,7 @@ from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.axes import months as month_axis
 from clv_pipeline.publication.charts.frames import most, require_rows, rounded, sum_of
 from clv_pipeline.publication.charts.heat import heat_map
+from clv_pipeline.publication.charts.labels import short_names, shortened
 from clv_pipeline.publication.charts.look import ACCENT, INK, PAPER, QUIET, WIDTH, finish
 from clv_pipeline.publication.charts.numbers import PLAIN
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST = 12
 """Most segments that are shown; further ones are put together."""
+WITH_NUMBER = 85
+"""The widest name in px that has a number behind it."""
 LOWEST = 0.035
 """Smallest share of the height beside which a name fits."""
 
@@ -48,7 +51,10 @@ def segment_flows(flows: pl.DataFrame, *, display: Display = PLAIN) -> ChartType
         .sort("size", "from_segment", "share", descending=[True, False, True])
     )
     order = list(dict.fromkeys([*moves["from_segment"], *moves["to_segment"]]))
-    begun = [f"{name} ({display.count(size)})" for name, size in moves.select("from_segment", "size").iter_rows()]
+    names = short_names(dict.fromkeys(order, WITH_NUMBER))
+    begun = [
+        f"{names[name]} ({display.count(size)})" for name, size in moves.select("from_segment", "size").iter_rows()
+    ]
     data = moves.select(
         "to_segment",
         depth=rounded("share"),
@@ -133,7 +139,7 @@ def segment_sizes(history: pl.DataFrame, *, display: Display = PLAIN) -> ChartTy
         lower=rounded((pl.col("lower") + pl.col("upper")) / 2),
         label=pl.Series(
             [
-                f"{name} {display.percent(upper - lower)}"
+                f"{shortened(name, WITH_NUMBER)} {display.percent(upper - lower)}"
                 for name, lower, upper in ends.select("segment", "lower", "upper").iter_rows()
             ],
             dtype=pl.String,

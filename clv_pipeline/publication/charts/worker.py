@@ -25,13 +25,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def drawn(request: dict[str, Any]) -> bytes:
-    """The requested picture: PNG with `scale` pixels per px, or SVG if there is no scale."""
+    """The requested picture as SVG."""
     import vl_convert
 
-    named = {"vl_version": request["vl_version"], "allowed_base_urls": []}
-    if request["scale"] is None:
-        return str(vl_convert.vegalite_to_svg(request["spec"], **named)).encode()
-    return bytes(vl_convert.vegalite_to_png(request["spec"], scale=request["scale"], **named))
+    svg = vl_convert.vegalite_to_svg(request["spec"], vl_version=request["vl_version"], allowed_base_urls=[])
+    return str(svg).encode()
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _numbers(series: pl.Series, decimals: int) -> tuple[dict[str, Any], bytes]:
 
 def _integers(series: pl.Series) -> tuple[dict[str, Any], bytes]:
     """Integers above the smallest one, in the fewest bytes that hold them and one more."""
-    low, high = (int(series.min() or 0), int(series.max() or 0))  # type: ignore[arg-type]
+    low, high = int(series.min() or 0), int(series.max() or 0)  # type: ignore[arg-type]
     width = next(width for width in WIDTHS if high - low < 2 ** (8 * width) - 1)
     above = (series.cast(int) - low).fill_null(2 ** (8 * width) - 1).to_numpy().astype(f"<u{width}")
     return {"bytes": width, "base": low}, _planes(above, width)

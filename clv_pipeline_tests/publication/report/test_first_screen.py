@@ -121,8 +121,8 @@ def test_every_sentence_is_what_plain_queries_say(copy: duckdb.DuckDBPyConnectio
         f"In {month:%B %Y}, the last whole month, {bought:,} customers bought for {money(of_month)}:"
         f" {of_month / of_last_year - 1:+.1%} on the same month of last year ({money(of_last_year)});"
         f" {new / bought:.1%} of them were new.".replace(": -", ": −"),
-        f"Up to {as_of:%B} {as_of.day}, {as_of.year}, {customers:,} customers spent {money(revenue)}; the best decile of"
-        f" them brought {tenth:.1%} of it.",
+        f"Up to {as_of:%B} {as_of.day}, {as_of.year}, {customers:,} customers spent {money(revenue)}; the best decile"
+        f" of them brought {tenth:.1%} of it.",
     ]
 
 

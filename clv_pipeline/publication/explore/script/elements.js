@@ -20,11 +20,11 @@ function byId(id) {
   return document.getElementById(id)
 }
 
-/** Fill a description list with pairs of a heading and texts or nodes; those without a text are left out. */
+/** Fill a description list with pairs of a heading and texts, or nodes that are `dd`; those without a text are left out. */
 function describe(list, pairs) {
   list.replaceChildren(
     ...pairs.filter(([, told]) => told !== null && told !== NOTHING)
-      .map(([heading, ...told]) => element('div', {}, element('dt', {}, heading), ...told.map(text => element('dd', {}, text))))
+      .map(([heading, ...told]) => element('div', {}, element('dt', {}, heading), ...told.map(text => text instanceof Node ? text : element('dd', {}, text))))
   )
   return list
 }

@@ -52,26 +52,24 @@ function riskFacet({ values }) {
 }
 
 function edgesFacet(key, title, values) {
-  const edges = niceEdges(values)
-  const decimals = edges.length && edges[0] < 1 ? 2 : 0
-  return betweenFacet(key, title, values, edges, edge => number(edge, decimals))
+  return betweenFacet(key, title, values, niceEdges(values), edge => written(edge, { maximumFractionDigits: 3 }))
 }
 
 function daysFacet({ values }) {
-  return betweenFacet('days_since_last', say('Days since the last purchase'), values, [7, 30, 60, 90, 180, 365, 730], count)
+  return betweenFacet('days_since_last', say('Days since the last purchase'), values, [7, 30, 60, 90, 180, 365, 730], count, 1)
 }
 
-/** Classes between edges; a class holds its upper edge. */
-function betweenFacet(key, title, values, edges, written) {
+/** Classes between edges; a class holds its upper edge, and of whole numbers begins a `step` above the lower one. */
+function betweenFacet(key, title, values, edges, told, step = 0) {
   const between = edges.slice(1).map((to, place) => ({
     key: `${edges[place]}-${to}`,
-    label: say('{from} to {to}', { from: written(edges[place]), to: written(to) })
+    label: say('{from} to {to}', { from: told(edges[place] + step), to: told(to) })
   }))
   const last = edges.at(-1)
   const classes = edges.length
-    ? [{ key: `-${edges[0]}`, label: say('up to {to}', { to: written(edges[0]) }) }, ...between,
-       { key: `${last}-`, label: say('more than {from}', { from: written(last) }) }, unknown()]
-    : [{ key: '0', label: written(0) }, unknown()]
+    ? [{ key: `-${edges[0]}`, label: say('up to {to}', { to: told(edges[0]) }) }, ...between,
+       { key: `${last}-`, label: say('more than {from}', { from: told(last) }) }, unknown()]
+    : [{ key: '0', label: told(0) }, unknown()]
   return classed(key, title, binned(values, edges), classes)
 }
 

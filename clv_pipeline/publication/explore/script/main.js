@@ -28,6 +28,9 @@ async function start() {
     byId('download').disabled = !customers.length
     byId('sort').value = list.sort
     byId('direction').textContent = list.descending ? say('largest first') : say('smallest first')
+    refreshAddress()
+  }
+  function refreshAddress() {
     history.replaceState(null, '', `#${linkOf(facets, ranges, sought)}`)
   }
   function changed(filter) {
@@ -51,7 +54,7 @@ async function start() {
   async function opens(i) {
     await describeCustomer(i, columns)
     shown.customer = columns.id.texts[i]
-    refreshRows()
+    refreshAddress()
     if (!byId('customer').open) byId('customer').showModal()
     byId('customer').scrollTop = 0
   }
@@ -85,7 +88,7 @@ async function start() {
   byId('next').addEventListener('click', () => turnTo(list.page + 1))
   byId('clear').addEventListener('click', () => { history.replaceState(null, '', '#'); follow() })
   byId('download').addEventListener('click', () => download(`customers_${about.as_of}.csv`, csvOf(customers, columns)))
-  byId('customer').addEventListener('close', () => { shown.customer = null; refreshRows() })
+  byId('customer').addEventListener('close', () => { shown.customer = null; refreshAddress() })
   window.addEventListener('hashchange', follow)
   byId('filters').open = !matchMedia('(max-width: 700px)').matches
   byId('page').hidden = false

@@ -5,7 +5,15 @@
 
 from __future__ import annotations
 
-from clv_pipeline.publication.report.queries.parts import HAS_MONEY, HEADLINE, SERVED, TARGET, TOP, mean
+from clv_pipeline.publication.report.queries.parts import (
+    HAS_MONEY,
+    HEADLINE,
+    LONGEST_JUDGED,
+    SHOWN,
+    TARGET,
+    TOP,
+    mean,
+)
 
 QUERIES: dict[str, str] = {
     "deciles": f"""
@@ -16,7 +24,7 @@ select
     {mean("actual_mean", group="true")} as actual_mean,
     any_value(target) as target
 from served_accuracy
-where target = {TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and {SERVED}
+where target = {TARGET} and group_kind = 'decile' and group_name <> 'best 1 %' and {SHOWN}
 group by all
 order by all""",
     "gain": f"""
@@ -89,9 +97,10 @@ from (
 group by group_name
 having sum(customers) filter (where target = 'alive' and metric = 'bought') > 0
 order by group_name""",
-    "frequency": """
+    "frequency": f"""
 select horizon_days, repeats, customers, expected_purchases, actual_purchases, mean_p_purchase, share_bought
 from tracking_by_frequency
+where {SHOWN} or {LONGEST_JUDGED} is null
 order by horizon_days, repeats""",
     "skills": f"""
 select
@@ -102,6 +111,7 @@ select
     {TARGET} as target
 from model_leaderboard
 where case when {HAS_MONEY} then tweedie_skill else poisson_skill end is not null
+    and ({SHOWN} or {LONGEST_JUDGED} is null)
 order by horizon_days, skill desc, model""",
     "leaderboard": """
 select *

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from clv_pipeline.publication.report.queries.parts import LONGEST_JUDGED, SERVED, TARGET, TOP, mean
+from clv_pipeline.publication.report.queries.parts import LONGEST_JUDGED, SHOWN, TARGET, TOP, mean
 
 QUERIES: dict[str, str] = {
     "ranges": f"""
@@ -34,7 +34,7 @@ select
     any_value(value) filter (where metric = 'actual_mean') * any_value(customers) as actual_spend,
     any_value(target) as target
 from served_accuracy
-where target = {TARGET} and group_kind = 'all' and metric in ('predicted_mean', 'actual_mean') and {SERVED}
+where target = {TARGET} and group_kind = 'all' and metric in ('predicted_mean', 'actual_mean') and {SHOWN}
 group by all
 order by all""",
     "earlier": f"""

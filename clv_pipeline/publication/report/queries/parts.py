@@ -21,6 +21,9 @@ SERVED = "served_accuracy.horizon_days in (select horizon_days from forecast_tot
 
 LONGEST_JUDGED = f"(select max(horizon_days) from served_accuracy where {SERVED})"
 
+SHOWN = f"horizon_days in ({HEADLINE}, {LONGEST_JUDGED})"
+"""Of several horizons, charts with a plot for each show two: that of the summary, and the longest that was judged."""
+
 HAS_MONEY = "(select count(revenue) > 0 or count(*) = 0 from rfm)"
 """Without any customer nothing is said about money."""
 

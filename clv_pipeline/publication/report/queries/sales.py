@@ -69,14 +69,19 @@ select decile, customers, revenue, revenue_share
 from revenue_deciles
 order by decile""",
     "concentration": """
+with deciles as (
+    select
+        10 * decile as top_percent,
+        cast(sum(cast(revenue_share as decimal(18, 12))) over (order by decile) as double) as revenue_share
+    from revenue_deciles
+)
+
 select top_percent, cast(revenue_share as double) as revenue_share
 from revenue_concentration
 union all
-select
-    10 * decile as top_percent,
-    cast(sum(cast(revenue_share as decimal(18, 12))) over (order by decile) as double) as revenue_share
-from revenue_deciles
-where 10 * decile not in (select top_percent from revenue_concentration)
+select top_percent, revenue_share
+from deciles
+where top_percent not in (select top_percent from revenue_concentration)
 order by top_percent""",
     "best": """
 select top_percent, customers, revenue, revenue_share, lowest_revenue
@@ -99,7 +104,12 @@ group by age_months
 order by age_months""",
     "products": f"""
 select
-    product_id as name,
+    -- Names need not be unique.
+    case
+        when product_name is null then product_id
+        when count(*) over (partition by product_name) > 1 then product_name || ' (' || product_id || ')'
+        else product_name
+    end as name,
     coalesce(cast(revenue as double), customers) as amount,
     revenue,
     revenue_share,
@@ -147,12 +157,16 @@ select
     new_customer_value,
     interval_level
 from acquisition_value
-where scope = 'channel'
+where scope = 'channel' and exists (
+        select 1 from acquisition_value where scope = 'channel' and (channel <> 'not known' or cac is not null)
+    )
 order by customers desc, channel""",
     "acquisition": """
 select *, channel as name
 from acquisition_value
-where scope = 'channel'
+where scope = 'channel' and exists (
+        select 1 from acquisition_value where scope = 'channel' and (channel <> 'not known' or cac is not null)
+    )
 order by customers desc, channel""",
     "order_values": """
 select bin_lower, bin_upper, orders

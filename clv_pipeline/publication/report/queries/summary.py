@@ -151,7 +151,13 @@ where at_risk_customers > 0
 order by coalesce(value_at_stake, at_risk_customers) desc, segment
 limit 1""",
     "champion": f"""
-select model, is_baseline, why, why_code, why_facts
+select
+    model,
+    is_baseline,
+    why,
+    why_code,
+    why_facts,
+    why_code in ('simple_rule_better', 'no_skill') as has_caveat
 from model_leaderboard
 where is_champion
 order by horizon_days = {HEADLINE} desc, horizon_days
