@@ -26,6 +26,9 @@ SEGMENTS = (
 )
 """segment of segment_advice and of all tables of customers."""
 
+NO_CUSTOMERS = (term("not yet a customer"), term("no longer a customer"))
+"""from_segment and to_segment of segment_flows and segment_migrations, beside segments."""
+
 ACTIONS = (
     term("Reward: early access, invitations, referrals; no discounts needed"),
     term("Grow the basket: cross-sell and a loyalty programme"),

@@ -334,8 +334,9 @@ def _only(**names: str) -> Describe:
 
 
 PLOTS: dict[str, Describe] = {
-    "cluster_profiles": _only(plot="cluster_profiles"),
-    "customer_overview": _only(plot="alive", clusters="clusters", segments="cluster_segments"),
+    "customer_overview": _only(
+        plot="clusters", profiles="cluster_profiles", segments="cluster_segments", alive="alive"
+    ),
     "order_gaps": _only(plot="order_gaps"),
     "order_hours": _only(plot="order_hours"),
     "order_sizes": _only(plot="order_sizes"),

@@ -48,8 +48,10 @@ def test_words_name_the_places_of_the_text(language: str) -> None:
             continue
         texts = [message.id] if isinstance(message.id, str) else list(message.id)
         forms = [message.string] if isinstance(message.string, str) else list(message.string or ())
-        places = set(PLACES.findall(texts[-1]))
-        wrong += [form for form in (*texts, *forms) if set(PLACES.findall(form)) != places]
+        # One may be written out where many are a number.
+        for place, form in enumerate(forms):
+            if set(PLACES.findall(form)) != set(PLACES.findall(texts[min(place, len(texts) - 1)])):
+                wrong.append(form)
     assert wrong == []
 
 

@@ -197,17 +197,18 @@ def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display =
     if scored.is_empty():
         raise ValueError(f"no model has a skill: {unscored}")
     horizons = scored["horizon_days"].unique().sort().to_list()
+    champion = display.say("champion")
 
     def panel(horizon: int) -> ChartType:
         best_first = scored.filter(pl.col("horizon_days") == horizon).sort("skill", "model", descending=[True, False])
         data = best_first.select(
-            pl.Series("model", [display.term(model) for model in best_first["model"]]),
+            "model",
             rounded("skill"),
             rounded(pl.col("skill").clip(lower_bound=LOWEST_SKILL)).alias("drawn"),
             rounded(pl.col("skill").clip(lower_bound=0.0)).alias("ends"),
             pl.when("is_champion").then(pl.lit(ACCENT)).otherwise(pl.lit(QUIET)).alias("colour"),
             pl.Series("label", [display.number(skill, 2) for skill in best_first["skill"]])
-            + pl.when("is_champion").then(pl.lit(f"  {display.say('champion')}")).otherwise(pl.lit("")),
+            + pl.when("is_champion").then(pl.lit("  " + champion)).otherwise(pl.lit("")),
         )
         y = alt.Y("model:N", sort=data["model"].to_list(), title=None)
         reach = alt.Scale(domain=[min(0.0, *data["drawn"]), max(0.1, *data["drawn"])], nice=False)
@@ -231,5 +232,5 @@ def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display =
         if what == "spend"
         else display.say("Skill of the models in forecasting purchases"),
         display.say("1 is perfect, 0 no better than the same forecast for everybody; on past dates."),
-        display.say("Without a skill: {models}.", models=", ".join(map(display.term, unscored))) if unscored else "",
+        display.say("Without a skill: {models}.", models=", ".join(unscored)) if unscored else "",
     )

@@ -39,10 +39,11 @@ def campaign_results(results: pl.DataFrame, *, display: Display = PLAIN) -> Char
         "not_found": display.say("not told from none"),
         "too_small": display.say("too small to tell"),
     }
+    unknown, running = display.say("not known yet"), display.say("not over yet")
     labels = [
-        f"{display.say('not known yet')} ({display.count(contacts)})"
+        f"{unknown} ({display.count(contacts)})"
         if uplift is None
-        else f"{display.change(uplift)} {written.get(verdict, display.say('not over yet'))} ({display.count(contacts)})"
+        else f"{display.change(uplift)} {written.get(verdict, running)} ({display.count(contacts)})"
         for uplift, verdict, contacts in results.select("uplift", "verdict_code", "contacts").iter_rows()
     ]
     rows = results.select(

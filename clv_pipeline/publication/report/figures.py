@@ -49,9 +49,9 @@ def figures() -> dict[str, Figure]:
         "campaigns": Figure("campaigns", charts.campaign_results),
         "clv": Figure("clv", charts.forecast_distribution),
         "alive": Figure("alive_cells", charts.p_alive_by_recency_and_frequency),
-        "clusters": Figure("cluster_cells", charts.cluster_scatter),
-        "cluster_profiles": Figure("cluster_medians", charts.cluster_profiles),
-        "cluster_segments": Figure("cluster_segments", charts.clusters_by_segment),
+        "clusters": Figure("cluster_cells", _of_clusters(charts.cluster_scatter)),
+        "cluster_profiles": Figure("clusters", _of_clusters(charts.cluster_profiles)),
+        "cluster_segments": Figure("cluster_segments", _of_clusters(charts.clusters_by_segment)),
         "sales": Figure("revenue_months", charts.revenue_by_month),
         "buyers": Figure("months", charts.customers_by_month),
         "concentration": Figure("concentration", charts.revenue_concentration, needs="revenue_share"),
@@ -82,6 +82,24 @@ def _of_target(draw: Callable[..., ChartType]) -> Callable[..., ChartType]:
 
     def drawn(rows: pl.DataFrame, **asked: Any) -> ChartType:
         return draw(rows.drop("target"), "spend" if rows["target"][0] == "spend" else "purchases", **asked)
+
+    return drawn
+
+
+def _of_clusters(draw: Callable[..., ChartType]) -> Callable[..., ChartType]:
+    """A chart of clusters under their names in the language."""
+
+    def drawn(rows: pl.DataFrame, *, display: Display) -> ChartType:
+        import polars as pl
+
+        from clv_pipeline.publication.told import told
+
+        named = rows.select("cluster_name", "cluster_name_code", "cluster_name_facts").unique()
+        names = {
+            row["cluster_name"]: told(display, "customer_overview", "cluster_name", row)
+            for row in named.iter_rows(named=True)
+        }
+        return draw(rows.with_columns(pl.col("cluster_name").replace(names)), display=display)
 
     return drawn
 

@@ -60,8 +60,8 @@ from (
     where target = {TARGET} and group_kind in ('segment', 'country', 'age', 'value') and horizon_days = {HEADLINE}
         and metric in ('predicted_mean', 'actual_mean') and value is not null
 )
-group by all
-order by all""",
+group by group_kind, group_name
+order by group_kind, try_cast(group_name as integer) nulls first, group_name""",
     "groups": f"""
 select
     group_kind,

@@ -95,18 +95,11 @@ order by calendar_month, from_segment, to_segment""",
     "clusters": """
 select
     cluster,
-    cluster_name,
-    customers,
-    customer_share,
-    median_days_since_last,
-    median_frequency,
-    median_revenue
-from cluster_profiles
-order by cluster""",
-    "cluster_medians": """
-select
-    profiles.cluster_name,
+    names.cluster_name,
+    names.cluster_name_code,
+    names.cluster_name_facts,
     profiles.customers,
+    profiles.customer_share,
     profiles.median_days_since_last,
     profiles.median_frequency,
     profiles.median_revenue,
@@ -114,6 +107,10 @@ select
     shop.shop_frequency,
     shop.shop_revenue
 from cluster_profiles as profiles
+inner join (
+    select distinct cluster, cluster_name, cluster_name_code, cluster_name_facts
+    from customer_overview
+) as names using (cluster)
 cross join (
     select
         median(days_since_last) as shop_days_since_last,
@@ -121,11 +118,13 @@ cross join (
         cast(median(revenue) as double) as shop_revenue
     from rfm
 ) as shop
-order by profiles.cluster""",
+order by cluster""",
     # Powers of two of days and of money make about a dozen classes of each.
     "cluster_cells": """
 select
     cluster_name,
+    cluster_name_code,
+    cluster_name_facts,
     pow(2, days_class) as days_since_last,
     pow(2, revenue_class) as revenue,
     pow(2, purchases_class) as purchases,
@@ -133,6 +132,8 @@ select
 from (
     select
         cluster_name,
+        cluster_name_code,
+        cluster_name_facts,
         floor(log2(greatest(days_since_last, 1))) + 0.5 as days_class,
         floor(log2(greatest(cast(revenue as double), 1))) + 0.5 as revenue_class,
         case when revenue is null then floor(log2(frequency + 1)) + 0.5 end as purchases_class
@@ -154,7 +155,7 @@ from customer_overview
 group by cluster
 order by cluster""",
     "cluster_segments": """
-select cluster, cluster_name, segment, count(*) as customers
+select cluster, cluster_name, cluster_name_code, cluster_name_facts, segment, count(*) as customers
 from customer_overview
 group by all
 order by all""",
