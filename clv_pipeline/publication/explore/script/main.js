@@ -139,7 +139,6 @@ function refreshTotals(customers, measures) {
 
 /** What is filtered by, each with a button that ends it. */
 function refreshChosen(facets, ranges, sought, changed) {
-  const searched = say('Search by id')
   const chip = (label, ends, filter) => element('li', {}, element('button', { type: 'button', 'aria-label': say('Remove the filter {filter}', { filter: label }),
     onclick: () => { ends(); changed(filter); byId('clear').focus() } }, own(label), ' ✕'))
   byId('chosen').replaceChildren(
@@ -147,7 +146,7 @@ function refreshChosen(facets, ranges, sought, changed) {
       chip(`${facet.title}: ${facet.classes[place].label}`, () => facet.chosen.delete(facet.classes[place].key), facet))),
     ...ranges.filter(range => range.passes()).map(range => chip(`${range.title}: ${range.limits.from ?? ''} – ${range.limits.to ?? ''}`,
       () => { range.limits.from = range.limits.to = null; range.inputs.from.value = range.inputs.to.value = '' }, range)),
-    ...(sought.sought.text ? [chip(`${searched}: ${sought.sought.text}`, () => { sought.sought.text = byId('search').value = '' }, sought)] : [])
+    ...(sought.sought.text ? [chip([say('Search by id'), sought.sought.text].join(': '), () => { sought.sought.text = byId('search').value = '' }, sought)] : [])
   )
   byId('clear').disabled = !byId('chosen').children.length
 }
