@@ -39,10 +39,14 @@ def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = PLAIN) -> ChartT
     small = size.filter(is_small)
     rows = given.filter(pl.col("age_months").is_in(AGES))
     others = display.say("Smaller cohorts")
-    names = {month: _named(display, display.short_month(month), size_) for month, size_ in large.iter_rows()}
-    shown = rows.filter(pl.col("cohort_month").is_in(list(names))).select(
-        "age_months", "retention", cohort=pl.col("cohort_month").replace_strict(names, return_dtype=pl.String)
+    names = pl.DataFrame(
+        {
+            "cohort_month": large["cohort_month"],
+            "cohort": [_named(display, display.short_month(month), size_) for month, size_ in large.iter_rows()],
+        },
+        schema={"cohort_month": cohorts.schema["cohort_month"], "cohort": pl.String},
     )
+    shown = rows.join(names, on="cohort_month", maintain_order="left").select("age_months", "retention", "cohort")
     together = (
         rows.join(small.select("cohort_month"), on="cohort_month")
         .group_by("age_months")

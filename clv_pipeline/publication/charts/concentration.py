@@ -1,4 +1,4 @@
-"""How unevenly customers bring revenue."""
+"""How unevenly customers bring revenue: the curve of the best ones, and the deciles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How segments change from month to month."""
+"""How segments change from month to month: their sizes, and where their customers go."""
 
 from __future__ import annotations
 

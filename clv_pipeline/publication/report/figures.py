@@ -60,7 +60,7 @@ def figures() -> dict[str, Figure]:
         "order_sizes": Figure("order_sizes", charts.order_sizes),
         "order_hours": Figure("order_hours", charts.order_hours),
         "cohorts": Figure("cohorts", charts.cohort_heatmap),
-        "retention": Figure("cohorts", charts.retention_curves),
+        "retention": Figure("retention", charts.retention_curves),
         "acquisition": Figure("acquisition", charts.acquisition_value),
         "payback": Figure("acquisition", charts.payback, needs="payback"),
         "products": Figure("products", _products),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,6 @@ def _environment(display: Display, *, marks: bool) -> jinja2.Environment:
     import jinja2
 
     from clv_pipeline.publication.report.formats import filters, words
-    from clv_pipeline.publication.told import told
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -117,9 +117,19 @@ def _environment(display: Display, *, marks: bool) -> jinja2.Environment:
         "display": display,
         "currency_symbol": display.symbol,
         "facts_of": lambda cell: json.loads(cell.value or "{}"),
-        "told": lambda table, column, row: told(display, table, column, {name: row[name].value for name in row}),
+        "told": partial(_told, display, marks=marks),
     }
     return environment
+
+
+def _told(display: Display, table: str, column: str, row: Mapping[str, Cell], *, marks: bool) -> str:
+    """A sentence of a table in the language; with `marks`, an element that says which."""
+    from markupsafe import Markup
+
+    from clv_pipeline.publication.told import told
+
+    sentence = told(display, table, column, {name: cell.value for name, cell in row.items()})
+    return Markup('<span data-sentence="{}.{}">{}</span>').format(table, column, sentence) if marks else sentence
 
 
 def _sentences(environment: jinja2.Environment, template: str, rows: Rows) -> list[Markup]:

@@ -97,10 +97,14 @@ from (
 group by group_name
 having sum(customers) filter (where target = 'alive' and metric = 'bought') > 0
 order by group_name""",
-    "frequency": f"""
+    # The same two horizons, read from the table itself: its own page has the chart before there are totals.
+    "frequency": """
 select horizon_days, repeats, customers, expected_purchases, actual_purchases, mean_p_purchase, share_bought
 from tracking_by_frequency
-where {SHOWN} or {LONGEST_JUDGED} is null
+where horizon_days in (
+    (select min(horizon_days) from tracking_by_frequency where horizon_days >= 90),
+    (select max(horizon_days) from tracking_by_frequency)
+)
 order by horizon_days, repeats""",
     "skills": f"""
 select

@@ -1,4 +1,4 @@
-"""Parts of SQL that several queries share."""
+"""Parts of SQL that several queries share: horizons, targets, and means over past dates."""
 
 # Only text of this module enters the SQL.
 # ruff: noqa: S608

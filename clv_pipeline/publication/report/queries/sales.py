@@ -92,6 +92,13 @@ select cohort_month, age_months, retention, customers
 from cohorts
 where age_months between 1 and 24 and is_complete
 order by cohort_month, age_months""",
+    # Of fewer than 30 customers a curve says nothing.
+    "retention": """
+select cohort_month, age_months, retention, customers
+from cohorts
+where age_months between 1 and 24 and is_complete
+    and (select sum(customers) from cohorts where age_months = 0) >= 30
+order by cohort_month, age_months""",
     "cohort_reading": """
 select
     age_months,
