@@ -342,7 +342,7 @@ def _about_drivers(published: duckdb.DuckDBPyConnection, customer: Row, horizon_
     yield f"what moves the forecasts of {drivers[0]['model']} most (clv_drivers), this customer beside the median one"
     for driver in drivers:
         fact, direction = driver["feature"], driver["direction"]
-        told = "not compared: what customers have of it is not published"
+        told = "no number of it is published to compare"
         if fact in IN_RFM:
             told = f"{own[fact]:,.6g} against {median[fact]:,.6g}{_effect(own[fact] - median[fact], direction)}"
         yield f"  {_named(fact):<24}{driver['importance']:7.3f}  {direction:<6} {told}"
