@@ -361,7 +361,7 @@ def _about_drivers(
     yield f"what moves the forecasts of {drivers[0]['model']} most (clv_drivers), this customer beside the median one"
     for driver in drivers:
         fact, direction = driver["feature"], driver["direction"]
-        told = "not compared: what customers have of it is not published"
+        told = "no number of it is published to compare"
         if fact in IN_RFM:
             effect = _effect(own[fact] - median[fact], direction)
             told = f"{_fact(own[fact], display)} against {_fact(median[fact], display)}{effect}"

@@ -253,7 +253,7 @@ def test_drivers_are_shown_beside_the_median_customer(settings: Settings) -> Non
     told = {line.split()[0]: line for line in explain(settings, "ann-1001") if line.strip().startswith(tuple(DRIVERS))}
     # What is not important is left out.
     assert list(told) == ["recent_activity", "days_since_last", "frequency"]
-    assert told["recent_activity"].endswith("up     not compared: what customers have of it is not published")
+    assert told["recent_activity"].endswith("up     no number of it is published to compare")
     assert told["days_since_last"].endswith("down   10 against 200: raises the forecast")
     assert told["frequency"].endswith("up     7 against 7")
 
@@ -262,7 +262,7 @@ def test_drivers_from_events_and_attributes_are_named_in_words(settings: Setting
     lines = explain(settings, "ann-1001")
     assert not any("event:" in line or "attribute:age" in line for line in lines)
     [visits] = [line for line in lines if line.startswith("  events: visit ")]
-    assert visits.split("up")[1].strip() == "not compared: what customers have of it is not published"
+    assert visits.split("up")[1].strip() == "no number of it is published to compare"
     assert any(line.startswith("  attribute: age ") for line in lines)
 
 
