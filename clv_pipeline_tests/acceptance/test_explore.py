@@ -363,8 +363,8 @@ def test_a_customer_who_is_opened_is_told_whole(opens: Opens) -> None:
         *("usually every 22 days", "overdue since Jun 28, 2024", "€12.00"),
         *("Jun 13, 2024", "17 days ago", "€1,002", "rank 3 of 130", "€300.25"),
         *("as likely as not by Aug 9, 2024", "€400.00 + €300.25 = €700.25", "€900.75", "R 3, F 3, M 3"),
-        "More is expected: repeat purchases 7, the median customer has 2",
-        "Less is expected: days since the last purchase 75, the median customer has 95.50",
+        "The forecast is higher: repeat purchases 7, the median customer has 2",
+        "The forecast is lower: days since the last purchase 75, the median customer has 95.50",
         "Ranges are made to hold the spend of 80% of customers who are as likely to buy.",
     ):
         assert text in told
@@ -467,8 +467,8 @@ def test_a_shop_of_hardly_anybody_can_be_looked_at(opens: Opens, number: int) ->
 
 def test_without_money_nothing_is_said_about_money(opens: Opens) -> None:
     reader = opens([without_money(customer(place)) | {"country": None} for place in range(30)], currency=None)
-    assert list(reader.totals()) == ["Customers", "Expected purchases"]
-    reader.filters_by("Expected purchases", "more than 5")
+    assert list(reader.totals()) == ["Customers", "Forecast purchases"]
+    reader.filters_by("Forecast purchases", "more than 5")
     dialog = reader.opens("c-000")
     seen = reader.page.locator("main").inner_text() + dialog.inner_text()
     for word in ("Revenue", "CLV", "Spend", "NaN", "€", "undefined"):

@@ -1,4 +1,4 @@
-// One customer: what was bought, what is expected, their rhythm, why, and what to do.
+// One customer: what was bought, what is forecast, their rhythm, why, and what to do.
 
 let details
 
@@ -45,7 +45,7 @@ function whatIsKnown(i, columns) {
     [say('What to do'), name('recommended_action'), contact && contact !== 'no contact' ? say('by {channel}', { channel: term(contact) }) : ''],
     [say('Rhythm'), rhythm(value('usual_gap_days')), overdue(value('overdue_days'))],
     [say('At stake'), value('at_risk') && about.revenue !== null ? money(value('value_at_stake')) : null,
-      say('margin at their own rate within {days} days, beyond what is expected', { days: count(about.horizon_days) })],
+      say('margin at their own rate within {days} days, beyond what is forecast', { days: count(about.horizon_days) })],
     [say('Last purchase'), day(dayAt(-value('days_since_last'))), say_many(value('days_since_last'), '{number} day ago', '{number} days ago')],
     [say('Revenue so far'), money(value('revenue')), say_many(value('orders'), 'in {number} order', 'in {number} orders')],
     [say('Orders'), about.revenue === null ? count(value('orders')) : null],
@@ -74,8 +74,8 @@ function whatMore(i, columns, all) {
       : [30, 90, 365].map(days => share(value(`p_purchase_${days}_days`))).join(', ')],
     [say('First purchase'), day(dayAt(-value('tenure_days'))), say_many(value('tenure_days'), '{number} day ago', '{number} days ago')],
     [say('Revenue per order'), money(value('average_order_value'))],
-    [say('Expected of a purchase day'), money(value('order_value'))],
-    [say('Value so far and expected'), Number.isNaN(value('total_value')) ? null
+    [say('Forecast of a purchase day'), money(value('order_value'))],
+    [say('Value so far and forecast'), Number.isNaN(value('total_value')) ? null
       : `${money(value('historic_value'))} + ${money(columns.clv.values[i])} = ${money(value('total_value'))}`, say('in margin')],
     [say('Lifetime value'), money(value('lifetime_value')), say('the CLV without a horizon')],
     [say('Scores, 5 is best'), ['r', 'f', 'm'].filter(score => !Number.isNaN(value(`${score}_score`)))
@@ -133,8 +133,8 @@ function reasonsOf(i, all) {
     if (!fact) return []
     const digits = value => number(value, Number.isInteger(value) ? 0 : 2)
     const told = { fact: labels[fact] ?? fact, value: digits(all[`driver_value_${n}`].values[i]), median: digits(all[`driver_median_${n}`].values[i]) }
-    return [name(`driver_effect_${n}`) === 'more' ? say('More is expected: {fact} {value}, the median customer has {median}', told)
-      : say('Less is expected: {fact} {value}, the median customer has {median}', told)]
+    return [name(`driver_effect_${n}`) === 'more' ? say('The forecast is higher: {fact} {value}, the median customer has {median}', told)
+      : say('The forecast is lower: {fact} {value}, the median customer has {median}', told)]
   })
   return reasons.length ? element('section', {}, element('h3', {}, say('Why')), element('ul', {}, ...reasons.map(text => element('li', {}, text)))) : ''
 }

@@ -9,7 +9,7 @@ function facetsOf(columns) {
     tierFacet(columns.value_tier),
     riskFacet(columns.at_risk),
     about.revenue === null
-      ? edgesFacet('expected_purchases', say('Expected purchases'), columns.expected_purchases.values)
+      ? edgesFacet('expected_purchases', say('Forecast purchases'), columns.expected_purchases.values)
       : edgesFacet('clv', inCurrency(say('CLV')), columns.clv.values),
     chanceFacet(columns.p_purchase),
     daysFacet(columns.days_since_last),

@@ -22,8 +22,8 @@ function listColumns({ id, segment, days_since_last, orders, revenue, p_purchase
     { key: 'orders', heading: say('Orders'), values: orders.values, written: i => count(orders.values[i]), isNumber: true },
     hasMoney && ofMoney('revenue', say('Revenue'), revenue),
     { key: 'p_purchase', heading: say('P(buy)'), values: p_purchase.values, written: i => share(p_purchase.values[i]), isNumber: true },
-    hasMoney ? ofMoney('expected_spend', say('Expected spend'), expected_spend)
-      : { key: 'expected_purchases', heading: say('Expected purchases'), values: expected_purchases.values,
+    hasMoney ? ofMoney('expected_spend', say('Forecast spend'), expected_spend)
+      : { key: 'expected_purchases', heading: say('Forecast purchases'), values: expected_purchases.values,
           written: i => number(expected_purchases.values[i], 2), isNumber: true },
     hasMoney && ofMoney('clv', say('CLV'), clv),
     hasMoney && ofMoney('value_at_stake', say('At stake'), value_at_stake),

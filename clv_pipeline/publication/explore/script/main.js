@@ -98,10 +98,10 @@ async function start() {
 function measuresOf({ revenue, expected_spend, expected_purchases, clv }) {
   const ofMoney = [
     { key: 'revenue', label: inCurrency(say('Revenue')), values: revenue.values, of: about.revenue },
-    { key: 'expected_spend', label: inCurrency(say('Expected spend')), values: expected_spend.values, of: about.expected_spend },
+    { key: 'expected_spend', label: inCurrency(say('Forecast spend')), values: expected_spend.values, of: about.expected_spend },
     { key: 'clv', label: inCurrency(say('CLV')), values: clv.values, of: about.clv }
   ]
-  const ofPurchases = { key: 'expected_purchases', label: say('Expected purchases'), values: expected_purchases.values, of: about.expected_purchases }
+  const ofPurchases = { key: 'expected_purchases', label: say('Forecast purchases'), values: expected_purchases.values, of: about.expected_purchases }
   return [
     { key: 'customers', label: say('Customers'), values: null, of: about.customers, written: count },
     ...(about.revenue === null ? [ofPurchases] : ofMoney).map(measure => ({ ...measure, written: sum => amount(sum, coins([measure.of])) }))
@@ -128,8 +128,11 @@ function rangeInputs(range, changed) {
 
 /** The totals of the selection beside those of the shop. */
 function refreshTotals(customers, measures) {
-  const atStake = about.at_stake ? { label: inCurrency(say('At stake')), sum: summed(customers, about.columns.value_at_stake.values), of: about.at_stake } : null
-  const totals = measures.map(({ label, values, of }) => ({ label, sum: values ? summed(customers, values) : customers.length, of }))
+  // Each amount is rounded to a coin: of everybody, the sum is the shop's to the last one.
+  const isAll = customers.length === measures[0].of
+  const sumOf = (values, of) => isAll ? of : summed(customers, values)
+  const atStake = about.at_stake ? { label: inCurrency(say('At stake')), sum: sumOf(about.columns.value_at_stake.values, about.at_stake), of: about.at_stake } : null
+  const totals = measures.map(({ label, values, of }) => ({ label, sum: values ? sumOf(values, of) : customers.length, of }))
   describe(byId('totals'), [...totals, ...(atStake ? [atStake] : [])].map(({ label, sum, of }, place) => {
     const written = value => place ? amount(value, coins([of])) : count(value)
     return [label, written(sum), element('dd', { class: 'part' }, say('{share} of the shop: {total}', { share: share(of ? sum / of : 0), total: written(of) }))]

@@ -162,6 +162,7 @@ select
     payback_month,
     payback,
     new_customer_value,
+    new_customers,
     interval_level
 from acquisition_value
 where scope = 'channel' and exists (
