@@ -174,7 +174,7 @@ def test_sentences_say_what_was_found_and_what_to_do() -> None:
         in (told["segment_forecast_badly"])
     )
     assert "plan with the forecast of 90 days" in told["horizon_not_tested"]
-    assert "spends +100% per purchase" in told["spend_depends_on_frequency"]
+    assert "spends +100.0% per purchase" in told["spend_depends_on_frequency"]
     assert "Add regular_nbd, which does, to models" in told["regular_purchases"]
     for sentence in told.values():
         assert "{" not in sentence

@@ -210,6 +210,9 @@ def test_every_chart_speaks_the_language_and_no_english(name: str, monkeypatch: 
     spoken = specified(case.draw(case.rows, display=GERMAN))
     said = " ".join([spoken["title"]["text"], spoken["title"]["subtitle"], *words(to_svg(spoken, narrow=False))])
 
+    models = case.rows["model"].unique() if "model" in case.rows.columns else ()
+    for model in sorted(models, key=len, reverse=True):
+        said = said.replace(model, "")
     assert {*re.findall(r"[A-Za-zä]{2,}", said)} <= OF_THE_LOCALE
 
 
@@ -552,7 +555,7 @@ def test_without_money_purchases_are_added_up() -> None:
     no_money = horizons().with_columns(
         pl.lit(None, pl.Float64).alias(name) for name in ("expected_spend", "spend_lower", "spend_upper")
     )
-    chart = charts.revenue_fan(no_money, display=GERMAN)
+    chart = charts.revenue_fan(no_money)
     assert title(chart)["text"] == "Forecast purchases, added up"
     assert [row["amount"] for row in drawn(chart) if row.get("series") == "Forecast"] == [0, 400, 4_000]
 

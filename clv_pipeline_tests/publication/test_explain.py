@@ -230,7 +230,7 @@ def test_a_customer_who_returned_everything_is_told_with_what_was_bought_and_ret
     bench.given("publication", [{"config_hash": settings.config_hash, "as_of": TODAY}])
     session.close()
     assert explain(settings, "dee-4004") == [
-        "customer dee-4004, as of 2024-06-30",
+        "customer dee-4004, as of June 30, 2024",
         "everything was returned: no purchase is left to forecast from, and no other table has the customer",
         "",
         "bought           1,100.50",
