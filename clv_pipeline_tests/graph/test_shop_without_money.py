@@ -102,6 +102,6 @@ def test_no_sentence_tells_of_money(shop: Shop) -> None:
     for nonsense in ("None", "nan", "NaN", "revenue", "CLV"):
         assert nonsense not in text
     assert "no money is mapped" in text
-    seen = report[: report.index('id="dictionary"')]
+    seen = report[: report.index('id="sources"')]
     for nonsense in (">None<", "NaN", "0.00<", "Revenue so far"):
         assert nonsense not in seen

@@ -373,6 +373,15 @@ def test_a_shop_that_has_forgotten_everybody_has_a_report(copy: duckdb.DuckDBPyC
     assert "<dt>At stake with customers at risk</dt>" in render(copy, ENGLISH)
 
 
+def test_clusters_are_those_of_cluster_profiles(copy: duckdb.DuckDBPyConnection) -> None:
+    listed = (
+        "cluster, cluster_name, customers, customer_share, median_days_since_last, median_frequency, median_revenue"
+    )
+    shown = copy.execute(f"select {listed} from ({QUERIES['clusters']}) order by cluster").fetchall()
+    assert shown
+    assert shown == copy.execute(f"select {listed} from cluster_profiles order by cluster").fetchall()
+
+
 def test_queries_have_an_order_that_no_tie_decides(copy: duckdb.DuckDBPyConnection) -> None:
     """The same rows in another order in the file give the same answers."""
     before = {name: copy.execute(query).fetchall() for name, query in QUERIES.items() if name != "dictionary"}

@@ -92,32 +92,30 @@ select calendar_month, from_segment, to_segment, customers
 from segment_flows
 where not is_partial
 order by calendar_month, from_segment, to_segment""",
+    # What cluster_profiles says, from the table that has what the names are made of.
     "clusters": """
 select
     cluster,
-    names.cluster_name,
-    names.cluster_name_code,
-    names.cluster_name_facts,
-    profiles.customers,
-    profiles.customer_share,
-    profiles.median_days_since_last,
-    profiles.median_frequency,
-    profiles.median_revenue,
-    shop.shop_days_since_last,
-    shop.shop_frequency,
-    shop.shop_revenue
-from cluster_profiles as profiles
-inner join (
-    select distinct cluster, cluster_name, cluster_name_code, cluster_name_facts
-    from customer_overview
-) as names using (cluster)
+    cluster_name,
+    cluster_name_code,
+    cluster_name_facts,
+    count(*) as customers,
+    count(*) / sum(count(*)) over () as customer_share,
+    median(cast(customers.days_since_last as double)) as median_days_since_last,
+    median(cast(customers.frequency as double)) as median_frequency,
+    median(cast(customers.revenue as double)) as median_revenue,
+    any_value(shop.days_since_last) as shop_days_since_last,
+    any_value(shop.frequency) as shop_frequency,
+    any_value(shop.revenue) as shop_revenue
+from customer_overview as customers
 cross join (
     select
-        median(days_since_last) as shop_days_since_last,
-        median(frequency) as shop_frequency,
-        cast(median(revenue) as double) as shop_revenue
-    from rfm
+        median(cast(days_since_last as double)) as days_since_last,
+        median(cast(frequency as double)) as frequency,
+        median(cast(revenue as double)) as revenue
+    from customer_overview
 ) as shop
+group by cluster, cluster_name, cluster_name_code, cluster_name_facts
 order by cluster""",
     # Powers of two of days and of money make about a dozen classes of each.
     "cluster_cells": """
