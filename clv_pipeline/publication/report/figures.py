@@ -37,7 +37,7 @@ def figures() -> dict[str, Figure]:
     from clv_pipeline.publication import charts
 
     return {
-        "fan": Figure("fan", charts.revenue_fan),
+        "fan": Figure("yardsticks", charts.revenue_fan),
         "months_ahead": Figure("months_ahead", charts.revenue_ahead),
         "backtests": Figure("backtests", _of_target(charts.forecast_against_actual)),
         "tracking": Figure("weeks", charts.tracking),

@@ -66,11 +66,12 @@ from forecast_totals as totals
 left join clv_forecasts using (horizon_days)
 group by all
 order by totals.horizon_days""",
-    # What the same number of days brought: the last ones, and those that the forecast is about a year earlier.
+    # Beside each forecast what as many days brought: the last ones, and those a year before the forecast's.
     "yardsticks": """
 with days as (
     select
         totals.horizon_days,
+        sales.calendar_day,
         sales.calendar_day > totals.as_of - totals.horizon_days and sales.calendar_day <= totals.as_of as is_last,
         sales.calendar_day > cast(totals.as_of - interval 1 year as date)
         and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days as is_last_year,
@@ -80,46 +81,16 @@ with days as (
     cross join sales_by_day as sales
 ),
 
-spans as (
+came as (
     select
-        totals.horizon_days,
-        min(sales.calendar_day) <= totals.as_of - totals.horizon_days + 1 as has_last,
-        min(sales.calendar_day) <= cast(totals.as_of - interval 1 year as date) + 1 as has_last_year
-    from forecast_totals as totals
-    cross join sales_by_day as sales
-    group by totals.horizon_days, totals.as_of
-)
-
-select
-    days.horizon_days,
-    case when spans.has_last then cast(sum(days.revenue) filter (where days.is_last) as double) end as last_revenue,
-    case when spans.has_last then sum(days.orders) filter (where days.is_last) end as last_orders,
-    case when spans.has_last_year then cast(sum(days.revenue) filter (where days.is_last_year) as double) end
-        as last_year_revenue,
-    case when spans.has_last_year then sum(days.orders) filter (where days.is_last_year) end as last_year_orders
-from days
-inner join spans using (horizon_days)
-group by days.horizon_days, spans.has_last, spans.has_last_year
-order by days.horizon_days""",
-    "fan": """
-with last_year as (
-    select
-        totals.horizon_days,
-        totals.as_of,
-        min(sales.calendar_day) as first_day,
-        cast(
-            sum(sales.revenue) filter (
-                where sales.calendar_day > cast(totals.as_of - interval 1 year as date)
-                and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days
-            ) as double
-        ) as spend,
-        sum(sales.orders) filter (
-            where sales.calendar_day > cast(totals.as_of - interval 1 year as date)
-            and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days
-        ) as purchases
-    from forecast_totals as totals
-    cross join sales_by_day as sales
-    group by totals.horizon_days, totals.as_of
+        horizon_days,
+        min(calendar_day) as first_day,
+        cast(sum(revenue) filter (where is_last) as double) as last_spend,
+        cast(sum(orders) filter (where is_last) as bigint) as last_purchases,
+        cast(sum(revenue) filter (where is_last_year) as double) as last_year_spend,
+        cast(sum(orders) filter (where is_last_year) as bigint) as last_year_purchases
+    from days
+    group by horizon_days
 )
 
 select
@@ -128,12 +99,14 @@ select
     cast(totals.expected_spend as double) as expected_spend,
     cast(totals.spend_lower as double) as spend_lower,
     cast(totals.spend_upper as double) as spend_upper,
-    case when last_year.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then last_year.spend end
+    case when came.first_day <= totals.as_of - totals.horizon_days + 1 then came.last_spend end as last_spend,
+    case when came.first_day <= totals.as_of - totals.horizon_days + 1 then came.last_purchases end as last_purchases,
+    case when came.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then came.last_year_spend end
         as last_year_spend,
-    case when last_year.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then last_year.purchases end
+    case when came.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then came.last_year_purchases end
         as last_year_purchases
 from forecast_totals as totals
-inner join last_year using (horizon_days)
+inner join came using (horizon_days)
 order by totals.horizon_days""",
     "at_risk": f"""
 select
