@@ -480,7 +480,7 @@ def test_without_money_nothing_is_said_about_money(opens: Opens) -> None:
 
 def test_numbers_days_and_money_are_written_as_in_the_locale(opens: Opens) -> None:
     reader = opens(locale="de-DE", currency="JPY")
-    assert reader.totals()["Revenue (¥)"] == "138.385"
+    assert reader.totals()["Umsatz (¥)"] == "138.385"
     dialog = reader.opens("c-002")
     assert "28.06.2024" in dialog.inner_text()
     assert re.search(r"300\s¥", dialog.inner_text())

@@ -98,7 +98,10 @@ class History:
         assert whole != sql("daily_volumes")
         self.session.execute(f"create or replace temp table faulty as {lines}")
         self.session.execute("create or replace temp view raw_transactions as from faulty")
-        self.session.execute("create or replace temp view rejected_transactions as from faulty where not is_kept")
+        self.session.execute(
+            "create or replace temp view rejected_transactions as"
+            " select *, 'faulty' as reason from faulty where not is_kept"
+        )
         self.session.execute(
             "create or replace temp view cleaned_transactions as"
             " select *, cast(ordered_at as date) as ordered_on from faulty where is_kept"

@@ -124,7 +124,10 @@ select
     clv_rank,
     if(at_risk, value_at_stake, null) as value_at_stake,
     usual_gap_days,
-    datediff('day', overdue_since, as_of) as overdue_days
+    datediff('day', overdue_since, as_of) as overdue_days,
+    average_order_value,
+    datediff('day', as_of, next_order_date) as next_order_days,
+    lifetime_value
     {attributes}
 from explored
 order by place""",
@@ -168,11 +171,9 @@ def details(published: duckdb.DuckDBPyConnection, best: int) -> pl.DataFrame:
 select
     tenure_days,
     frequency,
-    average_order_value,
     r_score,
     f_score,
     m_score,
-    datediff('day', as_of, next_order_date) as next_order_days,
     p_alive,
     p_purchase_30_days,
     p_purchase_90_days,
@@ -181,7 +182,6 @@ select
     margin,
     historic_value,
     total_value,
-    lifetime_value,
     {drivers}
 from explored
 where place <= {best}

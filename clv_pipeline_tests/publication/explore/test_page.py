@@ -21,6 +21,7 @@ from clv_pipeline.publication.explore import write_explore
 from clv_pipeline.publication.explore.page import SCRIPTS, render
 from clv_pipeline.publication.explore.tables import LIMITS, Limits
 from clv_pipeline.publication.explore.words import script_words
+from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS
 from clv_pipeline.publication.pages import rewrite_pages
 from clv_pipeline.text import displayed
 from clv_pipeline_tests.helpers.explore_page import Packed, packed_texts, unpacked
@@ -62,6 +63,7 @@ def test_every_customer_is_there_with_what_the_tables_say_best_first(folder: Pat
     assert held.columns["value_at_stake"] == at_risk
     overdue = [None if day is None else (AS_OF - day).days for day in rows["overdue_since"]]
     assert held.columns["overdue_days"] == overdue
+    assert held.columns["next_order_days"][0] == 40
     assert held.head["customers"] == 20
     assert held.head["revenue"] == pytest.approx(sum(held.columns["revenue"]))
 
@@ -73,7 +75,6 @@ def test_details_are_those_of_the_tables(folder: Path) -> None:
     assert [held["forecast_clv"][0], held["forecast_clv"][20]] == pytest.approx(
         [float(clv) for clv in path["clv"]], abs=0.005
     )
-    assert held["next_order_days"][0] == 40
     assert (held["driver_0"][0], held["driver_effect_0"][0], held["driver_median_1"][0]) == ("frequency", "more", 95.5)
     assert held["months"] == [2] * 20
     assert (held["month"][:2], held["month_revenue"][:2]) == ([53 * 12 + 10, 54 * 12 + 1], [12.5, 12.5])
@@ -251,3 +252,16 @@ def test_clv_open_opens_the_served_page(
     assert (done.exit_code, done.stdout.strip(), opened) == (0, str(page), [page.as_uri()])
     monkeypatch.setattr("webbrowser.open", lambda _: False)
     assert CliRunner().invoke(main, ["open", "explore"]).exit_code == 1
+
+
+def test_the_page_has_every_column_of_an_exported_list(folder: Path) -> None:
+    """The saved list has the columns of `clv export`: the script finds each among those of the page."""
+    made_of = {
+        "customer_id": "id",
+        "last_purchase_date": "days_since_last",
+        "next_order_date": "next_order_days",
+        "overdue_since": "overdue_days",
+    }
+    fixed = {"as_of", "horizon_days"}
+    columns = {made_of.get(name, name) for name in (*DEFAULT_COLUMNS, *AT_RISK_COLUMNS) if name not in fixed}
+    assert columns <= set(customers_of(page_of(folder)).columns)

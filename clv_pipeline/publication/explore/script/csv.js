@@ -16,6 +16,7 @@ function cells(name, columns) {
   if (name in fixed) return () => fixed[name]
   if (name === 'customer_id') return i => safe(columns.id.texts[i])
   if (name === 'last_purchase_date') return i => dayOf(-columns.days_since_last.values[i])
+  if (name === 'next_order_date') return i => dayOf(columns.next_order_days.values[i])
   if (name === 'overdue_since') return i => dayOf(-columns.overdue_days.values[i])
   const { names, codes, values } = columns[name]
   if (names) return i => safe(names[codes[i]] ?? '')

@@ -64,7 +64,7 @@ function overdue(days) {
 
 function whatMore(i, columns, all) {
   const value = name => all[name].values[i]
-  const next = value('next_order_days')
+  const next = columns.next_order_days.values[i]
   const hasModel = !Number.isNaN(value('p_alive'))
   return [
     [say('Next order'), Number.isNaN(next) ? (hasModel ? say('more likely than not there is none') : null)
@@ -73,11 +73,11 @@ function whatMore(i, columns, all) {
     [say('Buys within 30, 90, 365 days'), Number.isNaN(value('p_purchase_30_days')) ? null
       : [30, 90, 365].map(days => share(value(`p_purchase_${days}_days`))).join(', ')],
     [say('First purchase'), day(dayAt(-value('tenure_days'))), say_many(value('tenure_days'), '{number} day ago', '{number} days ago')],
-    [say('Revenue per order'), money(value('average_order_value'))],
+    [say('Revenue per order'), money(columns.average_order_value.values[i])],
     [say('Forecast of a purchase day'), money(value('order_value'))],
     [say('Value so far and forecast'), Number.isNaN(value('total_value')) ? null
       : `${money(value('historic_value'))} + ${money(columns.clv.values[i])} = ${money(value('total_value'))}`, say('in margin')],
-    [say('Lifetime value'), money(value('lifetime_value')), say('the CLV without a horizon')],
+    [say('Lifetime value'), money(columns.lifetime_value.values[i]), say('the CLV without a horizon')],
     [say('Scores, 5 is best'), ['r', 'f', 'm'].filter(score => !Number.isNaN(value(`${score}_score`)))
       .map(score => `${score.toUpperCase()} ${value(`${score}_score`)}`).join(', ')]
   ]

@@ -132,9 +132,9 @@ from (
         cluster_name,
         cluster_name_code,
         cluster_name_facts,
-        floor(log2(greatest(days_since_last, 1))) + 0.5 as days_class,
-        floor(log2(greatest(cast(revenue as double), 1))) + 0.5 as revenue_class,
-        case when revenue is null then floor(log2(frequency + 1)) + 0.5 end as purchases_class
+        floor(ln(greatest(days_since_last, 1)) / ln(2) + 1e-9) + 0.5 as days_class,
+        floor(ln(greatest(cast(revenue as double), 1)) / ln(2) + 1e-9) + 0.5 as revenue_class,
+        case when revenue is null then floor(ln(frequency + 1) / ln(2) + 1e-9) + 0.5 end as purchases_class
     from customer_overview
 )
 group by all
