@@ -39,7 +39,7 @@ def _(mo, published):
 
 @app.cell
 def _(mo, published, segment):
-    customers = published.execute(
+    customers = published.sql(
         """
         select o.customer_id, o.country, d.channel, o.value_tier, o.at_risk, o.last_purchase_date, o.net_revenue,
             o.horizon_days, o.p_purchase, o.expected_spend, o.clv, o.recommended_action
@@ -48,7 +48,7 @@ def _(mo, published, segment):
         where o.segment = ?
         order by o.clv desc, o.customer_id
         """,
-        [segment.value],
+        params=[segment.value],
     ).pl()
     mo.vstack([mo.md(f"**{customers.height:,} customers**, the highest CLV first"), mo.ui.table(customers)])
     return (customers,)
@@ -56,7 +56,7 @@ def _(mo, published, segment):
 
 @app.cell
 def _(alt, published, segment):
-    by_month = published.execute(
+    by_month = published.sql(
         """
         select f.calendar_month, sum(f.net_revenue)::double as revenue
         from fact_customer_month as f
@@ -65,7 +65,7 @@ def _(alt, published, segment):
         group by all
         order by all
         """,
-        [segment.value],
+        params=[segment.value],
     ).pl()
     title = f"Revenue by month of who is in {segment.value} today"
     alt.Chart(by_month, title=title, width=700).mark_bar().encode(
