@@ -95,7 +95,7 @@ def test_the_lineage_page_shows_the_layers_and_opens_them(person: Visitor) -> No
         person.sees_it(drawn(person, layer))
     person.click(drawn(person, "segmentation"))
     # An open layer is larger than the screen; these are at its beginning.
-    for table in ("rfm", "past_segments", "segment_names"):
+    for table in ("rfm", "cluster_names", "cluster_profiles"):
         person.sees_it(drawn(person, table))
     person.picture("lineage")
 
