@@ -1,6 +1,7 @@
 """Pictures of promoted tables for Dagster, and numbers that it plots over runs.
 
-Everything is aggregated; no customer is named, because all users of the UI see it.
+Everything is aggregated; no customer is named, because all users of the UI see it. They are in English, like Dagster's
+own pages.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clv_pipeline.display import Display
+from clv_pipeline.display import ENGLISH
 from clv_pipeline.errors import PictureError
 from clv_pipeline.orchestration.gated_step import Describe, Metadata
 from clv_pipeline.publication.report.figures import figures
@@ -21,9 +22,6 @@ from clv_pipeline.warehouse import Session
 if TYPE_CHECKING:
     import polars as pl
     from altair.typing import ChartType
-
-ENGLISH = Display()
-"""Dagster's own pages are in English."""
 
 
 def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:

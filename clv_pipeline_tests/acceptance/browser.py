@@ -19,6 +19,8 @@ from playwright.sync_api import Error, Locator, Page, ViewportSize, expect, sync
 
 PATIENCE_MS = 120_000
 WINDOW: ViewportSize = {"width": 1500, "height": 940}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 375, "height": 812}
 
 
 def find_chromium() -> str:

@@ -1,10 +1,11 @@
-"""What several acceptance tests read: one publication of the embedded default."""
+"""What several acceptance tests use: one publication of the embedded default, and a browser."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from playwright.sync_api import Browser, sync_playwright
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import load_models
+from clv_pipeline_tests.acceptance.browser import find_chromium
 
 DEFAULT = Path(__file__).parents[2] / "clv_pipeline" / "config" / "default_clv.yaml"
 
@@ -59,3 +62,11 @@ def cdnow(tmp_path_factory: pytest.TempPathFactory) -> PublishedShop:
     shop = PublishedShop(tmp_path_factory.mktemp("cdnow"))
     assert shop.start_run().wait(900) == 0, (shop.folder / "run.log").read_text()
     return shop
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for the tests of a module."""
+    program = find_chromium()
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
+        yield browser

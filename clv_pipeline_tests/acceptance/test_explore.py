@@ -19,13 +19,13 @@ from typing import Any
 import polars as pl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from clv_pipeline.display import Display
 from clv_pipeline.publication.explore import write_explore
 from clv_pipeline.publication.explore.tables import LIMITS, Limits
 from clv_pipeline.text import displayed
-from clv_pipeline_tests.acceptance.browser import find_chromium
+from clv_pipeline_tests.acceptance.browser import DESKTOP, PHONE
 from clv_pipeline_tests.acceptance.dagster_site import ROOT
 from clv_pipeline_tests.helpers.explored_shop import customer, publish_explored, without_money
 
@@ -41,8 +41,6 @@ models: [own_rate]
 forecast: {horizons_days: [30, 90]}
 backtest: {origins: 1}
 """
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-PHONE: ViewportSize = {"width": 375, "height": 812}
 HOSTILE = (
     "=cmd|' /C calc'!A0",
     "</script><img src=x onerror=document.title='struck'>",
@@ -62,13 +60,6 @@ def shop(number: int = 130) -> list[dict[str, Any]]:
         if place < number:
             customers[place]["customer_id"] = name
     return customers
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = find_chromium()
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

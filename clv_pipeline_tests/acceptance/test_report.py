@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
 
-from clv_pipeline_tests.acceptance.browser import find_chromium
+from clv_pipeline_tests.acceptance.browser import DESKTOP, PHONE
 from clv_pipeline_tests.acceptance.dagster_site import ROOT
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -33,8 +33,6 @@ forecast: {horizons_days: [90]}
 backtest: {folds: 2}
 campaign: {budget: 1000, cost_per_contact: 1.5, assumed_uplift: 0.05}
 """
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-PHONE: ViewportSize = {"width": 375, "height": 812}
 LARGEST = 5_000_000
 SLOWEST_SECONDS = 2
 MOST_PAGES = 12
@@ -58,13 +56,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = subprocess.run([clv, "run"], cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
     [printed] = [line.split()[1] for line in told.splitlines() if line.startswith("report ")]
     return folder / printed
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = find_chromium()
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
-        yield browser
 
 
 class Reader:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.axes import months as month_axis
 from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked
@@ -21,13 +22,12 @@ from clv_pipeline.publication.charts.look import (
     legend,
     panel_title,
 )
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     import altair as alt
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 LOWEST_SKILL = -0.25
 """Lowest skill that is drawn; worse skills are drawn like it. Otherwise the worst rule would dwarf all other bars."""
@@ -41,7 +41,7 @@ def _panel_width(horizons: list[int]) -> int:
     return WIDTH if len(horizons) == 1 else PANEL_WIDTH
 
 
-def forecast_against_actual(totals: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
+def forecast_against_actual(totals: pl.DataFrame, what: str = "spend", *, display: Display = ENGLISH) -> ChartType:
     """The forecast and the actual total of every past date; a plot per horizon.
 
     totals: horizon_days, forecast_on (date), forecast_spend and actual_spend (currency within the horizon; counts where
@@ -84,7 +84,7 @@ def forecast_against_actual(totals: pl.DataFrame, what: str = "spend", *, displa
     )
 
 
-def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
+def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend", *, display: Display = ENGLISH) -> ChartType:
     """Forecast and actual spend per customer by decile of the forecast, a plot per horizon.
 
     calibration: one row per horizon_days × decile (1 highest … 10 lowest forecast) with predicted_mean and
@@ -142,7 +142,7 @@ def calibration_by_decile(calibration: pl.DataFrame, what: str = "spend", *, dis
     )
 
 
-def fit_by_frequency(classes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def fit_by_frequency(classes: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Forecast and actual purchases per customer, by how often they had bought; a plot per horizon.
 
     classes: one row per horizon_days × repeats (text, ascending) with customers, expected_purchases and
@@ -179,7 +179,7 @@ def fit_by_frequency(classes: pl.DataFrame, *, display: Display = PLAIN) -> Char
     )
 
 
-def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display = PLAIN) -> ChartType:
+def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display = ENGLISH) -> ChartType:
     """The skill of every model at every horizon, best first, the champion highlighted.
 
     models: one row per horizon_days × model with skill (1 perfect, 0 no better than the same for everybody) and

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
 from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded
 from clv_pipeline.publication.charts.labels import shortened
@@ -21,12 +22,11 @@ from clv_pipeline.publication.charts.look import (
     lines,
     panel_title,
 )
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 MOST = 4
 """Most groups of which each has a plot."""
@@ -34,7 +34,7 @@ REALISED, PROJECTED = (1, 3, 6, 12, 24), (12, 24, 36)
 """Months since the first purchase, as the columns name them."""
 
 
-def acquisition_value(groups: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def acquisition_value(groups: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The margin of a new customer by months since the first purchase, realised and projected, beside what one costs.
 
     groups: one row per channel or month of the first purchase: name (text), customers (count), and as currency per
@@ -122,7 +122,7 @@ def acquisition_value(groups: pl.DataFrame, *, display: Display = PLAIN) -> Char
     )
 
 
-def payback(groups: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def payback(groups: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """After how many months new customers have paid for what they cost.
 
     groups: one row per channel or month of the first purchase: name (text), customers (count), payback (realised,

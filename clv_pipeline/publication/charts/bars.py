@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.frames import require_rows, rounded
 from clv_pipeline.publication.charts.look import ACCENT, INK, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
-
 
 def ranking(
-    rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = False, display: Display = PLAIN
+    rows: pl.DataFrame, *, title: str, unit: str, as_percent: bool = False, display: Display = ENGLISH
 ) -> ChartType:
     """Names with their amounts as bars, in the order of the rows.
 

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.frames import require_rows, rounded
 from clv_pipeline.publication.charts.look import ACCENT, CONTRAST, INK, MUTED, QUIET, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 WIDEST = (-1.0, 3.0)
 """Between these the ends of a range are drawn: a range without an end, or far beyond, goes to the edge."""
 
 
-def campaign_results(results: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def campaign_results(results: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The uplift of every campaign with its range, beside no effect.
 
     results: one row per campaign, the newest first: campaign (text), contacts (count), uplift (ratio; NULL where it is

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, logarithmic
 from clv_pipeline.publication.charts.frames import most, require_rows, rounded, sum_of, with_optional
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.look import GROUPS, MUTED, WIDTH, finish, legend
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 LARGEST = 260
 """Area in px of the largest bubble."""
 
 
-def cluster_scatter(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def cluster_scatter(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Where the customers of every cluster lie: days since the last purchase against revenue, both logarithmic.
 
     cells: a grid, one row per cell and cluster: cluster_name, days_since_last (days, 0 and more) and revenue (currency)
@@ -68,7 +68,7 @@ def cluster_scatter(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartTy
     )
 
 
-def cluster_profiles(profiles: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def cluster_profiles(profiles: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How the clusters differ: their medians as multiples of the shop's median.
 
     profiles: one row per cluster: cluster_name, customers (count), its median_days_since_last (days), median_frequency
@@ -126,7 +126,7 @@ def cluster_profiles(profiles: pl.DataFrame, *, display: Display = PLAIN) -> Cha
     )
 
 
-def clusters_by_segment(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def clusters_by_segment(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Customers by segment and cluster.
 
     cells: one row per segment and cluster_name with customers (count); absent cells are empty.

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
 from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded, sum_of, with_optional
 from clv_pipeline.publication.charts.heat import heat_map, shade_legend
 from clv_pipeline.publication.charts.look import ACCENT, INK, PAPER, QUIET, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 AGES = (1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24)
 """The months after the first purchase that are shown: numbers of more would not fit."""
@@ -23,7 +22,7 @@ MOST = 24
 """Most cohorts that are shown."""
 
 
-def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of every month's new customers who bought again in the months that followed.
 
     cohorts: cohort_month (date), age_months (1 and up) and retention (0 to 1), complete months only; customers
@@ -91,7 +90,7 @@ def _named(display: Display, name: str, size: float | None) -> str:
     return name if size is None else f"{name} ({display.count(size)})"
 
 
-def retention_curves(cohorts: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of customers who bought again, by months since the first purchase: all, and by year of that.
 
     cohorts: cohort_month (date), age_months (1 and up), customers (size of the cohort) and retention (0 to 1);

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.frames import require_rows, rounded
 from clv_pipeline.publication.charts.look import ACCENT, INK, MUTED, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 TOLD = (1.0, 5.0, 10.0, 20.0, 50.0)
 """The top percents whose share is written beside the curve."""
 
 
-def revenue_concentration(best: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def revenue_concentration(best: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of the revenue that the best customers brought, for every share of the customers.
 
     best: top_percent (0 to 100 percent of the customers, the best first; each once) and revenue_share (0 to 1, of all
@@ -64,7 +63,7 @@ def revenue_concentration(best: pl.DataFrame, *, display: Display = PLAIN) -> Ch
     )
 
 
-def revenue_by_tenth(deciles: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def revenue_by_tenth(deciles: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of revenue that every decile of the customers brought, the best first.
 
     deciles: decile (1 … 10, the best first) and revenue_share (0 to 1).

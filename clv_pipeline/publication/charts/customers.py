@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.frames import require_rows, rounded, with_optional
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.labels import in_two_lines
 from clv_pipeline.publication.charts.look import ACCENT, INK, PANEL_WIDTH, QUIET, finish, panel_title
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency, money
+from clv_pipeline.publication.charts.numbers import in_currency, money
 
 if TYPE_CHECKING:
     import altair as alt
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
-
-def segment_map(segments: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def segment_map(segments: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Every segment's share of the customers beside its share of the revenue.
 
     segments: one row per segment with customers (count) and revenue (currency); largest revenue on top. Where all
@@ -71,7 +70,7 @@ def segment_map(segments: pl.DataFrame, *, display: Display = PLAIN) -> ChartTyp
     )
 
 
-def rfm_heatmap(counts: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def rfm_heatmap(counts: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Customers in every cell of the recency × frequency grid, with the cell's segment and revenue.
 
     counts: r_score and f_score (1..5, 5 best) with customers (count); revenue (currency) and segment (the most frequent

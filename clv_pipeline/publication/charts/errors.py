@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear, logarithmic
 from clv_pipeline.publication.charts.frames import LEAST, most, require_rows, rounded, stacked, sum_of, with_optional
 from clv_pipeline.publication.charts.look import (
@@ -19,12 +20,11 @@ from clv_pipeline.publication.charts.look import (
     lines,
     panel_title,
 )
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 MOST = 10
 """Most groups of one kind."""
@@ -32,7 +32,7 @@ FURTHEST = 5.0
 """Ratios beyond this, and below its inverse, are drawn at the edge; their label says what they are."""
 
 
-def forecast_scatter(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def forecast_scatter(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Forecast against actual spend per customer, as a grid of both: on the diagonal where they agree.
 
     cells: one row per cell: forecast_lower and actual_lower (lower bounds of the same ascending bins, currency; 0 is
@@ -79,7 +79,7 @@ def forecast_scatter(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartT
     )
 
 
-def gain_curve(deciles: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def gain_curve(deciles: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of the actual spend that comes from the customers with the highest forecasts.
 
     deciles: decile (1 is the highest forecast, to 10) and actual_share (0 to 1, of all actual spend); perfect_share
@@ -138,7 +138,7 @@ def gain_curve(deciles: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     )
 
 
-def error_by_group(groups: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def error_by_group(groups: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How far forecasts were off in groups of customers: forecast as a multiple of actual spend, a plot per kind.
 
     groups: one row per group: group_kind (segment, country, cohort, age, value, decile or another name), group_name,

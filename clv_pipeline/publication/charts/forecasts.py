@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
 from clv_pipeline.publication.charts.axes import months as month_axis
 from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked, sum_of, with_optional
@@ -22,16 +23,14 @@ from clv_pipeline.publication.charts.look import (
     lines,
     panel_title,
 )
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency, money
+from clv_pipeline.publication.charts.numbers import in_currency, money
 from clv_pipeline.publication.charts.value_bins import value_bins
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
-
-def forecast_distribution(steps: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def forecast_distribution(steps: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How customers, and their value, spread over value per customer.
 
     steps: customers of one horizon: horizon_days, and step, customers and value as `value_bins` takes them; value is
@@ -76,7 +75,7 @@ def forecast_distribution(steps: pl.DataFrame, *, display: Display = PLAIN) -> C
     )
 
 
-def revenue_fan(horizons: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def revenue_fan(horizons: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The spend of all customers, added up over the days ahead, with its range and what came in the same days before.
 
     horizons: horizon_days, expected_spend, spend_lower and spend_upper (currency; NULL without an interval);
@@ -144,7 +143,7 @@ def revenue_fan(horizons: pl.DataFrame, *, display: Display = PLAIN) -> ChartTyp
     )
 
 
-def revenue_ahead(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def revenue_ahead(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The forecast of every month ahead: of known and of new customers, its range, and last year's month.
 
     months: one row per month: month (date), and as currency revenue_so_far, known_revenue, new_revenue, total_revenue,
@@ -206,7 +205,7 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartTyp
     )
 
 
-def tracking(weeks: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def tracking(weeks: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Actual and forecast repeat purchases, week by week and cumulative; future weeks have only a forecast.
 
     weeks: one row per week: week_ends (date), purchases and cumulative_purchases (counts; NULL where the week is not

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from clv_pipeline.display import Display
 
-PLAIN = Display()
-"""English, and money of no known currency."""
-
 
 def money(display: Display, amount: float) -> str:
     """Write 1.23M EUR; 1.23M where no currency is known."""

@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled
 from clv_pipeline.publication.charts.bars import class_names, written_bars
 from clv_pipeline.publication.charts.frames import require_rows, sum_of
 from clv_pipeline.publication.charts.heat import heat_map, shade_legend
 from clv_pipeline.publication.charts.look import finish
-from clv_pipeline.publication.charts.numbers import PLAIN, in_currency
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
-
-def order_values(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def order_values(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How many orders are of which value.
 
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (currency; the lowest bin_lower and the
@@ -36,7 +35,7 @@ def order_values(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     )
 
 
-def order_gaps(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def order_gaps(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How many days lie between an order and the customer's next one.
 
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (days; the lowest bin_lower and the
@@ -51,7 +50,7 @@ def order_gaps(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     )
 
 
-def order_sizes(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def order_sizes(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """How many items orders have.
 
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (items; the lowest bin_lower and the
@@ -65,7 +64,7 @@ def order_sizes(bins: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     )
 
 
-def order_hours(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def order_hours(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """When orders come: by day of the week and hour.
 
     cells: weekday (1 is Monday, to 7), hour (0 to 23) and orders (count); absent cells had none.

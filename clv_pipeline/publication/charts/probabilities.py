@@ -6,23 +6,22 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.bars import class_names
 from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded, sum_of
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.look import ACCENT, INK, MUTED, QUIET, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 NORMAL_95 = 1.96
 """Standard errors on both sides of a share within which the true one lies with 95 %."""
 
 
-def p_alive_by_recency_and_frequency(cells: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def p_alive_by_recency_and_frequency(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The mean P(alive) by how often customers bought and how long ago; P(buy) where P(alive) is not known.
 
     cells: one row per class of both: frequency_lower and frequency_upper (purchases; the upper bound is in the class),
@@ -81,7 +80,7 @@ def p_alive_by_recency_and_frequency(cells: pl.DataFrame, *, display: Display = 
     )
 
 
-def reliability(classes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def reliability(classes: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """P(buy) against the share that bought, by class of P(buy): on the diagonal where forecasts came true.
 
     classes: one row per class of P(buy) of one horizon: horizon_days, customers (count), and the shares p_purchase

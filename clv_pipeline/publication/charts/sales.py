@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
 from clv_pipeline.publication.charts.axes import months as month_axis
 from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked, sum_of, with_optional
@@ -20,18 +21,17 @@ from clv_pipeline.publication.charts.look import (
     legend,
     lines,
 )
-from clv_pipeline.publication.charts.numbers import PLAIN, money
+from clv_pipeline.publication.charts.numbers import money
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 MIN_WEEKS = 8
 """Fewer complete weeks than this are drawn day by day."""
 
 
-def revenue_by_month(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def revenue_by_month(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Revenue by month, that of the same months a year before, and the forecast with its range.
 
     months: one row per month: calendar_month (date), and as currency revenue (NULL ahead), last_year_revenue (NULL
@@ -95,7 +95,7 @@ def _float(value: object) -> float | None:
     return None if value is None else float(value)  # type: ignore[arg-type]
 
 
-def daily_revenue(days: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def daily_revenue(days: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Revenue over time: a line over complete weeks (Monday to Sunday), or over days if there are few weeks.
 
     days: one row per day with revenue (currency); days that are absent had none. The incomplete weeks at both
@@ -146,7 +146,7 @@ def daily_revenue(days: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
     )
 
 
-def customers_by_month(months: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def customers_by_month(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Buyers of every month: those who bought for the first time, and those who came back.
 
     months: one row per month: calendar_month (date), new_customers and returning_customers (counts). is_left_censored
@@ -197,7 +197,7 @@ def customers_by_month(months: pl.DataFrame, *, display: Display = PLAIN) -> Cha
     )
 
 
-def ledger_flow(outcomes: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def ledger_flow(outcomes: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """From all source rows, reason by reason, to the rows that were kept.
 
     outcomes: one row per outcome (kept, or the reason of a rejection) with rows (count).

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.axes import months as month_axis
 from clv_pipeline.publication.charts.frames import most, require_rows, rounded, sum_of
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.labels import short_names, shortened
 from clv_pipeline.publication.charts.look import ACCENT, INK, PAPER, QUIET, WIDTH, finish
-from clv_pipeline.publication.charts.numbers import PLAIN
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-    from clv_pipeline.display import Display
 
 MOST = 12
 """Most segments that are shown; further ones are put together."""
@@ -27,7 +26,7 @@ LOWEST = 0.035
 """Smallest share of the height beside which a name fits."""
 
 
-def segment_flows(flows: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def segment_flows(flows: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """Where the customers of every segment are a month later: from the last month but one to the last.
 
     flows: calendar_month (date, at whose end customers are in to_segment), from_segment, to_segment and customers
@@ -82,7 +81,7 @@ def segment_flows(flows: pl.DataFrame, *, display: Display = PLAIN) -> ChartType
     )
 
 
-def segment_sizes(history: pl.DataFrame, *, display: Display = PLAIN) -> ChartType:
+def segment_sizes(history: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     """The share of the customers in every segment, month by month.
 
     history: one row per calendar_month (date) and segment with customers (count).

@@ -18,6 +18,7 @@ from clv_pipeline.publication.explore import tables
 from clv_pipeline.publication.explore.packing import packed
 from clv_pipeline.publication.explore.words import script_words
 from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS, GUARDS
+from clv_pipeline.publication.templates import environment_of
 from clv_pipeline.publication.write import DATABASE, EXPLORE, REPORT
 from clv_pipeline.text import displayed
 
@@ -64,21 +65,13 @@ def write_explore(version: Path, display: Display, limits: tables.Limits = table
 
 def render(published: duckdb.DuckDBPyConnection, display: Display, limits: tables.Limits) -> str:
     """The whole page."""
-    import jinja2
-
     shop = tables.shop(published)
     display = display.in_currency(shop["currency"])
     best = limits.detailed(shop["customers"])
     tables.define_explored(published, limits.all_customers)
     script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(TEMPLATES)
     environment.globals |= {"say": display.say, "say_many": display.say_many}
     page = environment.get_template("page.html").render(
         display=display,

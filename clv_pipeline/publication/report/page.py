@@ -18,6 +18,7 @@ from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.display import Display
 from clv_pipeline.errors import PictureError
 from clv_pipeline.publication.report.queries import QUERIES, Cell, cells, read
+from clv_pipeline.publication.templates import environment_of
 from clv_pipeline.publication.write import DATABASE, REPORT
 from clv_pipeline.text import displayed
 
@@ -100,17 +101,9 @@ def _in_currency(display: Display, rows: Rows) -> Display:
 
 def _environment(display: Display, *, marks: bool) -> jinja2.Environment:
     """The template engine; with `marks`, every number is an element that says where it stands."""
-    import jinja2
-
     from clv_pipeline.publication.report.formats import filters, words
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(TEMPLATES)
     environment.filters |= filters(display, marks=marks)
     environment.globals |= {
         **words(display, marks=marks),

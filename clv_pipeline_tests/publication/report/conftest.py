@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -83,3 +84,13 @@ def published(new_shop: Callable[[], Shop]) -> Published:
     )
     assert night.success, night.failures
     return Published(shop, night)
+
+
+@pytest.fixture
+def copy(published: Published) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published tables, to be changed."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{published.database}' as published (read_only)")
+        connection.execute("copy from database published to memory")
+        connection.execute("detach published")
+        yield connection

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,16 +20,6 @@ from clv_pipeline_tests.publication.report.conftest import Published
 
 ENGLISH = Display()
 HORIZON = 90
-
-
-@pytest.fixture
-def copy(published: Published) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published tables, to be changed."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{published.database}' as published (read_only)")
-        connection.execute("copy from database published to memory")
-        connection.execute("detach published")
-        yield connection
 
 
 def one(tables: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:

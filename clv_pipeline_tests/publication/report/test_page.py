@@ -6,7 +6,6 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from html.parser import HTMLParser
@@ -245,16 +244,6 @@ EMPTY = [
     *("served_accuracy", "tracking", "tracking_by_frequency", "clv_drivers", "product_performance"),
     *("country_performance", "campaign_plan", "segment_migrations", "forecast_tracking"),
 ]
-
-
-@pytest.fixture
-def copy(published: Published, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published tables, to be changed."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{published.database}' as published (read_only)")
-        connection.execute("copy from database published to memory")
-        connection.execute("detach published")
-        yield connection
 
 
 def test_a_shop_without_products_backtest_drivers_and_campaign_has_a_report(copy: duckdb.DuckDBPyConnection) -> None:
