@@ -140,7 +140,7 @@ def seconds_to_filter(page: Path) -> float:
                     requestAnimationFrame(() => setTimeout(() => { window.filteredAfter = performance.now() }))
                 })
             }).observe(document, { childList: true, subtree: true, attributes: true })""")
-        tab.goto(page.as_uri())
+        tab.goto(page.resolve().as_uri())
         # The policy of the page forbids Playwright's own waiting for a condition.
         while not (milliseconds := tab.evaluate("window.filteredAfter ?? null")):
             tab.wait_for_timeout(50)
