@@ -466,7 +466,8 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     erasure = forget(settings, Pipeline.of(settings).warehouse, customer_ids)
     for table, rows in erasure.rows.items():
         _say(f"{table:<24}{rows:>12,} rows")
-    _say(f"{erasure.publications} publications replaced; recorded as {erasure.run_id}")
+    replaced = f"{erasure.publications} publication{'' if erasure.publications == 1 else 's'}"
+    _say(f"{replaced} replaced; recorded as {erasure.run_id}")
     for line in (*erasure.told(), *NOT_ERASED):
         _say(line)
 

@@ -19,8 +19,8 @@ RESTRICTED: dict[str, str | bool | int | float | list[str]] = {
     # A frame in some Python scope is no table: what SQL may read is registered by name.
     "python_enable_replacements": False,
     # DuckDB 2.0.0 takes the bounds of a column for those of its sum where a join has one row on a side, as every
-    # `= (select max(…) …)` does. It then leaves out rows by them, or wraps the sum to 16 bits. test_connections.py shows
-    # it; without the bounds all of our SQL is as fast.
+    # `= (select max(…) …)` does. It then leaves out rows by them, or wraps the sum to 16 bits: test_connections.py
+    # shows it. Without the bounds all of our SQL is as fast.
     "disabled_optimizers": "statistics_propagation",
 }
 """Settings that a connection has to be opened with."""

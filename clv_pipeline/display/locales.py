@@ -108,19 +108,22 @@ class Display:
         return _minus(re.sub(r"(?<=[^\W\d_])(?=[-\d])", "\N{NO-BREAK SPACE}", written))
 
     def decimals_for(self, values: Iterable[float | None]) -> int:
-        """How many decimals a column of money has: none from 1,000 on, else those of the currency.
-
-        Prices of a few yen, as of a contact, have two: as none they would be told wrong.
-        """
+        """How many decimals a column of money has: none from 1,000 on, else those of the currency."""
         from babel.numbers import get_currency_precision
 
-        known = [value for value in values if value is not None]
-        largest = max(map(abs, known), default=0.0)
-        if largest >= 1_000:
+        if max((abs(value) for value in values if value is not None), default=0.0) >= 1_000:
             return 0
-        if largest < 10 and any(value != int(value) for value in known):
-            return 2
         return 2 if self.currency is None else int(get_currency_precision(self.currency))
+
+    def price_decimals_for(self, values: Iterable[float | None]) -> int:
+        """The same of prices, as of a contact: of a few yen they have two, because as none they would be told wrong."""
+        known = [value for value in values if value is not None]
+        is_told_wrong = max(map(abs, known), default=0.0) < 10 and any(value != int(value) for value in known)
+        return max(2, self.decimals_for(known)) if is_told_wrong else self.decimals_for(known)
+
+    def price(self, value: float) -> str:
+        """Write a price for a sentence, as `money` does an amount."""
+        return self.amount(value, self.price_decimals_for([value]), with_currency=True)
 
     def spreadsheet_money(self) -> str:
         """The number format of money in a spreadsheet, which has separators of its own: [$€]#,##0.00."""

@@ -179,17 +179,17 @@ GROUPS = (
 DIRECTIONS = (term("up"), term("down"), term("mixed"), term("none"))
 """direction of clv_drivers."""
 
-FEATURES = (
-    term("days_since_last"),
-    term("frequency"),
-    term("spend_per_purchase"),
-    term("recent_activity"),
-    term("same_window_last_year"),
-    term("basket_size"),
-    term("product_breadth"),
-    term("country"),
-)
-"""feature of clv_drivers, beside attributes and events."""
+FEATURES = {
+    "days_since_last": term("days since the last purchase"),
+    "frequency": term("repeat purchases"),
+    "spend_per_purchase": term("spend per purchase"),
+    "recent_activity": term("what was bought lately"),
+    "same_window_last_year": term("what was bought in the same days of last year"),
+    "basket_size": term("lines per order"),
+    "product_breadth": term("different products"),
+    "country": term("country"),
+}
+"""feature of clv_drivers, beside attributes and events, and what it is called."""
 
 FACTS = (
     term("days since the last purchase"),

@@ -44,9 +44,9 @@ ELASTICITY = 0.1
 """How fast spend per purchase goes with the number of purchases, from which they are not independent: at 0.1, who buys
 twice as often spends 7 % more per purchase."""
 
-SEGMENT_BIAS, SEGMENT_WEIGHT, SEGMENT_CUSTOMERS, SEGMENT_DATES = 0.25, 0.01, 30, 3
-"""A segment is forecast badly where its total is off by this share, and by this share of the total of all customers;
-it is told of at least so many customers and past dates."""
+SEGMENT_ERROR, SEGMENT_WEIGHT, SEGMENT_CUSTOMERS, SEGMENT_DATES = 0.25, 0.01, 30, 3
+"""A segment is forecast badly where its total is off by this share on average, and by this share of the total of all
+customers; it is told of at least so many customers and past dates."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ class Situation:
     elasticity: float | None
     """Of the value of a purchase in the number of purchases, as fitted; None where the model has none."""
     segments: pl.DataFrame
-    """What was served of segments: segment, horizon_days, past_dates, customers (mean), forecast, actual (sums); the
-    segment is null in the row of all customers. No rows before anything was tested."""
+    """What was served of segments: segment, horizon_days, past_dates, customers (mean), forecast and actual (sums),
+    missed (sum of what the totals of past dates were off by) and off_by (the mean of the same as a share of what came);
+    errors have no sign, so that too high and too low do not cancel. The segment is null in the row of all customers. No
+    rows before anything was tested."""
     outcomes: Mapping[str, int]
     """Rows by outcome of cleaning; `kept`, or why they were rejected."""
 
@@ -175,13 +177,15 @@ def _segment_in_words(facts: Mapping[str, Any], display: Display) -> str:
     }
     if facts["bias"] > 0.0:
         return display.say(
-            "{segment} was forecast worst: over {dates} past dates its forecasts of {days} days were {error} too high"
-            " in total. Plan this segment with what came of it so far, and map what could tell its customers apart.",
+            "Most was missed with {segment}: over {dates} past dates its total of {days} days was off by {error} on"
+            " average, and too high in sum. Plan this segment with what came of it so far, and map what could tell its"
+            " customers apart.",
             **values,
         )
     return display.say(
-        "{segment} was forecast worst: over {dates} past dates its forecasts of {days} days were {error} too low in"
-        " total. Plan this segment with what came of it so far, and map what could tell its customers apart.",
+        "Most was missed with {segment}: over {dates} past dates its total of {days} days was off by {error} on"
+        " average, and too low in sum. Plan this segment with what came of it so far, and map what could tell its"
+        " customers apart.",
         **values,
     )
 
@@ -281,11 +285,10 @@ def _horizon_not_tested(situation: Situation) -> Facts | None:
 
 
 def _history_short(situation: Situation) -> Facts | None:
-    history = situation.as_of - situation.first_day
-    if history >= TWO_YEARS and situation.months_seen_twice == 12:
+    if situation.months_seen_twice == 12:
         return None
     return {
-        "history_days": history.days + 1,
+        "history_days": (situation.as_of - situation.first_day).days + 1,
         "months_seen_twice": situation.months_seen_twice,
         "two_years_on": (situation.first_day + TWO_YEARS).isoformat(),
     }
@@ -308,15 +311,14 @@ def _spend_depends(situation: Situation) -> Facts | None:
 
 def _segment_badly(situation: Situation) -> Facts | None:
     whole = pl.col("actual").filter(pl.col("segment").is_null()).sum()
-    error = pl.col("forecast") - pl.col("actual")
     bad = situation.segments.filter(
         pl.col("segment").is_not_null(),
         pl.col("actual") > 0.0,
-        error.abs() >= SEGMENT_BIAS * pl.col("actual"),
-        error.abs() >= SEGMENT_WEIGHT * whole,
+        pl.col("off_by") >= SEGMENT_ERROR,
+        pl.col("missed") >= SEGMENT_WEIGHT * whole,
         pl.col("customers") >= SEGMENT_CUSTOMERS,
         pl.col("past_dates") >= SEGMENT_DATES,
-    ).sort(error.abs(), "segment", descending=[True, False])
+    ).sort("missed", "segment", descending=[True, False])
     if bad.is_empty():
         return None
     worst = bad.row(0, named=True)
@@ -327,7 +329,7 @@ def _segment_badly(situation: Situation) -> Facts | None:
         "past_dates": worst["past_dates"],
         "customers": round(worst["customers"]),
         "bias": _rounded(bias),
-        "error": _rounded(abs(bias)),
+        "error": _rounded(worst["off_by"]),
         "also": bad["segment"].to_list()[1:],
     }
 

@@ -54,17 +54,30 @@ limit 1
 """
 
 _GROUPS = """
+with totals as (
+    select
+        case when group_kind = 'segment' then group_name end as segment,
+        cutoff,
+        avg(cast(customers as double)) as customers,
+        sum(case when metric = 'predicted_mean' then customers * value else 0 end) as forecast,
+        sum(case when metric = 'actual_mean' then customers * value else 0 end) as actual
+    from served_accuracy
+    where horizon_days = ? and target = ? and group_kind in ('all', 'segment')
+        and metric in ('predicted_mean', 'actual_mean')
+    group by case when group_kind = 'segment' then group_name end, cutoff
+)
+
 select
-    case when group_kind = 'segment' then group_name end as segment,
+    segment,
     cast(? as integer) as horizon_days,
-    count(distinct cutoff) as past_dates,
-    avg(cast(customers as double)) as customers,
-    sum(case when metric = 'predicted_mean' then customers * value else 0 end) as forecast,
-    sum(case when metric = 'actual_mean' then customers * value else 0 end) as actual
-from served_accuracy
-where horizon_days = ? and target = ? and group_kind in ('all', 'segment')
-    and metric in ('predicted_mean', 'actual_mean')
-group by case when group_kind = 'segment' then group_name end
+    count(*) as past_dates,
+    avg(customers) as customers,
+    sum(forecast) as forecast,
+    sum(actual) as actual,
+    sum(abs(forecast - actual)) as missed,
+    avg(case when actual > 0 then abs(forecast / actual - 1) end) as off_by
+from totals
+group by segment
 order by 1
 """
 
@@ -124,7 +137,7 @@ def situation(session: Session, *, models: Collection[str], has_order_ids: bool)
         auc=means.get("auc"),
         regularity=estimate_k(*(gaps[column].to_numpy() for column in gaps.columns)),
         elasticity=_elasticity(session),
-        segments=session.read(_GROUPS, [horizon, horizon, "spend" if "money" in mapped else "purchases"]),
+        segments=session.read(_GROUPS, [horizon, "spend" if "money" in mapped else "purchases", horizon]),
         outcomes=dict(
             session.read(
                 'select outcome, cast(sum("rows") as bigint) as n from row_ledger group by outcome order by 1'

@@ -151,7 +151,7 @@ def open_warehouse(pipeline: Pipeline, context: dg.AssetExecutionContext) -> Ses
     if (erasure := finish_erasures(pipeline.settings, pipeline.warehouse)) is not None:
         context.log.info(
             f"finished the erasure {erasure.run_id}, which was stopped: {sum(erasure.rows.values()):,} rows,"
-            f" {erasure.publications} publications"
+            f" {erasure.publications} publication{'' if erasure.publications == 1 else 's'}"
         )
         for line in erasure.told():
             context.log.warning(displayed(line))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,7 +16,7 @@ import dagster as dg
 from clv_pipeline.display import ENGLISH
 from clv_pipeline.errors import PictureError
 from clv_pipeline.orchestration.gated_step import Describe, Metadata
-from clv_pipeline.publication.report.figures import figures
+from clv_pipeline.publication.report.figures import Figure, figures
 from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.warehouse import Session
 
@@ -32,18 +33,32 @@ def _picture(chart: ChartType) -> dg.MarkdownMetadataValue:
     try:
         encoded = base64.b64encode(to_picture(specification).encode()).decode()
     except PictureError as error:
-        dg.get_dagster_logger().warning(str(error))
-        return dg.MetadataValue.md(error.what)
+        return _not_drawn(error)
     return dg.MetadataValue.md(f"![{title_of(specification)['text']}](data:image/svg+xml;base64,{encoded})")
+
+
+def _not_drawn(error: PictureError) -> dg.MarkdownMetadataValue:
+    """What stands in the place of a picture; the log has what is quoted of the shop, too."""
+    dg.get_dagster_logger().warning(str(error))
+    return dg.MetadataValue.md(error.what)
 
 
 def _figures(session: Session, names: Mapping[str, str]) -> Metadata:
     """Figures of the report as pictures, by their titles; figures without data are left out."""
     known = figures()
-    charts = {
-        shown_as: known[name].of(session.read(QUERIES[known[name].query]), ENGLISH) for shown_as, name in names.items()
-    }
-    return {shown_as: _picture(chart) for shown_as, chart in charts.items() if chart is not None}
+    shown: Metadata = {}
+    for shown_as, name in names.items():
+        shown |= _drawn(known[name], session.read(QUERIES[known[name].query]), shown_as)
+    return shown
+
+
+def _drawn(figure: Figure, rows: pl.DataFrame, shown_as: str = "plot") -> Metadata:
+    """A figure as a picture; nothing where there is nothing to draw."""
+    try:
+        chart = figure.of(rows, ENGLISH)
+    except PictureError as error:
+        return {shown_as: _not_drawn(error)}
+    return {} if chart is None else {shown_as: _picture(chart)}
 
 
 def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
@@ -66,7 +81,7 @@ def revenue_plot(session: Session) -> Metadata:
     if days.is_empty():
         return {}
     return {
-        "plot": _picture(daily_revenue(days)),
+        **_drawn(Figure("customer_days", daily_revenue), days),
         "revenue": float(days["revenue"].sum()),
     }
 
@@ -76,7 +91,7 @@ def rfm_plot(session: Session) -> Metadata:
     from clv_pipeline.publication.charts import rfm_heatmap
 
     cells = session.read("select r_score, f_score, count(*) as customers from rfm group by all order by all")
-    return {"plot": _picture(rfm_heatmap(cells))}
+    return _drawn(Figure("rfm", rfm_heatmap), cells)
 
 
 def segment_plot(session: Session) -> Metadata:
@@ -84,7 +99,7 @@ def segment_plot(session: Session) -> Metadata:
     from clv_pipeline.publication.charts import segment_map
 
     profiles = session.read("select segment, customers, revenue from segment_profiles order by segment")
-    return {"plot": _picture(segment_map(profiles))}
+    return _drawn(Figure("segment_profiles", segment_map), profiles)
 
 
 def ledger_numbers(session: Session) -> Metadata:
@@ -137,7 +152,11 @@ def totals_plot(session: Session) -> Metadata:
         "P(buy)": "probabilities",
         "groups": "groups",
     }
-    return {"plot": _picture(revenue_fan(totals)), "totals": _table(shown), **_figures(session, accuracy)}
+    return {
+        **_drawn(Figure("forecast_totals", revenue_fan), totals),
+        "totals": _table(shown),
+        **_figures(session, accuracy),
+    }
 
 
 def outlook_plot(session: Session) -> Metadata:
@@ -194,7 +213,7 @@ def leaderboard_plots(session: Session) -> Metadata:
     skill_of = "tweedie_skill" if what == "spend" else "poisson_skill"
     if board[skill_of].is_not_null().any():
         skills = board.rename({skill_of: "skill"})
-        shown["plot"] = _picture(leaderboard(skills, what))
+        shown |= _drawn(Figure("model_leaderboard", partial(leaderboard, what=what)), skills)
     for champion in board.filter("is_champion").iter_rows(named=True):
         if champion[skill_of] is not None:
             skill = round(champion[skill_of], 4)
@@ -229,7 +248,7 @@ def served_accuracy_plots(session: Session) -> Metadata:
         forecast_spend=pl.col("predicted_mean") * pl.col("customers"),
         actual_spend=pl.col("actual_mean") * pl.col("customers"),
     )
-    shown: Metadata = {"plot": _picture(forecast_against_actual(totals, target))}
+    shown = _drawn(Figure("served_accuracy", partial(forecast_against_actual, what=target)), totals)
     means = windows.group_by("horizon_days", maintain_order=True).agg(
         past_dates=pl.len(),
         total_off_by=pl.col("absolute_bias").mean(),
@@ -267,7 +286,7 @@ def distribution_plot(session: Session) -> Metadata:
         return {}
     [best] = shares
     return {
-        "plot": _picture(revenue_by_tenth(session.read(QUERIES["tenths"]))),
+        **_drawn(Figure("tenths", revenue_by_tenth), session.read(QUERIES["tenths"])),
         "share of revenue of the best decile": round(best, 4),
     }
 

@@ -136,14 +136,15 @@ class Facts:
 def publication_summary(facts: Facts, display: Display = ENGLISH) -> list[str]:
     """The facts as lines to print: English words, numbers of the locale."""
     display = display.in_currency(facts.currency)
-    kept, rows, at_risk = (display.count(number) for number in (facts.rows_kept, facts.rows, facts.at_risk_customers))
+    kept, rows = display.count(facts.rows_kept), display.count(facts.rows)
+    at_risk = _counted(facts.at_risk_customers, "customer", display)
     return [
         f"as of            {display.day(facts.as_of)}",
         f"rows kept        {kept} of {rows} (why not: row_ledger)",
         f"customers        {display.count(facts.customers)} with {_so_far(facts, display)}",
-        f"expected         {_expected(facts, display)} from {display.count(facts.expected_buyers)} buyers in the next"
-        f" {display.count(facts.horizon_days)} days",
-        f"at risk          {at_risk} customers, overdue by their own rhythm{_at_stake(facts, display)}",
+        f"expected         {_expected(facts, display)} from {_counted(facts.expected_buyers, 'buyer', display)}"
+        f" in the next {display.count(facts.horizon_days)} days",
+        f"at risk          {at_risk}, overdue by their own rhythm{_at_stake(facts, display)}",
         f"forecasts by     {facts.model}: {_judged(facts, display)}",
         *([f"caveat           {facts.caveat}"] if facts.caveat else []),
         "",
@@ -203,7 +204,7 @@ def _judged(facts: Facts, display: Display) -> str:
     has_money = facts.revenue is not None
     if facts.off_by is None or (has_money and facts.normalized_gini is None):
         return f"nothing was {'spent' if has_money else 'bought'} after the past dates of the test"
-    dates = f"{display.count(facts.past_dates)} past {'date' if facts.past_dates == 1 else 'dates'}"
+    dates = _counted(facts.past_dates, "past date", display)
     order = "" if facts.normalized_gini is None else f", normalized Gini {display.number(facts.normalized_gini, 2)}"
     return f"total off by {display.share(facts.off_by)}{order if has_money else ''} over {dates}"
 
@@ -211,21 +212,26 @@ def _judged(facts: Facts, display: Display) -> str:
 def _so_far(facts: Facts, display: Display) -> str:
     """What the customers brought."""
     if facts.revenue is None:
-        return f"{display.count(facts.purchases)} purchases; no money is mapped"
+        return f"{_counted(facts.purchases, 'purchase', display)}; no money is mapped"
     return f"revenue of {display.money(facts.revenue)}"
 
 
 def _expected(facts: Facts, display: Display) -> str:
     if facts.expected_spend is None:
-        return f"{display.count(facts.expected_purchases)} purchases"
+        return _counted(facts.expected_purchases, "purchase", display)
     return display.money(facts.expected_spend)
 
 
 def _at_stake(facts: Facts, display: Display) -> str:
     """What could be won back."""
-    if facts.at_stake_value is None:
+    if facts.at_stake_value is None or not facts.at_risk_customers:
         return ""
-    return f"; {display.money(facts.at_stake_value)} at stake within {display.count(facts.at_stake_days)} days"
+    return f"; {display.money(facts.at_stake_value)} at stake at most, within {display.count(facts.at_stake_days)} days"
+
+
+def _counted(number: float, what: str, display: Display) -> str:
+    """One customer, two customers."""
+    return f"{display.count(number)} {what}{'' if round(number) == 1 else 's'}"
 
 
 def _float(amount: Any) -> float | None:

@@ -79,6 +79,13 @@ def test_a_column_of_money_has_one_number_of_decimals() -> None:
     assert US.in_currency("BHD").decimals_for([3.0]) == 3
 
 
+def test_a_total_of_yen_has_no_decimals_and_a_price_of_a_few_has_two() -> None:
+    yen = US.in_currency("JPY")
+    assert (yen.money(6.12), yen.price(6.12), yen.price(612.4)) == ("¥6", "¥6.12", "¥612")
+    assert yen.price_decimals_for([3.0, 0.25]) == 2
+    assert US.in_currency("KWD").money(6.1234) == f"KWD{NBSP}6.123"
+
+
 def test_a_small_share_is_not_nothing() -> None:
     assert (US.share(0.0004), US.share(0.0), US.share(-0.12)) == ("<0.1%", "0.0%", "−12.0%")
     assert (US.percent(0.004), US.percent(0.0), US.percent(0.996)) == ("<1%", "0%", "100%")

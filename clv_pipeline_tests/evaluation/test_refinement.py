@@ -14,9 +14,9 @@ from clv_pipeline.evaluation.refinement import CODES, SUGGESTIONS_SCHEMA, Situat
 
 SEGMENTS = pl.DataFrame(
     [
-        (None, 90, 12, 1_000.0, 10_500.0, 10_000.0),
-        ("Champions", 90, 12, 100.0, 6_000.0, 6_100.0),
-        ("Lost", 90, 12, 500.0, 500.0, 420.0),
+        (None, 90, 12, 1_000.0, 10_500.0, 10_000.0, 500.0, 0.05),
+        ("Champions", 90, 12, 100.0, 6_000.0, 6_100.0, 100.0, 0.02),
+        ("Lost", 90, 12, 500.0, 500.0, 420.0, 80.0, 0.19),
     ],
     schema={
         "segment": pl.String,
@@ -25,6 +25,8 @@ SEGMENTS = pl.DataFrame(
         "customers": pl.Float64,
         "forecast": pl.Float64,
         "actual": pl.Float64,
+        "missed": pl.Float64,
+        "off_by": pl.Float64,
     },
     orient="row",
 )
@@ -53,7 +55,8 @@ BETTER_RULE = {"better_rule": "own_rate", "rule_difference": -0.12, "rule_error"
 
 
 def segment(*, forecast: float, actual: float = 400.0, customers: float = 50.0, past_dates: int = 12) -> pl.DataFrame:
-    row = [("At Risk", 90, past_dates, customers, forecast, actual)]
+    error = abs(forecast - actual)
+    row = [("At Risk", 90, past_dates, customers, forecast, actual, error, error / actual if actual else None)]
     return pl.concat([SEGMENTS, pl.DataFrame(row, schema=SEGMENTS.schema, orient="row")])
 
 
@@ -170,8 +173,8 @@ def test_sentences_say_what_was_found_and_what_to_do() -> None:
     )
     assert "own_rate had 12% lower losses than hybrid over 12 past dates" in told["simple_rule_better"]
     assert (
-        "At Risk was forecast worst: over 12 past dates its forecasts of 90 days were 50% too high"
-        in (told["segment_forecast_badly"])
+        "Most was missed with At Risk: over 12 past dates its total of 90 days was off by 50% on average, and too high"
+        in told["segment_forecast_badly"]
     )
     assert "plan with the forecast of 90 days" in told["horizon_not_tested"]
     assert "spends +100.0% per purchase" in told["spend_depends_on_frequency"]
@@ -193,6 +196,22 @@ def test_the_most_urgent_comes_first() -> None:
 
 
 def test_the_worst_segment_is_the_one_that_most_money_is_missing_of() -> None:
-    two = pl.concat([segment(forecast=600.0), segment(forecast=1_000.0).tail(1).with_columns(segment=pl.lit("Loyal"))])
+    loyal = segment(forecast=1_000.0).tail(1).with_columns(segment=pl.lit("Loyal"))
+    two = pl.concat([segment(forecast=600.0), loyal])
     found = facts_of(replace(GOOD, segments=two))["segment_forecast_badly"]
     assert (found["segment"], found["also"]) == ("Loyal", ["At Risk"])
+
+
+def test_errors_of_a_segment_do_not_cancel_over_past_dates() -> None:
+    """Its forecasts were half too high, then half too low: in sum they were right."""
+    swings = segment(forecast=400.0).with_columns(
+        missed=pl.when(segment="At Risk").then(200.0).otherwise("missed"),
+        off_by=pl.when(segment="At Risk").then(0.5).otherwise("off_by"),
+    )
+    assert facts_of(replace(GOOD, segments=swings))["segment_forecast_badly"]["error"] == 0.5
+
+
+def test_a_history_that_has_every_month_twice_is_not_called_short() -> None:
+    """730 days, the first one included, begin 729 days ago."""
+    two_years = replace(GOOD, first_day=date(2022, 7, 2), as_of=date(2024, 6, 30))
+    assert "history_short_for_season" not in facts_of(two_years)

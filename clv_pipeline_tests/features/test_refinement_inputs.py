@@ -101,8 +101,8 @@ def test_accuracy_is_that_of_the_tested_horizon_nearest_to_a_quarter(session: Se
     shop(session, served_accuracy=near + others)
     found = situation(session, models=["hybrid"], has_order_ids=True)
     assert found.segments.sort("segment", nulls_last=False).rows() == [
-        (None, 60, 2, 10.0, 60.0, 40.0),
-        ("Lost", 60, 2, 4.0, 40.0, 32.0),
+        (None, 60, 2, 10.0, 60.0, 40.0, 20.0, 0.5),
+        ("Lost", 60, 2, 4.0, 40.0, 32.0, 8.0, 0.25),
     ]
     assert found.gini == 0.5
     assert found.auc == pytest.approx(0.7)

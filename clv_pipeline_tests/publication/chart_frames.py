@@ -188,12 +188,19 @@ def gains() -> pl.DataFrame:
 
 def error_groups() -> pl.DataFrame:
     return rows_of(
-        "group_kind group_name customers forecast actual",
-        ("segment", "Champions", 100, 120.0, 100.0),
-        ("segment", "Lost", 300, 300.0, 100.0),
-        ("segment", "Promising", 12, 1.0, 9.0),
-        ("country", "United Kingdom", 400, 101.0, 100.0),
-        ("country", "EIRE", 50, 20.0, 100.0),
+        "group_kind group_name forecast_on customers forecast actual",
+        *(
+            (kind, name, date(2024, month, 1), customers, forecast, 100.0)
+            for kind, name, customers, forecasts in (
+                ("segment", "Champions", 100, (120.0, 80.0)),
+                ("segment", "Lost", 300, (300.0, 300.0)),
+                ("segment", "Promising", 12, (10.0, 10.0)),
+                ("segment", "other", 20, (30.0, 30.0)),
+                ("country", "United Kingdom", 400, (101.0, 100.0)),
+                ("country", "EIRE", 50, (20.0, 40.0)),
+            )
+            for month, forecast in enumerate(forecasts, start=1)
+        ),
     )
 
 

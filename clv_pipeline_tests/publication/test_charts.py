@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -20,7 +21,8 @@ from clv_pipeline.display import Display, locales
 from clv_pipeline.publication import charts
 from clv_pipeline.publication.charts import look
 from clv_pipeline.publication.charts.axes import linear, logarithmic
-from clv_pipeline.publication.charts.frames import most
+from clv_pipeline.publication.charts.bars import class_names
+from clv_pipeline.publication.charts.frames import NothingToDrawError, most
 from clv_pipeline.publication.charts.labels import in_two_lines, legend_columns
 from clv_pipeline.publication.charts.pictures import NARROW, specified, to_picture, to_svg
 from clv_pipeline.publication.charts.value_bins import value_bins
@@ -221,7 +223,7 @@ def test_numbers_and_months_are_those_of_the_locale() -> None:
     said = words(to_svg(specified(spoken), narrow=False))
     assert "1,5\N{NO-BREAK SPACE}Mio." in said
     assert "Jan. 2023" in said
-    assert "26,8\N{NO-BREAK SPACE}Mio.\N{NO-BREAK SPACE}EUR" in title(spoken)["subtitle"]
+    assert "26.760.000\N{NO-BREAK SPACE}€" in title(spoken)["subtitle"]
     shares = words(to_svg(specified(charts.revenue_concentration(best(), display=GERMAN)), narrow=False))
     assert "20\N{NO-BREAK SPACE}%" in shares
 
@@ -235,7 +237,7 @@ def test_charts_with_money_name_its_currency_where_it_is_known() -> None:
     named = {
         name
         for name, case in CASES.items()
-        if "EUR" in case.draw(case.rows, display=GERMAN).to_dict(validate=False)["title"]["subtitle"]
+        if re.search("EUR|€", case.draw(case.rows, display=GERMAN).to_dict(validate=False)["title"]["subtitle"])
     }
     assert named == money
     assert not any("None" in json.dumps(specified(chart(name))) for name in money)
@@ -342,7 +344,7 @@ def test_months_stand_beside_last_year_and_before_the_fan_of_the_forecast() -> N
 def test_a_history_without_a_forecast_has_no_fan() -> None:
     past = revenue_months().head(24)
     told = title(charts.revenue_by_month(past))["subtitle"]
-    assert told == "24 complete months, 26.8M in all."
+    assert told == "24 complete months, 26,760,000 in all."
 
 
 def test_first_months_of_the_history_have_a_shade_and_a_word() -> None:
@@ -361,7 +363,7 @@ def test_revenue_is_drawn_over_complete_weeks_so_that_no_week_looks_like_a_colla
 
     assert {row["revenue"] for row in drawn(chart)} == {700.0}
     assert title(chart)["text"] == "Revenue by week"
-    assert title(chart)["subtitle"] == "103 complete weeks, Mondays Jan 8, 2024 to Dec 22, 2025: 72.1K in all."
+    assert title(chart)["subtitle"] == "103 complete weeks, Mondays Jan 8, 2024 to Dec 22, 2025: 72,100 in all."
 
 
 def test_days_without_sales_count_as_zero_and_few_weeks_are_drawn_by_day() -> None:
@@ -458,6 +460,44 @@ def test_retention_is_a_mean_over_customers_and_ends_where_few_have_the_age() ->
     assert everybody[0]["share"] == pytest.approx(1 / 3)
     halves = {row["group"] for row in drawn(charts.retention_curves(cohorts()))} - {"All"}
     assert halves == {"2023, half 1", "2023, half 2"}
+
+
+def test_a_line_of_retention_is_of_enough_customers_and_none_is_drawn_twice() -> None:
+    """Two customers of another half-year have no line; the other one would be that of all."""
+    many = cohorts().filter(pl.col("cohort_month") < date(2023, 7, 1))
+    two = many.head(3).with_columns(cohort_month=pl.lit(date(2023, 8, 1)), customers=pl.lit(2), retention=pl.lit(0.0))
+    chart = charts.retention_curves(pl.concat([many, two.cast(many.schema)]))
+    assert {row["group"] for row in drawn(chart)} == {"All"}
+    assert "Thin" not in title(chart)["subtitle"]
+
+
+def test_names_of_lines_that_end_together_stand_apart() -> None:
+    same = cohorts().filter(pl.col("age_months") < 3).with_columns(retention=pl.lit(0.5), customers=pl.lit(100))
+    ends = sorted(row["label"] for row in drawn(charts.retention_curves(same)) if "label" in row)
+    assert len(ends) == 3
+    assert all(higher - lower > 0.03 for lower, higher in pairwise(ends))
+
+
+def test_classes_of_one_number_are_called_by_it() -> None:
+    assert class_names([(1, 1), (2, 4), (5, None)], "{:.0f}".format) == ["1", "2–4", "≥ 5"]
+
+
+def test_sums_of_the_past_are_not_called_a_forecast() -> None:
+    told = title(charts.tracking(weeks()))
+    assert "Model" in {row.get("series") for row in drawn(charts.tracking(weeks()))}
+    assert "the model's sum is made to be the same" in told["subtitle"]
+    assert "forecast" not in told["subtitle"]
+
+
+def test_a_range_is_told_with_its_level() -> None:
+    ahead = months_ahead()
+    assert "80% range of the total" in title(charts.revenue_ahead(ahead.with_columns(interval_level=0.8)))["subtitle"]
+
+
+def test_a_total_is_written_as_in_sentences() -> None:
+    yen = Display("de-DE", currency="JPY")
+    ahead = months_ahead().with_columns(pl.lit(75_104).alias("total_revenue"))
+    assert yen.money(12 * 75_104) in title(charts.revenue_ahead(ahead, display=yen))["subtitle"]
 
 
 def test_a_cluster_has_one_colour_and_one_shape_in_all_charts() -> None:
@@ -566,9 +606,9 @@ def test_weeks_ahead_have_no_purchases_and_today_is_marked() -> None:
     lines = [row for row in drawn(chart) if "series" in row]
     actual = [row["purchases"] for row in lines if row["series"] == "Actual"]
     assert sorted(actual) == [10, 10, 10, 10, 20, 30]
-    assert len([row for row in lines if row["series"] == "Forecast"]) == 2 * 5
+    assert len([row for row in lines if row["series"] == "Model"]) == 2 * 5
     assert [row for row in drawn(chart) if "series" not in row] == [{"week": 2}]
-    assert title(chart)["subtitle"].startswith("3 weeks that are over: 27 forecast, 30 actual. 2 weeks ahead")
+    assert title(chart)["subtitle"].startswith("3 weeks that are over, with 30 repeat purchases: ")
 
 
 def test_a_shop_whose_first_week_is_not_over_is_tracked() -> None:
@@ -580,7 +620,7 @@ def test_months_ahead_are_stacked_and_what_came_so_far_is_shown_where_there_is_a
     parts = [row for row in drawn(whole) if "series" in row]
     assert {row["series"] for row in parts} == {"Known customers", "New customers"}
     assert sum(row["revenue"] for row in parts) == 12 * 100
-    assert title(whole)["subtitle"].startswith("12 months: 1.2K in all, 240 of it from customers who are yet to come.")
+    assert title(whole)["subtitle"].startswith("12 months: 1,200 in all, 240 of it from customers who are yet to come.")
     running = months_ahead(2).with_columns(revenue_so_far=pl.Series([55, 0]), last_year_revenue=pl.lit(None, pl.Int64))
     so_far = [row["revenue"] for row in drawn(charts.revenue_ahead(running)) if row.get("series") == "Actual so far"]
     assert so_far == [55]
@@ -635,17 +675,28 @@ def test_the_gain_of_the_forecast_lies_between_chance_and_perfect_order() -> Non
 
 
 def test_the_groups_that_are_forecast_best_and_worst_are_marked_and_small_ones_are_together() -> None:
-    rows = [row for row in drawn(charts.error_by_group(error_groups())) if "label" in row]
+    chart = charts.error_by_group(error_groups())
+    rows = [row for row in drawn(chart) if "label" in row]
+    # Champions were 20 % too high, then 20 % too low: those do not cancel. What the tables call other is with ours.
     assert [(row["name"], row["label"]) for row in rows] == [
-        ("Champions", "1.20× (100)"),
-        ("Lost", "3.00× (300)"),
-        ("Other", "0.11× (12)"),
-        ("United Kingdom", "1.01× (400)  best"),
-        ("EIRE", "0.20× (50)  worst"),
+        ("Champions", "20.0% (100)"),
+        ("Lost", "200.0% too high (300)  worst"),
+        ("Other", "80.0% too low (32)"),
+        ("United Kingdom", "0.5% (400)  best"),
+        ("EIRE", "70.0% too low (50)"),
     ]
-    # Far ratios stand at the edge.
-    assert rows[2]["ratio"] == 0.2
-    with pytest.raises(ValueError, match="no group has a forecast"):
+    # Large errors stand at the edge.
+    assert rows[1]["off"] == 1.5
+    assert "Other: groups of fewer than 30, and all beyond" in title(chart)["subtitle"]
+
+
+def test_groups_that_were_not_put_together_are_not_said_to_be() -> None:
+    large = error_groups().filter(pl.col("customers") > 30)
+    assert "Other" not in title(charts.error_by_group(large))["subtitle"]
+
+
+def test_of_groups_of_which_nothing_came_there_is_nothing_to_draw() -> None:
+    with pytest.raises(NothingToDrawError, match="nothing came of any group"):
         charts.error_by_group(error_groups().with_columns(actual=0.0))
 
 

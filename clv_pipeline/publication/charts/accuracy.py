@@ -9,7 +9,7 @@ import polars as pl
 from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import linear
 from clv_pipeline.publication.charts.axes import months as month_axis
-from clv_pipeline.publication.charts.frames import require_rows, rounded, stacked
+from clv_pipeline.publication.charts.frames import NothingToDrawError, require_rows, rounded, stacked
 from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
@@ -186,7 +186,8 @@ def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display =
     is_champion. Models without any finite skill are named in the subtitle.
 
     Raises:
-        ValueError: no model has a skill; columns or rows are missing (`require_rows`).
+        NothingToDrawError: no model has a skill, or there are no rows.
+        ValueError: columns are missing (`require_rows`).
     """
     import altair as alt
 
@@ -195,7 +196,7 @@ def leaderboard(models: pl.DataFrame, what: str = "spend", *, display: Display =
     scored = rows.filter(pl.col("skill").is_finite())
     unscored = sorted(set(rows["model"]) - set(scored["model"]))
     if scored.is_empty():
-        raise ValueError(f"no model has a skill: {unscored}")
+        raise NothingToDrawError(f"no model has a skill: {unscored}")
     horizons = scored["horizon_days"].unique().sort().to_list()
     champion = display.say("champion")
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
-from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded
+from clv_pipeline.publication.charts.frames import LEAST, NothingToDrawError, require_rows, rounded
 from clv_pipeline.publication.charts.labels import shortened
 from clv_pipeline.publication.charts.look import (
     ACCENT,
@@ -130,14 +130,15 @@ def payback(groups: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     realised or projected). Groups of fewer than 30 customers, and those where it is not known, are left out.
 
     Raises:
-        ValueError: it is known of no group; columns or rows are missing (`require_rows`).
+        NothingToDrawError: it is known of no group, or there are no rows.
+        ValueError: columns are missing (`require_rows`).
     """
     import altair as alt
 
     require_rows(groups, "name", "customers", "payback", "payback_month")
     known = groups.filter(pl.col("payback").is_not_null())
     if known.is_empty():
-        raise ValueError("there is nothing to draw: the payback of no group is known")
+        raise NothingToDrawError("there is nothing to draw: the payback of no group is known")
     large = known.filter(pl.col("customers") >= LEAST)
     rows = (known if large.is_empty() else large).sort("payback_month", "name", nulls_last=True)
     said = {

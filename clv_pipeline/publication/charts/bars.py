@@ -55,12 +55,14 @@ def written_bars(names: list[str], amounts: list[float], written: list[str]) -> 
 
 
 def class_names(bounds: Iterable[tuple[float | None, float | None]], write: Callable[[float], str]) -> list[str]:
-    """How classes from a lower to an upper bound are called: < 10, 10–20, ≥ 20; no bound is None."""
+    """How classes from a lower to an upper bound are called: < 10, 10–20, 25, ≥ 30; no bound is None."""
     return [
         f"≥ {write(lower or 0)}"
         if upper is None
         else f"< {write(upper)}"
         if lower is None
+        else write(lower)
+        if lower == upper
         else f"{write(lower)}–{write(upper)}"
         for lower, upper in bounds
     ]

@@ -8,7 +8,14 @@ import polars as pl
 
 from clv_pipeline.display import ENGLISH, Display
 from clv_pipeline.publication.charts.axes import labelled, linear
-from clv_pipeline.publication.charts.frames import LEAST, require_rows, rounded, sum_of, with_optional
+from clv_pipeline.publication.charts.frames import (
+    LEAST,
+    NothingToDrawError,
+    require_rows,
+    rounded,
+    sum_of,
+    with_optional,
+)
 from clv_pipeline.publication.charts.heat import heat_map, shade_legend
 from clv_pipeline.publication.charts.look import ACCENT, INK, PAPER, QUIET, WIDTH, finish
 
@@ -20,6 +27,8 @@ AGES = (1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21, 24)
 """The months after the first purchase that are shown: numbers of more would not fit."""
 MOST = 24
 """Most cohorts that are shown."""
+NAME_HEIGHT, NAME_WIDTH = 0.065, 0.25
+"""How high and wide the name of a line is, as a share of the plot."""
 
 
 def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
@@ -27,6 +36,10 @@ def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Char
 
     cohorts: cohort_month (date), age_months (1 and up) and retention (0 to 1), complete months only; customers
     (optional) is the size of the cohort. The latest 24 cohorts are drawn; those of fewer than 30 customers share a row.
+
+    Raises:
+        NothingToDrawError: no cohort has an age that is shown, or there are no rows.
+        ValueError: columns are missing (`require_rows`).
     """
     import altair as alt
 
@@ -54,6 +67,8 @@ def cohort_heatmap(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Char
         .sort("age_months")
     )
     cells = pl.concat([shown, together.select(shown.columns)])
+    if cells["retention"].is_null().all():
+        raise NothingToDrawError("there is nothing to draw: no cohort has one of the months that are shown")
     highest = cells["retention"].max()
     marks = [0.0, float(highest) / 2, float(highest)]  # type: ignore[arg-type]
     data = cells.select(
@@ -95,7 +110,8 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
 
     cohorts: cohort_month (date), age_months (1 and up), customers (size of the cohort) and retention (0 to 1);
     complete months only. In a history of less than two years the lines are of half-years. At an age that fewer than
-    half of a line's customers have reached, or fewer than 30, it ends.
+    half of a line's customers have reached, or fewer than 30, it ends; who are fewer have none. A single line beside
+    that of all would be the same.
     """
     import altair as alt
 
@@ -113,7 +129,7 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
     )
     everybody = display.say("All")
     means = _curve(rows.with_columns(group=pl.lit(everybody)))
-    curves = _curve(rows)
+    curves = _curve(rows.filter(pl.col("group").is_in(_large(rows))))
     groups = curves["group"].unique(maintain_order=True).to_list()
     oldest = int(max(1.0, *means["age"], *curves["age"]))
     ages = list(range(0, oldest + 1, 1 + oldest // 9))
@@ -123,8 +139,11 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
         axis=labelled(ages, [display.count(age) for age in ages]),
         scale=alt.Scale(domain=[0, oldest], nice=False),
     )
-    y = alt.Y("share:Q", title=None, **linear([*means["share"], *curves["share"]], display.percent))
-    ends = pl.concat([means.tail(1), curves.group_by("group", maintain_order=True).tail(1)])
+    shares = [*means["share"], *curves["share"]]
+    y = alt.Y("share:Q", title=None, **linear(shares, display.percent))
+    ends = _apart(
+        pl.concat([means.tail(1), curves.group_by("group", maintain_order=True).tail(1)]), oldest, max(shares)
+    )
     thin = alt.Chart(curves).encode(x=x, y=y, detail="group:N")
     bold = alt.Chart(means).encode(x=x, y=y)
     layers = [
@@ -132,7 +151,7 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
         bold.mark_line(color=ACCENT, strokeWidth=3.2),
         # Bright around the letters, where they lie on a line.
         *(
-            alt.Chart(ends).mark_text(align="left", dx=6, **look).encode(x=x, y=y, text="group:N")
+            alt.Chart(ends).mark_text(align="left", dx=6, **look).encode(x=x, y="label:Q", text="group:N")
             for look in ({"color": PAPER, "stroke": PAPER, "strokeWidth": 4}, {"color": INK})
         ),
     ]
@@ -143,8 +162,14 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
         display.say(
             "Share of {number} customers who bought again that many months later; bold: all of them.",
             number=display.count(size),
+        )
+        if groups
+        else display.say(
+            "Share of {number} customers who bought again that many months later.", number=display.count(size)
         ),
-        display.say_many(
+        ""
+        if not groups
+        else display.say_many(
             len(groups),
             "Thin: those of {number} year of first purchases.",
             "Thin: by year of the first purchase.",
@@ -152,6 +177,22 @@ def retention_curves(cohorts: pl.DataFrame, *, display: Display = ENGLISH) -> Ch
         if by_year
         else display.say("Thin: by half-year of the first purchase."),
     )
+
+
+def _large(rows: pl.DataFrame) -> list[str]:
+    """The groups of at least 30 customers; none where it is only one."""
+    sizes = rows.unique(["group", "cohort_month"]).group_by("group").agg(size=pl.col("customers").sum())
+    large = sizes.filter(pl.col("size") >= LEAST)["group"].to_list()
+    return large if len(large) > 1 else []
+
+
+def _apart(ends: pl.DataFrame, oldest: float, highest: float) -> pl.DataFrame:
+    """Where the names of lines stand (`label`): at their ends, or so far above the name below that both can be read."""
+    rows, placed = ends.sort("share", "group"), list[tuple[float, float]]()
+    for age, share in rows.select("age", "share").iter_rows():
+        above = [place + NAME_HEIGHT * highest for other, place in placed if abs(age - other) < NAME_WIDTH * oldest]
+        placed.append((age, max([share, *above])))
+    return rows.with_columns(label=pl.Series([place for _, place in placed], dtype=pl.Float64))
 
 
 def _curve(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from clv_pipeline.publication.charts.frames import require_rows, rounded, with_o
 from clv_pipeline.publication.charts.heat import heat_map
 from clv_pipeline.publication.charts.labels import in_two_lines
 from clv_pipeline.publication.charts.look import ACCENT, INK, PANEL_WIDTH, QUIET, finish, panel_title
-from clv_pipeline.publication.charts.numbers import in_currency, money
+from clv_pipeline.publication.charts.numbers import in_currency
 
 if TYPE_CHECKING:
     import altair as alt
@@ -65,7 +65,7 @@ def segment_map(segments: pl.DataFrame, *, display: Display = ENGLISH) -> ChartT
         display.say(
             "{customers} customers and {amount} of revenue so far, by segment.",
             customers=told,
-            amount=money(display, sum(revenue)),
+            amount=display.money(sum(revenue)),
         ),
     )
 

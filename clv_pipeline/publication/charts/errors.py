@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from clv_pipeline.display import ENGLISH, Display
-from clv_pipeline.publication.charts.axes import labelled, linear, logarithmic
-from clv_pipeline.publication.charts.frames import LEAST, most, require_rows, rounded, stacked, sum_of, with_optional
+from clv_pipeline.publication.charts.axes import labelled, linear
+from clv_pipeline.publication.charts.frames import (
+    LEAST,
+    NothingToDrawError,
+    most,
+    require_rows,
+    rounded,
+    stacked,
+    sum_of,
+    with_optional,
+)
 from clv_pipeline.publication.charts.look import (
     ACCENT,
     CONTRAST,
@@ -28,8 +37,8 @@ if TYPE_CHECKING:
 
 MOST = 10
 """Most groups of one kind."""
-FURTHEST = 5.0
-"""Ratios beyond this, and below its inverse, are drawn at the edge; their label says what they are."""
+FURTHEST = 1.5
+"""Errors beyond this are drawn at the edge; their label says what they are."""
 
 
 def forecast_scatter(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
@@ -139,45 +148,45 @@ def gain_curve(deciles: pl.DataFrame, *, display: Display = ENGLISH) -> ChartTyp
 
 
 def error_by_group(groups: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
-    """How far forecasts were off in groups of customers: forecast as a multiple of actual spend, a plot per kind.
+    """By how much the totals of groups of customers were missed: the mean error over past dates, a plot per kind.
 
-    groups: one row per group: group_kind (segment, country, cohort, age, value, decile or another name), group_name,
-    customers (count), forecast and actual (sums of the group over the same past dates). Groups of fewer than 30
-    customers, and more than ten of one kind, are put together.
+    Errors have no sign, so that too high and too low do not cancel; a label says which it was where it always was.
+
+    groups: one row per group and past date: group_kind (segment, country, cohort, age, value, decile or another name),
+    group_name, forecast_on (date), customers (count), forecast and actual (sums of the group). Groups of fewer than 30
+    customers, and all beyond ten of a kind, are put together.
 
     Raises:
-        ValueError: no group has both; columns or rows are missing (`require_rows`).
+        NothingToDrawError: nothing came of any group, or there are no rows.
+        ValueError: columns are missing (`require_rows`).
     """
     import altair as alt
 
-    require_rows(groups, "group_kind", "group_name", "customers", "forecast", "actual")
+    require_rows(groups, "group_kind", "group_name", "forecast_on", "customers", "forecast", "actual")
     other = display.say("Other")
     kinds = groups["group_kind"].unique(maintain_order=True).to_list()
-    sums = pl.concat(_summed(groups.filter(pl.col("group_kind") == kind), other, display) for kind in kinds)
-    rows = sums.with_columns(ratio=pl.col("forecast") / pl.col("actual")).filter(
-        pl.col("ratio").is_finite() & (pl.col("ratio") > 0)
-    )
+    rows = pl.concat(_errors(groups.filter(pl.col("group_kind") == kind), other, display) for kind in kinds)
     if rows.is_empty():
-        raise ValueError("there is nothing to draw: no group has a forecast and actual spend")
-    rows = rows.with_columns(off=pl.col("ratio").log().abs())
+        raise NothingToDrawError("there is nothing to draw: nothing came of any group")
     judged = rows.filter(pl.col("group_name") != other) if (rows["group_name"] != other).any() else rows
     ends = {judged["off"].min(): display.say("best"), judged["off"].max(): display.say("worst")}
+    sides = {1: f" {display.say('too high')}", -1: f" {display.say('too low')}"}
     labels = [
-        f"{display.number(ratio, 2)}× ({display.count(customers)})" + (f"  {ends[off]}" if off in ends else "")
-        for ratio, customers, off in rows.select("ratio", "customers", "off").iter_rows()
+        f"{display.share(off)}{sides.get(side, '')} ({display.count(customers)})"
+        + (f"  {ends[off]}" if off in ends else "")
+        for off, side, customers in rows.select("off", "side", "customers").iter_rows()
     ]
     data = rows.select(
         "group_kind",
         name="group_name",
-        ratio=rounded(pl.col("ratio").clip(1 / FURTHEST, FURTHEST)),
-        same=pl.lit(1.0),
-        ends=rounded(pl.col("ratio").clip(1.0, FURTHEST)),
+        off=rounded(pl.col("off").clip(0.0, FURTHEST)),
+        none=pl.lit(0.0),
         label=pl.Series(labels),
         colour=pl.when(pl.col("off").is_in(list(ends))).then(pl.lit(CONTRAST)).otherwise(pl.lit(ACCENT)),
     )
-    amounts = logarithmic([*data["ratio"], 0.5, 2.0], lambda ratio: f"{display.short(ratio)}×")
+    amounts = linear(data["off"], display.percent)
     # The labels have their room on the right.
-    room = alt.Scale(type="log", domain=[amounts["scale"].domain[0], amounts["scale"].domain[-1] * 4], nice=False)
+    room = alt.Scale(domain=[0, max(amounts["scale"].domain[-1], 0.01) * 1.9], nice=False)
     called = _kinds(display)
 
     def panel(kind: str) -> ChartType:
@@ -188,14 +197,11 @@ def error_by_group(groups: pl.DataFrame, *, display: Display = ENGLISH) -> Chart
             if kind == shown[-1]
             else alt.Axis(values=amounts["axis"]["values"], labels=False, grid=True)
         )
-        x = alt.X("ratio:Q", title=None, axis=axis, scale=room)
-        base = alt.Chart(of_kind).encode(x=x, y=y)
-        same = alt.Chart(pl.DataFrame({"ratio": [1.0]})).mark_rule(color=MUTED, strokeDash=[4, 4])
+        base = alt.Chart(of_kind).encode(x=alt.X("off:Q", title=None, axis=axis, scale=room), y=y)
         sized: ChartType = alt.layer(
-            base.mark_rule(color=QUIET, strokeWidth=2).encode(x2="same:Q"),
-            same.encode(x=x),
+            base.mark_rule(color=QUIET, strokeWidth=2).encode(x2="none:Q"),
             base.mark_point(filled=True, size=75, opacity=1).encode(color=alt.Color("colour:N", scale=None)),
-            base.mark_text(align="left", dx=8, color=INK).encode(x=alt.X("ends:Q"), text="label:N"),
+            base.mark_text(align="left", dx=8, color=INK).encode(text="label:N"),
         ).properties(width=WIDTH - 110, height=alt.Step(21), title=panel_title(called.get(kind) or display.term(kind)))
         return sized
 
@@ -203,19 +209,40 @@ def error_by_group(groups: pl.DataFrame, *, display: Display = ENGLISH) -> Chart
     return finish(
         alt.vconcat(*map(panel, shown), spacing=10),
         display.say("Where forecasts are right, and where not"),
-        display.say("Forecast as a multiple of actual spend, on past dates; in brackets: customers."),
-        display.say("Dashed: as forecast. Groups of fewer than {least} are put together.", least=display.count(LEAST)),
+        display.say("By how much the total of a group was missed on past dates, on average; in brackets: customers."),
+        display.say("Too high or too low: on every date."),
+        display.say("Other: groups of fewer than {least}, and all beyond the largest.", least=display.count(LEAST))
+        if other in {*data["name"]}
+        else "",
     )
 
 
-def _summed(groups: pl.DataFrame, other: str, display: Display) -> pl.DataFrame:
-    """The groups of one kind, in the order of the rows; small ones together at the end."""
-    shown = most(groups, "group_name", count="customers", other=other, at_most=MOST)
-    named = pl.Series([name if name == other else display.term(name) for name in shown], dtype=pl.String)
+def _errors(groups: pl.DataFrame, other: str, display: Display) -> pl.DataFrame:
+    """The groups of one kind in the order of the rows, small ones together at the end: customers, error and side.
+
+    Groups of which nothing came on any date have none. The side is 1 where all forecasts were too high, −1 where all
+    were too low, else 0.
+    """
+    # What the tables put together themselves goes with what is put together here.
+    named = groups.with_columns(pl.col("group_name").replace("other", other))
+    sizes = named.group_by("group_name").agg(pl.col("customers").mean())
+    shown = most(sizes, "group_name", count="customers", other=other, at_most=MOST)
+    called = {
+        name: other if put == other else display.term(name)
+        for name, put in zip(sizes["group_name"], shown, strict=True)
+    }
+    error = pl.col("forecast") / pl.col("actual") - 1
     return (
-        groups.with_columns(group_name=named)
+        named.with_columns(pl.col("group_name").replace_strict(called, return_dtype=pl.String))
+        .group_by("group_kind", "group_name", "forecast_on", maintain_order=True)
+        .agg(pl.col("customers").sum(), pl.col("forecast", "actual").cast(pl.Float64).sum())
+        .filter(pl.col("actual") > 0)
         .group_by("group_kind", "group_name", maintain_order=True)
-        .agg(pl.col("customers").sum().cast(pl.Int64), pl.col("forecast", "actual").cast(pl.Float64).sum())
+        .agg(
+            pl.col("customers").mean().round().cast(pl.Int64),
+            off=error.abs().mean(),
+            side=pl.when((error > 0).all()).then(1).when((error < 0).all()).then(-1).otherwise(0),
+        )
         .sort(pl.col("group_name") == other, maintain_order=True)
     )
 

@@ -23,7 +23,7 @@ from clv_pipeline.publication.charts.look import (
     lines,
     panel_title,
 )
-from clv_pipeline.publication.charts.numbers import in_currency, money
+from clv_pipeline.publication.charts.numbers import in_currency
 from clv_pipeline.publication.charts.value_bins import value_bins
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def forecast_distribution(steps: pl.DataFrame, *, display: Display = ENGLISH) ->
         display.say(
             "{customers} customers by the margin forecast for each, {amount} in all.",
             customers=display.count(sum_of(bins["customers"])),
-            amount=money(display, float(bins["value"].sum())),
+            amount=display.money(float(bins["value"].sum())),
         ),
     )
 
@@ -147,7 +147,8 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartT
     """The forecast of every month ahead: of known and of new customers, its range, and last year's month.
 
     months: one row per month: month (date), and as currency revenue_so_far, known_revenue, new_revenue, total_revenue,
-    total_lower, total_upper, last_year_revenue (NULL where it is not known).
+    total_lower, total_upper, last_year_revenue (NULL where it is not known); interval_level (optional) is the share of
+    months that ranges are made to hold.
     """
     import altair as alt
 
@@ -159,6 +160,7 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartT
     columns = {name: column for name, (column, _) in series.items()}
     totals = ("total_revenue", "total_lower", "total_upper", "last_year_revenue")
     require_rows(months, "month", *columns.values(), *totals)
+    level = with_optional(months, interval_level=pl.Float64)["interval_level"][0]
     rows = months.sort("month").select("month", pl.col(*columns.values(), *totals).cast(pl.Float64))
     rows = rows.with_row_index("at")
     parts = stacked(rows, "at", columns, "revenue").filter((pl.col("revenue") > 0.0) | (pl.col("place") > 0))
@@ -189,6 +191,9 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartT
             last_year.mark_tick(color=colour, thickness=thickness, width=width)
             for colour, thickness, width in ((PAPER, 6, 17), (INK, 3, 14))
         ]
+    sums = {"total": sum_of(rows["total_revenue"]), "new": sum_of(rows["new_revenue"])}
+    decimals = display.decimals_for(sums.values())
+    told = {name: display.amount(amount, decimals, with_currency=True) for name, amount in sums.items()}
     return finish(
         alt.layer(*layers).properties(width=WIDTH, height=270),
         display.say("Forecast revenue by month"),
@@ -196,24 +201,24 @@ def revenue_ahead(months: pl.DataFrame, *, display: Display = ENGLISH) -> ChartT
             rows.height,
             "{number} month: {total} in all, {new} of it from customers who are yet to come.",
             "{number} months: {total} in all, {new} of it from customers who are yet to come.",
-            total=money(display, float(rows["total_revenue"].sum())),
-            new=money(display, float(rows["new_revenue"].sum())),
+            **told,
         ),
-        display.say("Upright line: range of the total; short bar: the same month a year before.")
-        if known.height
-        else display.say("Upright line: range of the total."),
+        display.say("Upright line: range of the total.")
+        if level is None
+        else display.say("Upright line: {level} range of the total.", level=display.percent(level)),
+        display.say("Short bar: the same month a year before.") if known.height else "",
     )
 
 
 def tracking(weeks: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
-    """Actual and forecast repeat purchases, week by week and cumulative; future weeks have only a forecast.
+    """Repeat purchases and the model that was fitted to them, week by week and cumulative; ahead is the model alone.
 
     weeks: one row per week: week_ends (date), purchases and cumulative_purchases (counts; NULL where the week is not
-    over), and the same as forecast, in expected, expected_process, cumulative_expected and cumulative_process.
+    over), and the same of the model, in expected, expected_process, cumulative_expected and cumulative_process.
     """
     import altair as alt
 
-    names = [display.say("Actual"), display.say("Forecast"), display.say("Forecast without season")]
+    names = [display.say("Actual"), display.say("Model"), display.say("Model without season")]
     panels = {
         display.say("By week"): dict(zip(names, ("purchases", "expected", "expected_process"), strict=True)),
         display.say("Added up"): dict(
@@ -246,18 +251,14 @@ def tracking(weeks: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
         sized: ChartType = alt.layer(drawn, today).properties(width=WIDTH, height=170, title=panel_title(title))
         return sized
 
-    actual, forecast = (
-        display.count(float(known[column].cast(pl.Float64).sum()) if known.height else 0.0)
-        for column in ("purchases", "expected")
-    )
+    actual = display.count(sum_of(known["purchases"]))
     return finish(
         alt.vconcat(*(panel(title, series) for title, series in panels.items()), spacing=18),
-        display.say("Repeat purchases, forecast and actual"),
+        display.say("Repeat purchases, and the model that is fitted to them"),
         display.say_many(
             known.height,
-            "{number} week that is over: {forecast} forecast, {actual} actual.",
-            "{number} weeks that are over: {forecast} forecast, {actual} actual.",
-            forecast=forecast,
+            "{number} week that is over, with {actual} repeat purchases: the model's sum is made to be the same.",
+            "{number} weeks that are over, with {actual} repeat purchases: the model's sum is made to be the same.",
             actual=actual,
         ),
         display.say_many(

@@ -13,17 +13,22 @@ LEAST = 30
 """Groups of fewer customers are not shown on their own: what is said of them is chance, and may name somebody."""
 
 
+class NothingToDrawError(ValueError):
+    """The rows of a chart are none, or say nothing that it could show."""
+
+
 def require_rows(frame: pl.DataFrame, *columns: str) -> None:
     """Check that the frame has these columns and at least one row.
 
     Raises:
-        ValueError: a column is missing, or there are no rows.
+        NothingToDrawError: there are no rows.
+        ValueError: a column is missing.
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"the chart needs the columns {missing}, which the frame does not have")
     if frame.is_empty():
-        raise ValueError(f"there is nothing to draw: the frame with {list(columns)} is empty")
+        raise NothingToDrawError(f"there is nothing to draw: the frame with {list(columns)} is empty")
 
 
 def with_optional(frame: pl.DataFrame, **types: PolarsDataType) -> pl.DataFrame:

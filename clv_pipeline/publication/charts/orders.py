@@ -45,22 +45,23 @@ def order_gaps(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     return finish(
         _distribution(bins, "gaps", display.count, display),
         display.say("Days between two orders of a customer"),
-        display.say("{number} gaps; {share} of them are of {bin} days.", **told),
+        display.say("{number} gaps; most common: {bin} days ({share}).", **told),
         display.say("Who never came back has none."),
     )
 
 
 def order_sizes(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
-    """How many items orders have.
+    """How many lines orders have.
 
-    bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (items; the lowest bin_lower and the
+    bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (lines; the lowest bin_lower and the
     highest bin_upper may be NULL) and orders (count).
     """
     told = _most(bins, "orders", display.count, display)
     return finish(
         _distribution(bins, "orders", display.count, display),
         display.say("How large orders are"),
-        display.say("{number} orders by number of items; {share} are of {bin} items.", **told),
+        display.say("{number} orders by number of lines; most common: {bin} ({share}).", **told),
+        display.say("A line is mostly a product, of which there can be several items."),
     )
 
 

@@ -21,7 +21,6 @@ from clv_pipeline.publication.charts.look import (
     legend,
     lines,
 )
-from clv_pipeline.publication.charts.numbers import money
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -84,7 +83,7 @@ def revenue_by_month(months: pl.DataFrame, *, display: Display = ENGLISH) -> Cha
             past.height,
             "{number} complete month, {amount} in all.",
             "{number} complete months, {amount} in all.",
-            amount=money(display, float(past["whole"].sum())),
+            amount=display.money(float(past["whole"].sum())),
         ),
         display.say("A ring is a month of which only a part is known.") if partial.height else "",
         display.say("Shaded: the range of the forecast.") if fan.height else "",
@@ -135,7 +134,7 @@ def daily_revenue(days: pl.DataFrame, *, display: Display = ENGLISH) -> ChartTyp
         "number": display.count(data.height),
         "first": display.short_day(first),
         "last": display.short_day(last),
-        "amount": money(display, float(data["revenue"].sum())),
+        "amount": display.money(float(data["revenue"].sum())),
     }
     return finish(
         layers,

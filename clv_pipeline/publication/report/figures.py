@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.display import Display
+from clv_pipeline.display.terms import FEATURES
+from clv_pipeline.errors import PictureError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,10 +28,23 @@ class Figure:
     """A column of which at least one value has to be known."""
 
     def of(self, rows: pl.DataFrame, display: Display) -> ChartType | None:
-        """The chart of these rows; None where there is nothing to draw."""
+        """The chart of these rows; None where there is nothing to draw.
+
+        Raises:
+            PictureError: a shop that the chart was not made for. A run goes on without the picture.
+        """
+        from clv_pipeline.publication.charts.frames import NothingToDrawError
+
         if rows.is_empty() or (self.needs is not None and rows[self.needs].is_null().all()):
             return None
-        return self.draw(rows, display=display)
+        try:
+            return self.draw(rows, display=display)
+        except NothingToDrawError:
+            return None
+        except Exception as error:
+            raise PictureError(
+                f"the chart of the query {self.query!r} is not drawn: {type(error).__name__}", quoted=str(error)
+            ) from error
 
 
 def figures() -> dict[str, Figure]:
@@ -120,7 +135,7 @@ def _drivers(rows: pl.DataFrame, *, display: Display) -> ChartType:
     from clv_pipeline.publication.charts import ranking
 
     return ranking(
-        rows,
+        rows.with_columns(rows["name"].replace(FEATURES)),
         title=display.say("What the forecasts depend on"),
         unit=display.say("By how much the loss grows when the fact is scrambled."),
         as_percent=True,

@@ -9,11 +9,13 @@ from markupsafe import Markup, escape
 
 from clv_pipeline.display import Display
 from clv_pipeline.display.locales import NOTHING
+from clv_pipeline.display.terms import FEATURES
 from clv_pipeline.publication.report.queries import Cell
 
 FORMATS = (
     "count",
     "money",
+    "price",
     "share",
     "percent",
     "change",
@@ -50,13 +52,24 @@ def words(display: Display, *, marks: bool) -> dict[str, Callable[..., Any]]:
     def term(cell: Cell) -> str:
         return NOTHING if cell.value is None else display.term(str(cell))
 
+    def feature(cell: Cell) -> str:
+        return display.term(FEATURES.get(str(cell), str(cell)))
+
     def listed(parts: Sequence[str]) -> Markup:
         return Markup(display.listed([str(escape(part)) for part in parts]))  # noqa: S704  (each part is escaped)
 
-    def decimals_of(rows: Sequence[dict[str, Cell]], column: str) -> int:
-        return display.decimals_for(None if (cell := row[column].value) is None else float(cell) for row in rows)
+    def decimals_of(rows: Sequence[dict[str, Cell]], column: str, kind: str) -> int:
+        values = [None if (cell := row[column].value) is None else float(cell) for row in rows]
+        return display.price_decimals_for(values) if kind == "price" else display.decimals_for(values)
 
-    return {"say": say, "say_many": say_many, "term": term, "listed": listed, "decimals_of": decimals_of}
+    return {
+        "say": say,
+        "say_many": say_many,
+        "term": term,
+        "feature": feature,
+        "listed": listed,
+        "decimals_of": decimals_of,
+    }
 
 
 def _plain(format_: Callable[..., str]) -> Callable[..., str]:

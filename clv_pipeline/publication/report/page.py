@@ -134,13 +134,20 @@ def _sentences(environment: jinja2.Environment, template: str, rows: Rows) -> li
 
 
 def _drawn(frames: Mapping[str, pl.DataFrame], display: Display, warn: Warn) -> dict[str, dict[str, Any]]:
-    """Title, subtitle and SVG elements of every figure that has something to draw; no elements where one cannot be."""
+    """Title, subtitle and SVG elements of every figure that has something to draw; no elements where one cannot be.
+
+    A figure that does not even become a chart is left out.
+    """
     from clv_pipeline.publication.charts.pictures import specified, title_of
     from clv_pipeline.publication.report.figures import figures
 
-    charts = {name: figure.of(frames[figure.query], display) for name, figure in figures().items()}
     drawn: dict[str, dict[str, Any]] = {}
-    for name, chart in charts.items():
+    for name, figure in figures().items():
+        try:
+            chart = figure.of(frames[figure.query], display)
+        except PictureError as error:
+            warn(f"report: {error}")
+            continue
         if chart is None:
             continue
         specification = specified(chart)

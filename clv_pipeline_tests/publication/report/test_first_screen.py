@@ -64,6 +64,7 @@ def test_every_sentence_is_what_plain_queries_say(copy: duckdb.DuckDBPyConnectio
     buyers = one(copy, "select sum(p_purchase) from clv_forecasts where horizon_days = ?", HORIZON)
     last_year = as_of.replace(year=as_of.year - 1)
     last = revenue_between(copy, as_of - timedelta(days=HORIZON), as_of)
+    earlier = revenue_between(copy, last_year - timedelta(days=HORIZON), last_year)
     before = revenue_between(copy, last_year, last_year + timedelta(days=HORIZON))
     errors = [
         error
@@ -79,7 +80,10 @@ def test_every_sentence_is_what_plain_queries_say(copy: duckdb.DuckDBPyConnectio
         " and metric = 'best_rule_absolute_bias'",
         HORIZON,
     )
-    at_risk, stake = one(copy, "select count(*), sum(value_at_stake) from segments where at_risk")
+    at_risk, stake, brought = one(
+        copy,
+        "select count(*), sum(value_at_stake), sum(revenue) from segments join rfm using (customer_id) where at_risk",
+    )
     segment, of_segment, stake_of_segment = one(
         copy,
         "select segment, count(*), sum(value_at_stake) from segments where at_risk group by segment order by 3 desc"
@@ -100,12 +104,15 @@ def test_every_sentence_is_what_plain_queries_say(copy: duckdb.DuckDBPyConnectio
     assert sentences == [
         f"Today's customers will probably spend about {money(spend)} in the next {HORIZON} days ({level:.0%} range:"
         f" {money(lower)} to {money(upper)}); about {buyers:,.0f} of {customers:,} will buy.",
-        f"In the last {HORIZON} days all customers spent {money(last)}; in the same days of last year {money(before)},"
-        " new customers of that time included.",
+        f"The {HORIZON} days of the forecast, a year earlier, brought {money(before)} from all customers, those"
+        " included who were new then.",
+        f"In the last {HORIZON} days all customers spent {money(last)}; in those {HORIZON} days a year earlier"
+        f" {money(earlier)}.",
         f"In 2 past tests the {HORIZON}-day total missed by {errors[0]:.1%} and {errors[1]:.1%} (on average"
         f" {sum(errors) / 2:.1%}); the best simple rule missed by {rule:.1%} on average.",
-        f"{at_risk:,} customers are at risk: overdue by their own rhythm. At their own rate they would bring"
-        f" {money(stake)} more within {HORIZON} days than is forecast of them.",
+        f"{at_risk:,} customers are at risk: overdue by their own rhythm, after spending {money(brought)} in all. At"
+        f" their own rate they would bring {money(stake)} more within {HORIZON} days than is forecast of them. That is"
+        " the most there is to win back, not what will be lost.",
         f"Most is at stake with {segment} ({of_segment:,} customers, {money(stake_of_segment)}): {action} ({channel}).",
         f"In {month:%B %Y}, the last whole month, {bought:,} customers bought for {money(of_month)}:"
         f" {of_month / of_last_year - 1:+.1%} on the same month of last year ({money(of_last_year)});"
@@ -135,6 +142,7 @@ def undoubted(copy: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """A shop with nothing against its forecasts."""
     choose(copy, "preferred_stands", difference=0.1, standard_error=0.05, other="own_rate", past_dates=2)
     copy.execute("update model_leaderboard set is_baseline = false")
+    copy.execute("update served_accuracy set value = 9.0 where metric = 'best_rule_absolute_bias'")
     copy.execute("update rfm set first_purchase_date = as_of - 1000 where frequency = 0")
     assert first_screen(copy)[0] == []
     return copy
@@ -155,6 +163,57 @@ def test_customers_who_cannot_be_told_apart_are_told_of_first(undoubted: duckdb.
     assert first_screen(undoubted)[0] == [
         "Customers of this shop cannot be told apart yet: on past dates the same forecast for everybody was as good."
     ]
+
+
+def test_a_rule_that_is_nearer_to_totals_is_told_of_first_also_without_skill(
+    undoubted: duckdb.DuckDBPyConnection,
+) -> None:
+    """One does not hide the other, and the horizon of what customers are worth counts as well."""
+    choose(undoubted, "no_skill", skill=0.01, skill_error=0.02, skill_dates=2)
+    undoubted.execute("update served_accuracy set value = 0.1 where metric = 'best_rule_absolute_bias'")
+    undoubted.execute("update served_accuracy set value = 0.2 where metric = 'absolute_bias' and group_kind = 'all'")
+    alike, rule = first_screen(undoubted)[0]
+    assert alike.startswith("Customers of this shop cannot be told apart yet")
+    assert rule == (
+        f"Over {HORIZON} days a simple rule was nearer to past totals: it missed by 10.0% on average, the forecasts by"
+        " 20.0%."
+    )
+
+
+def test_accuracy_of_the_horizon_of_values_stands_beside_that_of_the_headline(
+    undoubted: duckdb.DuckDBPyConnection,
+) -> None:
+    for table in ("served_accuracy", "forecast_totals", "clv_forecasts"):
+        undoubted.execute(f"insert into {table} by name select * replace (365 as horizon_days) from {table}")
+    undoubted.execute("update served_accuracy set value = 0.552 where metric = 'absolute_bias' and horizon_days = 365")
+    undoubted.execute(
+        "update served_accuracy set value = 0.255 where metric = 'best_rule_absolute_bias' and horizon_days = 365"
+    )
+    doubts, sentences, screen = first_screen(undoubted)
+    assert (
+        "Over 365 days a simple rule was nearer to past totals: it missed by 25.5% on average, the forecasts by"
+        in (doubts[0])
+    )
+    assert (
+        "Lists and values of customers are those of 365 days: totals of so many days missed by 55.2% on average, the"
+        " best simple rule by 25.5%." in sentences
+    )
+    assert "over 365 days: 55.2%; best simple rule: 25.5%" in screen
+    value = text(render(undoubted, ENGLISH).partition('<section id="value">')[2].partition("</section>")[0])
+    assert "totals of so many days missed by 55.2%" in value or "the total of so many days missed by 55.2%" in value
+
+
+def test_of_what_is_at_stake_that_of_people_who_are_left_alone_is_told(undoubted: duckdb.DuckDBPyConnection) -> None:
+    undoubted.execute("update segments set contact_channel_code = 'none' where at_risk")
+    stake = one(undoubted, "select sum(value_at_stake) from segments where at_risk")
+    assert any(f"{money(stake)} of it is that of" in sentence for sentence in first_screen(undoubted)[1])
+
+
+def test_one_customer_is_told_of_as_one(undoubted: duckdb.DuckDBPyConnection) -> None:
+    undoubted.execute("update sales_by_month set customers = 1, new_customers = 0")
+    german = " ".join(first_screen(undoubted, Display("de-DE"))[1])
+    assert "kaufte ein Kunde für" in german
+    assert "kauften 1 Kunden" not in german
 
 
 def test_a_simple_rule_that_serves_is_told_of_first(undoubted: duckdb.DuckDBPyConnection) -> None:

@@ -108,3 +108,28 @@ def test_groups_stand_by_kind_and_tenths_in_their_order(judged: duckdb.DuckDBPyC
         ("decile", "2"),
         ("decile", "10"),
     ]
+
+
+def test_groups_have_their_customers_and_totals_by_past_date_however_many_they_are(
+    judged: duckdb.DuckDBPyConnection,
+) -> None:
+    """Sums of customers over past dates were wrapped to 16 bits; who is in the best 1 % is in the first tenth."""
+    for day in DAYS:
+        for metric, mean in (("predicted_mean", 3.0), ("actual_mean", 2.0)):
+            judge(judged, (day, 90, "spend", metric, "country", "United Kingdom", mean, 30_000))
+            judge(judged, (day, 90, "spend", metric, "value", "best 1 %", mean, 300))
+    assert [tuple(row.values()) for row in answers(judged, "group_errors")] == [
+        ("country", "United Kingdom", day, 30_000, 90_000.0, 60_000.0) for day in DAYS
+    ]
+
+
+def test_a_cluster_is_told_with_the_share_of_what_is_most_frequent(judged: duckdb.DuckDBPyConnection) -> None:
+    judged.execute(
+        "create table customer_overview as select 1 as cluster, 'a' as cluster_name, 'b' as cluster_name_code,"
+        " '{}' as cluster_name_facts, segment, action as recommended_action"
+        " from (values ('At Risk', 'Win back'), ('At Risk', 'Wait'), ('Lost', 'Wait'), ('Loyal', 'Wait'))"
+        " as listed (segment, action)"
+    )
+    [reading] = answers(judged, "cluster_readings")
+    assert (reading["segment"], reading["segment_share"]) == ("At Risk", 0.5)
+    assert (reading["recommended_action"], reading["action_share"]) == ("Wait", 0.75)

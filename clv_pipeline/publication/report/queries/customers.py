@@ -21,11 +21,12 @@ group by all
 order by all""",
     "rfm_corners": """
 select
-    count(*) filter (where r_score >= 4 and f_score >= 4) as good,
-    count(*) filter (where r_score >= 4 and f_score >= 4) / nullif(count(*), 0) as good_share,
-    count(*) filter (where r_score <= 2 and f_score >= 4) as slipping,
-    count(*) filter (where r_score <= 2 and f_score >= 4) / nullif(count(*), 0) as slipping_share
-from rfm""",
+    count(*) filter (where rfm.r_score >= 4 and rfm.f_score >= 4) as good,
+    count(*) filter (where rfm.r_score >= 4 and rfm.f_score >= 4 and profiles.claim = 'fading') as good_overdue,
+    count(*) filter (where rfm.r_score <= 2 and rfm.f_score >= 4) as slipping
+from rfm
+inner join segments using (customer_id)
+inner join segment_profiles as profiles using (segment)""",
     "segments": """
 select
     segment_profiles.segment,
@@ -148,8 +149,16 @@ select
     any_value(cluster_name_facts) as cluster_name_facts,
     count(*) / sum(count(*)) over () as customer_share,
     mode(segment order by segment) as segment,
-    mode(recommended_action order by recommended_action) as recommended_action
-from customer_overview
+    cast(max(of_segment) as double) / count(*) as segment_share,
+    mode(recommended_action order by recommended_action) as recommended_action,
+    cast(max(of_action) as double) / count(*) as action_share
+from (
+    select
+        *,
+        count(*) over (partition by cluster, segment) as of_segment,
+        count(*) over (partition by cluster, recommended_action) as of_action
+    from customer_overview
+)
 group by cluster
 order by cluster""",
     "cluster_segments": """

@@ -66,7 +66,8 @@ from forecast_totals as totals
 left join clv_forecasts using (horizon_days)
 group by all
 order by totals.horizon_days""",
-    # Beside each forecast what as many days brought: the last ones, and those a year before the forecast's.
+    # What as many days brought as are forecast: the last ones, the same a year earlier (`earlier_…`), and those a year
+    # before the days that lie ahead (`last_year_…`).
     "yardsticks": """
 with days as (
     select
@@ -75,6 +76,8 @@ with days as (
         sales.calendar_day > totals.as_of - totals.horizon_days and sales.calendar_day <= totals.as_of as is_last,
         sales.calendar_day > cast(totals.as_of - interval 1 year as date)
         and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) + totals.horizon_days as is_last_year,
+        sales.calendar_day > cast(totals.as_of - interval 1 year as date) - totals.horizon_days
+        and sales.calendar_day <= cast(totals.as_of - interval 1 year as date) as is_earlier,
         sales.revenue,
         sales.orders
     from forecast_totals as totals
@@ -87,6 +90,8 @@ came as (
         min(calendar_day) as first_day,
         cast(sum(revenue) filter (where is_last) as double) as last_spend,
         cast(sum(orders) filter (where is_last) as bigint) as last_purchases,
+        cast(sum(revenue) filter (where is_earlier) as double) as earlier_spend,
+        cast(sum(orders) filter (where is_earlier) as bigint) as earlier_purchases,
         cast(sum(revenue) filter (where is_last_year) as double) as last_year_spend,
         cast(sum(orders) filter (where is_last_year) as bigint) as last_year_purchases
     from days
@@ -101,6 +106,14 @@ select
     cast(totals.spend_upper as double) as spend_upper,
     case when came.first_day <= totals.as_of - totals.horizon_days + 1 then came.last_spend end as last_spend,
     case when came.first_day <= totals.as_of - totals.horizon_days + 1 then came.last_purchases end as last_purchases,
+    case
+        when came.first_day <= cast(totals.as_of - interval 1 year as date) - totals.horizon_days + 1
+            then came.earlier_spend
+    end as earlier_spend,
+    case
+        when came.first_day <= cast(totals.as_of - interval 1 year as date) - totals.horizon_days + 1
+            then came.earlier_purchases
+    end as earlier_purchases,
     case when came.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then came.last_year_spend end
         as last_year_spend,
     case when came.first_day <= cast(totals.as_of - interval 1 year as date) + 1 then came.last_year_purchases end
@@ -113,6 +126,9 @@ select
     count(*) as customers,
     case when {HAS_MONEY} then coalesce(sum(rfm.revenue), 0) end as revenue,
     case when {HAS_MONEY} then coalesce(sum(segments.value_at_stake), 0) end as value_at_stake,
+    count(*) filter (where segments.contact_channel_code = 'none') as uncontacted_customers,
+    coalesce(sum(segments.value_at_stake) filter (where segments.contact_channel_code = 'none'), 0)
+        as uncontacted_value,
     {LONGEST} as horizon_days
 from segments
 inner join rfm using (customer_id)
@@ -147,7 +163,10 @@ select
     {mean("auc", "'purchase'")} as auc,
     {mean("coverage")} as coverage,
     {mean("total_covered")} as total_covered,
-    horizon_days = {HEADLINE} as is_headline
+    horizon_days = {HEADLINE} as is_headline,
+    horizon_days = (select max(horizon_days) from forecast_totals) as is_longest,
+    -- By more than what is written.
+    coalesce({mean("absolute_bias")} - {mean("best_rule_absolute_bias")} >= 0.0005, false) as rule_is_better
 from served_accuracy
 where {SERVED}
 group by horizon_days
