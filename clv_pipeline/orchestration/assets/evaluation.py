@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.evaluation.choice import Contender
-
-BACKTEST_CUSTOMERS = 50_000
-"""Most customers of a backtest: those with the smallest md5 of their id.
-
-More would hardly sharpen the estimates of accuracy, and would slow down the review without limit.
-"""
+    from clv_pipeline.forecasting.protocol import TrainingData
 
 _SERVED = """
 select cutoff, max(model) as model, max(horizon_days) as longest
@@ -71,18 +66,17 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         weeks = [pl.DataFrame(schema=WEEKS_SCHEMA)]
         # Cutoff by cutoff, so that only one of them is in memory.
         for of_cutoff in windows.partition_by("cutoff", maintain_order=True):
-            horizons = of_cutoff["horizon_days"].to_list()
-            log.info(
-                "backtest as of %s: %d models over %s days", of_cutoff["cutoff"][0], len(settings.models), horizons
-            )
+            cutoff, horizons = of_cutoff["cutoff"][0], of_cutoff["horizon_days"].to_list()
+            log.info("backtest as of %s: %d models over %s days", cutoff, len(settings.models), horizons)
+            # Read once: those who are forecast are those whose totals are learned.
+            customers = model_inputs.customers(session, cutoff, horizons=horizons, most=model_inputs.CURRENT_SAMPLE)
+            training = model_inputs.training_data(session, cutoff, customers)
             tried = backtest(
                 models_of(settings.models, settings.extensions),
                 of_cutoff,
-                training_for=partial(model_inputs.training_data, session),
-                customers_for=lambda cutoff, horizons: model_inputs.customers(
-                    session, cutoff, horizons=horizons, most=BACKTEST_CUSTOMERS
-                ),
-                outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
+                training_for=_always(training),
+                customers_for=_always(customers),
+                outcomes_for=partial(model_inputs.outcomes, session, most=model_inputs.CURRENT_SAMPLE),
                 explained={*latest.select("cutoff", "horizon_days").iter_rows()},
             )
             session.append_frame(contract, tried.forecasts)
@@ -216,6 +210,11 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
             build=build_outlooks,
         ),
     ]
+
+
+def _always(read: pl.DataFrame | TrainingData) -> Callable[..., Any]:
+    """A function that returns what was read already."""
+    return lambda *_: read
 
 
 def _contenders(pipeline: Pipeline) -> list[Contender]:
