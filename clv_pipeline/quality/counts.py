@@ -115,21 +115,28 @@ def _in_set(kwargs: Mapping[str, Any]) -> Counts | None:
 
 
 def _between(kwargs: Mapping[str, Any]) -> Counts | None:
-    ends = {side: kwargs[side] for side in ("min_value", "max_value") if kwargs.get(side) is not None}
+    sides = {"min": "<", "max": ">"}
+    ends = {side: kwargs[f"{side}_value"] for side in sides if kwargs.get(f"{side}_value") is not None}
     if not ends or not all(isinstance(end, int | float | date) for end in ends.values()):
         return None
-    outside = {"min_value": "<", "max_value": ">"}
+    outside = [f"{sides[side]}{'=' if kwargs.get(f'strict_{side}') else ''} ?" for side in ends]
     return _of_column(
-        kwargs, "between", lambda column: _where(" or ".join(f"{column} {outside[s]} ?" for s in ends), *ends.values())
+        kwargs,
+        "between",
+        lambda column: _where(" or ".join(f"{column} {end}" for end in outside), *ends.values()),
     )
 
 
-def _pair(kwargs: Mapping[str, Any]) -> Counts:
+def _pair(kwargs: Mapping[str, Any]) -> Counts | None:
     larger, smaller = quote_identifier(kwargs["column_A"]), quote_identifier(kwargs["column_B"])
+    ignored = {"both_values_are_missing": "or", "either_value_is_missing": "and"}
+    known = ignored.get(kwargs.get("ignore_row_if", "both_values_are_missing"))
+    if known is None:
+        return None
     metric = "column_pair_values.a_greater_than_b"
     return {
         "table.row_count": ROWS,
-        f"{metric}.filtered_row_count": _where(f"{larger} is not null or {smaller} is not null"),
+        f"{metric}.filtered_row_count": _where(f"{larger} is not null {known} {smaller} is not null"),
         f"{metric}.unexpected_count": _where(f"{larger} {'<' if kwargs.get('or_equal') else '<='} {smaller}"),
     }
 
@@ -166,9 +173,12 @@ _KINDS: Mapping[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Counts 
     "expect_column_values_to_not_be_null": (_OF_COLUMN, _not_null),
     "expect_column_values_to_be_unique": (_OF_COLUMN, _unique),
     "expect_column_values_to_be_in_set": (_OF_COLUMN | {"value_set"}, _in_set),
-    "expect_column_values_to_be_between": (_OF_COLUMN | {"min_value", "max_value"}, _between),
+    "expect_column_values_to_be_between": (
+        _OF_COLUMN | {"min_value", "max_value", "strict_min", "strict_max"},
+        _between,
+    ),
     "expect_column_pair_values_a_to_be_greater_than_b": (
-        frozenset({"column_A", "column_B", "or_equal", "mostly"}),
+        frozenset({"column_A", "column_B", "or_equal", "ignore_row_if", "mostly"}),
         _pair,
     ),
     "expect_compound_columns_to_be_unique": (frozenset({"column_list", "mostly"}), _unique_together),

@@ -34,6 +34,11 @@ def test_good_rows_pass_and_bad_rows_are_caught(session: Session, type_: str) ->
     assert broken.blocks
 
 
+def test_all_that_our_contracts_promise_is_counted() -> None:
+    promises = [e for model in load_models().values() for e in model.contract.expectations]
+    assert [e.name for e in promises if counts_of(e.type, e.kwargs) is None] == []
+
+
 def test_the_canary_knows_every_kind_of_expectation_in_use() -> None:
     used = {e.type for model in load_models().values() for e in model.contract.expectations}
     assert used <= set(CASES)
@@ -113,7 +118,13 @@ ASKED = [
     ("expect_column_values_to_be_unique", {"column": "id", "mostly": 0.4}),
     ("expect_column_values_to_be_between", {"column": "other", "min_value": 1}),
     ("expect_column_values_to_be_between", {"column": "other", "max_value": 2.5, "mostly": 0.6}),
+    ("expect_column_values_to_be_between", {"column": "other", "min_value": 1, "strict_min": True, "max_value": 9}),
+    ("expect_column_values_to_be_between", {"column": "id", "max_value": 3, "strict_max": True, "strict_min": False}),
     ("expect_column_values_to_be_in_set", {"column": "other", "value_set": [1, 2, 3], "mostly": 0.7}),
+    (
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "id", "column_B": "other", "ignore_row_if": "either_value_is_missing", "mostly": 0.5},
+    ),
     ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "id", "column_B": "other"}),
     ("expect_table_row_count_to_be_between", {"min_value": 1, "max_value": 2}),
     ("unexpected_rows_expectation", {"unexpected_rows_query": "select id from {batch} where '{{' = '{{' and id > 1"}),
@@ -142,7 +153,7 @@ def rows_audited(session: Session, rows: str, promise: Contract) -> list[CheckRe
     ("type_", "kwargs"),
     [
         ("expect_column_max_to_be_between", {"column": "other", "max_value": 1}),
-        ("expect_column_values_to_be_between", {"column": "other", "max_value": 1, "strict_max": False}),
+        ("expect_column_values_to_be_between", {"column": "other", "max_value": 1, "row_condition": None}),
     ],
 )
 def test_what_is_not_counted_is_left_to_the_library(session: Session, type_: str, kwargs: dict[str, Any]) -> None:
