@@ -84,6 +84,13 @@ select
 from buyers
 cross join range(24) as months(m)
 where m < bought_in""",
+    "rfm": "select customer_id, spend as revenue from buyers",
+    "forecast_totals": "select date '2024-12-31' as as_of, horizon_days from (values (30), (365)) as h(horizon_days)",
+    "served_accuracy": """
+select
+    date '2023-12-31' as cutoff, 365 as horizon_days, 'hybrid' as model, 'spend' as target, metric, 'all' as group_kind,
+    'all' as group_name, 0.2 as value
+from (values ('absolute_bias'), ('best_rule_absolute_bias')) as metrics(metric)""",
 }
 """What the page reads; every other column is NULL."""
 

@@ -95,7 +95,8 @@ class SqlModel(TableModel):
                 return exp.to_table(instead[node.name], alias=node.alias_or_name, dialect=DIALECT)
             return node
 
-        return self.parsed.transform(other).sql(dialect=DIALECT)
+        # The transformed tree is a copy already.
+        return self.parsed.transform(other).sql(dialect=DIALECT, copy=False)
 
     @property
     def projected_columns(self) -> list[str]:

@@ -4,17 +4,19 @@ The split is by date, never by random customers: a model sees days up to the cut
 + h].
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import product
 from math import ceil
 
+import numpy as np
 import polars as pl
 
 from clv_pipeline.evaluation.drivers import DRIVERS_SCHEMA, permutation_importance
 from clv_pipeline.forecasting.ground import Ground, one_thread
 from clv_pipeline.forecasting.outlook import WEEKS_SCHEMA, weeks_ahead
+from clv_pipeline.forecasting.paths import Paths
 from clv_pipeline.forecasting.protocol import (
     OUTCOME_COLUMNS,
     PIECES_DAYS,
@@ -174,7 +176,8 @@ def backtest(
 
     Raises:
         ValueError: a customer has no outcome row. No purchase is an outcome of 0, not a missing row. Only in a shop
-            without money is the spend of all customers unknown.
+            without money is the spend of all customers unknown. Or a model forecasts other customers than it was asked
+            for, or in another order.
     """
     families = [model.name for model in models if not model.is_baseline] or [model.name for model in models]
     drivers, weeks = [pl.DataFrame(schema=DRIVERS_SCHEMA)], [pl.DataFrame(schema=WEEKS_SCHEMA)]
@@ -188,15 +191,10 @@ def backtest(
         if training.cutoff != cutoff:
             raise ValueError(f"training data as of {training.cutoff} was handed over for the cutoff {cutoff}")
         customers = customers_for(cutoff, horizons)
-        outcomes = pl.concat(
-            [
-                _outcomes_of(customers, outcomes_for(cutoff, horizon), f"{horizon} days from {cutoff}").with_columns(
-                    pl.lit(horizon, pl.Int64).alias("horizon_days")
-                )
-                for horizon in horizons
-            ]
-        )
-        known = customers.select("customer_id", "frequency", "tenure_days")
+        outcomes = {
+            horizon: _outcomes_of(customers, outcomes_for(cutoff, horizon), f"{horizon} days from {cutoff}")
+            for horizon in horizons
+        }
         with one_thread():
             ground = Ground(training)
             weeks.append(weeks_ahead(ground.cohorts))
@@ -209,16 +207,29 @@ def backtest(
                 if possible:
                     paths = fit.forecast(customers, possible)
                     paths.require_coherence()
-                    rows = paths.frame().join(known, on="customer_id", how="left", maintain_order="left")
-                    rows = rows.join(outcomes, on=["customer_id", "horizon_days"], how="left", maintain_order="left")
-                    told = rows.with_columns(cutoff=pl.lit(cutoff), model=pl.lit(name))
+                    told = _beside(paths, customers, outcomes).with_columns(cutoff=pl.lit(cutoff), model=pl.lit(name))
                     frames.append(told.select(BACKTEST_SCHEMA.names()).cast(BACKTEST_SCHEMA))
                 asked = [horizon for horizon in possible if (cutoff, horizon) in explained]
                 if asked and name in families:
-                    came = {horizon: outcomes.filter(pl.col("horizon_days") == horizon) for horizon in asked}
+                    came = {horizon: outcomes[horizon] for horizon in asked}
                     drivers.append(permutation_importance(fit, customers, came))
     forecasts = pl.concat(frames) if frames else pl.DataFrame(schema=BACKTEST_SCHEMA)
     return Backtest(forecasts, reports, skipped, pl.concat(drivers), pl.concat(weeks))
+
+
+def _beside(paths: Paths, customers: pl.DataFrame, outcomes: Mapping[int, pl.DataFrame]) -> pl.DataFrame:
+    """The forecasts of these customers beside what was known of them and what came, by position.
+
+    Raises:
+        ValueError: the paths are not those of the customers in their order.
+    """
+    asked = customers["customer_id"]
+    if not paths.customer_id.cast(asked.dtype).equals(asked):
+        raise ValueError(f"{paths.model} forecasts other customers than asked for, or in another order")
+    known = customers.select("frequency", "tenure_days")[np.repeat(np.arange(len(asked)), len(paths.days))]
+    came = pl.concat([outcomes[day].select(*OUTCOME_COLUMNS) for day in paths.days])
+    by_customer = np.arange(came.height).reshape(len(paths.days), len(asked)).T.ravel()
+    return pl.concat([paths.frame(), known, came[by_customer]], how="horizontal")
 
 
 def _outcomes_of(customers: pl.DataFrame, outcomes: pl.DataFrame, window: str) -> pl.DataFrame:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -71,6 +70,38 @@ class Estimate:
         return Estimate(abs(self.value), 0.0 if self.lower <= 0.0 <= self.upper else near, far)
 
 
+class Scored(NamedTuple):
+    """How good forecasts were."""
+
+    metrics: pl.DataFrame
+    """See `evaluate`."""
+    calibration: pl.DataFrame
+    """See `calibration`."""
+
+
+def score(forecasts: pl.DataFrame) -> Scored:
+    """Metrics and calibration of the same forecasts, which are sorted once for both."""
+    rows: list[tuple[object, ...]] = []
+    deciles: list[tuple[object, ...]] = []
+    outcomes: _Outcomes | None = None
+    for key, group in _windows(forecasts):
+        found = _Outcomes.of(group)
+        # Models are scored on the same customers: the outcomes are sorted once for all models.
+        outcomes = outcomes if outcomes is not None and found.equals(outcomes) else found
+        for target, forecast in _forecasts(group):
+            scorer = SCORERS[target](forecast, outcomes.of_target(target))
+            rows.extend(
+                (*key, target, metric, _known(value), None, None, group.height)
+                for metric, value in scorer.values().items()
+            )
+            if isinstance(scorer, SpendScorer):
+                deciles.extend((*key, *row) for row in _calibrated(scorer))
+    return Scored(
+        pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row"),
+        pl.DataFrame(deciles, schema=CALIBRATION_SCHEMA, orient="row"),
+    )
+
+
 def evaluate(forecasts: pl.DataFrame) -> pl.DataFrame:
     """Score forecasts: one row per cutoff, horizon, model, target and metric, in METRICS_SCHEMA.
 
@@ -83,18 +114,15 @@ def evaluate(forecasts: pl.DataFrame) -> pl.DataFrame:
     Raises:
         ValueError: a customer is repeated, or a forecast is not finite.
     """
-    rows: list[tuple[object, ...]] = []
-    outcomes: _Outcomes | None = None
-    for key, group in _windows(forecasts):
-        found = _Outcomes.of(group)
-        # Models are scored on the same customers: the outcomes are sorted once for all models.
-        outcomes = outcomes if outcomes is not None and found.equals(outcomes) else found
-        for target, forecast in _forecasts(group):
-            values = SCORERS[target](forecast, outcomes.of_target(target)).values()
-            rows.extend(
-                (*key, target, metric, _known(value), None, None, group.height) for metric, value in values.items()
-            )
-    return pl.DataFrame(rows, schema=METRICS_SCHEMA, orient="row").sort(GROUP, maintain_order=True)
+    return score(forecasts).metrics
+
+
+def calibration(forecasts: pl.DataFrame) -> pl.DataFrame:
+    """Mean forecast and actual spend per decile of the forecast (10 highest), in CALIBRATION_SCHEMA.
+
+    Customers with equal forecasts are spread evenly over the deciles that they touch, as in `decile_mape`.
+    """
+    return score(forecasts).calibration
 
 
 def bootstrap(
@@ -126,21 +154,11 @@ def bootstrap(
     return found
 
 
-def calibration(forecasts: pl.DataFrame) -> pl.DataFrame:
-    """Mean forecast and actual spend per decile of the forecast (10 highest), in CALIBRATION_SCHEMA.
-
-    Customers with equal forecasts are spread evenly over the deciles that they touch, as in `decile_mape`.
-    """
-    rows: list[tuple[object, ...]] = []
-    for key, group in _windows(forecasts.filter(pl.col("expected_spend").is_not_null())):
-        scorer = SpendScorer(floats(group, "expected_spend"), Outcome(floats(group, "actual_spend")))
-        sizes, forecast, actual = (numbers[0] for numbers in scorer.curve(np.ones((1, group.height))).deciles())
-        rows.extend(
-            (*key, DECILES - i, int(sizes[i]), float(forecast[i] / sizes[i]), float(actual[i] / sizes[i]))
-            for i in range(DECILES)
-            if sizes[i] > 0
-        )
-    return pl.DataFrame(rows, schema=CALIBRATION_SCHEMA, orient="row").sort(GROUP, maintain_order=True)
+def _calibrated(scorer: SpendScorer) -> Iterator[tuple[int, int, float, float]]:
+    """Decile, customers, mean forecast and mean actual spend of the deciles that anybody is in."""
+    sizes, forecast, actual = (numbers[0] for numbers in scorer.gains.deciles())
+    for i in np.flatnonzero(sizes > 0):
+        yield DECILES - int(i), int(sizes[i]), float(forecast[i] / sizes[i]), float(actual[i] / sizes[i])
 
 
 class _Outcomes:
@@ -174,7 +192,7 @@ class _Outcomes:
 
 
 def _windows(forecasts: pl.DataFrame) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    """The key and the rows of every cutoff, horizon and model; rows ordered by customer.
+    """The key and the rows of every cutoff, horizon and model, in their order; rows ordered by customer.
 
     Sums, to the last digit, therefore do not depend on the order of rows.
 
@@ -183,29 +201,22 @@ def _windows(forecasts: pl.DataFrame) -> Iterator[tuple[tuple[Any, ...], pl.Data
     """
     columns = [*GROUP, "customer_id", *TARGETS.values(), *OUTCOME_COLUMNS]
     require_columns(forecasts, columns, "forecasts")
-    ordered = forecasts.select(columns)
-    if (starts := _starts(ordered)) is None:
-        ordered = ordered.sort(*GROUP, "customer_id")
-        if (starts := _starts(ordered)) is None:
-            key = pl.struct(*GROUP, "customer_id")
-            example = ordered.filter(key == key.shift()).select(*GROUP, "customer_id").row(0)
+    # To tell windows apart is cheaper than to sort, because customers mostly are in order.
+    windows = forecasts.select(columns).partition_by(GROUP, maintain_order=True, as_dict=True)
+    for key, window in sorted(windows.items()):
+        if _rises(window["customer_id"]):
+            yield key, window
+            continue
+        ordered = window.sort("customer_id")
+        if not _rises(ordered["customer_id"]):
+            example = ordered.filter(ordered["customer_id"].is_duplicated()).select(*GROUP, "customer_id").row(0)
             raise ValueError(f"forecasts repeat a customer within one cutoff, horizon and model: {example}")
-    for first, end in pairwise([*starts, ordered.height]):
-        window = ordered.slice(first, end - first)
-        yield window.select(GROUP).row(0), window
+        yield key, ordered
 
 
-def _starts(forecasts: pl.DataFrame) -> list[int] | None:
-    """First row of each window; None unless windows are contiguous, with customers in order and none repeated.
-
-    Checking is cheaper than sorting again what a database has sorted.
-    """
-    within = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in GROUP).fill_null(value=False)
-    rises = pl.col("customer_id") > pl.col("customer_id").shift()
-    found = forecasts.select(within.alias("within"), (rises | ~within).alias("in_order"))
-    starts: list[int] = found.select((~pl.col("within")).arg_true()).to_series().to_list()
-    in_order = bool(found["in_order"].all()) and bool(forecasts[starts].select(GROUP).is_unique().all())
-    return starts if in_order else None
+def _rises(ids: pl.Series) -> bool:
+    """Whether ids are in order, and none is repeated."""
+    return bool((ids > ids.shift()).all())
 
 
 def _forecasts(group: pl.DataFrame) -> Iterator[tuple[str, Floats]]:

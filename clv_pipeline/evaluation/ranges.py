@@ -229,7 +229,7 @@ class SpendRanges:
         """
         _require_level(level)
         require_columns(past, PAST_COLUMNS, "past forecasts")
-        past = _thinned(past.select(PAST_COLUMNS).drop_nulls("actual_spend"))
+        past = thinned(past)
         customers, spent = _Customers.of(past), floats(past, "actual_spend")
         windows = _Windows.of(past)
         # A customer with an expectation of 0 has no relative error.
@@ -281,10 +281,15 @@ class SpendRanges:
         return np.where(found, place, len(known))
 
 
-def _thinned(past: pl.DataFrame) -> pl.DataFrame:
-    """Every n-th customer of each window in the order of P(buy), so that all classes keep their shares."""
+def thinned(past: pl.DataFrame) -> pl.DataFrame:
+    """Every n-th customer of each window in the order of P(buy), so that all classes keep their shares.
+
+    Ranges are learned from these rows (PAST_COLUMNS). To thin what is thinned changes nothing, so windows that are
+    learned from again and again can be thinned once.
+    """
     window = ("cutoff", "horizon_days")
-    ordered = past.sort(*window, "p_purchase", "expected_spend", "actual_spend")
+    known = past.select(PAST_COLUMNS).drop_nulls("actual_spend")
+    ordered = known.sort(*window, "p_purchase", "expected_spend", "actual_spend")
     every = (pl.len().over(window) / WINDOW_SAMPLE).ceil().cast(pl.Int64)
     return ordered.filter(pl.int_range(pl.len()).over(window) % every == every // 2)
 

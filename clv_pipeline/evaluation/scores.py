@@ -276,6 +276,11 @@ class SpendScorer(_Amounts):
         """Return the gains curve in the order of the forecasts."""
         return curve(self.order, self._forecast, self._outcome.values, weights)
 
+    @cached_property
+    def gains(self) -> GainsCurve:
+        """The gains curve of all customers."""
+        return self.curve(self._everybody)
+
     def __call__(self, weights: Floats) -> Metrics:
         """Errors, order, deciles and skill."""
         return self._quoted(weights, self.curve(weights))
@@ -286,8 +291,7 @@ class SpendScorer(_Amounts):
         score = normalized MAE + (1 - normalized Gini) + |bias|, lower is better: error per customer, ranking, error of
         the total. It is reported and decides nothing, because a wrong mean can lower it.
         """
-        gains = self.curve(self._everybody)
-        found = self._values(self._quoted(self._everybody, gains), "tweedie_deviance")
+        found = self._values(self._quoted(self._everybody, self.gains), "tweedie_deviance")
         middle = (len(self._absolute) - 1) // 2
         actual = self._outcome.values
         squares = float(np.sum(actual * actual))
@@ -296,8 +300,8 @@ class SpendScorer(_Amounts):
         # Scatter within rounding of zero means that all customers spent the same.
         found["r2"] = 1.0 - float(self._squared.sum()) / scatter if scatter > 1e-12 * squares else np.nan
         found["score"] = found["normalized_mae"] + (1.0 - found["normalized_gini"]) + abs(found["bias"])
-        found["top_10_share"] = float(gains.share_in_top(0.1)[0])
-        found["top_20_share"] = float(gains.share_in_top(0.2)[0])
+        found["top_10_share"] = float(self.gains.share_in_top(0.1)[0])
+        found["top_20_share"] = float(self.gains.share_in_top(0.2)[0])
         return found
 
     def _quoted(self, weights: Floats, gains: GainsCurve) -> dict[str, Floats]:

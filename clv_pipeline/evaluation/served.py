@@ -17,7 +17,7 @@ import polars as pl
 
 from clv_pipeline.evaluation.choice import Contender, Evidence, choose
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, TARGETS, Estimate, bootstrap
-from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges, forecast_totals
+from clv_pipeline.evaluation.ranges import PAST_COLUMNS, PAST_TOTALS_COLUMNS, SpendRanges, forecast_totals, thinned
 from clv_pipeline.evaluation.scatter import BINS_SCHEMA, binned
 from clv_pipeline.evaluation.scores import DECILES, Floats, Integers, Order
 from clv_pipeline.forecasting.frames import floats
@@ -159,13 +159,41 @@ def as_served(
     return AsServed(pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row"), pl.concat(bins))
 
 
+class _Past(NamedTuple):
+    """What ranges are learned from: a model's earlier windows."""
+
+    customers: pl.DataFrame
+    """Rows for `SpendRanges.learn`, thinned."""
+    totals: pl.DataFrame
+    """Rows for `TotalRange.learn`."""
+
+    def over_by(self, day: date) -> _Past:
+        """The windows that are complete by a day."""
+        over = pl.col("cutoff") + pl.duration(days=pl.col("horizon_days")) <= day
+        return _Past(self.customers.filter(over), self.totals.filter(over))
+
+    @classmethod
+    def of(cls, forecasts: pl.DataFrame) -> _Past:
+        """The windows of these forecasts, in READ_SCHEMA."""
+        totals = forecasts.group_by("cutoff", "horizon_days").agg(pl.col("expected_spend", "actual_spend").sum())
+        return cls(thinned(forecasts), totals.select(PAST_TOTALS_COLUMNS))
+
+    @classmethod
+    def together(cls, parts: Sequence[_Past]) -> _Past:
+        """All windows of the parts, totals in their order."""
+        nothing = pl.DataFrame(schema=READ_SCHEMA)
+        none = cls(nothing.select(PAST_COLUMNS), nothing.select(PAST_TOTALS_COLUMNS))
+        customers, totals = zip(none, *parts, strict=True)
+        return cls(pl.concat(customers), pl.concat(totals).sort("cutoff", "horizon_days"))
+
+
 class _Reader:
-    """Reads the backtests of one model after the other; keeps the training data of ranges while the model serves."""
+    """Reads the backtests of one model after the other; keeps what ranges are learned from while the model serves."""
 
     def __init__(self, backtest: ReadBacktest) -> None:
         self._backtest = backtest
         self._model = ""
-        self._kept: dict[date, pl.DataFrame] = {}
+        self._kept: dict[date, _Past] = {}
 
     def at(self, model: str, cutoff: date) -> pl.DataFrame:
         """The forecasts of a cutoff."""
@@ -174,17 +202,15 @@ class _Reader:
         found = found.select(READ_SCHEMA.names()).cast(READ_SCHEMA).sort("horizon_days", "customer_id")
         if model != self._model:
             self._model, self._kept = model, {}
-        self._kept[cutoff] = found.select(PAST_COLUMNS)
+        self._kept[cutoff] = _Past.of(found)
         return found
 
-    def past(self, model: str, cutoff: date, earlier: Sequence[date]) -> pl.DataFrame:
-        """The training data of ranges at a cutoff: windows of earlier cutoffs that were complete by then."""
+    def past(self, model: str, cutoff: date, earlier: Sequence[date]) -> _Past:
+        """What ranges are learned from at a cutoff: windows of earlier cutoffs that were complete by then."""
         for day in earlier:
             if model != self._model or day not in self._kept:
                 self.at(model, day)
-        over = pl.col("cutoff") + pl.duration(days=pl.col("horizon_days")) <= cutoff
-        kept = [self._kept[day].filter(over) for day in earlier]
-        return pl.concat([pl.DataFrame(schema=READ_SCHEMA).select(PAST_COLUMNS), *kept])
+        return _Past.together([self._kept[day].over_by(cutoff) for day in earlier])
 
 
 @dataclass(frozen=True)
@@ -286,7 +312,7 @@ class _Window:
             yield "p_class", _P_CLASSES, np.searchsorted(np.arange(1, 10) / 10, p, side="right")
 
 
-def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Iterator[_Window]:
+def _windows(forecasts: pl.DataFrame, past: _Past, level: float) -> Iterator[_Window]:
     """The windows of one cutoff, by horizon, with the ranges that would have been served beside them."""
     if forecasts["expected_spend"].null_count() == forecasts.height:
         nothing = pl.lit(None, pl.Float64)
@@ -294,7 +320,7 @@ def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Itera
         for (horizon,), window in unknown.partition_by("horizon_days", as_dict=True, maintain_order=True).items():
             yield _Window(horizon, window, level, None)
         return
-    ranges = SpendRanges.learn(past, level)
+    ranges = SpendRanges.learn(past.customers, level)
     lower, upper = ranges.bounds(forecasts)
     ranged = forecasts.with_columns(
         pl.Series("spend_lower", lower),
@@ -308,10 +334,9 @@ def _windows(forecasts: pl.DataFrame, past: pl.DataFrame, level: float) -> Itera
         total,
         pl.when(total > 0.0).then(pl.col("variance").sum() / total.pow(2)).alias("variance"),
     )
-    came = past.group_by("cutoff", "horizon_days").agg(pl.col("expected_spend", "actual_spend").sum())
     bounds = {
         horizon: (low, high)
-        for horizon, low, high in forecast_totals(totals, came.sort("cutoff", "horizon_days"), level)
+        for horizon, low, high in forecast_totals(totals, past.totals, level)
         .select("horizon_days", "spend_lower", "spend_upper")
         .iter_rows()
     }

@@ -1,22 +1,22 @@
 """Buy-till-you-die processes: how histories of purchases become parameters, a verdict, and a path ahead.
 
-A process joins as a subclass of `BuyTillYouDie` that names its lifetimes fitter, its starts and its formulas. Money,
-season and individual corrections are handled elsewhere. The likelihood needs only the distinct (x, t_x, T) with their
-counts; x, t_x and T are in weeks, as published.
+A process joins as a subclass of `BuyTillYouDie` that has starts, the likelihood with its gradient, and its formulas.
+Money, season and individual corrections are handled elsewhere. The likelihood needs only the distinct (x, t_x, T) with
+their counts; x, t_x and T are in weeks, as published.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
 from clv_pipeline.forecasting.frames import Floats, floats
-from clv_pipeline.forecasting.maximum_likelihood import WITHIN_LIMITS, Estimate, maximize
+from clv_pipeline.forecasting.maximum_likelihood import ROUGH, Objective, Optimum, best_optimum, judged, nearby_optimum
 from clv_pipeline.forecasting.protocol import COUNT_COLUMNS, Verdict
 
 DAYS_PER_WEEK = 7.0
@@ -25,14 +25,15 @@ ROWS_TO_FIT = 50_000
 # Most rows of a fit with the prior.
 ROWS_BY_PRIOR = 5_000
 # Rows on which the starts compete; the winner goes on with all rows.
-_ROWS_TO_START = 2_000
+_ROWS_TO_START = 500
+# The nodes of a quadrature for more rows at once would not fit into a processor's cache.
+_ROWS_AT_ONCE = 2048
 # Side of merged cells, first and following, in square roots of days.
 _CELL, _CELL_GROWTH = 0.125, np.sqrt(2.0)
 # Parameters that are times: the others do not depend on the unit of time.
 _TIMES = ("alpha", "beta")
 # Limits of a search with the prior, in logs.
 _LOG_LIMITS = (-8.0, 10.0)
-_GRADIENT_STEP = 1e-4
 
 Parameters = Mapping[str, float]
 
@@ -58,12 +59,14 @@ class BuyTillYouDie(ABC):
         return {}
 
     @abstractmethod
-    def new_fitter(self) -> Any:
-        """Create the lifetimes fitter of the process, without penalty."""
+    def log_likelihood_and_gradient(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihood of each history, and its derivatives by the parameters: shapes (len(x),) and (4, len(x))."""
 
-    @abstractmethod
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """Return the log-likelihood of each history."""
+        return by_rows(lambda *rows: self.log_likelihood_and_gradient(parameters, *rows)[0], x, t_x, T)
 
     @abstractmethod
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
@@ -86,12 +89,12 @@ class BuyTillYouDie(ABC):
         """Expected repeat purchases per week of a new customer, averaged over the week around each age (in weeks)."""
         grid = np.arange(0.0, float(ages.max(initial=1.0)) + 3.0)
         none = np.zeros(1)
-        grown, _ = self.path_if_alive(parameters, none, none, np.full(1, 1e-9), np.maximum(grid, 1e-9))
+        grown = self.expected_if_alive(parameters, none, none, np.full(1, 1e-9), np.maximum(grid, 1e-9))
         rates = np.maximum(np.diff(grown[0]), 1e-12)
         return np.asarray(np.interp(ages, grid[:-1] + 0.5, rates), dtype=np.float64)
 
     def estimate(self, counts: pl.DataFrame, similar: ProcessFit | None = None, rows: int = ROWS_TO_FIT) -> ProcessFit:
-        """Estimate from distinct histories (COUNT_COLUMNS, times in days): maximum likelihood through lifetimes.
+        """Estimate from distinct histories (COUNT_COLUMNS, times in days), by maximum likelihood.
 
         Where the likelihood has no optimum, or one at the edge of what is plausible, the weak `prior` decides what the
         data leave open; the verdict stays, and a note tells it. `similar`: a fit of this process on nearly the same
@@ -107,38 +110,51 @@ class BuyTillYouDie(ABC):
             return self._by_prior(histories, "degenerate", "No customer bought twice.")
         if similar is not None and similar.verdict != "ok":
             return self._by_prior(histories, similar.verdict, "As on the calendar, the data do not decide.")
-        found = self._maximum(histories, similar)
-        if found is None:
+        times = self._times(float(np.max(floats(histories, "tenure_days"))) / DAYS_PER_WEEK)
+        optimum = self._maximum(histories, times, similar)
+        if optimum is None:
             return self._by_prior(histories, "not_converged", "No start converged.")
+        objective, customers = self._objective(histories, times), float(histories["customers"].sum())
+        found = judged(self.parameter_names, times, optimum, objective, customers)
         if found.verdict != "ok":
             return self._by_prior(histories, found.verdict, found.note)
+        likelihood, _ = self.log_likelihood_and_slope(np.log([*found.parameters.values()]), *_columns(histories))
         merged = f"{watched.height} histories were merged into {histories.height} similar ones to fit on."
         note = merged if histories.height < watched.height else ""
-        return ProcessFit(self, found.parameters, found.standard_errors, found.log_likelihood, "ok", note)
+        errors = {**found.standard_errors, **dict.fromkeys(self.given, 0.0)}
+        return ProcessFit(self, {**found.parameters, **self.given}, errors, likelihood, "ok", note)
 
-    def _maximum(self, histories: pl.DataFrame, similar: ProcessFit | None) -> Estimate | None:
-        longest = float(np.max(floats(histories, "tenure_days"))) / DAYS_PER_WEEK
+    def _times(self, longest: float) -> Floats:
+        """The factor of each parameter from time scaled so that the longest T is 1 to weeks."""
+        return np.array([longest if name in _TIMES else 1.0 for name in self.parameter_names])
 
-        def scaled(parameters: Parameters) -> list[float]:
-            return [parameters[name] / (longest if name in _TIMES else 1.0) for name in self.parameter_names]
-
-        if similar is not None:
-            found = self._maximum_from([scaled(similar.parameters)], histories)
-            return found or self._maximum_from(self.starts, histories)
+    def _maximum(self, histories: pl.DataFrame, times: Floats, similar: ProcessFit | None) -> Optimum | None:
+        """The optimum on scaled time. Starts compete on a few merged rows; all rows begin where the winner ended."""
+        starts = [np.log(start) for start in self.starts]
+        objective = self._objective(histories, times)
         few = merge_similar(histories, _ROWS_TO_START)
-        best = self._maximum_from(self.starts, few)
-        if best is None or best.verdict != "ok" or few.height == histories.height:
-            return best
-        return self._maximum_from([scaled(best.parameters)], histories) or self._maximum_from(self.starts, histories)
+        if few.height == histories.height and similar is None:
+            return best_optimum(objective, starts)
+        tried = starts
+        if similar is not None:
+            tried = [np.log([similar.parameters[name] for name in self.parameter_names] / times)]
+        of_few = self._objective(few, times)
+        rough = best_optimum(of_few, tried, ROUGH)
+        if rough is None:
+            return best_optimum(objective, starts)
+        found = nearby_optimum(objective, rough.logs, rough.curvature(of_few))
+        return found or best_optimum(objective, [rough.logs]) or best_optimum(objective, starts)
 
-    def _maximum_from(self, starts: Sequence[Sequence[float]], histories: pl.DataFrame) -> Estimate | None:
-        x, t_x, T, n = _columns(histories)
+    def _objective(self, histories: pl.DataFrame, times: Floats) -> Objective:
+        """The negative log-likelihood per customer by log parameters on scaled time, with its gradient."""
+        rows, shift = _columns(histories), np.log(times)
+        customers = float(np.sum(rows[-1]))
 
-        def log_likelihood(parameters: Parameters) -> float:
-            return float(np.sum(n * self.log_likelihood_rows(parameters, x, t_x, T)))
+        def objective(logs: Floats) -> tuple[float, Floats]:
+            likelihood, slope = self.log_likelihood_and_slope(logs + shift, *rows)
+            return -likelihood / customers, -slope / customers
 
-        arguments = {"frequency": x, "recency": t_x, "T": T, "weights": n, **WITHIN_LIMITS}
-        return maximize(self.new_fitter, arguments, log_likelihood, starts)
+        return objective
 
     def _by_prior(self, histories: pl.DataFrame, verdict: Verdict, why: str) -> ProcessFit:
         """The parameters with the greatest posterior density; without histories, the centre of the prior."""
@@ -161,13 +177,12 @@ class BuyTillYouDie(ABC):
         self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
     ) -> tuple[float, Floats]:
         """Log-likelihood of each history times its n customers, and the derivatives by the logs of the parameters."""
-
-        def likelihood(logs: Floats) -> float:
-            return float(np.sum(n * self.log_likelihood_rows(self._named(logs), x, t_x, T))) if len(x) else 0.0
-
-        steps = _GRADIENT_STEP * np.eye(len(logs))
-        slope = [(likelihood(logs + step) - likelihood(logs - step)) / (2.0 * _GRADIENT_STEP) for step in steps]
-        return likelihood(logs), np.array(slope)
+        parameters, total, slope = self._named(logs), 0.0, np.zeros(len(logs))
+        for block in _blocks(len(x)):
+            rows, gradient = self.log_likelihood_and_gradient(parameters, x[block], t_x[block], T[block])
+            total += float(n[block] @ rows)
+            slope += gradient @ n[block]
+        return total, np.exp(logs) * slope
 
     def _named(self, logs: Floats) -> dict[str, float]:
         return {**dict(zip(self.parameter_names, np.exp(logs).tolist(), strict=True)), **self.given}
@@ -259,3 +274,13 @@ def _columns(histories: pl.DataFrame) -> tuple[Floats, Floats, Floats, Floats]:
     """x, t_x and T in weeks, and the number of customers."""
     x, n = floats(histories, "frequency"), floats(histories, "customers")
     return x, floats(histories, "recency_days") / DAYS_PER_WEEK, floats(histories, "tenure_days") / DAYS_PER_WEEK, n
+
+
+def by_rows(rows_of: Callable[..., Floats], *columns: Floats) -> Floats:
+    """A function of rows, evaluated on a block of them at a time."""
+    blocks = _blocks(max(len(columns[0]), 1))
+    return np.concatenate([rows_of(*(column[block] for column in columns)) for block in blocks])
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(first, first + _ROWS_AT_ONCE) for first in range(0, rows, _ROWS_AT_ONCE)]

@@ -8,8 +8,9 @@ features may drift with the season; shares drift less.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +34,8 @@ PIECE_FEATURES = ("log_rate", "year_ago", "log_alive")
 
 _POOLED_SD, _PIECE_SD = 0.25, 0.1
 _SETTLED = 1e-3  # a coefficient that moves less says the same
-_NEARBY = 0.1  # a shorter step reuses the previous curvature
+_NEARBY = 0.1  # a shorter step rests on a curvature from nearby, while steps
+_SHRINKING = 0.5  # become this much shorter one by one
 _BEYOND = 0.8  # share of a correction that is kept in pieces without training data
 
 _TURNS, _SHARES = 2, (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of a correction that are tried on validation customers
@@ -110,6 +112,11 @@ class PieceFeatures:
     @classmethod
     def learn(cls, rows: PieceRows) -> PieceFeatures:
         """Learn means and scales over all pieces that were over."""
+        return cls.learn_and_apply(rows)[0]
+
+    @classmethod
+    def learn_and_apply(cls, rows: PieceRows) -> tuple[PieceFeatures, Floats, Floats]:
+        """Learn means and scales over all pieces that were over; with the features of the rows, common and by piece."""
         each = piece_features(rows.customers, rows.alive, rows.expected, rows.days)
         seen = np.concatenate([each[rows.is_over(piece), piece] for piece in rows.pieces])
         with np.errstate(invalid="ignore"):
@@ -117,7 +124,9 @@ class PieceFeatures:
             count = np.maximum(known.sum(axis=0), 1)
             means = np.where(known, seen, 0.0).sum(axis=0) / count
             scales = np.sqrt(np.where(known, seen - means, 0.0).__pow__(2).sum(axis=0) / count)
-        return cls(DesignMatrix.learn(rows.customers), means, scales)
+        matrix, common = DesignMatrix.learn_and_apply(rows.customers)
+        learned = cls(matrix, means, scales)
+        return learned, common, learned._scaled(each)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,7 +139,9 @@ class PieceFeatures:
 
     def of_pieces(self, customers: pl.DataFrame, alive: Floats, expected: Floats, days: Floats) -> Floats:
         """The features that vary by piece, shape (n, pieces, len(PIECE_FEATURES))."""
-        each = piece_features(customers, alive, expected, days)
+        return self._scaled(piece_features(customers, alive, expected, days))
+
+    def _scaled(self, each: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
             scaled = np.clip((each - self.means) / np.maximum(self.scales, 1e-9), -CLIP, CLIP)
         scaled[np.isnan(scaled) | (self.scales <= 1e-6)] = 0.0
@@ -162,8 +173,8 @@ class LinearCorrection:
     @classmethod
     def learn(cls, rows: PieceRows) -> LinearCorrection:
         """Learn the ridges, and the share of their log factors that predicts validation customers best; it may be 0."""
-        features = PieceFeatures.learn(rows)
-        designs = _designs(features, rows)
+        features, *learned = PieceFeatures.learn_and_apply(rows)
+        designs = _designs(rows, *learned)
         ridges = _Ridges.of(designs)
         share = _trusted_share(designs, ridges)
         found: list[Floats] = []
@@ -194,19 +205,28 @@ class LinearCorrection:
 
 @dataclass(frozen=True, eq=False)
 class _Design:
-    """Rows of a Poisson regression with an offset and a level per window; windows ascend."""
+    """Rows of a Poisson regression with an offset and a level per window; windows ascend.
+
+    A subset has the same rows, where those left out expect nothing and nothing came: `count` are the others.
+    """
 
     features: Floats
     came: Floats
     expected: Floats
     window: Integers
     customer: Integers
+    count: int
 
-    def rows(self, chosen: NDArray[np.bool_] | slice) -> _Design:
-        """A subset of the rows."""
+    def part(self, first: int, end: int) -> _Design:
+        """Consecutive rows."""
+        of = slice(first, end)
         return _Design(
-            self.features[chosen], self.came[chosen], self.expected[chosen], self.window[chosen], self.customer[chosen]
+            self.features[of], self.came[of], self.expected[of], self.window[of], self.customer[of], end - first
         )
+
+    def only(self, chosen: NDArray[np.bool_]) -> _Design:
+        """The subset of the chosen rows. Nothing is copied that has the size of the features."""
+        return replace(self, came=self.came * chosen, expected=self.expected * chosen, count=int(chosen.sum()))
 
     @cached_property
     def starts(self) -> Integers:
@@ -221,30 +241,60 @@ class _Design:
 
     def curvature(self, mean: Floats) -> Floats:
         """Curvature of the negative log-likelihood, with the levels profiled out."""
-        weighted = self.features * mean[:, np.newaxis]
-        of_window, sums = (np.add.reduceat(values, self.starts) for values in (mean, weighted))
-        profiled = (sums.T / np.maximum(of_window, 1e-9)) @ sums
-        return np.asarray(self.features.T @ weighted - profiled, dtype=np.float64)
+        width = self.features.shape[1]
+        total, sums = np.zeros((width, width)), np.empty((len(self.starts), width))
+        for place, (first, end) in enumerate(pairwise([*self.starts, len(mean)])):
+            rows, weights = self.features[first:end], mean[first:end]
+            # A product of a matrix with itself takes half the time of one of two matrices.
+            rooted = rows * np.sqrt(weights)[:, np.newaxis]
+            total += rooted.T @ rooted
+            sums[place] = weights @ rows
+        of_window = np.add.reduceat(mean, self.starts)
+        return np.asarray(total - (sums.T / np.maximum(of_window, 1e-9)) @ sums, dtype=np.float64)
 
     def dispersion(self, b: Floats) -> float:
         """Pearson's dispersion over customers, protected against customers with expectations near 0."""
         mean = self.mean(self.features @ b)
-        return max(1.0, float(np.mean((self.came - mean) ** 2 / np.maximum(mean, 0.02))))
+        return max(1.0, float(np.sum((self.came - mean) ** 2 / np.maximum(mean, 0.02))) / self.count)
 
-    def solve(self, prior: Floats, deviation: float, dispersion: float, start: Floats) -> Floats:
-        """Coefficients by Newton's method with a normal prior; the curvature is recomputed after long steps."""
-        b, moved, precision = start, np.inf, deviation**-2
+    def solve(self, prior: Floats, deviation: float, dispersion: float, near: _Solution) -> _Solution:
+        """Coefficients by Newton's method with a normal prior, from those of a similar regression.
+
+        A curvature from nearby serves while steps are short and become shorter: it changes the way, not the end.
+        """
+        b, curvature, precision = near.coefficients, near.curvature, deviation**-2
+        longest = _NEARBY
         for _ in range(20):
             mean = self.mean(self.features @ b)
             gradient = self.features.T @ (self.came - mean) / dispersion - precision * (b - prior)
-            if moved > _NEARBY:
-                curvature = self.curvature(mean) / dispersion + precision * np.eye(len(b))
-            step = np.linalg.solve(curvature, gradient)
-            step *= min(1.0, 0.7 / max(float(np.abs(step).max()), 1e-12))
-            b, moved = b + step, float(np.abs(step).max())
+
+            step = None if curvature is None else _step(curvature / dispersion, precision, gradient)
+            if step is None or np.abs(step).max() > longest:
+                curvature = self.curvature(mean)
+                step = _step(curvature / dispersion, precision, gradient)
+            moved = float(np.abs(step).max())
+            b, longest = b + step, min(_NEARBY, max(_SHRINKING * moved, _SETTLED))
             if moved < _SETTLED:
                 break
-        return b
+        return _Solution(b, curvature)
+
+
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    """Coefficients with the curvature of the negative log-likelihood nearby; None where it is not known."""
+
+    coefficients: Floats
+    curvature: Floats | None = None
+
+    def of_share(self, share: float) -> _Solution:
+        """About the solution of this share of the rows."""
+        return _Solution(self.coefficients, None if self.curvature is None else share * self.curvature)
+
+
+def _step(curvature: Floats, precision: float, gradient: Floats) -> Floats:
+    """Newton's step of a ridge, of limited length."""
+    step = np.linalg.solve(curvature + precision * np.eye(len(gradient)), gradient)
+    return np.asarray(step * min(1.0, 0.7 / max(float(np.abs(step).max()), 1e-12)), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,16 +304,15 @@ class _Designs:
     of_piece: Mapping[int, _Design]
     pooled: _Design
 
-    def rows(self, chosen: NDArray[np.bool_]) -> _Designs:
-        """A subset of the pooled rows."""
+    def only(self, chosen: NDArray[np.bool_]) -> _Designs:
+        """The subset of the chosen rows of the pooled design; pieces without rows are left out."""
         places = np.split(chosen, np.cumsum([len(design.came) for design in self.of_piece.values()])[:-1])
-        parts = {piece: design.rows(of) for (piece, design), of in zip(self.of_piece.items(), places, strict=True)}
-        return _Designs({piece: part for piece, part in parts.items() if len(part.came)}, self.pooled.rows(chosen))
+        parts = zip(self.of_piece.items(), places, strict=True)
+        return _Designs({piece: design.only(of) for (piece, design), of in parts if of.any()}, self.pooled.only(chosen))
 
 
-def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
-    common = features.common(rows.customers)
-    each = features.of_pieces(rows.customers, rows.alive, rows.expected, rows.days)
+def _designs(rows: PieceRows, common: Floats, each: Floats) -> _Designs:
+    """The designs from the features of the rows: those that are common to all pieces, and those by piece."""
     customer = rows.customers["customer_id"].rank("dense").to_numpy().astype(np.int64)
     over = {piece: np.flatnonzero(rows.is_over(piece)) for piece in rows.pieces}
     ends = np.cumsum([0, *map(len, over.values())])
@@ -278,50 +327,65 @@ def _designs(features: PieceFeatures, rows: PieceRows) -> _Designs:
         expected=np.concatenate([np.maximum(rows.expected[of, piece], 1e-9) for piece, of in over.items()]),
         window=np.concatenate([rows.window[of] + piece * windows for piece, of in over.items()]),
         customer=np.concatenate([customer[of] for of in over.values()]),
+        count=len(matrix),
     )
     bounds = zip(over, ends[:-1], ends[1:], strict=True)
-    return _Designs({piece: pooled.rows(slice(first, end)) for piece, first, end in bounds}, pooled)
+    return _Designs({piece: pooled.part(first, end) for piece, first, end in bounds}, pooled)
 
 
 @dataclass(frozen=True, eq=False)
 class _Ridges:
     """Coefficients common to all pieces, deviations of each piece, and the dispersion of purchases."""
 
-    shared: Floats
-    of_piece: Mapping[int, Floats]
+    common: _Solution
+    of_pieces: Mapping[int, _Solution]
     dispersion: float
+
+    @property
+    def shared(self) -> Floats:
+        """Coefficients common to all pieces."""
+        return self.common.coefficients
+
+    @property
+    def of_piece(self) -> dict[int, Floats]:
+        """The coefficients of each piece."""
+        return {piece: solution.coefficients for piece, solution in self.of_pieces.items()}
 
     @classmethod
     def of(cls, designs: _Designs, near: _Ridges | None = None) -> _Ridges:
         """Poisson ridges with the process as offset and a level per window.
 
         Common coefficients come first; each piece may then deviate a little. The penalty is that of a normal prior.
-        Dispersion and the overlap of windows reduce the weight of purchases. `near`: the ridges of similar rows, as a
-        start.
+        Dispersion and the overlap of windows reduce the weight of purchases. `near`: the ridges of all rows, of which
+        these are some, as a start.
         """
         pooled = designs.pooled
         none, together = np.zeros(pooled.features.shape[1]), float(np.mean([*map(overlap_of, designs.of_piece)]))
-        rough = near.shared if near else pooled.solve(none, _POOLED_SD, together, none)
-        dispersion = pooled.dispersion(rough) * together
-        shared = pooled.solve(none, _POOLED_SD, dispersion, rough)
-        of_piece = {}
+        share = pooled.count / len(pooled.came)
+        rough = near.common.of_share(share) if near else pooled.solve(none, _POOLED_SD, together, _Solution(none))
+        dispersion = pooled.dispersion(rough.coefficients) * together
+        common = pooled.solve(none, _POOLED_SD, dispersion, rough)
+        of_pieces = {}
         for piece, design in designs.of_piece.items():
-            own = design.dispersion(shared) * overlap_of(piece)
-            of_piece[piece] = design.solve(shared, _PIECE_SD, own, near.of_piece[piece] if near else shared)
-        return cls(shared, of_piece, dispersion)
+            own = design.dispersion(common.coefficients) * overlap_of(piece)
+            start = near.of_pieces[piece].of_share(share) if near else _Solution(common.coefficients)
+            of_pieces[piece] = design.solve(common.coefficients, _PIECE_SD, own, start)
+        return cls(common, of_pieces, dispersion)
 
 
 def _trusted_share(designs: _Designs, near: _Ridges) -> float:
     """The share of the ridges' log factors with the least loss on validation customers, over all turns."""
+    from scipy.special import xlogy
+
     turns = designs.pooled.customer % _TURNS
     losses = np.zeros(len(_SHARES))
     for turn in range(_TURNS):
-        teach, judge = designs.rows(turns != turn), designs.rows(turns == turn)
+        teach, judge = designs.only(turns != turn), designs.only(turns == turn)
         if not teach.of_piece or not judge.of_piece:
             return 0.0
         taught = _Ridges.of(teach, near)
         for piece, design in judge.of_piece.items():
             logs = np.clip(design.features @ taught.of_piece.get(piece, taught.shared), *LOG_LIMITS)
             means = [design.mean(share * logs) for share in _SHARES]
-            losses += [np.sum(mean - design.came * np.log(mean)) / overlap_of(piece) for mean in means]
+            losses += [np.sum(mean - xlogy(design.came, mean)) / overlap_of(piece) for mean in means]
     return _SHARES[int(np.argmin(losses))]

@@ -66,7 +66,12 @@ class DesignMatrix:
 
     @classmethod
     def learn(cls, rows: pl.DataFrame) -> "DesignMatrix":
-        """Learn from completed windows of any cutoffs.
+        """Learn from completed windows of any cutoffs (`learn_and_apply`)."""
+        return cls.learn_and_apply(rows)[0]
+
+    @classmethod
+    def learn_and_apply(cls, rows: pl.DataFrame) -> "tuple[DesignMatrix, Floats]":
+        """Learn from completed windows of any cutoffs; with the `standardised` features of the same rows.
 
         Features without variation in `rows` are left out, and so are exact copies of earlier ones (where every order is
         one purchase day): they carry no information.
@@ -96,7 +101,9 @@ class DesignMatrix:
             if not known.all() and known.tobytes() not in seen:
                 indicators.append(name)
             seen |= {column.tobytes(), known.tobytes()}
-        return cls(tuple(names), tuple(indicators), numbers, categories, np.array(means), np.array(scales))
+        learned = cls(tuple(names), tuple(indicators), numbers, categories, np.array(means), np.array(scales))
+        known = _matrix(values, [pl.col(name) for name in names])
+        return learned, learned._scaled(known, _matrix(values, [pl.col(name).is_null() for name in indicators]))
 
     @property
     def standardised_names(self) -> tuple[str, ...]:
@@ -124,11 +131,14 @@ class DesignMatrix:
         # polars takes the logarithms, numpy does the arithmetic: each value is then the same in any batch, to the last
         # bit.
         values = _matrix(customers, [_tamed(name, features[name]) for name in self.names])
+        return self._scaled(values, _matrix(customers, [features[name].is_null() for name in self.indicators]))
+
+    def _scaled(self, values: Floats, missing: Floats) -> Floats:
         values -= self.means
         values /= self.scales
         np.clip(values, -CLIP, CLIP, out=values)
         values[np.isnan(values)] = 0.0
-        return np.hstack([values, _matrix(customers, [features[name].is_null() for name in self.indicators])])
+        return np.hstack([values, missing])
 
     def _features_of(self, customers: pl.DataFrame) -> dict[str, pl.Expr]:
         require_columns(customers, [*CUSTOMER_COLUMNS, *self.numbers, *self.categories], "customers")
@@ -188,7 +198,7 @@ def _frequent(column: pl.Series) -> tuple[str, ...]:
     return tuple(enough.sort("len", "value", descending=[True, False])["value"].head(_CATEGORIES))
 
 
-def _matrix(customers: pl.DataFrame, columns: list[pl.Expr]) -> Floats:
+def _matrix(rows: pl.DataFrame, columns: list[pl.Expr]) -> Floats:
     if not columns:
-        return np.empty((customers.height, 0))
-    return np.ascontiguousarray(customers.select(columns).to_numpy(), dtype=np.float64)
+        return np.empty((rows.height, 0))
+    return np.array(rows.select(columns).to_numpy(), dtype=np.float64, order="C")

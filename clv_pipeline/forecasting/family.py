@@ -229,7 +229,10 @@ def _levels(ground: Ground, process: ProcessFit, correction: Correction, reactiv
     current = ground.training.current_customers
     if current.is_empty():
         return np.zeros(len(PIECES_DAYS)), "total_by_process"
-    ahead = look_ahead(process, ground.clock, current, ground.cutoff, PIECES_DAYS).reactivated(reactivation)
+    ahead: Ahead = ground.once(
+        ("current customers", process.process),
+        lambda: look_ahead(process, ground.clock, current, ground.cutoff, PIECES_DAYS).reactivated(reactivation),
+    )
     expected = np.diff(ahead.purchases, axis=1, prepend=0.0)
     clock_days = np.diff(ahead.clock, prepend=0.0)
     factors = np.exp(correction.log_factors(current, ahead.alive, expected, clock_days))

@@ -4,18 +4,18 @@ Fader, Hardie & Lee 2005 ("RFM and CLV", J. of Marketing Research 42); Fader & H
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from clv_pipeline.forecasting.frames import Floats, floats
-from clv_pipeline.forecasting.maximum_likelihood import Estimate, lifetimes, maximize
+from clv_pipeline.forecasting.maximum_likelihood import Estimate, best_optimum, judged
 from clv_pipeline.forecasting.protocol import SPEND_COLUMNS, Verdict
 
-# p, q, v with mean spend scaled to 1.
+PARAMETERS = ("p", "q", "v")
+# The same with mean spend scaled to 1.
 _STARTS = ((1.1, 1.1, 1.1), (6.0, 4.0, 0.5), (2.0, 2.5, 1.0))
 # v p / (q - 1) explodes as q falls to 1. An estimate further than this factor from the observed mean is rejected.
 _BELIEVABLE_FACTOR = 3.0
@@ -68,10 +68,17 @@ def log_likelihood(
     customers: ArrayLike = 1.0,
 ) -> float:
     """Gamma-Gamma log-likelihood of mean spends over `frequency` repeat purchases (note 025, eq. 1a)."""
-    from scipy.special import gammaln
-
-    p, q, v = parameters["p"], parameters["q"], parameters["v"]
     x, m = np.asarray(frequency, dtype=np.float64), np.asarray(monetary_value, dtype=np.float64)
+    rows, _ = log_likelihood_and_gradient(np.array([parameters[name] for name in PARAMETERS]), x, m)
+    return float(np.sum(rows * np.asarray(customers, dtype=np.float64)))
+
+
+def log_likelihood_and_gradient(parameters: Floats, x: Floats, m: Floats) -> tuple[Floats, Floats]:
+    """Log-likelihood of each mean spend m over x purchases, and its derivatives by p, q, v."""
+    from scipy.special import digamma, gammaln
+
+    p, q, v = parameters
+    log_total = np.log(x * m + v)
     rows = (
         gammaln(p * x + q)
         - gammaln(p * x)
@@ -79,9 +86,17 @@ def log_likelihood(
         + q * np.log(v)
         + (p * x - 1.0) * np.log(m)
         + p * x * np.log(x)
-        - (p * x + q) * np.log(x * m + v)
+        - (p * x + q) * log_total
     )
-    return float(np.sum(rows * np.asarray(customers, dtype=np.float64)))
+    both = digamma(p * x + q)
+    gradient = np.array(
+        [
+            x * (both - digamma(p * x) + np.log(m) + np.log(x) - log_total),
+            both - digamma(q) + np.log(v) - log_total,
+            q / v - (p * x + q) / (x * m + v),
+        ]
+    )
+    return np.asarray(rows, dtype=np.float64), gradient
 
 
 def independence_correlation(repeat_spend: pl.DataFrame) -> float | None:
@@ -152,7 +167,7 @@ def fit(repeat_spend: pl.DataFrame) -> SpendFit:
         model=SpendModel(v * p / (q - 1.0), (q - 1.0) / p),
         parameters={
             **estimate.parameters,
-            "gamma_gamma_log_likelihood": estimate.log_likelihood,
+            "gamma_gamma_log_likelihood": log_likelihood(estimate.parameters, x, m, n),
             **tested,
             "tail_share": tail_share,
             "tail_p_value": tail_p_value,
@@ -181,13 +196,22 @@ def _tail_note(estimate: Estimate, share: float, p_value: float) -> str:
 
 def _maximum(x: Floats, m: Floats, n: Floats, unit: float) -> Estimate | None:
     # The likelihood scales with v: fitting in units of the mean spend makes the starts fit every currency.
-    data: dict[str, Any] = {"frequency": x, "monetary_value": m / unit, "weights": n}
-    found = maximize(lifetimes().GammaGammaFitter, data, lambda scaled: log_likelihood(scaled, x, m / unit, n), _STARTS)
-    if found is None:
+    customers = float(np.sum(n))
+
+    def objective(logs: Floats) -> tuple[float, Floats]:
+        parameters = np.exp(logs)
+        rows, gradient = log_likelihood_and_gradient(parameters, x, m / unit)
+        return -float(n @ rows) / customers, -parameters * (gradient @ n) / customers
+
+    optimum = best_optimum(objective, [np.log(start) for start in _STARTS])
+    if optimum is None:
         return None
-    parameters = {**found.parameters, "v": found.parameters["v"] * unit}
-    errors = {name: error * (unit if name == "v" else 1.0) for name, error in found.standard_errors.items()}
-    return Estimate(parameters, errors, log_likelihood(parameters, x, m, n), found.verdict, found.note)
+    found = judged(PARAMETERS, np.ones(len(PARAMETERS)), optimum, objective, customers)
+
+    def in_money(values: Mapping[str, float]) -> dict[str, float]:
+        return {name: value * (unit if name == "v" else 1.0) for name, value in values.items()}
+
+    return replace(found, parameters=in_money(found.parameters), standard_errors=in_money(found.standard_errors))
 
 
 def _obstacle(estimate: Estimate | None, observed_mean: float) -> str:

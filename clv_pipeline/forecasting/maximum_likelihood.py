@@ -1,16 +1,11 @@
-"""Maximum likelihood through the lifetimes fitters, made safe: several starts, no penalty, and a verdict.
+"""Maximum likelihood by exact gradients, made safe: several starts, no penalty, and a verdict that grades the optimum.
 
-lifetimes raises when one start does not converge, prints to stdout, and accepts runaway estimates in silence.
-Here every start is tried, the best log-likelihood (recomputed on unscaled data) wins, and the verdict grades the
-optimum.
+A search runs over the logarithms of the parameters. On its way it may probe absurd ones, for which the likelihood
+overflows; that is silent, and never an optimum.
 """
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,13 +18,19 @@ PLAUSIBLE = (1e-3, 1e3)
 IDENTIFIED = 1e3
 # Gradient norm per customer at which a search stops; the second value is tried when no start satisfies the first.
 TOLERANCES = (1e-7, 1e-5)
-# Options that make lifetimes' purchase processes search by L-BFGS-B with their four log parameters within limits. A
-# likelihood that rises for ever then ends at a limit, where every formula can still be computed, and not in an
-# overflow. Above the upper limit customers hardly differ any more; only the rounding of huge log gammas does, and would
-# stop the search.
-WITHIN_LIMITS: Mapping[str, Any] = {"bounds": ((-16.0, 10.0),) * 4, "ftol": 1e-15, "maxcor": 20, "maxiter": 500}
-# Step in log parameters for the Hessian, by central differences of the exact gradient.
-_HESSIAN_STEP = 1e-4
+# A rough search only finds out which start leads to the best optimum.
+ROUGH = (1e-4,)
+# Limits of log parameters. A likelihood that rises for ever then ends at a limit, where every formula can still be
+# computed, and not in an overflow. Above the upper limit customers hardly differ any more; only the rounding of huge
+# log gammas does, and would stop the search.
+LOG_LIMITS = (-16.0, 10.0)
+_SEARCH = {"ftol": 1e-15, "maxcor": 20, "maxiter": 500}
+# Most steps of a search that starts close to the optimum and knows the curvature there.
+_FEW_STEPS = 30
+# Step in log parameters for the Hessian, by forward differences of the exact gradient.
+_HESSIAN_STEP = 1e-5
+# Most that the last step changes a log parameter.
+_LAST_STEP = 0.01
 VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "ok",
     "at_bound",
@@ -38,25 +39,34 @@ VERDICTS_BY_SEVERITY: tuple[Verdict, ...] = (
     "no_training_data",
 )
 
+Objective = Callable[[Floats], tuple[float, Floats]]
+"""What is minimised over log parameters: the negative log-likelihood per customer, with its exact gradient."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Log parameters at which a search ended, with the objective and its gradient there."""
+
+    logs: Floats
+    value: float
+    gradient: Floats
+
+    def curvature(self, objective: Objective) -> Floats:
+        """The Hessian of the objective here."""
+        steps = _HESSIAN_STEP * np.eye(len(self.logs))
+        with np.errstate(all="ignore"):
+            rises = np.array([objective(self.logs + step)[1] - self.gradient for step in steps]) / _HESSIAN_STEP
+        return np.asarray(0.5 * (rises + rises.T), dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """The best optimum over all starts; `standard_errors` exist only with the verdict ok."""
+    """An optimum as parameters; `standard_errors` exist only with the verdict ok."""
 
     parameters: dict[str, float]
     standard_errors: dict[str, float]
-    log_likelihood: float
     verdict: Verdict
     note: str
-
-
-def lifetimes() -> Any:
-    """Import lifetimes. The import warns about a pandas option that lifetimes sets and does not need."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import lifetimes as module
-        import lifetimes.utils
-    return module
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
@@ -64,76 +74,100 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=VERDICTS_BY_SEVERITY.index)
 
 
-def standard_errors(
-    objective: Callable[..., tuple[float, Floats]], logs: Floats, histories: tuple[Floats, Floats, Floats, Floats]
-) -> Floats:
-    """Standard errors of log parameters at an optimum: those of parameters, relative to the estimates.
+def best_optimum(
+    objective: Objective, starts: Sequence[Floats], tolerances: Sequence[float] = TOLERANCES
+) -> Optimum | None:
+    """Search from each start (log parameters) and keep the best optimum.
 
-    Args:
-        objective: what is minimised over log parameters: the negative log-likelihood per customer, and its gradient.
-        logs: the optimum.
-        histories: what `objective` takes behind them; the last are weights of customers.
-
-    Raises:
-        LinAlgError: the Hessian is singular.
+    The result is None when no start converges at any of the tolerances.
     """
-    steps = _HESSIAN_STEP * np.eye(len(logs))
-    rises = [objective(logs + h, *histories)[1] - objective(logs - h, *histories)[1] for h in steps]
-    hessian = np.array(rises) / (2.0 * _HESSIAN_STEP)
-    covariance = np.linalg.inv(0.5 * (hessian + hessian.T)) / np.sum(histories[-1])
-    errors: Floats = np.sqrt(np.diag(covariance))
-    return errors
-
-
-def maximize(
-    new_fitter: Callable[[], Any],
-    arguments: Mapping[str, Any],
-    log_likelihood: Callable[[Mapping[str, float]], float],
-    starts: Sequence[Sequence[float]],
-) -> Estimate | None:
-    """Fit a lifetimes fitter from each start (on its scaled time) and keep the most likely optimum.
-
-    `arguments` are the keyword arguments of `fitter.fit`: the data, and options of the search. `log_likelihood` takes
-    the parameters in the units of the data. The result is None when no start converges at any of the tolerances.
-    """
-    for tolerance in TOLERANCES:
-        optima: list[tuple[float, dict[str, float], Any]] = []
-        for start in starts:
-            fitter = _converged(new_fitter(), arguments, np.log(start), tolerance)
-            if fitter is not None:
-                parameters = {name: float(value) for name, value in fitter.params_.items()}
-                with np.errstate(all="ignore"):
-                    optima.append((log_likelihood(parameters), parameters, fitter))
-        optima = [optimum for optimum in optima if np.isfinite(optimum[0])]
+    for tolerance in tolerances:
+        optima = [found for start in starts if (found := _searched(objective, start, tolerance)) is not None]
         if optima:
-            return _judged(*max(optima, key=lambda optimum: optimum[0]))
+            return min(optima, key=lambda optimum: optimum.value)
     return None
 
 
-def _converged(fitter: Any, arguments: Mapping[str, Any], start: Any, tolerance: float) -> Any:
-    # On its way the optimiser probes absurd parameters, and it prints its state when it fails: neither is of interest.
-    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            fitter.fit(**arguments, initial_params=start, tol=tolerance)
-        except lifetimes().utils.ConvergenceError:
-            return None
-        except np.linalg.LinAlgError:
-            # The optimum was found, its Hessian is singular: estimates without standard errors.
-            return fitter
-    return fitter
+def nearby_optimum(objective: Objective, start: Floats, curvature: Floats) -> Optimum | None:
+    """The optimum close to `start`, where the curvature is about the given one; None where there is none.
+
+    Quasi-Newton steps that know the curvature need a third of the evaluations of a search that has to find it out.
+    """
+    from scipy.optimize import minimize
+
+    if not _is_convex(curvature):
+        return None
+    options = {"gtol": TOLERANCES[0], "maxiter": _FEW_STEPS, "hess_inv0": _inverse(curvature)}
+    with np.errstate(all="ignore"):
+        found = minimize(objective, start, jac=True, method="BFGS", options=options)
+    low, high = LOG_LIMITS
+    # The last digits of a likelihood may end the search a little earlier.
+    settled = np.isfinite(found.fun) and np.abs(found.jac).max() <= TOLERANCES[0]
+    within = ((found.x > low) & (found.x < high)).all()
+    return Optimum(found.x, float(found.fun), found.jac) if settled and within else None
 
 
-def _judged(log_likelihood: float, parameters: dict[str, float], fitter: Any) -> Estimate:
-    errors: Any = getattr(fitter, "standard_errors_", None)
+def judged(names: Sequence[str], units: Floats, optimum: Optimum, objective: Objective, customers: float) -> Estimate:
+    """The optimum as parameters, times their `units`, with a verdict.
+
+    The curvature that standard errors need anyway also says how far the search was from the optimum: that last step is
+    taken, so that the estimates depend on the data and not on the search.
+    """
+    curvature = optimum.curvature(objective)
+    parameters = np.exp(optimum.logs - _last_step(curvature, optimum.gradient)) * units
+    named = dict(zip(names, parameters.tolist(), strict=True))
     low, high = PLAUSIBLE
-    extreme = [name for name, value in parameters.items() if not low <= value <= high]
+    extreme = [name for name, value in named.items() if not low <= value <= high]
     if extreme:
         note = f"Ran towards a limiting case of the model (in {', '.join(extreme)}); the estimates are used."
-        return Estimate(parameters, {}, log_likelihood, "at_bound", note)
+        return Estimate(named, {}, "at_bound", note)
+    errors = standard_errors(curvature, customers)
     # This comparison also fails for NaN, from a Hessian that is not positive definite.
-    if errors is None or not all(errors[name] <= IDENTIFIED * parameters[name] for name in parameters):
+    if errors is None or not (errors <= IDENTIFIED).all():
         note = "The data do not identify all parameters (flat likelihood); the estimates are used."
-        return Estimate(parameters, {}, log_likelihood, "degenerate", note)
-    standard_errors = {name: float(errors[name]) for name in parameters}
-    return Estimate(parameters, standard_errors, log_likelihood, "ok", "")
+        return Estimate(named, {}, "degenerate", note)
+    return Estimate(named, dict(zip(names, (parameters * errors).tolist(), strict=True)), "ok", "")
+
+
+def _last_step(curvature: Floats, gradient: Floats) -> Floats:
+    """Newton's step to the optimum; none where it would not be a small one."""
+    if not _is_convex(curvature):
+        return np.zeros_like(gradient)
+    step = np.linalg.solve(curvature, gradient)
+    return np.asarray(step if np.abs(step).max() <= _LAST_STEP else np.zeros_like(step), dtype=np.float64)
+
+
+def _is_convex(curvature: Floats) -> bool:
+    return bool(np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0.0)
+
+
+def standard_errors(curvature: Floats, customers: float) -> Floats | None:
+    """Standard errors of log parameters: those of parameters, relative to the estimates; None if it is singular."""
+    try:
+        variances = np.diag(np.linalg.inv(curvature)) / customers
+    except np.linalg.LinAlgError:
+        return None
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sqrt(variances), dtype=np.float64)
+
+
+def _inverse(curvature: Floats) -> Floats:
+    inverse = np.linalg.inv(curvature)
+    return np.asarray(0.5 * (inverse + inverse.T), dtype=np.float64)
+
+
+def _searched(objective: Objective, start: Floats, tolerance: float) -> Optimum | None:
+    from scipy.optimize import minimize
+
+    with np.errstate(all="ignore"):
+        found = minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[LOG_LIMITS] * len(start),
+            options={"gtol": tolerance, **_SEARCH},
+        )
+    if not (found.success and np.isfinite(found.fun)):
+        return None
+    return Optimum(found.x, float(found.fun), np.asarray(found.jac, dtype=np.float64))

@@ -4,14 +4,11 @@ Batislam, Denizel & Filiztekin 2007 ("Empirical validation and comparison of mod
 Int. J. of Research in Marketing 24), with the erratum of Wagner & Hoppe 2008. Times in weeks, x repeats.
 """
 
-from typing import Any
-
 import numpy as np
 
-from clv_pipeline.forecasting.bg_nbd import BgNbd
+from clv_pipeline.forecasting.bg_nbd import BgNbd, log_likelihood_and_gradient
 from clv_pipeline.forecasting.buy_till_you_die import Parameters
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 
 
 class MbgNbd(BgNbd):
@@ -23,19 +20,11 @@ class MbgNbd(BgNbd):
 
     name = "mbg_nbd"
 
-    def new_fitter(self) -> Any:
-        """Create a ModifiedBetaGeoFitter without penalty."""
-        return lifetimes().ModifiedBetaGeoFitter()
-
-    def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """Log-likelihood of each history (Batislam et al., eq. 3, in logs)."""
-        from scipy.special import betaln, gammaln
-
-        r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
-        still_alive = betaln(a, b + x + 1.0) - betaln(a, b) - (r + x) * np.log(alpha + T)
-        dropped_out = betaln(a + 1.0, b + x) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
-        rows = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + np.logaddexp(still_alive, dropped_out)
-        return np.asarray(rows, dtype=np.float64)
+    def log_likelihood_and_gradient(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihood of each history (Batislam et al., eq. 3, in logs), and its derivatives by r, α, a, b."""
+        return log_likelihood_and_gradient(parameters, x + 1.0, x, t_x, T)
 
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T) (Batislam et al., eq. 5); below 1 for one-time buyers too."""

@@ -1,24 +1,19 @@
-"""Pareto/NBD: its formulas by quadrature, so that no purchase history overflows them, and its fast fit.
+"""Pareto/NBD: its formulas by quadrature, so that no purchase history overflows them.
 
 Schmittlein, Morrison & Colombo 1987 ("Counting your customers", Management Science 33); derivations in Fader &
 Hardie's note 009. While alive a customer buys at rate λ ~ Gamma(r, α), and drops out at rate μ ~ Gamma(s, β),
 at any moment. Times in weeks, x repeats. s = 0 is the limiting case without drop-out (the NBD model).
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from clv_pipeline.forecasting.buy_till_you_die import Parameters, PoissonWhileAlive
+from clv_pipeline.forecasting.buy_till_you_die import Parameters, PoissonWhileAlive, by_rows
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes, standard_errors
 
 # 32 Gauss-Legendre nodes: relative error below 1e-8 in the most extreme corners (tested).
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
-# The nodes of more rows at once would not fit into a processor's cache.
-_ROWS_AT_ONCE = 2048
 # exp(-38) is 3e-17: the tail of an integral beyond it is below rounding.
 _TAIL = 38.0
 
@@ -33,22 +28,11 @@ class ParetoNbd(PoissonWhileAlive):
     starts = ((1.0, 1.0, 1.0, 1.0), (0.5, 0.2, 0.5, 0.3), (0.7, 0.1, 0.2, 2.0))
     prior = ((-0.5, 1.5), (2.0, 2.0), (-0.7, 1.5), (2.5, 2.0))
 
-    def new_fitter(self) -> Any:
-        """Create lifetimes' fitter with the optimiser below."""
-        return _GradientFitter()
-
-    def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """Log-likelihood of each history (note 009, eq. 18)."""
-        return _by_rows(lambda *rows: log_likelihood_and_gradient(parameters, *rows)[0], x, t_x, T)
-
-    def log_likelihood_and_slope(
-        self, logs: Floats, x: Floats, t_x: Floats, T: Floats, n: Floats
-    ) -> tuple[float, Floats]:
-        """Log-likelihood with its exact derivatives."""
-        if len(x) == 0:
-            return 0.0, np.zeros_like(logs)
-        mean, slope = _objective(logs, x, t_x, T, n)
-        return -mean * float(np.sum(n)), -slope * float(np.sum(n))
+    def log_likelihood_and_gradient(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihood of each history (note 009, eq. 18), and its derivatives by r, α, s, β."""
+        return log_likelihood_and_gradient(parameters, x, t_x, T)
 
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T) (note 009, eq. 36)."""
@@ -56,7 +40,7 @@ class ParetoNbd(PoissonWhileAlive):
 
         if parameters["s"] == 0.0:
             return np.ones_like(x)
-        return _by_rows(lambda *rows: expit(-_dropped_out(parameters, *rows)[0]), x, t_x, T)
+        return by_rows(lambda *rows: expit(-_dropped_out(parameters, *rows)[0]), x, t_x, T)
 
     def expected_purchases_if_alive(self, parameters: Parameters, x: Floats, T: Floats, weeks: Floats) -> Floats:
         """E[purchases in (T, T + t] | alive at T, x] for every t of `weeks`: shape (len(x), len(weeks)).
@@ -89,7 +73,7 @@ class ParetoNbd(PoissonWhileAlive):
             return (r + x) / (alpha + T) * np.exp(first.log_value)
 
         # Rounding may carry a certain purchase past 1 by an ulp.
-        return alive * np.minimum(_by_rows(if_alive, x, T), 1.0)
+        return alive * np.minimum(by_rows(if_alive, x, T), 1.0)
 
 
 def log_likelihood_and_gradient(parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> tuple[Floats, Floats]:
@@ -141,7 +125,7 @@ class _Integral(NamedTuple):
 
     def mean(self, values: Floats) -> Floats:
         """Mean of values at the nodes, weighted by the integrand."""
-        return np.asarray(np.sum(self.share * values, axis=1), dtype=np.float64)
+        return np.asarray(np.einsum("ij,ij->i", self.share, values), dtype=np.float64)
 
 
 def _integrate(alpha: float, beta: float, P: Floats, Q: Floats, start: Floats, end: Floats) -> _Integral:
@@ -182,70 +166,3 @@ def _dropped_out(parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> t
     when = _integrate(alpha, beta, r + x, np.full_like(x, s + 1.0), t_x, T)
     growth = (r + x) * np.log((alpha + T) / (alpha + t_x)) + s * np.log((beta + T) / (beta + t_x))
     return np.log(s / (beta + t_x)) + growth + when.log_value, when
-
-
-def _blocks(rows: int) -> list[slice]:
-    return [slice(first, first + _ROWS_AT_ONCE) for first in range(0, max(rows, 1), _ROWS_AT_ONCE)]
-
-
-def _by_rows(rows_of: Callable[..., Floats], *columns: Floats) -> Floats:
-    return np.concatenate([rows_of(*(column[block] for column in columns)) for block in _blocks(len(columns[0]))])
-
-
-class _GradientFitter:
-    """lifetimes' ParetoNBDFitter with an exact gradient in place of Nelder-Mead.
-
-    lifetimes checks and scales the data and names the parameters; its own search takes several times as long
-    and stops short of the optimum. The interface is that of its other fitters: initial parameters in logs,
-    ConvergenceError without an optimum, `params_`, and `standard_errors_` from the Hessian.
-    """
-
-    params_: dict[str, float]
-    standard_errors_: dict[str, float]
-
-    def fit(
-        self,
-        frequency: Floats,
-        recency: Floats,
-        T: Floats,
-        weights: Floats,
-        initial_params: Floats,
-        tol: float,
-        **search: Any,
-    ) -> None:
-        """Maximise the likelihood of the weighted histories from one start; `search` are options of L-BFGS-B."""
-        fitter = lifetimes().ParetoNBDFitter()
-        climb, start = partial(_climb, search=search), np.exp(initial_params)
-        fitter.fit(frequency, recency, T, weights=weights, initial_params=start, tol=tol, fit_method=climb)
-        self.params_ = {name: float(fitter.params_[name]) for name in ParetoNbd.parameter_names}
-        estimates = np.array(list(self.params_.values()))
-        errors = estimates * standard_errors(_objective, np.log(estimates), (frequency, recency, T, weights))
-        self.standard_errors_ = dict(zip(self.params_, errors.tolist(), strict=True))
-
-
-def _objective(logs: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> tuple[float, Floats]:
-    # Negative log-likelihood per customer and its gradient by the log parameters.
-    parameters = dict(zip(ParetoNbd.parameter_names, np.exp(logs).tolist(), strict=True))
-    total, slope = 0.0, np.zeros(len(logs))
-    for block in _blocks(len(x)):
-        rows, gradient = log_likelihood_and_gradient(parameters, x[block], t_x[block], T[block])
-        total += float(np.sum(weights[block] * rows))
-        slope += np.sum(weights[block] * gradient, axis=1)
-    customers = float(np.sum(weights))
-    return -total / customers, -np.exp(logs) * slope / customers
-
-
-def _climb(_: Any, start: Floats, args: tuple[Any, ...], tol: float, search: Mapping[str, Any], **__: Any) -> Any:
-    # scipy.optimize.minimize calls this in place of one of its own methods: parameters in, parameters out.
-    from scipy.optimize import minimize
-
-    x, t_x, T, weights = (np.asarray(column, dtype=np.float64) for column in args[:4])
-    bounds = search["bounds"]
-    options = {"gtol": tol, **{name: value for name, value in search.items() if name != "bounds"}}
-    found = minimize(
-        _objective, np.log(start), (x, t_x, T, weights), "L-BFGS-B", jac=True, bounds=bounds, options=options
-    )
-    if not found.success:
-        raise lifetimes().utils.ConvergenceError(found.message)
-    found.x = np.exp(found.x)
-    return found

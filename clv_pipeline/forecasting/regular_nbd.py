@@ -18,7 +18,6 @@ import numpy as np
 
 from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, Parameters
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes, standard_errors
 
 MOST_PHASES = 10
 """The largest k. Gaps that vary by less than a third of their length make no difference to a forecast."""
@@ -68,13 +67,14 @@ class RegularNbd(BuyTillYouDie):
         """The regularity."""
         return {"k": float(self.k)}
 
-    def new_fitter(self) -> Any:
-        """Create a fitter with the interface of lifetimes, which lacks this process."""
-        return _GradientFitter(self.k)
+    def log_likelihood_and_gradient(
+        self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihood of each history, without the terms of k and the gaps alone; at k = 1 it is complete.
 
-    def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """Log-likelihood of each history, without the terms of k and the gaps alone; at k = 1 it is complete."""
-        return log_likelihood_and_gradient({"k": self.k, **parameters}, x, t_x, T)[0]
+        With its derivatives by r, α, a, b.
+        """
+        return log_likelihood_and_gradient({"k": self.k, **parameters}, x, t_x, T)
 
     def probability_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T): the odds after the last purchase times the chance of the silence since."""
@@ -377,53 +377,3 @@ def _dropout_nodes(a: float, B: Floats, reach: Floats) -> tuple[Floats, Floats, 
     weight = step * np.exp(a * log_p + B * log_s - betaln(a, B))
     rest = 1.0 - np.sum(weight, axis=1, keepdims=True)
     return np.hstack([at_0, np.exp(log_p)]), np.hstack([-at_0, log_s]), np.hstack([rest, weight])
-
-
-class _GradientFitter:
-    """A fitter with the interface of lifetimes, for a process that lifetimes lacks.
-
-    Initial parameters in logs on time scaled so that the longest T is 1, ConvergenceError without an optimum, `params_`
-    in the units of the data, and `standard_errors_` from the Hessian; k is given, so it has no error.
-    """
-
-    params_: dict[str, float]
-    standard_errors_: dict[str, float]
-
-    def __init__(self, k: int) -> None:
-        self._k = k
-
-    def fit(
-        self,
-        frequency: Floats,
-        recency: Floats,
-        T: Floats,
-        weights: Floats,
-        initial_params: Floats,
-        tol: float,
-        **search: Any,
-    ) -> None:
-        """Maximise the likelihood of the weighted histories from one start; `search` are options of L-BFGS-B."""
-        from scipy.optimize import minimize
-
-        longest = float(np.max(T))
-        histories = (frequency, recency / longest, T / longest, weights)
-        options = {"gtol": tol, **{name: value for name, value in search.items() if name != "bounds"}}
-        found = minimize(
-            self._objective, initial_params, histories, "L-BFGS-B", jac=True, bounds=search["bounds"], options=options
-        )
-        if not found.success:
-            raise lifetimes().utils.ConvergenceError(found.message)
-        estimates = np.exp(found.x) * np.array([1.0, longest, 1.0, 1.0])
-        self.params_ = {**self._named(estimates), "k": float(self._k)}
-        errors = estimates * standard_errors(self._objective, found.x, histories)
-        self.standard_errors_ = {**self._named(errors), "k": 0.0}
-
-    def _objective(self, logs: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> tuple[float, Floats]:
-        # Negative log-likelihood per customer and its gradient by the log parameters.
-        parameters = np.exp(logs)
-        rows, gradient = log_likelihood_and_gradient({**self._named(parameters), "k": float(self._k)}, x, t_x, T)
-        customers = float(np.sum(weights))
-        return -float(np.sum(weights * rows)) / customers, -parameters * (gradient @ weights) / customers
-
-    def _named(self, values: Floats) -> dict[str, float]:
-        return dict(zip(RegularNbd.parameter_names, values.tolist(), strict=True))

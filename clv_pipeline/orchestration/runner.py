@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sqlite3
 import threading
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     import dagster as dg
 
 Echo = Callable[[str], None]
+
+COLLECT_AFTER = (10_000, 20, 20)
+"""How rarely Python looks for objects that refer to each other in circles.
+
+With its own numbers it looks at all definitions of the graph again and again: a tenth of a night without news.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ def run_nightly(
         RequestError: the selection is invalid, names an unknown table, or selects nothing.
         ClvError: the run could not start for another reason, such as a contract; the receivers have been told.
     """
+    gc.set_threshold(*COLLECT_AFTER)
     from clv_pipeline.orchestration.alerting import tell_of_no_run
 
     try:

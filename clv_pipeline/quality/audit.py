@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.contracts import Contract, Expectation
 from clv_pipeline.contracts.contract import SCHEMA_CHECK
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.quality import counted_rows
+from clv_pipeline.quality.counts import counts_of, measure
 
 if TYPE_CHECKING:
     import duckdb
 
     from clv_pipeline.spark.routed_connection import RoutedConnection
+
+
+_UNEXPECTED_ROWS = "unexpected_rows_expectation"
 
 
 @dataclass(frozen=True)
@@ -80,20 +83,19 @@ class Auditor:
             *(self._result(contract, relation, stated, results[stated.name]) for stated in contract.expectations),
         ]
 
-    def _result(self, contract: Contract, relation: str, stated: Expectation, result: Any) -> CheckResult:
-        broken = _exception_text(result.exception_info)
-        observed = "the check could not run" if broken else _observed(stated, result.result)
-        if stated.shows is not None and not result.success and broken is None:
+    def _result(self, contract: Contract, relation: str, stated: Expectation, verdict: _Verdict) -> CheckResult:
+        observed = "the check could not run" if verdict.broken else _observed(stated, verdict.found)
+        if stated.shows is not None and not verdict.passed and not verdict.broken:
             observed = f"{observed}: {self._shown(stated.shows, relation)}"
         return CheckResult(
             table=contract.table,
             check=stated.name,
-            passed=bool(result.success) and broken is None,
+            passed=verdict.passed,
             severity=stated.severity,
             observed=observed,
             expected=f"{stated.type} {json.dumps(stated.kwargs, default=str)}",
             description=stated.description,
-            quoted=broken or "",
+            quoted=verdict.broken,
         )
 
     def _shown(self, query: str, relation: str) -> str:
@@ -124,10 +126,32 @@ class Auditor:
             description="Columns have the declared names, order and types.",
         )
 
-    def _validate(self, contract: Contract, relation: str) -> dict[str, Any]:
-        import great_expectations as gx
-        from great_expectations.expectations.metadata_types import FailureSeverity
+    def _validate(self, contract: Contract, relation: str) -> dict[str, _Verdict]:
+        """What Great Expectations says to every expectation, by name, from counts if they decide it."""
         from great_expectations.expectations.registry import get_expectation_impl
+
+        kinds: dict[str, Any] = {stated.name: get_expectation_impl(stated.type) for stated in contract.expectations}
+        suite = {
+            stated.name: kinds[stated.name](**stated.kwargs, meta={"name": stated.name})
+            for stated in contract.expectations
+        }
+        decisive = {
+            stated.name: counts
+            for stated in contract.expectations
+            if (counts := counts_of(stated.type, stated.kwargs)) is not None
+        }
+        numbers = measure(self._connection, relation, [c for counts in decisive.values() for c in counts.values()])
+        verdicts = {
+            name: _judged(suite[name], {metric: numbers[count] for metric, count in counts.items()})
+            for name, counts in decisive.items()
+        }
+        if others := [expectation for name, expectation in suite.items() if name not in verdicts]:
+            verdicts |= self._validate_by_library(relation, others)
+        return verdicts
+
+    def _validate_by_library(self, relation: str, expectations: Sequence[Any]) -> dict[str, _Verdict]:
+        """The same for expectations whose numbers Great Expectations has to find itself."""
+        import great_expectations as gx
 
         from clv_pipeline.quality.buffered_duckdb import URL, connection_arguments
 
@@ -145,39 +169,66 @@ class Auditor:
         asset = self._source.add_table_asset(name=relation, table_name=relation)
         try:
             batch = asset.add_batch_definition_whole_table("all").get_batch()
-            suite = gx.ExpectationSuite(name=contract.table)
-            gx_severity = {"error": FailureSeverity.CRITICAL, "warning": FailureSeverity.WARNING}
-            for stated in contract.expectations:
-                counts = stated.type == counted_rows.TYPE
-                kind = counted_rows.count_unexpected_rows() if counts else get_expectation_impl(stated.type)
-                suite.add_expectation(
-                    kind(**stated.kwargs, severity=gx_severity[stated.severity], meta={"name": stated.name})
-                )
+            suite = gx.ExpectationSuite(name=relation, expectations=list(expectations))
             # Counts without examples: an example may be a person's data.
             outcome = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0})
         finally:
             self._source.delete_asset(relation)
-        return {result.expectation_config.meta["name"]: result for result in outcome.results}
+        return {
+            result.expectation_config.meta["name"]: _Verdict(
+                bool(result.success), result.result, _exception_text(result.exception_info)
+            )
+            for result in outcome.results
+        }
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What Great Expectations says to one expectation."""
+
+    success: bool
+    found: Mapping[str, Any]
+    broken: str
+    """Why the check could not run; else empty."""
+
+    @property
+    def passed(self) -> bool:
+        return self.success and not self.broken
+
+
+def _judged(expectation: Any, numbers: Mapping[str, int | Exception]) -> _Verdict:
+    """The verdict on numbers that are counted, which is Great Expectations' own."""
+    from great_expectations.expectations.expectation_configuration import parse_result_format
+
+    if errors := [str(number) for number in numbers.values() if isinstance(number, Exception)]:
+        return _Verdict(False, {}, "; ".join(sorted(set(errors))))
+    asked = {"result_format": parse_result_format({"result_format": "BASIC", "partial_unexpected_count": 0})}
+    told = expectation._validate(metrics={_EXAMPLES: [], **numbers}, runtime_configuration=asked)
+    return _Verdict(bool(told["success"]), told["result"], "")
+
+
+_EXAMPLES = "unexpected_rows_query.table"
+"""Great Expectations' name for unexpected rows themselves, which an audit never asks for."""
 
 
 def _save_nothing() -> None:
     """Do nothing, because an ephemeral context has nothing to save."""
 
 
-def _exception_text(info: Mapping[str, Any] | None) -> str | None:
-    """The message of an expectation that raised. It is flat, or nested one level by metric."""
+def _exception_text(info: Mapping[str, Any] | None) -> str:
+    """The message of an expectation that raised; else empty. It is flat, or nested one level by metric."""
     if not info:
-        return None
+        return ""
     entries = [info] if "raised_exception" in info else list(info.values())
     raised = [entry["exception_message"] for entry in entries if entry.get("raised_exception")]
-    return "; ".join(sorted(set(map(str, raised)))) or None
+    return "; ".join(sorted(set(map(str, raised))))
 
 
 def _observed(stated: Expectation, result: Mapping[str, Any]) -> str:
     if "unexpected_count" in result:
         # The count is None for an empty table.
         return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} rows unexpected"
-    if stated.type == counted_rows.TYPE:
+    if stated.type == _UNEXPECTED_ROWS:
         count = int(result["observed_value"])
         return f"{count:,} unexpected {'row' if count == 1 else 'rows'}"
     return str(result.get("observed_value", "nothing"))

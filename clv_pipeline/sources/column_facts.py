@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, ask
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER
+from clv_pipeline.sources.samples import ask
 from clv_pipeline.sources.synonyms import plain
 from clv_pipeline.sources.tables import RawTable
 

@@ -9,24 +9,20 @@ alone may hold only ambiguous dates. If the heads of the files do not decide, wh
 # ruff: noqa: S608
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, Expression, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.errors import first_line, shape
+from clv_pipeline.sources.batches import batches
+from clv_pipeline.sources.errors import shape
 from clv_pipeline.sources.expressions import read_as_dates, read_as_numbers
 from clv_pipeline.sources.numerals import currency_of, undressed
+from clv_pipeline.sources.samples import ask, sample, with_first_rows
 from clv_pipeline.sources.tables import RawTable
-
-SAMPLE_ROWS = 1_000
-"""Number of rows that are sampled from the head of each file."""
-SAMPLE_BUFFER_BYTES = 4_000_000
-"""Buffer size of a scan for a sample. A scan reads at least one buffer, and this is enough."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,11 @@ def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: T
         SourceError: the values are ambiguous.
     """
     configured = source.format
-    dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
-    currency = _currency(con, tables, source)
     other = {".": ",", ",": "."}
-    decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source, currency)
+    with with_first_rows(con, batches(tables, source), _judged(source)) as tables:
+        dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
+        currency = _currency(con, tables, source)
+        decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source, currency)
     thousands = configured.thousands or other.get(decimal or "")
     return Conventions(dates, decimal or ".", thousands, currency)
 
@@ -81,6 +78,13 @@ def still_hold(
 
     False is not an error: all files must then be judged together once more.
     """
+    with with_first_rows(con, batches(tables, source), _judged(source)) as judged:
+        return _still_hold(con, conventions, judged, source)
+
+
+def _still_hold(
+    con: duckdb.DuckDBPyConnection, conventions: Conventions, tables: Sequence[RawTable], source: TableSource
+) -> bool:
     configured = source.format
     if configured.date_formats is None:
         condition = f"NOT {_IS_ISO} AND try_strptime(v, $formats) IS NULL"
@@ -107,61 +111,21 @@ def still_hold(
     return True
 
 
+def _judged(source: TableSource) -> list[str]:
+    """The columns whose values are looked at."""
+    numbers = read_as_numbers(source, (*source.numbers, *source.money), everywhere=True)
+    return list(dict.fromkeys([*read_as_dates(source), *numbers, *_undeclared(source)]))
+
+
+def _undeclared(source: TableSource) -> list[str]:
+    """Customer attributes are not declared as numbers or text, so their values decide."""
+    return list(source.attributes.values()) if isinstance(source, CustomerSource) else []
+
+
 _IS_ISO = f"coalesce({is_plausible(instant_of('v'))}, false)"
 
 _DATE_KINDS = ("text", "number")
 """Kinds of columns that may hold dates. 20100501 is a date even if a file has it as a number."""
-
-
-def sample(
-    con: duckdb.DuckDBPyConnection,
-    table: RawTable,
-    theirs: str,
-    condition: str,
-    kinds: Sequence[str] = ("text",),
-    formats: Sequence[str] = (),
-    whole: bool = False,
-) -> list[str]:
-    """Distinct trimmed values in the head of `table`, as text, that meet the SQL `condition` on `v`.
-
-    The condition may name `$formats`. With `whole`, all rows are read and the first values in sorted order returned.
-    The list is empty for a column of none of the `kinds`.
-    """
-    column = table.columns[theirs]
-    if column.kind not in kinds:
-        return []
-    head = "" if whole else f"LIMIT {SAMPLE_ROWS}"
-    query = (
-        f"SELECT DISTINCT v FROM (SELECT trim(CAST({column.expression} AS VARCHAR)) AS v FROM {table.scan} {head}) "
-        f"WHERE v <> '' AND ({condition}) ORDER BY v LIMIT {SAMPLE_ROWS}"
-    )
-    parameters = {**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}
-    return [value for (value,) in ask(con, table, query, parameters)]
-
-
-def ask(
-    con: duckdb.DuckDBPyConnection, table: RawTable, query: str, parameters: Mapping[str, object]
-) -> list[tuple[Any, ...]]:
-    """The answer to a query that scans `table`, which is at hand meanwhile. It takes of the parameters what it names.
-
-    Raises:
-        SourceError: the table cannot be read.
-    """
-    try:
-        with table.at_hand():
-            return con.execute(query, used(parameters, query)).fetchall()
-    except duckdb.Error as error:
-        raise SourceError(
-            f"{table.source_file}: cannot be sampled",
-            quoted=first_line(error),
-            to_do="get the file again, or state another format of the source",
-        ) from error
-
-
-def used(parameters: Mapping[str, object], query: str) -> dict[str, object]:
-    """The parameters that the query names. DuckDB refuses any other."""
-    named = set(re.findall(r"\$(\w+)", query))
-    return {name: value for name, value in parameters.items() if name in named}
 
 
 # --- dates ---
@@ -339,15 +303,13 @@ def _decimal(
     Raises:
         SourceError: the values prove both separators, or neither.
     """
-    # Customer attributes are not declared as numbers or text, so their values decide.
-    undeclared = list(source.attributes.values()) if isinstance(source, CustomerSource) else []
     numbers = [
         (table, theirs)
         for table in tables
         if table.localised
         for theirs in (
             *read_as_numbers(source, source.numbers, everywhere=True),
-            *(name for name in undeclared if _holds_numbers(con, table, name)),
+            *(name for name in _undeclared(source) if _holds_numbers(con, table, name)),
         )
     ]
     # Integers in the head prove nothing about the rest: 1.234 may come further down.

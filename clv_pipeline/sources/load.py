@@ -6,13 +6,12 @@ and the reason. `incremental` decides which files must be read.
 """
 
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
-# ruff: noqa: S608
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -20,6 +19,7 @@ import duckdb
 from clv_pipeline.config.source import CustomerSource, TableSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError, did_you_mean
+from clv_pipeline.sources.batches import batches
 from clv_pipeline.sources.catalog import list_files
 from clv_pipeline.sources.changes import Content, distinct, named
 from clv_pipeline.sources.conventions import Conventions, decide
@@ -31,32 +31,12 @@ from clv_pipeline.sources.identity import names_of
 from clv_pipeline.sources.lake_rows import Rows
 from clv_pipeline.sources.lakehouse import described_rows, forget_lake, open_snapshot, staged
 from clv_pipeline.sources.loaded import LoadedFile
-from clv_pipeline.sources.prepared_rows import prepared as prepared_rows
 from clv_pipeline.sources.prepared_rows import to_be_judged
-from clv_pipeline.sources.records import lines_of
-from clv_pipeline.sources.rejects import add_rejects, forget_rejects
 from clv_pipeline.sources.sniff import is_like_a_value
-from clv_pipeline.sources.tables import (
-    REJECTS,
-    Column,
-    ColumnKind,
-    RawTable,
-    open_tables,
-    typed_by_reader,
-)
-from clv_pipeline.sources.typed import UNCOMPRESSED, UNREADABLE, target_columns, typed_select
+from clv_pipeline.sources.tables import Column, RawTable, open_tables
+from clv_pipeline.sources.typed import UNCOMPRESSED, target_columns
 from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
-
-
-@dataclass(frozen=True)
-class Target:
-    """The table for the records of one file, and how to read them."""
-
-    table: str
-    """Name of the table as a quoted SQL identifier."""
-    source: TableSource
-    conventions: Conventions
-    source_id: int
+from clv_pipeline.sources.written_rows import Target, write_rows
 
 
 def create_table(con: duckdb.DuckDBPyConnection, table: str, kind: type[TableSource]) -> None:
@@ -154,11 +134,14 @@ def load_tables(
     `contents` are the contents that the tables of files were opened from.
     """
     create_table(con, table, type(source))
+    target = Target(quote_identifier(table), source, conventions)
     by_name = {content.name.label: content for content in contents}
+    source_ids = count(first_id)
     loaded: list[LoadedFile] = []
-    for source_id, raw in enumerate(tables, start=first_id):
-        one = _load_one(con, Target(quote_identifier(table), source, conventions, source_id), raw)
-        loaded.append(_identified(one, by_name[raw.name]) if raw.file is not None else one)
+    for raw in batches(tables, source):
+        parts = {next(source_ids): part for part in raw.parts or (raw,)}
+        for part, one in zip(parts.values(), write_rows(con, target, parts), strict=True):
+            loaded.append(_identified(one, by_name[part.name]) if part.file is not None else one)
         for path in raw.temporary:
             path.unlink(missing_ok=True)  # the sheets of a packed workbook share a copy
     return _apart_where_empty(loaded, by_name)
@@ -343,114 +326,3 @@ def _named(source: TableSource) -> list[tuple[str, str]]:
         named.append(("fill_down.by", source.fill_down.by))
         named += [("fill_down.columns", name) for name in source.fill_down.columns]
     return named
-
-
-def _load_one(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
-    with raw.at_hand():
-        return _load_at_hand(con, target, raw)
-
-
-def _load_at_hand(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> LoadedFile:
-    rows = _insert_plain(con, target, raw)
-    if rows is None:
-        rows = _insert(con, target, raw)
-    # Rows get their number afterwards, because row_number() would make the scan single-threaded. Rowids do not start at
-    # 0 inside a transaction or after deleted rows, hence the minimum.
-    start = _count(
-        con, f"SELECT coalesce(min(rowid), 0) FROM {target.table} WHERE source_id = $id", {"id": target.source_id}
-    )
-    con.execute(
-        f"UPDATE {target.table} SET source_line = rowid - $start + $first_line WHERE source_id = $id",
-        {"start": start, "first_line": raw.first_line, "id": target.source_id},
-    )
-    unreadable = _count_unreadable(con, target.table, start, rows) if raw.unreadable != "NULL" else 0
-    rejected = add_rejects(con, target.table, target.source_id, raw, start, rows) if raw.stores_rejects else 0
-    rows += rejected
-    unreadable += rejected
-    lines = lines_of(con, raw, rows)
-    conventions = target.conventions
-    dates = f", dates {' '.join(conventions.date_formats)}" if conventions.date_formats else ""
-    decimal = ", decimal comma" if conventions.decimal == "," and raw.localised else ""
-    return LoadedFile(
-        source_id=target.source_id,
-        source_file=raw.source_file,
-        rows=rows,
-        unreadable_rows=unreadable,
-        bytes=raw.file.bytes if raw.file is not None else None,
-        sha256=None,
-        format=raw.format + dates + decimal,
-        path=raw.file.label if raw.file is not None else raw.name or raw.source_file,
-        stamp=raw.file.stamp() if raw.file is not None else raw.stamp,
-        conventions=json.dumps(asdict(conventions)),
-        read_with=_read_with(target.source),
-        lines=lines.count if lines is not None else None,
-        joined_lines=lines.continuing if lines is not None else None,
-    )
-
-
-def _read_with(source: TableSource) -> str:
-    """The settings that decide which columns are read and how, as JSON."""
-    stated = source.format.model_dump(exclude_none=True)
-    seam = source.model_dump(include={"where", "fill_down"}, exclude_none=True)
-    return json.dumps({"columns": source.columns, **({"format": stated} if stated else {}), **seam}, sort_keys=True)
-
-
-def _insert(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int:
-    """Add the records of one file and return their number. Rejected lines stay in the reject tables.
-
-    Raises:
-        SourceError: the file cannot be read.
-    """
-    if raw.stores_rejects:
-        forget_rejects(con)
-    rows = prepared_rows(raw, target.source, target.conventions)
-    select, parameters = typed_select(rows, target.source, target.conventions, target.source_id)
-    try:
-        return _count(con, f"INSERT INTO {target.table} {select}", parameters)
-    except duckdb.Error as error:
-        raise SourceError(
-            f"{raw.source_file}: cannot be read",
-            quoted=first_line(error),
-            to_do=f"get the file again, or look at {target.source.key}.format",
-        ) from error
-
-
-def _insert_plain(con: duckdb.DuckDBPyConnection, target: Target, raw: RawTable) -> int | None:
-    """Load a CSV of ISO dates and plain numbers without gaps in the fast way; for any other file, load nothing.
-
-    The CSV reader parses the dates and numbers itself. If it cannot parse a value, the function returns None, and the
-    file must be loaded in the slow way, which keeps the original text of such rows.
-    """
-    source = target.source
-    is_plain = not target.conventions.date_formats and target.conventions.decimal == "."
-    if not raw.csv_width or raw.unreadable != "NULL" or not is_plain or source.prepares_rows:
-        return None
-    kinds: dict[str, tuple[str, ColumnKind]] = {
-        source.columns[name]: ("DECIMAL(18,4)", "number") for name in source.numbers if name in source.columns
-    }
-    if source.time is not None:
-        kinds[source.columns[source.time]] = ("TIMESTAMP", "time")
-    rows = _insert(con, target, typed_by_reader(raw, kinds))
-    gaps = _count(
-        con,
-        f"SELECT (SELECT count(*) FROM {REJECTS} WHERE error_type = 'CAST')"
-        f" + (SELECT count(source_text) FROM {target.table} WHERE source_id = $id)",
-        {"id": target.source_id},
-    )
-    if not gaps:
-        return rows
-    con.execute(f"DELETE FROM {target.table} WHERE source_id = $id", {"id": target.source_id})
-    return None
-
-
-def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]) -> int:
-    (count,) = con.execute(sql, parameters).fetchone() or (0,)
-    return int(count)
-
-
-def _count_unreadable(con: duckdb.DuckDBPyConnection, table: str, start: int, rows: int) -> int:
-    sql = (
-        f"SELECT count(*) FROM {table} WHERE rowid BETWEEN $start AND $start + $rows - 1"
-        f" AND starts_with(source_text, '{UNREADABLE}')"
-    )
-    return _count(con, sql, {"start": start, "rows": rows})

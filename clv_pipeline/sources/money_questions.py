@@ -20,9 +20,9 @@ from clv_pipeline.config.source import Expression, TransactionSource
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import list_files
-from clv_pipeline.sources.conventions import sample
 from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.sources.load import load_records, prepared
+from clv_pipeline.sources.samples import sample
 from clv_pipeline.sources.synonyms import plain, sounds_like_cents
 from clv_pipeline.sources.tables import RawTable, open_tables
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 import duckdb
 
 from clv_pipeline.config.source import FillDown, TableSource
-from clv_pipeline.sources.conventions import Conventions, used
+from clv_pipeline.sources.conventions import Conventions
 from clv_pipeline.sources.errors import first_line
 from clv_pipeline.sources.expressions import QUOTES, Kind, Parsed, computed, condition
+from clv_pipeline.sources.parameters import used
 from clv_pipeline.sources.tables import Column, RawTable
 from clv_pipeline.sources.typed import read_as, reading_parameters
 

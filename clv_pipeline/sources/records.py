@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import duckdb
 
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.conventions import used
 from clv_pipeline.sources.lines import filled_lines, longest_line
+from clv_pipeline.sources.parameters import used
 from clv_pipeline.sources.tables import BUFFER_BYTES, REJECTS, RawTable, text_scan
 
 LINES_BETWEEN = 2

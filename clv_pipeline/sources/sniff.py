@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from clv_pipeline.sources.encodings import is_western, odd_lines
@@ -174,17 +175,14 @@ def guess_delimiter(head: str, wanted: Sequence[str], width: int | None = None) 
             widths = [len(line.split()) for line in complete.splitlines()[:200] if line.strip()]
         else:
             try:
-                records = list(csv.reader(io.StringIO(complete, newline=""), delimiter=delimiter))[:200]
+                records = list(islice(csv.reader(io.StringIO(complete, newline=""), delimiter=delimiter), 200))
             except csv.Error:
                 records = []
             widths = [len(record) for record in records if record]
         agreeing = sum(found == (width or len(names)) for found in widths) / max(len(widths), 1)
         return len(set(wanted) & set(names)), agreeing, len(names)
 
-    candidates = (*_DELIMITERS, "whitespace")
+    found = {delimiter: evidence(delimiter) for delimiter in (*_DELIMITERS, "whitespace")}
     # Free text makes many "columns" of words, so runs of spaces count only if nothing else separates.
-    best = max(
-        candidates,
-        key=lambda delimiter: (evidence(delimiter)[:2], delimiter != "whitespace", evidence(delimiter)[2]),
-    )
-    return best if evidence(best) != (0, 0.0, 0) else ","
+    best = max(found, key=lambda delimiter: (found[delimiter][:2], delimiter != "whitespace", found[delimiter][2]))
+    return best if found[best] != (0, 0.0, 0) else ","

@@ -9,8 +9,8 @@ meaning of values belongs in `typed`. No value of a file or of the user is ever 
 # ruff: noqa: S608
 
 import glob
-from collections.abc import Container, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,9 @@ from clv_pipeline.sources.sniff import TextFacts, guess_delimiter, header_of, st
 BUFFER_BYTES = 32_000_000
 """Buffer size of the CSV scan. The default writes fragmented row groups, which costs 2 s at the next UPDATE or
 CHECKPOINT of 4 million rows. Twice this size leaves one of two cores idle on files of 200 MB."""
+
+FILE_NUMBER = "CAST(file_index AS BIGINT) + 1"
+"""SQL for the position, from 1, of a row's file among those of its scan."""
 
 REJECTS = "clv_reject_errors"
 REJECT_SCANS = "clv_reject_scans"
@@ -101,10 +104,19 @@ class RawTable:
     header_lines: int = 0
     temporary: list[Path] = field(default_factory=list)
     """Copies in the work folder that may be deleted after the load."""
+    parts: tuple["RawTable", ...] = ()
+    """The tables of several files that this one scans together, in the order of `file_index`."""
+    head: "RawTable | None" = None
+    """A copy of the first rows of each of the `parts`, while conventions are decided."""
 
-    def at_hand(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
         """Keep what is scanned on disk meanwhile: copies are there anyway."""
-        return nullcontext() if self.file is None or self.temporary else self.file.at_hand()
+        with ExitStack() as kept:
+            for part in self.parts or (self,):
+                if part.file is not None and not part.temporary:
+                    kept.enter_context(part.file.at_hand())
+            yield
 
 
 def open_tables(
@@ -116,20 +128,22 @@ def open_tables(
 ) -> tuple[list[RawTable], list[SourceError]]:
     """One table per file, zip member or sheet, in order, and one error per file without a table.
 
-    A file has no table if it cannot be opened, is empty, or is of an unknown kind. `work_dir` exists and takes the
+    A file has no table if it cannot be opened, is empty, or is of an unknown kind. `work_dir` takes the
     copies. Archive members whose labels are in `leave_out` are not opened.
     """
+    from clv_pipeline.sources.json_lines import with_keys
+
     tables: list[RawTable] = []
     problems: list[SourceError] = []
+    work_dir.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(files):
-        own_dir = work_dir / f"{number:05d}"
-        own_dir.mkdir(parents=True)
         try:
             with file.at_hand():
-                tables.extend(map(_with_partition, _tables_of(con, file, source, own_dir, leave_out)))
+                tables.extend(_tables_of(con, file, source, work_dir / f"{number:05d}", leave_out))
         except SourceError as error:
             problems.append(error)
-    return tables, problems
+    tables, without_keys = with_keys(con, tables, source)
+    return list(map(_with_partition, tables)), [*problems, *without_keys]
 
 
 def _with_partition(raw: RawTable) -> RawTable:
@@ -142,22 +156,26 @@ def _with_partition(raw: RawTable) -> RawTable:
 
 
 def _tables_of(
-    con: duckdb.DuckDBPyConnection, file: SourceFile, source: TableSource, own_dir: Path, leave_out: Container[str]
+    con: duckdb.DuckDBPyConnection, file: SourceFile, source: TableSource, copies: Path, leave_out: Container[str]
 ) -> list[RawTable]:
+    from clv_pipeline.sources.json_lines import json_lines
+
     tables: list[RawTable] = []
     kind, gzipped = kind_of(file.label)
-    members = unpack(file, own_dir) if kind == "zip" else [file]
+    if kind == "zip":
+        copies.mkdir()
+    members = unpack(file, copies) if kind == "zip" else [file]
     for position, member in enumerate(members):
         if kind == "zip" and member.label in leave_out:
             continue
         member_kind, member_gzipped = kind_of(member.label) if kind == "zip" else (kind, gzipped)
-        copy = own_dir / f"copy_{position:05d}"
+        copy = copies.with_name(f"{copies.name}_{position:05d}")
         temporary = [member.path] if kind == "zip" else []
         origin = {"file": file, "name": member.label, "temporary": temporary}
         if member_kind == "csv":
             tables.append(_csv(member, member_gzipped, source, copy.with_suffix(".csv"), origin))
         elif member_kind == "jsonl":
-            tables.append(_json_lines(con, member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
+            tables.append(json_lines(member, member_gzipped, source, copy.with_suffix(".jsonl"), origin))
         elif member_kind == "parquet":
             tables.append(parquet(con, member, member.path, "Parquet", origin))
         else:
@@ -172,14 +190,14 @@ def _tables_of(
 # Compression is stated, never guessed: DuckDB takes a ? in a file name for the start of a URL's query and then reads
 # the compressed bytes as text. Hive partitioning is off: a folder called amount=5 would replace the file's own column.
 # Lines that cannot be split are stored as rejects and do not fail the scan.
-_SCAN_OPTIONS = (
+SCAN_OPTIONS = (
     "auto_detect = false, hive_partitioning = false, compression = $compression, buffer_size = $buffer, "
     "store_rejects = true, "
     f"rejects_table = '{REJECTS}', rejects_scan = '{REJECT_SCANS}'"
 )
 
 
-def _in_place_or_copied(
+def in_place_or_copied(
     file: SourceFile, gzipped: bool, facts: TextFacts, copy: Path, whitespace: bool = False
 ) -> tuple[Path, dict[str, Any], list[Path], TextFacts]:
     """(path to scan, scan parameters, copies made, facts): the path of a copy if DuckDB would misread the file."""
@@ -210,9 +228,9 @@ def _csv(file: SourceFile, gzipped: bool, source: TableSource, copy: Path, origi
     if given is not None:
         _refuse_other_width(file, names, given, source)
         names = given
-    _refuse_too_wide(file, len(names))
+    refuse_too_wide(file, len(names))
     whitespace = delimiter == "whitespace"
-    path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy, whitespace)
+    path, parameters, copies, facts = in_place_or_copied(file, gzipped, facts, copy, whitespace)
     # Columns are named by position, so that no name of the file enters the SQL. The header is compared with the
     # mapping beforehand.
     shown = {"\t": "tab", "whitespace": "whitespace"}.get(delimiter, repr(delimiter))
@@ -252,7 +270,7 @@ def _csv_scan(types: Sequence[str], *, has_header: bool) -> str:
     struct = ", ".join(f"'c{position}': '{type_}'" for position, type_ in enumerate(types))
     header = "true" if has_header else "false"
     return (
-        f"read_csv($path, {_SCAN_OPTIONS}, header = {header}, skip = $skip, delim = $delimiter, "
+        f"read_csv($path, {SCAN_OPTIONS}, header = {header}, skip = $skip, delim = $delimiter, "
         f"quote = '\"', escape = '\"', columns = {{{struct}}})"
     )
 
@@ -290,83 +308,17 @@ def typed_by_reader(raw: RawTable, typed: Mapping[str, tuple[str, ColumnKind]]) 
     return replace(raw, scan=_csv_scan(types, has_header=raw.header_lines > 0), columns=columns)
 
 
-_JSON_SAMPLE_LINES = 10_000
+def refuse_too_wide(file: SourceFile, width: int) -> None:
+    """Refuse a file of too many columns.
 
-
-def _json_lines(
-    con: duckdb.DuckDBPyConnection,
-    file: SourceFile,
-    gzipped: bool,
-    source: TableSource,
-    copy: Path,
-    origin: dict[str, Any],
-) -> RawTable:
-    facts = text_facts(file, gzipped, source.format.encoding)
-    path, parameters, copies, facts = _in_place_or_copied(file, gzipped, facts, copy)
-    # Lines are read as text and parsed by JSON functions: read_json would stop at a broken line, or drop it.
-    # The unit separator cannot occur unescaped in JSON, so no valid line is ever split.
-    scan = (
-        "(SELECT line, CASE WHEN json_valid(line) THEN "
-        "CASE WHEN json_type(line) = 'OBJECT' THEN line END END AS doc "
-        f"FROM read_csv($path, {_SCAN_OPTIONS}, header = false, delim = chr(31), quote = '', escape = '', "
-        "columns = {'line': 'VARCHAR'}) WHERE trim(line) <> '')"
-    )
-    try:
-        found = con.execute(
-            "SELECT DISTINCT unnest(json_keys(doc)) "
-            f"FROM (SELECT doc FROM {scan} LIMIT {_JSON_SAMPLE_LINES}) ORDER BY ALL",
-            parameters,
-        ).fetchall()
-        keys = [key for (key,) in found]
-        absent = [key for key in own_columns(source) if keys and key not in keys]
-        # Writers usually leave out keys without a value. A required key may still come further below.
-        sought = {*source.required_columns, *(name for name, _ in file.partition)}
-        keys += [key for key in absent if key not in sought or _has_key(con, scan, parameters, key)]
-    except duckdb.Error as error:
-        raise SourceError(f"{file.label}: cannot be read as JSON lines", quoted=first_line(error)) from error
-    if not keys:
-        raise SourceError(
-            f"{file.label}: none of its first {_JSON_SAMPLE_LINES:,} lines is a JSON object with keys",
-            to_do="write one object per line, not an array and not indented",
-        )
-    _refuse_too_wide(file, len(keys))
-    columns = {}
-    for position, key in enumerate(keys):
-        parameters[f"key_{position}"] = _pointer(key)
-        columns[key] = Column(f"json_extract_string(doc, $key_{position})")
-    return RawTable(
-        source_file=file.label,
-        scan=scan,
-        parameters=parameters,
-        columns=columns,
-        format=f"JSON lines, {facts.encoding}{', gzip' if gzipped else ''}",
-        first_line=1,
-        unreadable="CASE WHEN doc IS NULL THEN line END",
-        stores_rejects=True,
-        localised=False,
-        scanned_path=path,
-        lines=facts.lines,
-        **{**origin, "temporary": [*origin["temporary"], *copies]},
-    )
-
-
-def _refuse_too_wide(file: SourceFile, width: int) -> None:
+    Raises:
+        SourceError: it has.
+    """
     if width > MOST_COLUMNS:
         raise SourceError(
             f"{file.label}: has {width:,} columns, more than the {MOST_COLUMNS:,} that are read",
             to_do="export the columns that are needed, or state another delimiter in the source's format",
         )
-
-
-def _pointer(key: str) -> str:
-    """A JSON pointer. It reaches any key, including keys with dots, quotes or a dollar sign."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _has_key(con: duckdb.DuckDBPyConnection, scan: str, parameters: Mapping[str, Any], key: str) -> bool:
-    """Whether any object in a file of JSON lines has the key."""
-    asked = f"SELECT EXISTS (SELECT 1 FROM {scan} WHERE json_exists(doc, $key))"
-    return con.execute(asked, {**parameters, "key": _pointer(key)}).fetchall() == [(True,)]
 
 
 def parquet(
@@ -380,7 +332,7 @@ def parquet(
     parameters = {"path": glob.escape(str(path))}
     try:
         tree = con.execute("SELECT name, num_children FROM parquet_schema($path)", parameters).fetchall()
-        _refuse_too_wide(file, len(tree))
+        refuse_too_wide(file, len(tree))
         result = con.execute(f"SELECT * FROM {_PARQUET_SCAN} LIMIT 0", parameters)
         scanned = [(name, str(type_)) for name, type_, *_ in result.description]
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:  # names in damaged files may not be text

@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from clv_pipeline.config.source import CustomerSource, TableSource, TransactionSource
-from clv_pipeline.sources.conventions import Conventions, instant_of, is_plausible, used
+from clv_pipeline.sources.conventions import Conventions, instant_of, is_plausible
 from clv_pipeline.sources.expressions import Kind
 from clv_pipeline.sources.numerals import BARE, NEGATIVE, SIGNED, around
-from clv_pipeline.sources.tables import Column, RawTable
+from clv_pipeline.sources.parameters import used
+from clv_pipeline.sources.tables import FILE_NUMBER, Column, RawTable
 
 
 def target_columns(kind: type[TableSource]) -> dict[str, str]:
@@ -46,10 +47,11 @@ SHOWN_CHARACTERS = 2_000
 
 
 def typed_select(
-    table: RawTable, source: TableSource, conventions: Conventions, source_id: int
+    table: RawTable, source: TableSource, conventions: Conventions, source_ids: Sequence[int]
 ) -> tuple[str, dict[str, Any]]:
     """(SQL, its parameters): the rows of `table` in the source's `target_columns`, source_line still 0.
 
+    `source_ids` are the numbers of its parts, or its own.
     Every mapped column exists in the table. amount is NULL if and only if a mapped number is, or none is mapped.
     """
     if not table.localised:
@@ -91,7 +93,7 @@ def typed_select(
     original_object = f"CAST(json_object({', '.join([original, *pairs])}) AS VARCHAR)"
     shown = f"'{UNREADABLE}' || left(unreadable, {SHOWN_CHARACTERS})"
     output = {
-        "source_id": "CAST($source_id AS INTEGER)",
+        "source_id": "CAST($source_ids[file_number] AS INTEGER)",
         "source_line": "0",
         **{name: name for name in (*texts, *numbers, *times)},
         "customer_id": _CUSTOMER,
@@ -116,7 +118,8 @@ def typed_select(
         fields += f", coalesce({table.selected}, false) AS selected"
     columns = ", ".join(f"{output.get(name, 'NULL')} AS {name}" for name in target_columns(type(source)))
     # The SELECTs are nested because an expression that is written twice is evaluated twice.
-    sql = f"SELECT {fields}, {table.unreadable} AS unreadable FROM {table.scan}"
+    file_number = FILE_NUMBER if table.parts else "1"
+    sql = f"SELECT {fields}, {table.unreadable} AS unreadable, {file_number} AS file_number FROM {table.scan}"
     sql = f"SELECT *, {', '.join(typed)} FROM ({sql})"
     for name in times:
         if conventions.date_formats and raw[name].kind in ("text", "number"):
@@ -128,7 +131,7 @@ def typed_select(
     parameters = {
         **table.parameters,
         **reading_parameters(conventions),
-        "source_id": source_id,
+        "source_ids": list(source_ids),
         "attribute_pattern": _attribute_pattern(conventions),
         "attribute_mark": _group_mark(conventions),
         **{f"attribute_{position}": name for position, name in enumerate(source.attributes)},

@@ -13,9 +13,10 @@ import duckdb
 
 from clv_pipeline.config.source import TableSource, TransactionSource
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER, SAMPLE_ROWS, ask
+from clv_pipeline.sources.conventions import LOOKS_LIKE_NUMBER
 from clv_pipeline.sources.errors import listed
 from clv_pipeline.sources.expressions import own_columns
+from clv_pipeline.sources.samples import SAMPLE_ROWS, ask
 from clv_pipeline.sources.tables import RawTable
 
 _WORDS = re.compile(

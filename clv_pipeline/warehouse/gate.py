@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.sql_text import quote_identifier
@@ -127,6 +128,8 @@ def admit(
     except BaseException:
         session.execute("rollback")
         raise
+    finally:
+        _READ.pop(session, None)
     # A failed commit has rolled back already.
     session.execute("commit")
     session.drop_staged(contracts)
@@ -146,7 +149,7 @@ def unchanged(session: Session, contracts: Sequence[Contract], reads: Sequence[s
     refuse_unfit_inputs(session, [*reads, *_waits_for(contracts)])
     tables = [contract.table for contract in contracts]
     promoted = _promotions(session)
-    if not reads or any(table not in promoted for table in tables) or not set(tables) <= session.kinds().keys():
+    if not reads or any(table not in promoted for table in tables) or not _records(session).there.issuperset(tables):
         return None
     inputs = _versions(session, reads)
     for contract in contracts:
@@ -172,7 +175,7 @@ def built_by(session: Session, table: str, recipe: str) -> bool:
     """Whether `table` is live and was built by this recipe. Only then may changes be applied to it."""
     ensure_records(session)
     record = _promotions(session).get(table)
-    return record is not None and record.recipe == recipe and session.has_table(table)
+    return record is not None and record.recipe == recipe and table in _records(session).there
 
 
 def inputs_of(session: Session, table: str) -> Mapping[str, int]:
@@ -229,7 +232,7 @@ def refuse_unfit_inputs(session: Session, reads: Sequence[str]) -> None:
         GateError: it names the inputs that failed, with the run and the checks, or that were never built.
     """
     unfit = _failed_audits(session)
-    there = session.kinds() if reads else {}
+    there = _records(session).there
     for table in reads:
         if table not in there:
             unfit.setdefault(table, f"{table} was never built; materialize it, or run everything")
@@ -247,28 +250,19 @@ _LAST_AUDITS = "select distinct on (table_name) * from gate.audits order by numb
 
 def _failed_audits(session: Session) -> dict[str, str]:
     """By table whose last audit failed: what happened and what to do."""
-    # Every step asks this, and usually no audit has ever failed.
-    if not session.execute("select 1 from gate.audits where not passed limit 1").fetchall():
-        return {}
-    rows = session.execute(
-        f"select table_name, run_id, failed_checks from ({_LAST_AUDITS}) where not passed order by table_name"  # noqa: S608
-    ).fetchall()
+    failed = {table: audit for table, audit in _records(session).audits.items() if not audit.passed}
     return {
-        table: f"the last audit of {table} failed in run {run_id} ({checks}); mend its input and run again"
-        for table, run_id, checks in rows
+        table: f"the last audit of {table} failed in run {a.run_id} ({a.failed_checks}); mend its input and run again"
+        for table, a in failed.items()
     }
 
 
 def _last_results(session: Session, contract: Contract) -> list[CheckResult]:
     """The results of the live table's last audit; empty unless that audit passed under today's contract."""
-    promoted = _promotions(session).get(contract.table)
-    if promoted is None or promoted.contract_hash != contract.hash:
+    promoted, audit = _promotions(session).get(contract.table), _records(session).audits.get(contract.table)
+    if promoted is None or promoted.contract_hash != contract.hash or audit is None or not audit.passed:
         return []
-    rows = session.execute(
-        f"select checks from ({_LAST_AUDITS}) where passed and table_name = ?",  # noqa: S608
-        [contract.table],
-    ).fetchall()
-    return [CheckResult(**result) for (checks,) in rows for result in json.loads(checks)]
+    return [CheckResult(**result) for result in json.loads(audit.checks)]
 
 
 def reasons_against_publishing(
@@ -287,7 +281,7 @@ def reasons_against_publishing(
     ensure_records(session)
     reasons = []
     promoted = _promotions(session)
-    there = session.kinds()
+    there = _records(session).there
     for contract in contracts:
         if contract.table not in promoted or contract.table not in there:
             reasons.append(f"{contract.table} was never promoted by a passed audit; materialize it")
@@ -319,7 +313,45 @@ class _Promotion:
     content_id: str
 
 
+@dataclass(frozen=True)
+class _Audit:
+    run_id: str
+    passed: bool
+    failed_checks: str
+    checks: str
+    """JSON of the results."""
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What the gate knows: by table its promotion and its last audit, and the names of everything that is there."""
+
+    promotions: dict[str, _Promotion]
+    audits: dict[str, _Audit]
+    there: frozenset[str]
+
+
+_READ: WeakKeyDictionary[Session, _Records] = WeakKeyDictionary()
+"""The records as a session read them. Every step asks for them several times, and a session is the only writer."""
+
+
+def _records(session: Session) -> _Records:
+    """The records, read again after each admission."""
+    if session not in _READ:
+        audits = session.execute(
+            f"select table_name, run_id, passed, failed_checks, checks from ({_LAST_AUDITS}) order by table_name"  # noqa: S608
+        ).fetchall()
+        _READ[session] = _Records(
+            _read_promotions(session), {table: _Audit(*audit) for table, *audit in audits}, frozenset(session.kinds())
+        )
+    return _READ[session]
+
+
 def _promotions(session: Session) -> dict[str, _Promotion]:
+    return _records(session).promotions
+
+
+def _read_promotions(session: Session) -> dict[str, _Promotion]:
     rows = session.execute(
         "select table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe, content_id"
         " from gate.promotions"
@@ -339,7 +371,7 @@ def _stages_nothing_new(session: Session, contract: Contract) -> bool:
     """Whether staged and live table are equal: there are no changes, or a small table has the same content."""
     if (changes := session.staged_changes(contract)) is not None:
         return session.execute(f"select not exists ({changes})").fetchall() == [(True,)]
-    if contract.materialized == "view" or not session.has_table(contract.table):
+    if contract.materialized == "view" or contract.table not in _records(session).there:
         return False
     staged = staged_name(contract.table)
     if max(session.count(staged), session.count(contract.table)) > SMALL_ROWS:
@@ -355,7 +387,7 @@ def _changes_anything(session: Session, contracts: Sequence[Contract], same: Con
     like the files of a load.
     """
     tables = {contract.table for contract in contracts}
-    if session.changed_days is None or not tables <= session.kinds().keys():
+    if session.changed_days is None or not tables <= _records(session).there:
         return any(contract.table not in same for contract in contracts)
     return session.execute(f"select exists ({session.changed_days})").fetchall() == [(True,)]
 
@@ -417,13 +449,15 @@ def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None
     """Record that live tables were changed in place. Tables built from them must be rebuilt whole."""
     ensure_records(session)
     ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
-    for table in (table for table in tables if table in _promotions(session)):
+    # What is read here may be rolled back by the caller.
+    for table in _read_promotions(session).keys() & {*tables}:
         session.execute(
             "update gate.promotions set run_id = ?, promoted_at = ?, rows = ?, version = ?, content_id = ?"
             " where table_name = ?",
             [run_id, _utc_now(), session.count(table), version, uuid.uuid4().hex, table],
         )
         log_changes(session, table, version, None)
+    _READ.pop(session, None)
 
 
 def _utc_now() -> datetime:

@@ -352,3 +352,24 @@ def test_no_window_to_backtest_gives_empty_results() -> None:
     assert (result.forecasts.is_empty(), result.reports, result.skipped) == (True, [], [])
     assert result.forecasts.schema == BACKTEST_SCHEMA
     assert evaluate(result.forecasts).is_empty()
+
+
+class Reversed(OwnRate):
+    """Forecasts the customers from the last to the first."""
+
+    def fit(self, ground: Ground) -> FittedBaseline:
+        fitted = super().fit(ground)
+        forecast = fitted.forecast
+        object.__setattr__(fitted, "forecast", lambda customers, days: forecast(customers.reverse(), days))
+        return fitted
+
+
+def test_a_model_that_forecasts_in_another_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="own_rate forecasts other customers than asked for, or in another order"):
+        backtest(
+            [Reversed()],
+            PLAN.filter(pl.col("cutoff") == LATEST),
+            training_for=lambda cutoff: DAYS.training(cutoff, most_windows=0),
+            customers_for=DAYS.customers,
+            outcomes_for=DAYS.outcomes,
+        )

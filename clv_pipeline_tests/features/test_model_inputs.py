@@ -107,6 +107,15 @@ def test_serving_reads_the_frames_that_models_are_fitted_and_tried_on(session: S
     assert current.equals(model_inputs.customers(session, AS_OF))
 
 
+def test_customers_that_were_read_already_are_those_whose_totals_are_learned(session: Session) -> None:
+    tried = model_inputs.customers(session, CUTOFF, horizons=HORIZONS, most=model_inputs.CURRENT_SAMPLE)
+    training = model_inputs.training_data(session, CUTOFF, tried)
+    assert training.current_customers is tried
+    read = model_inputs.training_data(session, CUTOFF)
+    assert tried.select(read.current_customers.columns).equals(read.current_customers)
+    assert training.completed_windows.equals(read.completed_windows)
+
+
 def test_a_customer_of_an_earlier_cutoff_has_one_row_with_what_came_of_the_pieces_that_are_over(
     session: Session,
 ) -> None:

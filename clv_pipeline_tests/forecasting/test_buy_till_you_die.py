@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from numpy.polynomial.legendre import leggauss
 from clv_pipeline.forecasting.bg_nbd import BgNbd
 from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, ProcessFit, merge_similar
 from clv_pipeline.forecasting.frames import Floats, floats
-from clv_pipeline.forecasting.maximum_likelihood import maximize
+from clv_pipeline.forecasting.maximum_likelihood import best_optimum
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline_tests.helpers.forecast_examples import CUTOFF, any_customers, customers_frame, shop, training_data
@@ -221,14 +222,54 @@ def test_standard_errors_are_told_only_of_what_the_data_identify(fitted: Process
 
 
 def test_no_converging_start_is_not_an_exception_but_none() -> None:
-    from lifetimes.utils import ConvergenceError
+    def overflows(logs: Floats) -> tuple[float, Floats]:
+        return np.nan, np.full_like(logs, np.nan)
 
-    class NeverConverges:
-        def fit(self, **_: object) -> None:
-            print("the whole state of the optimiser")
-            raise ConvergenceError("no")
+    assert best_optimum(overflows, [np.zeros(1), np.ones(1)]) is None
 
-    assert maximize(NeverConverges, {}, lambda _: 0.0, [(1.0,), (2.0,)]) is None
+
+@given(
+    st.tuples(*[st.floats(-3.0, 3.0)] * 4),
+    st.lists(st.tuples(st.integers(0, 300), st.floats(0.01, 1.0), st.floats(0.5, 300.0)), min_size=1, max_size=5),
+)
+@every_process
+@settings(max_examples=40)
+def test_the_slope_is_that_of_the_likelihood(
+    process: BuyTillYouDie, logs: tuple[float, ...], seen: list[tuple[int, float, float]]
+) -> None:
+    x, share, T = np.array(seen, dtype=np.float64).T
+    rows = (x, np.where(x > 0.0, share * T, 0.0), T, np.arange(1.0, len(x) + 1.0))
+    slope = process.log_likelihood_and_slope(np.array(logs), *rows)[1]
+    for place, step in enumerate(1e-4 * np.eye(4)):
+        up, down = (process.log_likelihood_and_slope(logs + sign * step, *rows)[0] for sign in (1, -1))
+        assert slope[place] == pytest.approx((up - down) / 2e-4, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd"])
+def test_the_likelihood_is_that_of_having_stayed_or_left_as_published(name: str) -> None:
+    from scipy.special import betaln, gammaln
+
+    process = {process.name: process for process in PROCESSES}[name]
+    first = 1.0 if name == "mbg_nbd" else 0.0
+    x, t_x, T = np.array([0.0, 1.0, 7.0, 400.0]), np.array([0.0, 30.0, 30.0, 30.0]), np.full(4, 39.0)
+    for parameters in (PUBLISHED, LITTLE_DROPOUT, EXTREME):
+        r, alpha, a, b = parameters.values()
+        survived = x + first
+        stayed = betaln(a, b + survived) - (r + x) * np.log(alpha + T)
+        left = np.full_like(x, -np.inf)
+        could = survived > 0.0
+        left[could] = (betaln(a + 1.0, b + survived - 1.0) - (r + x) * np.log(alpha + t_x))[could]
+        together = np.logaddexp(stayed, left) - betaln(a, b) + gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+        np.testing.assert_allclose(process.log_likelihood_rows(parameters, x, t_x, T), together, rtol=1e-9)
+
+
+def test_a_fit_ends_at_the_optimum_wherever_its_search_began(fitted: ProcessFit) -> None:
+    far = replace(fitted, parameters={name: 2.0 * value for name, value in fitted.parameters.items()}, verdict="ok")
+    again = fitted.process.estimate(SHOP_COUNTS, similar=far)
+    assert again.verdict == fitted.verdict
+    if fitted.verdict == "ok":
+        assert again.parameters == pytest.approx(fitted.parameters, rel=1e-8)
+        assert again.standard_errors == pytest.approx(fitted.standard_errors, rel=1e-4)
 
 
 @every_process
@@ -237,7 +278,7 @@ def test_where_no_start_converges_the_prior_decides_what_the_data_leave_open(
 ) -> None:
     counts = shop(1_000).training(CUTOFF, most_windows=0).customer_counts
     found = process.estimate(counts)
-    monkeypatch.setattr("clv_pipeline.forecasting.buy_till_you_die.maximize", lambda *_: None)
+    monkeypatch.setattr("clv_pipeline.forecasting.buy_till_you_die.best_optimum", lambda *_: None)
     fit = process.estimate(counts)
     assert fit.verdict == "not_converged"
     assert fit.note.startswith("No start converged. A weak prior")

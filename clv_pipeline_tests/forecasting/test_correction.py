@@ -69,6 +69,13 @@ def test_where_the_process_is_right_there_is_little_to_correct() -> None:
     assert np.average(np.abs(logs[:, 0] - np.average(logs[:, 0], weights=weights)), weights=weights) < 0.1
 
 
+def test_a_curvature_from_nearby_changes_the_way_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clv_pipeline.forecasting.correction._NEARBY", 0.0)
+    anew = LinearCorrection.learn(PLANTED)
+    assert anew.share == LEARNED.share
+    np.testing.assert_allclose(anew.coefficients, LEARNED.coefficients, atol=2e-3)
+
+
 def test_a_window_in_which_all_bought_more_teaches_nothing_of_single_customers() -> None:
     busy = (ROWS.window % 2 == 0)[:, None]
     more = replace(PLANTED, came=PLANTED.came * np.where(busy, 3.0, 1.0))

@@ -125,3 +125,9 @@ def test_identical_customers_have_no_features() -> None:
     design = DesignMatrix.learn(rows)
     assert design.names == ()
     assert design.standardised(rows).shape == design.raw(rows).shape == (30, 0)
+
+
+def test_the_features_of_the_training_rows_are_those_that_any_rows_would_have() -> None:
+    rows = varied(shop(200).customers(CUTOFF))
+    learned, features = DesignMatrix.learn_and_apply(rows)
+    np.testing.assert_array_equal(features, learned.standardised(rows))

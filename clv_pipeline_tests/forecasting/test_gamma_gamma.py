@@ -120,3 +120,13 @@ def test_any_spend_gives_a_finite_mean_and_says_what_serves(rows: list[tuple[int
 def test_rows_that_are_not_repeat_buyers_are_refused() -> None:
     with pytest.raises(ValueError, match="repeat buyers"):
         gamma_gamma.fit(repeat_spend([0], [10.0]))
+
+
+@given(st.tuples(*[st.floats(-3.0, 3.0)] * 3))
+@settings(max_examples=50)
+def test_the_gradient_is_that_of_the_log_likelihood(logs: tuple[float, float, float]) -> None:
+    x, m = np.array([1.0, 4.0, 90.0]), np.array([0.02, 1.3, 40.0])
+    gradient = gamma_gamma.log_likelihood_and_gradient(np.exp(logs), x, m)[1]
+    for place, step in enumerate(1e-4 * np.eye(3)):
+        up, down = (gamma_gamma.log_likelihood_and_gradient(np.exp(logs + s * step), x, m)[0] for s in (1, -1))
+        np.testing.assert_allclose(np.exp(logs[place]) * gradient[place], (up - down) / 2e-4, rtol=1e-5, atol=1e-5)

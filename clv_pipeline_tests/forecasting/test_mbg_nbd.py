@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
+from clv_pipeline_tests.helpers.lifetimes_package import lifetimes
 
 PUBLISHED = {"r": 0.5248, "alpha": 6.1831, "a": 0.8914, "b": 1.6140}
 LITTLE_DROPOUT = {"r": 0.7292, "alpha": 9.6011, "a": 0.1417, "b": 3.2324}

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline.forecasting.maximum_likelihood import lifetimes
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd, log_likelihood_and_gradient
+from clv_pipeline_tests.helpers.lifetimes_package import lifetimes
 
 PUBLISHED = {"r": 0.5533, "alpha": 10.578, "s": 0.6062, "beta": 11.669}
 LITTLE_DROPOUT = {"r": 0.7387, "alpha": 10.28, "s": 0.1823, "beta": 55.27}

@@ -2,14 +2,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_pipeline.forecasting.bg_nbd import BgNbd
-from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie
+from clv_pipeline.forecasting.buy_till_you_die import BuyTillYouDie, ProcessFit
 from clv_pipeline.forecasting.frames import Floats
-from clv_pipeline.forecasting.maximum_likelihood import WITHIN_LIMITS, Estimate, lifetimes, maximize
 from clv_pipeline.forecasting.mbg_nbd import MbgNbd
 from clv_pipeline.forecasting.pareto_nbd import ParetoNbd
 from clv_pipeline.forecasting.regular_nbd import RegularNbd, estimate_k, log_likelihood_and_gradient
@@ -78,15 +78,9 @@ def clockwork() -> Lives:
     return Lives.of(gaps, rng.random(shape) >= 0.06, rng.integers(60, 731, shape[0]) / 7.0)
 
 
-def fitted(process: BuyTillYouDie, lives: Lives) -> Estimate:
-    def log_likelihood(parameters: Mapping[str, float]) -> float:
-        return float(np.sum(process.log_likelihood_rows(parameters, lives.x, lives.t_x, lives.T)))
-
-    ones = np.ones_like(lives.x)
-    data = {"frequency": lives.x, "recency": lives.t_x, "T": lives.T, "weights": ones, **WITHIN_LIMITS}
-    found = maximize(process.new_fitter, data, log_likelihood, process.starts)
-    assert found is not None
-    return found
+def fitted(process: BuyTillYouDie, lives: Lives) -> ProcessFit:
+    days = {"recency_days": 7.0 * lives.t_x, "tenure_days": 7.0 * lives.T}
+    return process.estimate(pl.DataFrame({"frequency": lives.x, **days, "customers": np.ones(len(lives.x), int)}))
 
 
 def summed(parameters: Mapping[str, float], k: int, x: float, t_x: float, T: float, weeks: float) -> float:
@@ -222,12 +216,6 @@ def test_a_mapping_that_carries_k_is_read_by_it() -> None:
     for name in ("log_likelihood_rows", "probability_alive"):
         carried = getattr(RegularNbd(1), name)({**USUAL, "k": 4.0}, X, T_X, T)
         np.testing.assert_array_equal(carried, getattr(RegularNbd(4), name)(USUAL, X, T_X, T))
-
-
-def test_a_fit_without_an_optimum_is_said_as_lifetimes_says_it() -> None:
-    few = {"frequency": X, "recency": T_X, "T": T, "weights": np.ones_like(X), **WITHIN_LIMITS, "maxiter": 1}
-    with pytest.raises(lifetimes().utils.ConvergenceError):
-        RegularNbd(2).new_fitter().fit(**few, initial_params=np.zeros(4), tol=1e-7)
 
 
 @pytest.mark.parametrize("k", [0, 11])

@@ -79,10 +79,16 @@ def publish_explored(
     attributes: Mapping[str, Mapping[str, str]] | None = None,
     currency: str | None = "EUR",
     pseudonym_key: str | None = None,
+    channels: Sequence[str] = ("search", "shop"),
+    missed_by: Sequence[tuple[float | None, float | None]] = (),
+    spend: Mapping[int, float] | None = None,
+    monthly: tuple[float, float] = (12.5, 12.5),
 ) -> None:
     """Write clv.duckdb into `folder`: these customers, and what goes with each in the other tables.
 
-    `attributes` are those of customers by id. Who has no revenue is of a shop without money.
+    `attributes` are those of customers by id. Who has no revenue is of a shop without money. `missed_by` is a pair per
+    past date: how far totals of the longest horizon were off, and those of the best simple rule. `spend` is what
+    everybody is expected to spend by horizon, `monthly` what the best one spent in the first and in the last month.
     """
     folder.mkdir(parents=True, exist_ok=True)
     session = Session(duckdb.connect(str(folder / DATABASE)))
@@ -95,7 +101,7 @@ def publish_explored(
             {
                 "customer_id": c["customer_id"],
                 "cohort_month": date(2023, 1 + place % 12, 1),
-                "channel": ("search", "shop")[place % 2],
+                "channel": channels[place % len(channels)],
                 "attributes": json.dumps(known[c["customer_id"]]) if c["customer_id"] in known else None,
             }
             for place, c in enumerate(customers)
@@ -110,11 +116,12 @@ def publish_explored(
                 "horizon_days": days,
                 "p_purchase": c["p_purchase"] * days / HORIZONS[-1],
                 "expected_purchases": c["expected_purchases"] * days / HORIZONS[-1],
-                **({"expected_spend": days, "spend_lower": days / 2, "spend_upper": 3 * days} if has_money else {}),
+                **({"expected_spend": s, "spend_lower": s / 2, "spend_upper": 3 * s} if has_money else {}),
                 **({"clv": c["clv"] * days / HORIZONS[-1]} if has_money else {}),
             }
             for c in customers
             for days in HORIZONS
+            for s in ((spend or {}).get(days, days),)
         ],
     )
     bench.given(
@@ -124,10 +131,30 @@ def publish_explored(
                 "customer_id": c["customer_id"],
                 "calendar_month": month,
                 "orders": 1 + place % 2,
-                **({"net_revenue": 12.5 + place} if has_money else {}),
+                **({"net_revenue": amount + place} if has_money else {}),
             }
             for place, c in enumerate(customers)
-            for month in (date(2023, 11, 1), date(2024, 2, 1))
+            for month, amount in zip((date(2023, 11, 1), date(2024, 2, 1)), monthly, strict=True)
+        ],
+    )
+    bench.given("rfm", [{"customer_id": c["customer_id"], "revenue": c.get("revenue")} for c in customers])
+    bench.given("forecast_totals", [{"as_of": AS_OF, "horizon_days": days} for days in HORIZONS])
+    bench.given(
+        "served_accuracy",
+        [
+            {
+                "cutoff": AS_OF - timedelta(HORIZONS[-1] + 30 * place),
+                "horizon_days": HORIZONS[-1],
+                "model": "hybrid",
+                "target": "spend" if has_money else "purchases",
+                "metric": metric,
+                "group_kind": "all",
+                "group_name": "all",
+                "value": value,
+                "customers": len(customers),
+            }
+            for place, errors in enumerate(missed_by)
+            for metric, value in zip(("absolute_bias", "best_rule_absolute_bias"), errors, strict=True)
         ],
     )
     bench.given("publication", [{"as_of": AS_OF, "currency": currency, "pseudonym_key": pseudonym_key}])

@@ -170,6 +170,12 @@ def test_every_chart_refuses_a_frame_without_rows_or_without_a_column(name: str)
 @example(texts=["P\x0b1", "\x00", "\x1b[31m", "\ufffe", "\uffff", "\u202e", "", "<b>&\"'", "$[0]{{datum.x}}\\"])
 @example(texts=["if", "if ", "true", "null", "NaN", "datum", "0", "000", "if(1)"])
 @example(
+    texts=[
+        *("toString", "constructor", "__proto__", "valueOf", "hasOwnProperty", "__defineGetter__", "isPrototypeOf"),
+        *("propertyIsEnumerable", "toString "),
+    ]
+)
+@example(
     texts=["顧客" * 40, "שלום עולם " * 9, "العملاء الجدد " * 9, "🎁" * 40, "a" * 300, "w i d e " * 40, "x", "y", "z"]
 )
 @given(texts=arbitrary_texts(9))

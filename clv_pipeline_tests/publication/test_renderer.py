@@ -54,6 +54,17 @@ def test_text_that_aborts_the_renderer_costs_its_picture_and_no_other(new_render
     assert renderer.draw(bars("P1"), vl_version=VEGA_LITE).startswith(SVG)
 
 
+@pytest.mark.parametrize("fonts", ["/usr/share/fonts", "/dev/null"])
+def test_a_picture_does_not_depend_on_the_fonts_of_the_machine(
+    new_renderer: NewRenderer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fonts: str
+) -> None:
+    names = bars("日本語の商品名", "plain name")
+    before = new_renderer().draw(names, vl_version=VEGA_LITE)
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{fonts}</dir></fontconfig>")
+    monkeypatch.setenv("FONTCONFIG_FILE", str(tmp_path / "fonts.conf"))
+    assert new_renderer().draw(names, vl_version=VEGA_LITE) == before
+
+
 def test_one_process_draws_all_pictures(new_renderer: NewRenderer) -> None:
     renderer = new_renderer()
     first, second = (renderer.draw(bars("a", "b"), vl_version=VEGA_LITE) for _ in range(2))

@@ -267,7 +267,7 @@ def test_an_optional_key_that_no_line_of_a_file_has_is_empty(tmp_path: Path) -> 
 def test_a_key_that_first_comes_after_the_lines_that_are_looked_at_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clv_pipeline.sources.tables._JSON_SAMPLE_LINES", 10)
+    monkeypatch.setattr("clv_pipeline.sources.json_lines._SAMPLE_LINES", 10)
     early, late = {"customer": "ann", "date": "2024-05-01"}, {**WHOLE, "country": "DE", "a.b/c~d": "web"}
     json_lines(tmp_path, *[early] * 20, late)
     loaded = load(tmp_path, MAPPED, path="a.jsonl")

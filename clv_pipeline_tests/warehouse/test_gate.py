@@ -12,7 +12,7 @@ import pytest
 from clv_pipeline.contracts import Column
 from clv_pipeline.errors import GateError, WarehouseBusyError
 from clv_pipeline.warehouse import Session, Warehouse, admit, unchanged
-from clv_pipeline.warehouse.gate import reasons_against_publishing
+from clv_pipeline.warehouse.gate import reasons_against_publishing, record_changes, versions_of
 from clv_pipeline_tests.helpers.gates import build, contract
 
 
@@ -138,6 +138,31 @@ def test_a_table_that_reads_none_is_always_built(session: Session) -> None:
     assert build(session, 1, "derived", reads=("source",))
     assert unchanged(session, [contract("derived")], ["source"], recipe="") is not None
     assert unchanged(session, [contract("source")], [], recipe="") is None
+
+
+def test_a_step_that_is_kept_asks_the_warehouse_nothing_that_an_earlier_step_has_asked(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(session, 1, "source")
+    assert build(session, 1, "derived", reads=("source",))
+    kept = unchanged(session, [contract("derived")], ["source"], recipe="")
+    assert kept is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "execute", lambda *_: pytest.fail("the warehouse was asked"))
+        assert unchanged(session, [contract("derived")], ["source"], recipe="") == kept
+    assert build(session, 2, "source")
+    assert unchanged(session, [contract("derived")], ["source"], recipe="") is None
+
+
+def test_tables_changed_in_place_have_another_version_unless_that_is_undone(session: Session) -> None:
+    assert build(session, 7, "things")
+    first = versions_of(session, ["things"])
+    session.execute("begin transaction")
+    record_changes(session, ["things"], "erasure")
+    session.execute("rollback")
+    assert versions_of(session, ["things"]) == first
+    record_changes(session, ["things"], "erasure")
+    assert versions_of(session, ["things"]) != first
 
 
 def test_a_changed_contract_asks_for_a_new_audit(session: Session) -> None:

@@ -71,36 +71,49 @@ lines as (
     cross join fence
 ),
 
--- What the customer had bought under the order and of the product before the line.
-bought as (
+-- The first purchases tell whether the customer had bought under an order or of a product before a return.
+-- Windows over all lines would tell the same, and sort them by text twice more.
+first_of_orders as (
     select
-        *,
-        count(*) filter (where not is_return) over (
-            partition by customer_id, order_id
-            order by place rows between unbounded preceding and current row
-        ) as of_order,
-        count(*) filter (where not is_return) over (
-            partition by customer_id, product_id
-            order by place rows between unbounded preceding and current row
-        ) as of_product
+        customer_id,
+        order_id,
+        min(place) as place
     from lines
+    where not is_return and order_id is not null
+    group by customer_id, order_id
+),
+
+first_of_products as (
+    select
+        customer_id,
+        product_id,
+        min(place) as place
+    from lines
+    where not is_return and product_id is not null
+    group by customer_id, product_id
 ),
 
 returned as (
     select
-        *,
+        lines.*,
         case
-            when order_id is not null and of_order > 0 then 'order'
-            when product_id is not null and of_product > 0 then 'product'
+            when first_of_orders.place < lines.place then 'order'
+            when first_of_products.place < lines.place then 'product'
             else 'customer'
         end as pool,
         case
-            when order_id is not null and of_order > 0 then order_id
-            when product_id is not null and of_product > 0 then product_id
+            when first_of_orders.place < lines.place then lines.order_id
+            when first_of_products.place < lines.place then lines.product_id
             else ''
         end as pool_key
-    from bought
-    where is_return
+    from lines
+    left join first_of_orders
+        on lines.customer_id = first_of_orders.customer_id and lines.order_id = first_of_orders.order_id
+    left join first_of_products
+        on
+            lines.customer_id = first_of_products.customer_id
+            and lines.product_id = first_of_products.product_id
+    where lines.is_return
 ),
 
 pools as (
@@ -155,26 +168,25 @@ summed as (
     from pooled
 ),
 
-heights as (
+lowest as (
     select
         *,
-        total - least(
+        least(
             0,
             min(total) over (
                 partition by customer_id, pool, pool_key
-                order by place rows between unbounded preceding and current row
+                order by place rows between unbounded preceding and 1 preceding
             )
-        ) as height
+        ) as lowest_before
     from summed
 ),
 
 steps as (
     select
         *,
-        coalesce(
-            lag(height) over (partition by customer_id, pool, pool_key order by place), 0
-        ) as height_before
-    from heights
+        total - least(lowest_before, total) as height,
+        total - amount - lowest_before as height_before
+    from lowest
 ),
 
 -- A return takes from every purchase before it whose part of the stack it cuts into, unless a later purchase

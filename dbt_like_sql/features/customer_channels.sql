@@ -32,7 +32,8 @@ first_lines as (
     from customers
     inner join lines
         on customers.customer_id = lines.customer_id and customers.first_purchase_date = lines.ordered_on
-    where lines.attributes is not null and coalesce(lines.amount > 0, true)
+    -- Only attributes with a channel are taken apart.
+    where lines.attributes like '%"channel":%' and coalesce(lines.amount > 0, true)
 ),
 
 bought_by as (

@@ -20,15 +20,16 @@ completed as (
     where windows.is_complete and (customers.in_sample or not windows.is_sampled)
 ),
 
+-- Counted by the day, which is NULL of a customer without a purchase in the window.
 activity as (
     select
         completed.customer_id,
         completed.cutoff,
         completed.horizon_days,
-        count(*) as purchases,
+        count(days.purchase_day) as purchases,
         sum(days.revenue) as spend
     from completed
-    inner join days
+    left join days
         on
             completed.customer_id = days.customer_id
             and completed.cutoff < days.purchase_day
@@ -39,19 +40,14 @@ activity as (
 
 final as (
     select
-        completed.customer_id,
-        completed.cutoff,
-        cast(completed.horizon_days as integer) as horizon_days,
-        cast(coalesce(activity.purchases, 0) as integer) as actual_purchases,
+        activity.customer_id,
+        activity.cutoff,
+        cast(activity.horizon_days as integer) as horizon_days,
+        cast(activity.purchases as integer) as actual_purchases,
         cast(case when settings.has_money then coalesce(activity.spend, 0) end as decimal(28, 4))
             as actual_spend
-    from completed
+    from activity
     cross join settings
-    left join activity
-        on
-            completed.customer_id = activity.customer_id
-            and completed.cutoff = activity.cutoff
-            and completed.horizon_days = activity.horizon_days
 )
 
 select * from final

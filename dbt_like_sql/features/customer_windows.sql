@@ -24,14 +24,17 @@ past_windows as (
     where windows.is_served and not windows.is_sampled
 ),
 
+-- Counted by the day, which is NULL of a customer without a purchase in either window.
 activity as (
     select
         past_windows.customer_id,
         past_windows.cutoff,
         past_windows.horizon_days,
-        count(*) filter (where days.purchase_day > past_windows.last_starts) as purchases_last_window,
+        count(days.purchase_day) filter (
+            where days.purchase_day > past_windows.last_starts
+        ) as purchases_last_window,
         sum(days.revenue) filter (where days.purchase_day > past_windows.last_starts) as spend_last_window,
-        count(*) filter (
+        count(days.purchase_day) filter (
             where
             days.purchase_day > past_windows.year_ago_starts
             and days.purchase_day <= past_windows.year_ago_ends
@@ -42,7 +45,7 @@ activity as (
             and days.purchase_day <= past_windows.year_ago_ends
         ) as spend_same_window_last_year
     from past_windows
-    inner join days
+    left join days
         on
             past_windows.customer_id = days.customer_id
             and past_windows.cutoff >= days.known_from
@@ -53,25 +56,19 @@ activity as (
 
 final as (
     select
-        past_windows.customer_id,
-        past_windows.cutoff,
-        cast(past_windows.horizon_days as integer) as horizon_days,
-        cast(coalesce(activity.purchases_last_window, 0) as integer) as purchases_last_window,
+        activity.customer_id,
+        activity.cutoff,
+        cast(activity.horizon_days as integer) as horizon_days,
+        cast(activity.purchases_last_window as integer) as purchases_last_window,
         cast(case when settings.has_money then coalesce(activity.spend_last_window, 0) end as decimal(28, 4))
             as spend_last_window,
-        cast(coalesce(activity.purchases_same_window_last_year, 0) as integer)
-            as purchases_same_window_last_year,
+        cast(activity.purchases_same_window_last_year as integer) as purchases_same_window_last_year,
         cast(
             case when settings.has_money then coalesce(activity.spend_same_window_last_year, 0) end
             as decimal(28, 4)
         ) as spend_same_window_last_year
-    from past_windows
+    from activity
     cross join settings
-    left join activity
-        on
-            past_windows.customer_id = activity.customer_id
-            and past_windows.cutoff = activity.cutoff
-            and past_windows.horizon_days = activity.horizon_days
 )
 
 select * from final

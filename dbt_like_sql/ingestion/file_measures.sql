@@ -20,7 +20,8 @@ known_rows as not materialized (select * from cleaned_transactions),
 lines as (
     select
         *,
-        cast(ordered_at as date) as ordered_on
+        cast(ordered_at as date) as ordered_on,
+        try_cast(customer_id as double) as customer_number
     from raw_rows
     where
         coalesce(source_text, '') <> 'forgotten customer'
@@ -41,8 +42,8 @@ described as (
         count(quantity) as counted,
         count(case when quantity = floor(quantity) then 1 end) as whole_quantities,
         count(case when amount = floor(amount) then 1 end) as whole_amounts,
-        list_max(arg_max(try_cast(customer_id as double), source_line, 20)) as last_number,
-        max(try_cast(customer_id as double)) as highest_number,
+        list_max(arg_max(customer_number, source_line, 20)) as last_number,
+        max(customer_number) as highest_number,
         count(case when ordered_at <> cast(ordered_at as date) then 1 end) as timed,
         date_diff('minute', min(ordered_at), max(ordered_at)) / 60 as hours,
         exp(avg(cast(case when amount <> 0 then ln(abs(amount)) end as decimal(18, 6)))) as line_amount,

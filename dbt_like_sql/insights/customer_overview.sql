@@ -77,14 +77,15 @@ longest_forecasts as (
 ),
 
 -- The facts of clv_drivers that have a single value per customer; the others cannot be shown.
-facts (feature, label) as (
+-- `measured` lists them in this order.
+facts (feature, label, number) as (
     values
-    ('days_since_last', 'days since the last purchase'),
-    ('frequency', 'repeat purchases'),
-    ('spend_per_purchase', 'spend per purchase'),
-    ('recent_activity', 'spend in the last 365 days'),
-    ('basket_size', 'lines per order'),
-    ('product_breadth', 'different products')
+    ('days_since_last', 'days since the last purchase', 1),
+    ('frequency', 'repeat purchases', 2),
+    ('spend_per_purchase', 'spend per purchase', 3),
+    ('recent_activity', 'spend in the last 365 days', 4),
+    ('basket_size', 'lines per order', 5),
+    ('product_breadth', 'different products', 6)
 ),
 
 -- The three facts with the largest effect on forecasts.
@@ -92,6 +93,7 @@ main_drivers as (
     select
         drivers.feature,
         drivers.direction,
+        facts.number,
         case
             when facts.feature = 'recent_activity' and not settings.has_money
                 then 'purchases in the last 365 days'
@@ -111,12 +113,15 @@ places as (
     select
         max(case when place = 1 then feature end) as feature_1,
         max(case when place = 1 then direction end) as direction_1,
+        max(case when place = 1 then number end) as number_1,
         max(case when place = 1 then fact_label end) as label_1,
         max(case when place = 2 then feature end) as feature_2,
         max(case when place = 2 then direction end) as direction_2,
+        max(case when place = 2 then number end) as number_2,
         max(case when place = 2 then fact_label end) as label_2,
         max(case when place = 3 then feature end) as feature_3,
         max(case when place = 3 then direction end) as direction_3,
+        max(case when place = 3 then number end) as number_3,
         max(case when place = 3 then fact_label end) as label_3
     from main_drivers
 ),
@@ -138,41 +143,28 @@ today as (
     inner join rhythms on customers.customer_id = rhythms.customer_id and customers.as_of = rhythms.cutoff
 ),
 
+listed as (
+    select
+        *,
+        [
+            cast(days_since_last as double),
+            cast(frequency as double),
+            cast(spend_per_purchase as double),
+            cast(recent_activity as double),
+            cast(lines_per_order as double),
+            cast(products as double)
+        ] as all_facts
+    from today
+),
+
+-- The casts of positions tell the translation for Spark, which counts from 0, that they are whole numbers.
 measured as (
     select
-        today.*,
-        -- The type of this mixture is stated, because engines infer different ones.
-        cast(cast(
-            case places.feature_1
-                when 'days_since_last' then today.days_since_last
-                when 'frequency' then today.frequency
-                when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.recent_activity
-                when 'basket_size' then today.lines_per_order
-                when 'product_breadth' then today.products
-            end as double
-        ) as decimal(28, 2)) as fact_1,
-        cast(cast(
-            case places.feature_2
-                when 'days_since_last' then today.days_since_last
-                when 'frequency' then today.frequency
-                when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.recent_activity
-                when 'basket_size' then today.lines_per_order
-                when 'product_breadth' then today.products
-            end as double
-        ) as decimal(28, 2)) as fact_2,
-        cast(cast(
-            case places.feature_3
-                when 'days_since_last' then today.days_since_last
-                when 'frequency' then today.frequency
-                when 'spend_per_purchase' then today.spend_per_purchase
-                when 'recent_activity' then today.recent_activity
-                when 'basket_size' then today.lines_per_order
-                when 'product_breadth' then today.products
-            end as double
-        ) as decimal(28, 2)) as fact_3
-    from today
+        listed.*,
+        cast(listed.all_facts[cast(places.number_1 as integer)] as decimal(28, 2)) as fact_1,
+        cast(listed.all_facts[cast(places.number_2 as integer)] as decimal(28, 2)) as fact_2,
+        cast(listed.all_facts[cast(places.number_3 as integer)] as decimal(28, 2)) as fact_3
+    from listed
     cross join places
 ),
 

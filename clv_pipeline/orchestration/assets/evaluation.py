@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.evaluation.choice import Contender
-
-BACKTEST_CUSTOMERS = 50_000
-"""Most customers of a backtest: those with the smallest md5 of their id.
-
-More would hardly sharpen the estimates of accuracy, and would slow down the review without limit.
-"""
+    from clv_pipeline.forecasting.protocol import TrainingData
 
 _SERVED = """
 select cutoff, max(model) as model, max(horizon_days) as longest
@@ -44,7 +39,6 @@ left join past_segments as s on f.customer_id = s.customer_id and f.cutoff = s.c
 where f.cutoff = ? and exists (
     select 1 from backtest_forecasts as b where b.cutoff = ? and b.customer_id = f.customer_id
 )
-order by f.customer_id
 """
 """What was known of the customers of the backtest at a cutoff."""
 
@@ -71,18 +65,17 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         weeks = [pl.DataFrame(schema=WEEKS_SCHEMA)]
         # Cutoff by cutoff, so that only one of them is in memory.
         for of_cutoff in windows.partition_by("cutoff", maintain_order=True):
-            horizons = of_cutoff["horizon_days"].to_list()
-            log.info(
-                "backtest as of %s: %d models over %s days", of_cutoff["cutoff"][0], len(settings.models), horizons
-            )
+            cutoff, horizons = of_cutoff["cutoff"][0], of_cutoff["horizon_days"].to_list()
+            log.info("backtest as of %s: %d models over %s days", cutoff, len(settings.models), horizons)
+            # Read once: those who are forecast are those whose totals are learned.
+            customers = model_inputs.customers(session, cutoff, horizons=horizons, most=model_inputs.CURRENT_SAMPLE)
+            training = model_inputs.training_data(session, cutoff, customers)
             tried = backtest(
                 models_of(settings.models, settings.extensions),
                 of_cutoff,
-                training_for=partial(model_inputs.training_data, session),
-                customers_for=lambda cutoff, horizons: model_inputs.customers(
-                    session, cutoff, horizons=horizons, most=BACKTEST_CUSTOMERS
-                ),
-                outcomes_for=partial(model_inputs.outcomes, session, most=BACKTEST_CUSTOMERS),
+                training_for=_always(training),
+                customers_for=_always(customers),
+                outcomes_for=partial(model_inputs.outcomes, session, most=model_inputs.CURRENT_SAMPLE),
                 explained={*latest.select("cutoff", "horizon_days").iter_rows()},
             )
             session.append_frame(contract, tried.forecasts)
@@ -103,15 +96,15 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     def build_metrics(session: Session, _: Refresh) -> Mapping[str, Metadata]:
         import polars as pl
 
-        from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, METRICS_SCHEMA, calibration, evaluate
+        from clv_pipeline.evaluation.metrics import CALIBRATION_SCHEMA, METRICS_SCHEMA, Scored, score
 
-        metrics, deciles = [pl.DataFrame(schema=METRICS_SCHEMA)], [pl.DataFrame(schema=CALIBRATION_SCHEMA)]
+        scored = [Scored(pl.DataFrame(schema=METRICS_SCHEMA), pl.DataFrame(schema=CALIBRATION_SCHEMA))]
         # Cutoff by cutoff: all of them at once would not fit into every memory.
         for cutoff in session.read("select distinct cutoff from backtest_forecasts order by 1")["cutoff"]:
-            query = "select * from backtest_forecasts where cutoff = ? order by horizon_days, model, customer_id"
-            forecasts = session.read(query, [cutoff])
-            metrics.append(evaluate(forecasts))
-            deciles.append(calibration(forecasts))
+            # Unordered: to sort all rows is dearer than to read them, and `score` needs no such order.
+            forecasts = session.read("select * from backtest_forecasts where cutoff = ?", [cutoff])
+            scored.append(score(forecasts))
+        metrics, deciles = zip(*scored, strict=True)
         session.stage_frame(pipeline.contract("evaluation_metrics"), pl.concat(metrics))
         session.stage_frame(pipeline.contract("calibration"), pl.concat(deciles))
         return {}
@@ -218,6 +211,11 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     ]
 
 
+def _always(read: pl.DataFrame | TrainingData) -> Callable[..., Any]:
+    """A function that returns what was read already."""
+    return lambda *_: read
+
+
 def _contenders(pipeline: Pipeline) -> list[Contender]:
     from clv_pipeline.evaluation.choice import Contender
     from clv_pipeline.forecasting.registry import models_of
@@ -227,5 +225,5 @@ def _contenders(pipeline: Pipeline) -> list[Contender]:
 
 def _backtest_by(session: Session, model: str, cutoff: date) -> pl.DataFrame:
     """The backtest of one model at one cutoff."""
-    query = "select * from backtest_forecasts where cutoff = ? and model = ? order by horizon_days, customer_id"
-    return session.read(query, [cutoff, model])
+    # Unordered: `as_served` orders what it reads.
+    return session.read("select * from backtest_forecasts where cutoff = ? and model = ?", [cutoff, model])

@@ -18,6 +18,14 @@ LEGEND_WIDTH = 230
 LEGEND_SYMBOL = 34
 """Width in px of a symbol in a legend with the space around it."""
 
+OF_VEGA = {
+    "if",
+    *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString"),
+    *("valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__"),
+}
+"""Words that Vega takes for names of its own where marks are sorted by their texts, also between quotes: a word of its
+language, and what every object of JavaScript has."""
+
 
 def with_labels(spec: dict[str, Any], widest: float) -> dict[str, Any]:
     """The specification of a chart with all texts of its data as labels. Different texts stay different.
@@ -74,8 +82,7 @@ def legend_columns(names: list[str], width: float) -> int | None:
 
 
 def _label(text: str, widest: float) -> str:
-    # Vega takes the word if for a name of its own where bars are sorted by their texts, also between quotes.
-    return "if " if text == "if" else shortened(text, widest)
+    return f"{text} " if text in OF_VEGA else shortened(text, widest)
 
 
 def shortened(text: str, widest: float = LABEL_WIDTH) -> str:

@@ -16,14 +16,15 @@ from clv_pipeline.database.connections import open_read_only
 from clv_pipeline.display import Display, terms
 from clv_pipeline.publication.explore import tables
 from clv_pipeline.publication.explore.packing import packed
-from clv_pipeline.publication.explore.words import script_words
+from clv_pipeline.publication.explore.words import script_numbers, script_words
 from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS, GUARDS
 from clv_pipeline.publication.templates import environment_of
+from clv_pipeline.publication.told import told
 from clv_pipeline.publication.write import DATABASE, EXPLORE, REPORT
 from clv_pipeline.text import displayed
 
-NAMES = (*terms.SEGMENTS, *terms.ACTIONS, *terms.CHANNELS, *terms.VALUE_TIERS, *terms.CLUSTERS, terms.NOT_KNOWN)
-"""Names of the tables that the page shows."""
+NAMES = (*terms.SEGMENTS, *terms.ACTIONS, *terms.CHANNELS, *terms.VALUE_TIERS, terms.NOT_KNOWN)
+"""Names of the tables that the page shows, beside those of clusters."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,14 +74,18 @@ def render(published: duckdb.DuckDBPyConnection, display: Display, limits: table
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     environment = environment_of(TEMPLATES)
     environment.globals |= {"say": display.say, "say_many": display.say_many}
+    accuracy = tables.accuracy(published)
+    tested = _tested(display, shop["horizon_days"], accuracy)
     page = environment.get_template("page.html").render(
         display=display,
         shop=shop,
         best=best,
         listed=min(shop["customers"], limits.all_customers),
         report=REPORT,
+        tested=tested,
+        rule_was_better=_rule_was_better(accuracy),
         policy=_policy(script, style),
-        customers=_packed_customers(published, shop, display, best),
+        customers=_packed_customers(published, {**shop, "tested": tested}, display, best),
         details=_packed_details(published, best, display),
         script=script,
         style=style,
@@ -116,6 +121,8 @@ def _packed_customers(
         "as_of": shop["as_of"].isoformat(),
         "locale": display.locale,
         "language": display.language,
+        "symbol": display.symbol,
+        "written": script_numbers(display),
         "coins": display.decimals_for([]),
         "details": best,
         "attributes": {
@@ -124,10 +131,54 @@ def _packed_customers(
             if name.startswith(tables.ATTRIBUTE)
         },
         "words": {text: words for path in SCRIPTS for text, words in script_words(display, path).items()},
-        "terms": {name: words for name in NAMES if (words := display.words(name)) != name},
+        "terms": _terms(published, display),
         "csv": {"columns": DEFAULT_COLUMNS, "at_risk": AT_RISK_COLUMNS, "guards": _guards()},
     }
     return packed(about, frame.get_columns(), _decimals(display))
+
+
+def _terms(published: duckdb.DuckDBPyConnection, display: Display) -> dict[str, str]:
+    """What names of the tables are in the language, where that is something else."""
+    said = {name: display.words(name) for name in NAMES}
+    for row in tables.clusters(published):
+        said[displayed(row["cluster_name"])] = told(display, "customer_overview", "cluster_name", row)
+    return {name: words for name, words in said.items() if words != name}
+
+
+def _tested(display: Display, horizon_days: int | None, accuracy: Mapping[str, Any] | None) -> str:
+    """How far totals over the days that the page shows were off on past dates; nothing without a forecast."""
+    if horizon_days is None:
+        return ""
+    days = display.count(horizon_days)
+    if accuracy is None:
+        return display.say("Forecasts over {days} days were never tested: the history is too short.", days=days)
+    if accuracy["off_by"] is None:
+        return display.say("Forecasts over {days} days could not be tested: nothing was bought then.", days=days)
+    values = {"days": days, "average": display.share(accuracy["off_by"]), "worst": display.share(accuracy["worst"])}
+    if accuracy["rule_off_by"] is None:
+        return display.say_many(
+            accuracy["dates"],
+            "On the one past date that was tested, the total over {days} days missed by {average}.",
+            "On {number} past dates, the total over {days} days missed by {average} on average, at worst by {worst}.",
+            **values,
+        )
+    sentence = display.say_many(
+        accuracy["dates"],
+        "On the one past date that was tested, the total over {days} days missed by {average}; the best simple rule"
+        " missed by {rule}.",
+        "On {number} past dates, the total over {days} days missed by {average} on average, at worst by {worst}; the"
+        " best simple rule missed by {rule} on average.",
+        rule=display.share(accuracy["rule_off_by"]),
+        **values,
+    )
+    better = display.say("Over so many days, a simple rule forecast the total better.")
+    return f"{sentence} {better}" if _rule_was_better(accuracy) else sentence
+
+
+def _rule_was_better(accuracy: Mapping[str, Any] | None) -> bool:
+    """Whether the best simple rule came closer to past totals."""
+    errors = accuracy and (accuracy["rule_off_by"], accuracy["off_by"])
+    return bool(errors and None not in errors and errors[0] < errors[1])
 
 
 def _packed_details(published: duckdb.DuckDBPyConnection, best: int, display: Display) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clv_pipeline.database.sql_text import quote_literal
-from clv_pipeline.publication.export import displayed_sql
+from clv_pipeline.publication.export import MOST_AT_STAKE_FIRST, displayed_sql
+from clv_pipeline.publication.report.queries import read
 
 if TYPE_CHECKING:
     import duckdb
@@ -93,6 +94,25 @@ left join customer_overview on true""")
     return {**row, "customers": row["customers"], "horizons": [days for (days,) in horizons]}
 
 
+def accuracy(published: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """How far totals over the longest horizon were off on past dates, as the report reads it; None if never tested."""
+    [(longest,)] = published.sql("select max(horizon_days) from customer_overview").fetchall()
+    tested = (row for row in read(published, "accuracy").to_dicts() if row["horizon_days"] == longest)
+    return next(tested, None)
+
+
+def clusters(published: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The names of clusters, with what they are made of."""
+    return _read(
+        published,
+        """
+select distinct cluster_name, cluster_name_code, cluster_name_facts
+from explored
+where cluster_name is not null
+order by all""",
+    ).to_dicts()
+
+
 def customers(published: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """What customers are filtered, sorted, counted and listed by; a row each, in their order."""
     attributes = "".join(
@@ -123,13 +143,14 @@ select
     clv,
     clv_rank,
     if(at_risk, value_at_stake, null) as value_at_stake,
+    if(at_risk, row_number() over (partition by at_risk order by {MOST_AT_STAKE_FIRST}), null) as stake_rank,
     usual_gap_days,
     datediff('day', overdue_since, as_of) as overdue_days,
     average_order_value,
     datediff('day', as_of, next_order_date) as next_order_days,
     lifetime_value
     {attributes}
-from explored
+from explored as audience
 order by place""",
     )
 

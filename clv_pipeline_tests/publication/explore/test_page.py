@@ -6,7 +6,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -21,7 +23,7 @@ from clv_pipeline.publication.explore import write_explore
 from clv_pipeline.publication.explore.page import SCRIPTS, render
 from clv_pipeline.publication.explore.tables import LIMITS, Limits
 from clv_pipeline.publication.explore.words import script_words
-from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS
+from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS, MOST_AT_STAKE_FIRST, define_audience
 from clv_pipeline.publication.pages import rewrite_pages
 from clv_pipeline.text import displayed
 from clv_pipeline_tests.helpers.explore_page import Packed, packed_texts, unpacked
@@ -207,6 +209,71 @@ def test_a_page_in_another_language_knows_every_text_of_its_script() -> None:
     }
     assert "Recommended action" in literals <= set(said)
     assert script_words(Display(), SCRIPTS[-1]) == {}
+
+
+def test_clusters_are_named_in_the_language_from_what_their_names_are_made_of(tmp_path: Path) -> None:
+    alike = {
+        "cluster_name": "High value, lapsed (1 of 2 by spend)",
+        "cluster_name_code": "high_value_lapsed",
+        "cluster_name_facts": '{"value": "high", "recency": "lapsed", "number": 1, "alike": 2}',
+    }
+    publish_explored(tmp_path, [customer(0) | alike, customer(1), customer(2) | {"cluster_name": None}])
+    terms = customers_of(page_of(tmp_path, "de-DE")).head["terms"]
+    assert terms[alike["cluster_name"]].endswith(" (1 von 2 nach Umsatz)")
+    assert alike["cluster_name"] not in customers_of(page_of(tmp_path)).head["terms"]
+
+
+def test_customers_at_risk_have_their_place_in_the_exported_list(folder: Path) -> None:
+    held = customers_of(page_of(folder)).columns
+    with open_read_only(folder / "clv.duckdb") as published:
+        define_audience(published)
+        rows = published.sql(
+            f"select customer_id from audience where at_risk and horizon_days = 365 order by {MOST_AT_STAKE_FIRST}"
+        ).fetchall()
+    place = dict(zip(held["id"], held["stake_rank"], strict=True))
+    assert [place[name] for (name,) in rows] == [*range(1, len(rows) + 1)]
+    assert {place[name] for name in held["id"]} == {None, *range(1, len(rows) + 1)}
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        ("en-US", {"group": ",", "decimal": ".", "sizes": [3, 3], "money": ["€{}", "−€{}"], "padded": False}),
+        ("en-IN", {"group": ",", "decimal": ".", "sizes": [3, 2]}),
+        ("de-DE", {"group": ".", "decimal": ",", "number": ["{}", "−{}"], "money": ["{}\xa0€", "−{}\xa0€"]}),
+        ("tr-TR", {"percent": ["%{}", "−%{}"]}),
+        ("de-AT", {"padded": True}),
+    ],
+)
+def test_the_page_brings_along_how_numbers_and_days_are_written(
+    folder: Path, locale: str, expected: dict[str, Any]
+) -> None:
+    written = customers_of(page_of(folder, locale)).head["written"]
+    assert written | expected == written
+    day = date(2024, 9, 8)
+    filled = written["days"][8].format(year=2024, day="08" if written["padded"] else "8")
+    assert filled == Display(locale).short_day(day)
+    assert written["months"][8].format(year=2024) == Display(locale).short_month(day)
+
+
+@pytest.mark.parametrize(
+    ("missed_by", "expected"),
+    [
+        ([], "Forecasts over 365 days were never tested: the history is too short."),
+        ([(None, None)], "Forecasts over 365 days could not be tested: nothing was bought then."),
+        ([(0.1, None)], "On the one past date that was tested, the total over 365 days missed by 10.0%.</p>"),
+        ([(0.1, 0.2)], "missed by 10.0%; the best simple rule missed by 20.0%.</p>"),
+        ([(0.3, 0.2), (0.1, 0.1)], "by 15.0% on average. Over so many days, a simple rule forecast the total better."),
+    ],
+)
+def test_it_says_how_far_past_totals_were_off_and_when_a_simple_rule_came_closer(
+    tmp_path: Path, missed_by: list[tuple[float | None, float | None]], expected: str
+) -> None:
+    publish_explored(tmp_path, [customer(0), customer(1)], missed_by=missed_by)
+    page = page_of(tmp_path)
+    assert expected in page
+    assert ('class="assumption">On' in page) == ("better" in expected)
+    assert customers_of(page).head["tested"] in page
 
 
 def test_an_erasure_writes_the_page_anew_and_removes_one_that_cannot_be_made(folder: Path) -> None:

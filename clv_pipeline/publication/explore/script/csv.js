@@ -2,10 +2,13 @@
 
 /** The text of a file with these customers. */
 function csvOf(customers, columns) {
-  const isAtRisk = filters.find(({ key }) => key === 'at_risk')?.chosen
-  const names = isAtRisk?.has('yes') && isAtRisk.size === 1 ? about.csv.at_risk : about.csv.columns
+  const chosen = filters.find(({ key }) => key === 'at_risk')?.chosen
+  const isAtRisk = chosen?.has('yes') && chosen.size === 1
+  const names = isAtRisk ? about.csv.at_risk : about.csv.columns
   const written = [...names, ...(about.currency ? ['currency'] : [])].map(name => [name, cells(name, columns)])
-  const lines = [written.map(([name]) => name), ...[...customers].map(i => written.map(([, cell]) => cell(i)))]
+  // In the order of the list; one that nobody has sorted has the order of the export, which is another one of customers at risk.
+  const order = isAtRisk && list.sort === 'value' ? sorted(customers, columns.stake_rank.values, !list.descending) : customers
+  const lines = [written.map(([name]) => name), ...[...order].map(i => written.map(([, cell]) => cell(i)))]
   return lines.map(line => `${line.join(',')}\r\n`).join('')
 }
 

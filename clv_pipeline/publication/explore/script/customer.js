@@ -31,9 +31,9 @@ async function describeCustomer(i, columns) {
 function tags(i, columns) {
   const named = [['segment'], ['cluster_name'], ['value_tier', say('Value tier')], ['country'], ['channel', say('Channel')],
     ...Object.entries(about.attributes)]
-  return named.filter(([name]) => columns[name].codes[i] < columns[name].names.length).map(([name, title]) => {
-    const value = term(columns[name].names[columns[name].codes[i]])
-    return title ? `${title}: ${value}` : value
+  return named.flatMap(([name, title]) => {
+    const value = columns[name].names[columns[name].codes[i]] ?? 'not known'
+    return value === 'not known' ? [] : [title ? `${title}: ${term(value)}` : term(value)]
   })
 }
 
@@ -66,6 +66,8 @@ function whatMore(i, columns, all) {
   const value = name => all[name].values[i]
   const next = columns.next_order_days.values[i]
   const hasModel = !Number.isNaN(value('p_alive'))
+  const values = [value('historic_value'), columns.clv.values[i], value('total_value')]
+  const [historic, ahead, total] = values.map(amount => money(amount, coins(values)))
   return [
     [say('Next order'), Number.isNaN(next) ? (hasModel ? say('more likely than not there is none') : null)
       : say('as likely as not by {day}', { day: day(dayAt(next)) })],
@@ -76,7 +78,7 @@ function whatMore(i, columns, all) {
     [say('Revenue per order'), money(columns.average_order_value.values[i])],
     [say('Forecast of a purchase day'), money(value('order_value'))],
     [say('Value so far and forecast'), Number.isNaN(value('total_value')) ? null
-      : `${money(value('historic_value'))} + ${money(columns.clv.values[i])} = ${money(value('total_value'))}`, say('in margin')],
+      : `${historic} + ${ahead} = ${total}`, say('in margin')],
     [say('Lifetime value'), money(columns.lifetime_value.values[i]), say('the CLV without a horizon')],
     [say('Scores, 5 is best'), ['r', 'f', 'm'].filter(score => !Number.isNaN(value(`${score}_score`)))
       .map(score => `${score.toUpperCase()} ${value(`${score}_score`)}`).join(', ')]
@@ -92,11 +94,12 @@ function purchasesOf(i, all) {
   const column = isMoney ? all.month_revenue : all.month_orders
   const values = new Array(last - first + 1).fill(0)
   for (const row of rows) values[all.month.values[row] - first] = column.values[row]
-  const told = isMoney ? money : count
+  const decimals = coins(values)
+  const told = isMoney ? value => money(value, decimals) : count
   const titles = values.map((value, place) => `${month(first + place)}: ${told(value)}`)
   const heading = isMoney ? inCurrency(say('Revenue by month')) : say('Orders by month')
   const label = say_many(rows.length, 'Purchases in {number} month, from {from} to {to}', 'Purchases in {number} months, from {from} to {to}', { from: month(first), to: month(last) })
-  const body = rows.map(row => [month(all.month.values[row]), count(all.month_orders.values[row]), ...(isMoney ? [money(all.month_revenue.values[row])] : [])])
+  const body = rows.map(row => [month(all.month.values[row]), count(all.month_orders.values[row]), ...(isMoney ? [told(all.month_revenue.values[row])] : [])])
   return element('figure', {}, element('figcaption', {}, heading),
     element('div', { class: 'top' }, say('up to {amount}', { amount: told(Math.max(0, ...values)) })), bars(label, values, titles),
     element('div', { class: 'ends' }, element('span', {}, month(first)), element('span', {}, month(last))),
@@ -104,35 +107,43 @@ function purchasesOf(i, all) {
       tableOf([say('Month'), say('Orders'), ...(isMoney ? [say('Revenue')] : [])], body)))
 }
 
-/** The forecasts of all horizons, with the range of spend. */
+/** The forecasts of all horizons, with the range of spend, and how far past totals of the longest were off. */
 function forecastsOf(i, all) {
   const isMoney = about.revenue !== null
-  const rows = about.horizons.map((days, place) => {
-    const value = name => all[`forecast_${name}`].values[place * about.details + i]
-    const nothing = value('p_purchase') < 0.5 ? say('most likely nothing') : ''
-    const ofMoney = isMoney ? [money(value('spend')), `${money(value('lower'))} – ${money(value('upper'))}`, money(value('clv'))] : []
-    return [count(days), share(value('p_purchase')), number(value('purchases'), 2), ...ofMoney, nothing]
-  })
-  const ofMoney = [say('Spend'), say('Range'), say('CLV')]
-  const heads = [say('Days'), say('P(buy)'), say('Purchases'), ...(isMoney ? ofMoney : []), say('Outcome')]
-  const note = about.interval_level === null ? []
-    : [element('p', { class: 'note' }, say('Ranges are made to hold the spend of {share} of customers who are as likely to buy.', { share: written(about.interval_level, { style: 'percent' }) }))]
-  return element('section', {}, element('h3', {}, say('Forecast')), tableOf(heads, rows), ...note)
+  const values = name => about.horizons.map((_, place) => all[`forecast_${name}`].values[place * about.details + i])
+  const [chances, purchases] = [values('p_purchase'), values('purchases')]
+  const amounts = (...names) => {
+    const columns = names.map(values), decimals = coins(columns.flat())
+    return columns[0].map((_, place) => columns.map(column => money(column[place], decimals)).join(' – '))
+  }
+  const ofMoney = isMoney ? [amounts('spend'), amounts('lower', 'upper'), amounts('clv')] : []
+  const rows = about.horizons.map((days, place) => [count(days), share(chances[place]), number(purchases[place], 2),
+    ...ofMoney.map(column => column[place]), chances[place] < 0.5 ? say('most likely nothing') : ''])
+  const heads = [say('Days'), say('P(buy)'), say('Purchases'), ...(isMoney ? [say('Spend'), say('Range'), say('CLV')] : []), say('Outcome')]
+  const ranges = about.interval_level === null ? []
+    : [say('Ranges are made to hold the spend of {share} of customers who are as likely to buy.', { share: percent(about.interval_level) })]
+  const notes = [...ranges, about.tested].filter(Boolean).map(text => element('p', { class: 'note' }, text))
+  return element('section', {}, element('h3', {}, say('Forecast')), tableOf(heads, rows), ...notes)
 }
 
 /** What moves the forecast of this customer, where it differs from the median one. */
 function reasonsOf(i, all) {
-  const labels = {
-    days_since_last: say('days since the last purchase'), frequency: say('repeat purchases'), spend_per_purchase: say('spend per purchase'),
-    recent_activity: about.revenue === null ? say('purchases in the last 365 days') : say('spend in the last 365 days'),
-    basket_size: say('lines per order'), product_breadth: say('different products')
-  }
+  const isMoney = about.revenue !== null
+  const labels = new Map([
+    ['days_since_last', say('days since the last purchase')], ['frequency', say('repeat purchases')],
+    ['spend_per_purchase', say('spend per purchase')],
+    ['recent_activity', isMoney ? say('spend in the last 365 days') : say('purchases in the last 365 days')],
+    ['basket_size', say('lines per order')], ['product_breadth', say('different products')]
+  ])
+  const ofMoney = isMoney ? ['spend_per_purchase', 'recent_activity'] : []
   const reasons = [0, 1, 2].flatMap(n => {
     const name = column => all[column].names[all[column].codes[i]]
     const fact = name(`driver_${n}`)
     if (!fact) return []
-    const digits = value => number(value, Number.isInteger(value) ? 0 : 2)
-    const told = { fact: labels[fact] ?? fact, value: digits(all[`driver_value_${n}`].values[i]), median: digits(all[`driver_median_${n}`].values[i]) }
+    const both = [all[`driver_value_${n}`].values[i], all[`driver_median_${n}`].values[i]]
+    const [value, median] = both.map(ofMoney.includes(fact) ? amount => money(amount, coins(both))
+      : amount => number(amount, both.every(Number.isInteger) ? 0 : 2))
+    const told = { fact: labels.get(fact) ?? fact, value, median }
     return [name(`driver_effect_${n}`) === 'more' ? say('The forecast is higher: {fact} {value}, the median customer has {median}', told)
       : say('The forecast is lower: {fact} {value}, the median customer has {median}', told)]
   })

@@ -20,7 +20,7 @@ function facetsOf(columns) {
     namesFacet('action', say('Recommended action'), columns.recommended_action),
     ...Object.entries(about.attributes).map(([name, title]) => namesFacet(name, title, columns[name]))
   ]
-  return made.filter(Boolean).map(({ key, title, codes, classes, order }) => facet(key, title, codes, classes, order))
+  return made.filter(Boolean).map(({ key, title, codes, classes, order, read }) => facet(key, title, codes, classes, order, read))
 }
 
 /** What `facet` takes, or null where customers are not told apart; the classes that occur, the largest first. */
@@ -52,45 +52,66 @@ function riskFacet({ values }) {
 }
 
 function edgesFacet(key, title, values) {
-  return betweenFacet(key, title, values, niceEdges(values), edge => written(edge, { maximumFractionDigits: 3 }))
+  return betweenFacet(key, title, values, niceEdges(values), exact)
 }
 
 function daysFacet({ values }) {
   return betweenFacet('days_since_last', say('Days since the last purchase'), values, [7, 30, 60, 90, 180, 365, 730], count, 1)
 }
 
-/** Classes between edges; a class holds its upper edge, and of whole numbers begins a `step` above the lower one. */
+/**
+ * Classes between edges; a class holds its upper edge, and of whole numbers begins a `step` above the lower one.
+ * Its key has the numbers of its label. The edges depend on the customers: `read` makes a class of the key of another version.
+ */
 function betweenFacet(key, title, values, edges, told, step = 0) {
-  const between = edges.slice(1).map((to, place) => ({
-    key: `${edges[place]}-${to}`,
-    label: say('{from} to {to}', { from: told(edges[place] + step), to: told(to) })
-  }))
-  const last = edges.at(-1)
+  const classOf = (from, to) => ({
+    key: [from ?? '', to ?? ''].join('_'),
+    label: from === null ? say('up to {to}', { to: told(to) }) : to !== null ? say('{from} to {to}', { from: told(from), to: told(to) })
+      : step ? say('{from} or more', { from: told(from) }) : say('more than {from}', { from: told(from) }),
+    has: i => (from === null || (step ? values[i] >= from : values[i] > from)) && (to === null || values[i] <= to)
+  })
+  const read = name => {
+    const [from, to] = limitsOf(name) ?? [null, null]
+    return (from ?? to) === null ? null : classOf(from, to)
+  }
+  const lower = edges.map(edge => edge + step)
   const classes = edges.length
-    ? [{ key: `-${edges[0]}`, label: say('up to {to}', { to: told(edges[0]) }) }, ...between,
-       { key: `${last}-`, label: say('more than {from}', { from: told(last) }) }, unknown()]
+    ? [classOf(null, edges[0]), ...lower.map((from, place) => classOf(from, edges[place + 1] ?? null)), unknown()]
     : [{ key: '0', label: told(0) }, unknown()]
-  return classed(key, title, binned(values, edges), classes)
+  const made = classed(key, title, binned(values, edges), classes)
+  return made && { ...made, read }
 }
 
 function chanceFacet({ values }) {
   const tenths = [...Array(10).keys()]
-  const percent = part => written(part / 10, { style: 'percent' })
-  const classes = tenths.map(n => ({ key: String(n), label: say('{from} to {to}', { from: percent(n), to: percent(n + 1) }) }))
+  const classes = tenths.map(n => ({
+    key: `${10 * n}_${10 * n + 10}`, label: say('{from} to {to}', { from: percent(n / 10), to: percent((n + 1) / 10) })
+  }))
   const title = say('P(buy) within {days} days', { days: count(about.horizon_days) })
   return classed('p_purchase', title, Uint8Array.from(values, p => Math.min(9, Math.floor(p * 10 + 1e-9))), classes)
 }
 
-/** By month of the first purchase; by quarter or year where there are many. */
+/** By month of the first purchase; by quarter or year where there are many, so that `read` knows all three. */
 function cohortFacet({ values }) {
   const known = values.filter(value => !Number.isNaN(value))
   const [first, last] = known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity])
   const months = [1, 3, 12].find(size => Math.floor(last / size) - Math.floor(first / size) < 15) ?? 12
   const begin = Math.floor(first / months)
   const periods = [...Array(known.length ? Math.floor(last / months) - begin + 1 : 0).keys()].map(n => begin + n)
-  const classes = [...periods.map(period => ({ key: periodKey(period, months), label: periodLabel(period, months) })), unknown()]
+  const classOf = (period, months) => ({
+    key: periodKey(period, months), label: periodLabel(period, months), has: i => Math.floor(values[i] / months) === period
+  })
+  const read = name => {
+    const [, year, quarter, within] = /^(\d{4})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?$/.exec(name) ?? []
+    if (!year) return null
+    const since = Number(year) - 1970
+    if (quarter) return classOf(4 * since + Number(quarter) - 1, 3)
+    return within ? classOf(12 * since + Number(within) - 1, 1) : classOf(since, 12)
+  }
+  const classes = [...periods.map(period => classOf(period, months)), unknown()]
   const codes = Uint16Array.from(values, value => Number.isNaN(value) ? periods.length : Math.floor(value / months) - begin)
-  return classed('cohort', say('First purchase'), codes, classes)
+  const made = classed('cohort', say('First purchase'), codes, classes)
+  return made && { ...made, read }
 }
 
 function periodKey(period, months) {
@@ -127,8 +148,8 @@ function card(facet, changed) {
 }
 
 function toggle(facet, place, changed) {
-  const { key } = facet.classes[place]
-  if (!facet.chosen.delete(key)) facet.chosen.add(key)
+  const clicked = facet.classes[place]
+  if (!facet.chosen.delete(clicked.key)) facet.chosen.set(clicked.key, clicked)
   changed(facet)
 }
 

@@ -9,7 +9,7 @@ function listColumns({ id, segment, days_since_last, orders, revenue, p_purchase
   const hasMoney = about.revenue !== null
   const ofMoney = (key, heading, { values }) => {
     const decimals = coins(values)
-    return { key, heading: inCurrency(heading), values, written: i => amount(values[i], decimals), isNumber: true }
+    return { key, heading: inCurrency(heading), values, written: i => number(values[i], decimals), isNumber: true }
   }
   const ofNames = (key, heading, column) => ({
     key, heading, get values() { return column.ranks ??= ranks(column) }, written: i => term(column.names[column.codes[i]] ?? NOTHING)

@@ -14,15 +14,25 @@ function filter(key, passes, rest = {}) {
 /**
  * A filter by one of several classes, which is a chart, too.
  * codes: the class of every customer; classes: { key, label } of each; order: in which they are shown, all by default.
+ * read: makes a class { key, label, has } of a key that a link may hold though it is no class here; `has` tests a customer.
  */
-function facet(key, title, codes, classes, order = [...classes.keys()]) {
-  const chosen = new Set()
+function facet(key, title, codes, classes, order = [...classes.keys()], read = () => null) {
+  const chosen = new Map()
   const passes = () => {
     if (!chosen.size) return null
     const allowed = classes.map(({ key: name }) => chosen.has(name))
-    return i => allowed[codes[i]]
+    const others = [...chosen.values()].filter(one => !classes.includes(one))
+    return i => allowed[codes[i]] || others.some(({ has }) => has(i))
   }
-  return filter(key, passes, { title, codes, classes, chosen, order })
+  /** The class of a key, or null. */
+  const named = name => order.map(place => classes[place]).find(one => one.key === name) ?? read(name)
+  return filter(key, passes, { title, codes, classes, chosen, order, named })
+}
+
+/** The numbers of a text from_to, of which one may be missing; null where the text is none. */
+function limitsOf(text) {
+  const limits = text.split('_').map(part => part === '' ? null : Number(part))
+  return limits.length === 2 && limits.every(limit => limit === null || Number.isFinite(limit)) ? limits : null
 }
 
 /** A filter by the smallest and the largest value. */

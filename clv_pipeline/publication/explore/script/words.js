@@ -1,4 +1,4 @@
-// Says texts in the language of the page, and writes numbers, money and days as its locale does.
+// Says texts in the language of the page, and writes numbers, money and days as the report does (words.py).
 
 /** What stands beside the columns of customers; read first. */
 let about
@@ -18,26 +18,31 @@ function say_many(number, one, many, values = {}) {
 
 /** What a name that the tables hold is in the language; one that is not known stays. */
 function term(name) {
-  return about.terms[name] ?? name
+  return Object.hasOwn(about.terms, name) ? about.terms[name] : name
 }
 
 function filled(text, values) {
   return text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place)
 }
 
-const writers = new Map()
-
-/** What Intl makes of options for the locale; made once, because that takes long. */
-function writer(kind, options) {
-  const key = kind.name + JSON.stringify(options)
-  if (!writers.has(key)) writers.set(key, new kind(about.locale, options))
-  return writers.get(key)
+/** A number with so many decimals, in a form of `about.written`: number, percent or money. */
+function written(value, decimals, form) {
+  if (value === null || Number.isNaN(value)) return NOTHING
+  const { decimal, group } = about.written
+  const [whole, part] = digitsOf(Math.abs(value), decimals).split('.')
+  const isNegative = value < 0 && /[1-9]/.test(whole + (part ?? ''))
+  return about.written[form][isNegative ? 1 : 0].replace('{}', () => grouped(whole, group) + (part ? decimal + part : ''))
 }
 
-/** A number by Intl.NumberFormat, with the minus sign, which is as wide as a digit. */
-function written(value, options) {
-  if (value === null || Number.isNaN(value)) return NOTHING
-  return writer(Intl.NumberFormat, { signDisplay: 'negative', ...options }).format(value).replace('-', '−')
+function digitsOf(value, decimals) {
+  return value < 1e21 ? value.toFixed(decimals) : BigInt(value).toString()
+}
+
+function grouped(digits, group) {
+  const [last, before = last] = about.written.sizes
+  const groups = [digits.slice(-last)]
+  for (let end = digits.length - last; end > 0; end -= before) groups.unshift(digits.slice(Math.max(0, end - before), end))
+  return groups.join(group)
 }
 
 function count(value) {
@@ -45,24 +50,28 @@ function count(value) {
 }
 
 function number(value, decimals) {
-  return written(value, { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
+  return written(value, decimals, 'number')
+}
+
+/** A number with the decimals that it has. */
+function exact(value) {
+  return number(value, (String(value).split('.')[1] ?? '').length)
+}
+
+/** 0.123 as 12%. */
+function percent(value) {
+  return written(100 * value, 0, 'percent')
 }
 
 /** 12.3%, and a small share as <0.1%, which 0.0% would deny. */
 function share(value) {
-  const of = part => written(part, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 })
+  const of = part => written(100 * part, 1, 'percent')
   return value > 0 && value < 0.0005 ? `<${of(0.001)}` : of(value)
 }
 
-/** An amount without its currency, for a column whose heading has it. */
-function amount(value, decimals) {
-  return number(value, decimals)
-}
-
-/** An amount with its currency, for a sentence. */
-function money(value) {
-  const digits = { minimumFractionDigits: coins([value]), maximumFractionDigits: coins([value]) }
-  return written(value, about.currency ? { style: 'currency', currency: about.currency, ...digits } : digits)
+/** An amount with its currency; of several that stand together, with the decimals of all of them. */
+function money(value, decimals = coins([value])) {
+  return written(value, decimals, 'money')
 }
 
 /** How many decimals a column of money has: none from 1,000 on, else those of the currency. */
@@ -73,9 +82,7 @@ function coins(values) {
 
 /** A heading of money, with its currency where that is known. */
 function inCurrency(heading) {
-  if (!about.currency) return heading
-  const parts = writer(Intl.NumberFormat, { style: 'currency', currency: about.currency }).formatToParts(0)
-  return `${heading} (${parts.find(part => part.type === 'currency').value})`
+  return about.symbol ? `${heading} (${about.symbol})` : heading
 }
 
 const DAY = 86_400_000
@@ -86,14 +93,13 @@ function dayAt(days) {
 }
 
 function day(date) {
-  return Number.isNaN(date.getTime()) ? NOTHING : dates({ dateStyle: 'medium' }).format(date)
+  if (Number.isNaN(date.getTime())) return NOTHING
+  const { days, padded } = about.written
+  return filled(days[date.getUTCMonth()], { year: date.getUTCFullYear(), day: String(date.getUTCDate()).padStart(padded ? 2 : 1, '0') })
 }
 
 /** The name of a month that is counted from January 1970 on. */
 function month(number) {
-  return dates({ year: 'numeric', month: 'short' }).format(new Date(Date.UTC(1970, number)))
-}
-
-function dates(options) {
-  return writer(Intl.DateTimeFormat, { ...options, timeZone: 'UTC' })
+  const first = new Date(Date.UTC(1970, number))
+  return filled(about.written.months[first.getUTCMonth()], { year: first.getUTCFullYear() })
 }
