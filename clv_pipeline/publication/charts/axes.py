@@ -35,7 +35,8 @@ def linear(amounts: Iterable[float | None], write: Write, *, ticks: int = 5, roo
 
     known = [amount for amount in amounts if amount is not None and math.isfinite(amount)]
     lowest, highest = min([0.0, *known]), max([0.0, *known]) * room
-    if lowest == highest:
+    # Amounts that are next to nothing have no step between them.
+    if (highest - lowest) / ticks == 0.0:
         highest = 1.0
     step = round_step((highest - lowest) / ticks)
     values = [_clean(n * step) for n in range(math.floor(lowest / step), math.ceil(highest / step) + 1)]

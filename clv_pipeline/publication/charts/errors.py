@@ -172,7 +172,7 @@ def error_by_group(groups: pl.DataFrame, *, display: Display = ENGLISH) -> Chart
     ends = {judged["off"].min(): display.say("best"), judged["off"].max(): display.say("worst")}
     sides = {1: f" {display.say('too high')}", -1: f" {display.say('too low')}"}
     labels = [
-        f"{display.share(off)}{sides.get(side, '')} ({display.count(customers)})"
+        f"{display.percent(off)}{'' if off in ends else sides.get(side, '')} ({display.count(customers)})"
         + (f"  {ends[off]}" if off in ends else "")
         for off, side, customers in rows.select("off", "side", "customers").iter_rows()
     ]

@@ -26,7 +26,7 @@ WIDE, NARROW = 690, 343
 """Width in px of a whole picture, on a page and on a phone. Names beside a single plot take their space from it."""
 MARGIN = 50
 """Width in px that a legend leaves to the labels of an axis beside it."""
-SMALL = 10
+SMALL = 9
 """Largest font in px of numbers in the cells of a heat map on a phone."""
 NARROW_PLOT, NARROW_PLOT_WITH_NAMES = 280, 190
 """Width in px of one of several plots on a phone, where they are not side by side."""
