@@ -20,7 +20,7 @@ RESTRICTED: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
     # DuckDB 2.0.0 takes the bounds of a column for those of its sum where a join has one row on a side, as every
     # `= (select max(…) …)` does. It then leaves out rows by them, or wraps the sum to 16 bits: test_connections.py
-    # shows it. Without the bounds all of our SQL is as fast.
+    # shows it. Without the bounds our SQL takes 3 to 4 % more processor time.
     "disabled_optimizers": "statistics_propagation",
 }
 """Settings that a connection has to be opened with."""
