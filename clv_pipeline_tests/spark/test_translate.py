@@ -163,9 +163,9 @@ def test_parameters_may_have_names_and_numbers() -> None:
         (
             "select sales.id from sales cross join days qualify sales.day = max(sales.day)"
             " filter (where sales.day < days.day) over () order by sales.amount limit 1",
-            "SELECT id AS id FROM ( SELECT sales.id AS id, sales.amount AS _order_0, sales.day = MAX(sales.day)"
-            " FILTER(WHERE sales.day < days.day) OVER () AS _qualifies FROM sales AS sales CROSS JOIN days AS days )"
-            " AS _unqualified WHERE _qualifies ORDER BY _order_0 NULLS LAST LIMIT 1",
+            "SELECT id AS id FROM ( SELECT sales.id AS id, sales.amount AS _order_0, sales.day = MAX(CASE WHEN"
+            " sales.day < days.day THEN sales.day END) OVER () AS _qualifies FROM sales AS sales CROSS JOIN days AS"
+            " days ) AS _unqualified WHERE _qualifies ORDER BY _order_0 NULLS LAST LIMIT 1",
         ),
         (
             "select distinct s.id, day from sales as s order by s.id desc, s.day",
