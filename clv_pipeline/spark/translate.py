@@ -259,6 +259,15 @@ def _mean(mean: exp.Avg) -> exp.Expr:
     return exp.Avg(this=exp.cast(mean.this, "double")) if _type(mean.this).is_type("decimal") else mean
 
 
+def _in(equal: exp.EQ) -> exp.Expr:
+    """Translate `= ANY (SELECT …)`, as which DuckDB remembers the IN of a view: Spark has it only for lists."""
+    found = equal.expression
+    query = found.this.unnest() if isinstance(found, exp.Any) else None
+    if not isinstance(query, exp.Query):
+        return equal
+    return exp.In(this=equal.this, query=query.subquery(copy=False))
+
+
 def _window(window: exp.Window) -> exp.Expr:
     """Translate FILTER over a window, which Spark has only for groups: rows that are left out count as NULL.
 
@@ -355,6 +364,7 @@ CORRECTIONS: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.PercentileCont: _quantile_cont,
     exp.Median: _quantile_cont,
     exp.Avg: _mean,
+    exp.EQ: _in,
     exp.Window: _window,
     exp.Sub: _days,
     exp.TimestampTrunc: _time,

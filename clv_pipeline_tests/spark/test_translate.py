@@ -182,6 +182,16 @@ def test_parameters_may_have_names_and_numbers() -> None:
             "SELECT 1 + ( DATEDIFF(days.day, CAST('2024-01-01' AS DATE)) ) AS n FROM days AS days",
         ),
         (
+            "select id from sales where day = any (select day from days where note > 'a')",
+            "SELECT sales.id AS id FROM sales AS sales WHERE sales.day IN ( SELECT days.day AS day FROM days AS days"
+            " WHERE days.note > 'a' )",
+        ),
+        (
+            "select count(id) filter (where amount > 1) over (partition by day) as n from sales",
+            "SELECT COUNT(CASE WHEN sales.amount > 1 THEN sales.id END) OVER (PARTITION BY sales.day) AS n FROM sales"
+            " AS sales",
+        ),
+        (
             "select date_trunc('month', day) as m from days semi join sales using (day)",
             "SELECT CAST(DATE_TRUNC('MONTH', days.day) AS TIMESTAMP_NTZ) AS m FROM days AS days SEMI JOIN sales"
             " AS sales ON days.day = sales.day",
