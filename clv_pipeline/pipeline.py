@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Self
 
+import duckdb
+
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel, load_models
@@ -23,9 +25,17 @@ from clv_pipeline.display import Display
 from clv_pipeline.errors import ContractError, RequestError
 from clv_pipeline.sources import readable_folders
 from clv_pipeline.sources.rates import rates_folders
+from clv_pipeline.spark.earlier import take_over_folders
 from clv_pipeline.spark.functions import require_proven
-from clv_pipeline.spark.session import on_spark
+from clv_pipeline.spark.session import on_duckdb, on_spark
 from clv_pipeline.warehouse import Limits, NewSession, Session, Warehouse
+
+READ_WITHOUT_SPARK = (
+    *("currency_rates", "currency_settings", "parameters"),
+    *("arrived_files", "file_gate_settings", "file_gates", "file_measures", "passed_files", "source_files"),
+    "volume_gates",
+)
+"""Tables that the file gates and `clv check` read in the DuckDB file, whatever the engine; they grow with files."""
 
 _PACKAGE = Path(__file__).parent
 _SQL = _PACKAGE.parent / "dbt_like_sql"
@@ -80,13 +90,12 @@ class Pipeline:
         storage = settings.storage
         directories = [
             settings.published_dir,
-            # Also on DuckDB, which takes over history that Spark kept.
-            settings.spark_tables_dir,
+            settings.earlier_tables_dir,
             *readable_folders(settings.source, settings.base_dir),
             *rates_folders(settings.currency, settings.base_dir),
         ]
         limits = Limits(storage.memory_gb, storage.spill_gb, storage.threads)
-        new_session = _on_spark(settings, models) if storage.engine == "spark" else Session
+        new_session = _new_session(settings, models)
         return cls(settings, Warehouse(settings.warehouse_path, directories, limits, new_session), models)
 
     @property
@@ -126,10 +135,20 @@ def _leave_out(models: dict[str, TableModel], table: str, key: str) -> None:
             raise ContractError(f"{model.sql_file} reads {table}, which is there only with `{key}: true` in clv.yaml")
 
 
-def _on_spark(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
-    require_proven(models)
-    marts = [name for name, model in models.items() if model.contract.published]
-    return on_spark(settings.storage.spark.remote, settings.storage.spark.config, settings.spark_tables_dir, marts)
+def _new_session(settings: Settings, models: Mapping[str, TableModel]) -> NewSession:
+    """What makes the session of an open warehouse; one of an earlier version is brought up to date first."""
+    storage, lake = settings.storage, settings.lake
+    if storage.engine == "spark":
+        require_proven(models)
+        new_session: NewSession = on_spark(storage.spark, storage.catalog, lake, READ_WITHOUT_SPARK)
+    else:
+        new_session = on_duckdb(storage.spark, storage.catalog, lake)
+
+    def up_to_date(connection: duckdb.DuckDBPyConnection) -> Session:
+        take_over_folders(connection, settings.earlier_tables_dir)
+        return new_session(connection)
+
+    return up_to_date
 
 
 def recipe(settings: Settings) -> str:

@@ -18,7 +18,7 @@ def audit_live_tables(
     Raises:
         WarehouseBusyError: another process works on the warehouse, and still does after `wait_minutes`.
         StorageError: the warehouse or its disk cannot be used.
-        ClusterError: Spark cannot be used, or its folder of tables belongs to another warehouse.
+        ClusterError: Spark cannot be used, or its tables belong to another warehouse.
     """
     from clv_pipeline.pipeline import Pipeline
     from clv_pipeline.warehouse import storage_faults_told

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from clv_pipeline.config.secret_text import holds_a_secret, is_secret_name, is_written, without_credentials
 from clv_pipeline.errors import ConfigError, did_you_mean
 
-NAMED_BY_OTHERS = "storage.spark.config."
-"""Below this, keys are the names of somebody else's settings, some of which are secrets."""
+NAMED_BY_OTHERS = ("storage.spark.config.", "storage.catalog.properties.")
+"""Below these, keys are the names of somebody else's settings, some of which are secrets."""
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -99,7 +99,7 @@ def refuse_written_secrets(value: Any, origin: str, key: str = "") -> None:
 
 def _is_secret_key(key: str) -> bool:
     """Whether a key of clv.yaml holds a secret by its name. Most names are the user's own: of columns, of models."""
-    return key.startswith(NAMED_BY_OTHERS) and is_secret_name(key.removeprefix(NAMED_BY_OTHERS))
+    return any(key.startswith(block) and is_secret_name(key.removeprefix(block)) for block in NAMED_BY_OTHERS)
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> list[str]:

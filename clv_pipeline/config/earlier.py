@@ -54,7 +54,24 @@ def as_called_today(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             f"models: {', '.join(old)} {'is' if len(old) == 1 else 'are'} gone, and read as `{new}`; write that instead"
             for new, old in replaced.items()
         ]
+    if earlier_tables(today) is not None:
+        storage = today["storage"]
+        spark = {key: value for key, value in storage["spark"].items() if key != "tables"}
+        today["storage"] = {**storage, "spark": spark}
+        notices.append(
+            "storage.spark.tables: is no longer a key; tables are in `storage.catalog` now, and the next run takes over"
+            " what is kept from run to run and builds the others anew. Write `catalog` instead, and remove the folder"
+            " after that run"
+        )
     return today, notices
+
+
+def earlier_tables(raw: Mapping[str, Any]) -> str | None:
+    """The folder that an earlier version's `storage.spark.tables` names; None without one."""
+    storage = raw.get("storage")
+    spark = storage.get("spark") if isinstance(storage, Mapping) else None
+    tables = spark.get("tables") if isinstance(spark, Mapping) else None
+    return tables if isinstance(tables, str) else None
 
 
 def changed_defaults(settings: Settings) -> dict[str, list[str]]:

@@ -4,10 +4,10 @@ These blocks of `clv.yaml` change no number. Receivers of failures are in `alert
 """
 
 import re
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from clv_pipeline.config.block import Block
 from clv_pipeline.display import Display as Writer
@@ -46,13 +46,36 @@ class Schedule(Block):
         return known_timezone(value)
 
 
+class Catalog(Block):
+    """The Iceberg catalog that holds the tables when `storage.engine` is spark."""
+
+    type: Literal["rest", "jdbc", "hadoop", "hive", "glue"] = "hadoop"
+    """Kind of catalog, as Spark and PyIceberg call it. `hadoop` is a folder, for one machine; `rest` for a cluster."""
+    uri: str | None = Field(default=None, min_length=1, repr=False)
+    """Address of the catalog, such as `https://catalog.internal`. `hadoop` has none."""
+    warehouse: str | None = Field(default=None, min_length=1)
+    """Where the files of the tables are, such as `s3://lake/clv`. By default the folder `lake` in `home`."""
+    namespace: str = Field(default="clv", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The namespace of the tables. It belongs to one pipeline."""
+    properties: dict[str, str] = Field(default={}, repr=False)
+    """Further properties of the catalog, under Iceberg's names, such as `credential` or `s3.endpoint`."""
+    keep_days: int = Field(default=7, ge=1)
+    """How many days a version of a table stays after it was replaced, at least."""
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.type in ("rest", "jdbc", "hive") and self.uri is None:
+            raise ValueError(f"a catalog of type {self.type} needs `uri`, its address")
+        if self.type in ("jdbc", "glue") and self.warehouse is None:
+            raise ValueError(f"a catalog of type {self.type} needs `warehouse`, where the files of the tables are")
+        return self
+
+
 class Spark(Block):
     """Where SQL runs when `storage.engine` is spark."""
 
     remote: str = Field(default="local[*]", repr=False)
     """`sc://host:15002` for a Spark Connect server; `local[*]` for one in this process, on all cores."""
-    tables: str | None = Field(default=None, min_length=1)
-    """A folder for the tables, with the same name for the pipeline and all workers; by default in `home`."""
     config: dict[str, str] = Field(default={}, repr=False)
     """Settings of the Spark session, under Spark's names."""
 
@@ -66,6 +89,8 @@ class Storage(Block):
     """What runs the SQL; see docs/explanation/scaling.md."""
     spark: Spark = Spark()
     """How Spark is reached."""
+    catalog: Catalog = Catalog()
+    """Where Spark keeps the tables."""
     keep_versions: int = Field(default=5, ge=1)
     """How many publications are kept, the newest one included."""
     wait_minutes: float = Field(default=60, ge=0)

@@ -22,7 +22,7 @@ from clv_pipeline.config.analysis import Backtest, Campaign, Cleaning, ContactCo
 from clv_pipeline.config.block import Block
 from clv_pipeline.config.config_file import expand_variables, explain, refuse_written_secrets
 from clv_pipeline.config.currency import Currency
-from clv_pipeline.config.earlier import as_called_today
+from clv_pipeline.config.earlier import as_called_today, earlier_tables
 from clv_pipeline.config.operation import PSEUDONYM_KEY, Display, Privacy, Publish, Schedule, Storage
 from clv_pipeline.config.questions import refuse_questions
 from clv_pipeline.config.secret_text import without_credentials
@@ -102,6 +102,7 @@ class Settings(Block):
 
     _config_file: Path | None = PrivateAttr(default=None)
     _notices: list[str] = PrivateAttr(default=[])
+    _earlier_tables: str | None = PrivateAttr(default=None)
     # Captured once, so that a later change of folder does not move the warehouse.
     _started_in: Path = PrivateAttr(default_factory=Path.cwd)
     # Never part of a dump, a representation or a hash.
@@ -168,7 +169,8 @@ class Settings(Block):
         _refuse_written_secrets(raw, origin)
         refuse_written_secrets(dict(raw), origin)
         refuse_questions(raw, origin)
-        expanded, notices = as_called_today(expand_variables(dict(raw), origin))
+        written = expand_variables(dict(raw), origin)
+        expanded, notices = as_called_today(written)
         if os.environ.get("CLV_HOME") and isinstance(expanded.get("storage", {}), dict):
             expanded["storage"] = {**expanded.get("storage", {}), "home": os.environ["CLV_HOME"]}
         try:
@@ -177,6 +179,7 @@ class Settings(Block):
             raise ConfigError("\n".join([f"{origin}:", *explain(cls, error)])) from error
         settings._config_file = config_file.resolve() if config_file else None
         settings._notices = notices
+        settings._earlier_tables = earlier_tables(written)
         settings.extensions._folder = settings.base_dir
         if "?" in str(settings.home):
             raise ConfigError(
@@ -219,9 +222,14 @@ class Settings(Block):
         return self.home / "warehouse" / "clv.duckdb"
 
     @property
-    def spark_tables_dir(self) -> Path:
-        """The folder that holds the tables which Spark writes."""
-        return self.base_dir / self.storage.spark.tables if self.storage.spark.tables else self.home / "tables"
+    def lake(self) -> str:
+        """Where the files of Spark's tables are; the folder `lake` in `home` if nothing else is configured."""
+        return self.storage.catalog.warehouse or (self.home / "lake").as_uri()
+
+    @property
+    def earlier_tables_dir(self) -> Path:
+        """The folder in which an earlier version had Spark write tables."""
+        return self.base_dir / self._earlier_tables if self._earlier_tables else self.home / "tables"
 
     @property
     def published_dir(self) -> Path:

@@ -28,7 +28,14 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.display import Display
 from clv_pipeline.errors import ForgetError
 from clv_pipeline.privacy.keyed_hash import KeyedHash, pseudonyms_of
-from clv_pipeline.privacy.register import FORGOTTEN, FOUND, Register, find_forgotten, suppress
+from clv_pipeline.privacy.register import (
+    FORGOTTEN,
+    FOUND,
+    TEXT_NOT_KEPT,
+    Register,
+    find_forgotten,
+    suppressed,
+)
 from clv_pipeline.publication.pages import rewrite_pages
 from clv_pipeline.publication.versions import kept_versions
 from clv_pipeline.publication.write import DATABASE, supersede, sweep_leftovers
@@ -37,7 +44,6 @@ from clv_pipeline.warehouse import Session, Warehouse, storage_faults_told
 from clv_pipeline.warehouse.database_file import STORAGE_VERSION
 from clv_pipeline.warehouse.duckdb_engine import fingerprint
 from clv_pipeline.warehouse.gate import record_changes
-from clv_pipeline.warehouse.parquet_tables import claim, sweep
 
 RAW = ("raw_transactions", "raw_customers", "raw_events")
 REJECTED = ("rejected_at_sight", "rejected_transactions")
@@ -73,7 +79,7 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
 
     Args:
         settings: the settings that name the publications and the register.
-        warehouse: the warehouse of these settings. DuckDB reads and writes its files, also with Spark.
+        warehouse: the warehouse of these settings.
         customers: ids as they are in `raw_transactions`.
 
     Raises:
@@ -81,7 +87,7 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
         WarehouseBusyError: a run is going on; it is named.
         RegisterError: the register's salt is missing.
         StorageError: the warehouse is damaged or the disk is full. The next run, or the same command again, continues.
-        ClusterError: the folder for Spark's tables belongs to another warehouse.
+        ClusterError: Spark, which holds tables, does not answer, or belongs to another warehouse.
     """
     run_id = str(uuid.uuid4())
     register = Register(settings.privacy_dir)
@@ -93,9 +99,6 @@ def forget(settings: Settings, warehouse: Warehouse, customers: Sequence[str]) -
     try:
         with storage_faults_told(settings.warehouse_path):
             session = warehouse.open(f"clv forget, run {run_id}")
-            if settings.spark_tables_dir.exists():
-                # Before anything is erased, because afterwards no table shows that its folder is ours.
-                claim(session.connection, settings.spark_tables_dir)
             listed = set(register.hashes())
             named = {customer for customer in customers if register.hash().of(customer) in listed}
             found = _known(session, customers) | _published(settings.published_dir, customers, pseudonyms)
@@ -120,7 +123,7 @@ def finish_erasures(settings: Settings, warehouse: Warehouse) -> Erasure | None:
         ForgetError: a publication could not be searched. Nothing may be published before that is fixed.
         RegisterError: the register's salt is missing.
         StorageError: the warehouse is damaged or the disk is full.
-        ClusterError: the folder for Spark's tables belongs to another warehouse.
+        ClusterError: Spark, which holds tables, does not answer, or belongs to another warehouse.
     """
     register = Register(settings.privacy_dir)
     if not (unfinished := register.unfinished()):
@@ -138,8 +141,7 @@ def _erase_listed(settings: Settings, warehouse: Warehouse, register: Register, 
         published_rows, replaced = publications.erase()
         erased, lists = _erase_from_warehouse(session, register, run_id)
         rows = {"published": published_rows, **erased}
-        if settings.spark_tables_dir.exists():
-            sweep(session.connection, settings.spark_tables_dir)
+        session.forget_replaced_rows()
         warehouse.rewrite()
     publications.require_searchable()
     register.finish(rows)
@@ -171,10 +173,9 @@ def _views(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
 
 
 def _known(session: Session, customers: Sequence[str]) -> set[str]:
-    """The customers who are in any table of the warehouse, in DuckDB or in folders."""
-    tables = _tables(session.connection, _own_name(session)).values()
-    found: set[str] = set()
-    for relation in (*tables, *map(quote_identifier, session.tables_of_customers_elsewhere())):
+    """The customers who are in any table of the warehouse."""
+    found = set(session.customers_elsewhere(frozenset(customers).__contains__))
+    for relation in _tables(session.connection, _own_name(session)).values():
         query = f"select distinct customer_id from {relation} where list_contains(?, customer_id)"
         found |= {customer for (customer,) in session.execute(query, [list(customers)]).fetchall()}
     return found
@@ -192,17 +193,16 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
     """
     session.execute("begin transaction")
     try:
-        with session.all_rows_in_duckdb():
-            tables = _tables(session.connection, _own_name(session))
-            find_forgotten(session.connection, list(tables.values()), register)
-            lists = _lists_of_campaigns(session)
-            rows = {
-                table: _delete(session.connection, relation, f"customer_id in (from {FOUND})")
-                for table, relation in tables.items()
-                if table not in RAW
-            }
-            rows |= {table: suppress(session.connection, table, register) for table in RAW if table in tables}
-            _book_as_rejected(session, [table for table in REJECTED if table in tables])
+        tables = _columns_of_tables(session)
+        _find(session, register)
+        lists = _lists_of_campaigns(session)
+        found = f"customer_id in (select customer_id from {FOUND})"
+        rows = {table: session.delete_rows(table, found) for table in tables if table not in RAW}
+        for table in RAW:
+            if table in tables:
+                rows[table] = session.update_rows(table, suppressed(tables[table]), found)
+                session.update_rows(table, {"source_text": f"'{TEXT_NOT_KEPT}'"}, _HOLDS_A_LINE)
+        _book_as_rejected(session, [table for table in REJECTED if table in tables])
         changed = {table for table, count in rows.items() if count}
         if changed:
             record_changes(session, sorted(changed | {*REJECTED, *VIEWS}), run_id)
@@ -213,22 +213,60 @@ def _erase_from_warehouse(session: Session, register: Register, run_id: str) -> 
     return {table: count for table, count in rows.items() if count}, lists
 
 
+def _columns_of_tables(session: Session) -> dict[str, list[str]]:
+    """The columns of the tables that have customers, by table."""
+    rows = session.execute(
+        "select c.table_name, list(c.column_name order by c.column_index) from duckdb_columns() as c"
+        " inner join duckdb_tables() as t using (database_name, schema_name, table_name)"
+        " where c.database_name = current_database() and c.schema_name = 'main' group by c.table_name"
+    ).fetchall()
+    every = {**dict(rows), **session.tables_elsewhere()}
+    return {table: columns for table, columns in sorted(every.items()) if "customer_id" in columns}
+
+
+def _find(session: Session, register: Register) -> None:
+    """Fill FOUND with the listed customers."""
+    find_forgotten(session.connection, list(_tables(session.connection, _own_name(session)).values()), register)
+    listed, hashed = frozenset(register.hashes()), register.hash()
+    elsewhere = session.customers_elsewhere(_IsListed(listed, hashed))
+    session.execute(f"insert into {FOUND} select unnest(?::varchar[])", [elsewhere])
+
+
+@dataclass(frozen=True)
+class _IsListed:
+    """Whether an id is in the register, for engines that look for ids in other processes."""
+
+    hashes: frozenset[str]
+    hashed: KeyedHash
+
+    def __call__(self, customer: str) -> bool:
+        """Whether this customer is listed."""
+        return self.hashed.of(customer) in self.hashes
+
+
+_HOLDS_A_LINE = f"source_text like '{UNREADABLE}%' and source_text <> '{TEXT_NOT_KEPT}'"
+"""True of a raw row that keeps the text of a line that could not be split, which may be anybody's."""
+
+
 def _lists_of_campaigns(session: Session) -> list[str]:
     """The folders that lists with FOUND were written to; a campaign's name where an earlier version did not note it."""
     if not (session.has_table("campaigns") and session.has_table("campaign_members")):
         return []
-    noted = "lists_folder" in session.read("from campaigns limit 0").columns
+    noted = "lists_folder" in _columns_named(session, "campaigns")
     written_to = "coalesce(c.lists_folder, c.campaign)" if noted else "c.campaign"
-    rows = session.execute(
-        f"select distinct {written_to} from campaigns as c inner join campaign_members as m on c.campaign = m.campaign"
-        f" where m.customer_id in (from {FOUND}) order by 1"
-    ).fetchall()
+    rows = session.ask(
+        f"select distinct {written_to} as folder from campaigns as c"
+        " inner join campaign_members as m on c.campaign = m.campaign"
+        f" where m.customer_id in (select customer_id from {FOUND}) order by folder"
+    )
     return [folder for (folder,) in rows]
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> int:
-    [(rows,)] = connection.execute(f"delete from {table} where {condition}").fetchall()
-    return int(rows)
+def _columns_named(session: Session, table: str) -> list[str]:
+    rows = session.execute(
+        "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()", [table]
+    ).fetchall()
+    return [name for (name,) in rows]
 
 
 def _book_as_rejected(session: Session, rejected: Sequence[str]) -> None:
@@ -244,16 +282,18 @@ def _book_as_rejected(session: Session, rejected: Sequence[str]) -> None:
         if session.has_table("converted_transactions")
         else ("raw_transactions", "raw.*")
     )
-    emptied = f"source_text = '{FORGOTTEN}' or starts_with(source_text, '{UNREADABLE}')"
+    emptied = f"(raw.source_text = '{FORGOTTEN}' or raw.source_text like '{UNREADABLE}%')"
     for each in rejected:
-        session.execute(
-            f"delete from {each} where (source_id, source_line) in"
-            f" (select (source_id, source_line) from raw_transactions where {emptied})"
+        session.delete_rows(
+            each,
+            f"exists (select 1 from raw_transactions as raw where raw.source_id = {each}.source_id"
+            f" and raw.source_line = {each}.source_line and {emptied})",
         )
-    session.execute(
-        f"insert into {rejected[0]} by name select {rows}, source_file,"
-        f" if(source_text = '{FORGOTTEN}', source_text, 'unreadable line') as reason"
-        f" from {table} as raw join source_files using (source_id) where {emptied}"
+    session.insert_rows(
+        rejected[0],
+        f"select {rows}, source_files.source_file,"
+        f" case when raw.source_text = '{FORGOTTEN}' then raw.source_text else 'unreadable line' end as reason"
+        f" from {table} as raw inner join source_files on raw.source_id = source_files.source_id where {emptied}",
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,27 +141,34 @@ def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Regist
     """
     if not register.hashes():
         return 0
-    columns = {
+    columns = [
         name
         for (name,) in connection.execute(
             "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()",
             [table],
         ).fetchall()
-    }
-    cleared = [f"{name} = null" for name in _PERSONAL if name in columns]
-    cleared += [f"{name} = date_trunc('day', {name})" for name in ("ordered_at", "occurred_at") if name in columns]
+    ]
     name = quote_identifier(table)
     find_forgotten(connection, [name], register)
-    [(rows,)] = connection.execute(
-        f"update {name} set {', '.join(cleared)}, source_text = '{FORGOTTEN}' where customer_id in (from {FOUND})"
-    ).fetchall()
+    changed = ", ".join(f"{column} = {value}" for column, value in suppressed(columns).items())
+    [(rows,)] = connection.execute(f"update {name} set {changed} where customer_id in (from {FOUND})").fetchall()
     connection.execute(
         f"update {name} set source_text = ? where starts_with(source_text, ?)", [TEXT_NOT_KEPT, UNREADABLE]
     )
     return int(rows)
 
 
-FOUND = "temp.main.found_forgotten_customers"
+def suppressed(columns: Collection[str]) -> dict[str, str]:
+    """What becomes of the fields of a forgotten customer's row in a raw table with these columns, as SQL."""
+    days = {name: f"date_trunc('day', {name})" for name in ("ordered_at", "occurred_at") if name in columns}
+    return {
+        **{name: "null" for name in _PERSONAL if name in columns},
+        **days,
+        "source_text": f"'{FORGOTTEN}'",
+    }
+
+
+FOUND = "found_forgotten_customers"
 """Temporary table of the ids that `find_forgotten` recognised."""
 
 

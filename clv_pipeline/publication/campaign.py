@@ -242,12 +242,14 @@ def listed(settings: Settings, warehouse: Warehouse) -> list[Listed]:
             if session.has_table("campaign_results")
             else "(select null as campaign, null as verdict where false)"
         )
-        found = session.execute(
-            "select c.campaign, c.started_on, c.horizon_days, c.drawn_contacts, c.drawn_controls, r.verdict"  # noqa: S608
-            f" from campaigns as c left join {verdicts} as r using (campaign)"
-            " order by c.started_on desc, c.campaign"
-        ).fetchall()
-    return [Listed(*row) for row in found]
+        return [
+            Listed(*row)
+            for row in session.ask(
+                "select c.campaign, c.started_on, c.horizon_days, c.drawn_contacts, c.drawn_controls, r.verdict"  # noqa: S608
+                f" from campaigns as c left join {verdicts} as r using (campaign)"
+                " order by c.started_on desc, c.campaign"
+            )
+        ]
 
 
 def _check(request: Request) -> None:
@@ -542,11 +544,11 @@ def _under_source_ids(session: Session, drawn: _Drawn) -> pl.DataFrame:
     if session.has_table("customer_margins") and session.has_table("shop_margin"):
         margin = "coalesce(m.margin, s.margin)"
         joined = "cross join shop_margin as s left join customer_margins as m on rfm.customer_id = m.customer_id"
-    ids: pl.DataFrame = session.connection.sql(
-        f"with ids as (select rfm.customer_id, {margin} as margin from rfm {joined})"  # noqa: S608
-        f" select customer_id as source_id, {published_as} as customer_id, margin from ids",
-        params=parameters,
-    ).pl()
+    with session.brought(f"select rfm.customer_id, {margin} as margin from rfm {joined}") as rows:  # noqa: S608
+        ids: pl.DataFrame = session.connection.sql(
+            f"select customer_id as source_id, {published_as} as customer_id, margin from {rows} as ids",  # noqa: S608
+            params=parameters,
+        ).pl()
     known = drawn.customers.join(ids, on="customer_id")
     if missing := drawn.customers.height - known.height:
         raise CampaignError(

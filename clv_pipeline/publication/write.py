@@ -8,17 +8,20 @@ the previous one keep their files until the last `keep` versions have moved on.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import sqlglot
+from sqlglot import exp
 
 from clv_pipeline.contracts import Contract
 from clv_pipeline.database.connections import open_read_only, open_scratch
@@ -51,6 +54,8 @@ class Publication:
     tables: dict[str, tuple[int, str]]
     is_new: bool = True
     """False where nothing has changed and the version that is served stays."""
+    left_out: tuple[str, ...] = ()
+    """Tables that are too large for one file, and views of them. Without them there are no pages."""
 
     @property
     def database(self) -> Path:
@@ -107,9 +112,13 @@ def publish(
         PublicationError: a table is not fit to be published, the files cannot be written or do not read back, or
             the version exists with other content.
     """
-    contents = [contract for contract in contracts if contract.table != "publication"]
+    left_out = _too_large(session, contracts, views or {})
+    contents = [contract for contract in contracts if contract.table not in {"publication", *left_out}]
+    views = {name: select for name, select in (views or {}).items() if name not in left_out}
+    write_pages = None if left_out else write_pages
     description = next(contract for contract in contracts if contract.table == "publication")
-    if reasons := reasons_against_publishing(session, contents, known=known, may_lag=may_lag):
+    every = [contract for contract in contracts if contract.table != "publication"]
+    if reasons := reasons_against_publishing(session, every, known=known, may_lag=may_lag):
         raise PublicationError("not published, because " + "; ".join(reasons))
     final = folder / "versions" / run_id
     with _faults_told(folder):
@@ -117,19 +126,37 @@ def publish(
         has_pages = write_pages is None or all((folder / CURRENT / page).exists() for page in PAGES)
         may_stay = has_pages and not always
         if may_stay and (served := _served_unchanged(session, contents, folder, config_hash)) is not None:
-            return served
+            return replace(served, left_out=left_out)
         if final.exists():
             # The run was killed when this version was complete, and goes on now.
             tables = _hold_against_warehouse(session, contents, final, pseudonyms)
         else:
             checks = last_checks(session, known)
             tables = _make(
-                *(session, contents, views or {}, description, final, run_id, config_hash, checks, pseudonyms),
+                *(session, contents, views, description, final, run_id, config_hash, checks, pseudonyms),
                 write_pages,
             )
         point_at(folder, run_id)
         _prune(final, keep)
-    return Publication(final, tables)
+    return Publication(final, tables, left_out=left_out)
+
+
+def _too_large(session: Session, contracts: Sequence[Contract], views: Mapping[str, str]) -> tuple[str, ...]:
+    """The tables with more rows than one file is written for, and the views that read them."""
+    if session.most_published_rows == math.inf:
+        return ()
+    large = [
+        contract.table
+        for contract in contracts
+        if contract.table != "publication"
+        and contract.table not in views
+        and session.has_table(contract.table)
+        and session.count(contract.table) > session.most_published_rows
+    ]
+    for name, select in views.items() if large else ():
+        if any(table.name in large for table in sqlglot.parse_one(select, dialect="duckdb").find_all(exp.Table)):
+            large.append(name)
+    return tuple(large)
 
 
 def _served_unchanged(
@@ -182,7 +209,10 @@ def _faults_told(folder: Path) -> Iterator[None]:
 def _hold_against_warehouse(
     session: Session, contents: Sequence[Contract], version: Path, pseudonyms: KeyedHash | None
 ) -> dict[str, tuple[int, str]]:
-    tables = {c.table: fingerprint(session.connection, *_published_rows(c, pseudonyms)) for c in contents}
+    tables = {}
+    for contract in contents:
+        with _published_rows(session, contract, pseudonyms) as (rows, parameters):
+            tables[contract.table] = fingerprint(session.connection, rows, parameters)
     try:
         verify(version, tables)
     except PublicationError as error:
@@ -296,14 +326,21 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _published_rows(contract: Contract, pseudonyms: KeyedHash | None) -> tuple[str, dict[str, bytes]]:
+@contextmanager
+def _published_rows(
+    session: Session, contract: Contract, pseudonyms: KeyedHash | None
+) -> Iterator[tuple[str, dict[str, bytes]]]:
     """SQL for the rows of a table as they are published, and what it needs bound.
 
     With pseudonyms, nothing else is published that may name a person.
     """
-    table = quote_identifier(contract.table)
+    with session.brought(f"select * from {quote_identifier(contract.table)}") as rows:  # noqa: S608
+        yield _named_as_published(contract, rows, pseudonyms)
+
+
+def _named_as_published(contract: Contract, rows: str, pseudonyms: KeyedHash | None) -> tuple[str, dict[str, bytes]]:
     if pseudonyms is None or all(column.name != CUSTOMER for column in contract.columns):
-        return table, {}
+        return rows, {}
     named = [column for column in contract.columns if column.names_persons]
     replaced = ", ".join(
         (
@@ -311,7 +348,7 @@ def _published_rows(contract: Contract, pseudonyms: KeyedHash | None) -> tuple[s
             *(f"cast(null as {column.type}) as {column.name}" for column in named),
         )
     )
-    return f"(select * replace ({replaced}) from {table})", pseudonyms.parameters  # noqa: S608
+    return f"(select * replace ({replaced}) from {rows} as published)", pseudonyms.parameters  # noqa: S608
 
 
 def _write(
@@ -349,14 +386,15 @@ def _write(
             }
             for contract in contents
         ]
-        [(currency,)] = session.execute("select max(currency) from currencies where is_reporting").fetchall()
+        [(currency,)] = session.ask("select max(currency) as currency from currencies where is_reporting")
+        [(as_of,)] = session.ask("select as_of from history_span")
         session.execute(
             "create table publication_file.main.publication as select cast(? as varchar) as run_id,"
-            " cast(? as timestamp) as published_at, as_of, cast(? as varchar) as config_hash,"
+            " cast(? as timestamp) as published_at, cast(? as date) as as_of, cast(? as varchar) as config_hash,"
             " cast(? as varchar) as tables, cast(? as varchar) as checks, cast(? as varchar) as currency,"
-            " cast(? as varchar) as pseudonym_key from history_span",
+            " cast(? as varchar) as pseudonym_key",
             [
-                *(run_id, datetime.now(UTC).replace(tzinfo=None), config_hash, json.dumps(listed)),
+                *(run_id, datetime.now(UTC).replace(tzinfo=None), as_of, config_hash, json.dumps(listed)),
                 *(json.dumps(checks), currency),
                 None if pseudonyms is None else pseudonyms.fingerprint,
             ],
@@ -386,11 +424,11 @@ def _copy_table(session: Session, contract: Contract, pseudonyms: KeyedHash | No
         for column in contract.columns
     ]
     keys = [f"primary key ({', '.join(map(quote_identifier, contract.primary_key))})"] if contract.primary_key else []
-    rows, parameters = _published_rows(contract, pseudonyms)
     order = ", ".join(map(quote_identifier, contract.key))
     session.execute(f"create table {table} ({', '.join([*columns, *keys])})")
     try:
-        session.connection.execute(f"insert into {table} by name select * from {rows} order by {order}", parameters)  # noqa: S608
+        with _published_rows(session, contract, pseudonyms) as (rows, parameters):
+            session.connection.execute(f"insert into {table} by name select * from {rows} order by {order}", parameters)  # noqa: S608
     except duckdb.ConstraintException as error:
         raise PublicationError(
             f"not published: {contract.table} has rows that share a key or lack a part of it, and its contract promises"

@@ -8,11 +8,14 @@ which the others were read. If they do not agree, all files are judged together 
 # ruff: noqa: S608
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import duckdb
 
@@ -38,6 +41,31 @@ from clv_pipeline.sources.load import (
 )
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.tables import RawTable
+
+
+class LiveRows(Protocol):
+    """Answers queries on the live table of the last load, wherever its rows are."""
+
+    def ask(self, query: str, parameters: Mapping[str, Any] = ...) -> list[tuple[Any, ...]]:
+        """The few rows of a query."""
+        ...
+
+    def brought(self, query: str) -> AbstractContextManager[str]:
+        """The rows of a query within statements of DuckDB, as SQL that stands for a relation."""
+        ...
+
+
+@dataclass(frozen=True)
+class _RowsInDuckDB:
+    """The live rows in the very database that the new ones are loaded into."""
+
+    con: duckdb.DuckDBPyConnection
+
+    def ask(self, query: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[Any, ...]]:
+        return self.con.execute(query, dict(parameters)).fetchall()
+
+    def brought(self, query: str) -> AbstractContextManager[str]:
+        return nullcontext(f"({query})")
 
 
 @dataclass(frozen=True)
@@ -78,11 +106,12 @@ def load_changes(
     known: Sequence[LoadedFile],
     anew: bool = False,
     days: tuple[date, date] | None = None,
+    rows: LiveRows | None = None,
 ) -> Load:
     """Creates or replaces `table` with the records that are new since the last load, as `load_records` would.
 
     Args:
-        con: a connection that sees the live table too.
+        con: a connection that sees the live table too, or at least its columns.
         table: takes the new records.
         source: what is configured.
         base_dir: where relative paths start.
@@ -91,20 +120,22 @@ def load_changes(
         known: the files of the last load; empty if everything is new.
         anew: read everything that is there again. Rows whose file is gone are copied from the live table as they are.
         days: first and last day. Files with records of these days are read again in any case.
+        rows: answers on the live table; None: `con` does.
 
     Raises:
         SourceError: whatever is wrong with the source.
     """  # noqa: DOC501  (`no_record` makes the error)
+    rows = rows or _RowsInDuckDB(con)
     with prepared(con, work_dir) as copies:
         load = (
-            _load_query(con, table, source, base_dir, copies, live, known, anew, days)
+            _load_query(con, table, source, base_dir, copies, live, known, anew, days, rows)
             if source.url is not None
             else _load_lake(con, table, source, base_dir, copies, known, anew or days is not None)
             if source.table is not None
-            else _load_files(con, table, source, base_dir, copies, live, known, anew, days)
+            else _load_files(con, table, source, base_dir, copies, live, known, anew, days, rows)
         )
     if load.is_whole:
-        _carry_over(con, live, table, [file for file in load.files if not file.present])
+        _carry_over(con, rows, live, table, [file for file in load.files if not file.present])
     if not any(file.rows for file in load.files):
         raise no_record(load.files[0].source_file)
     return load
@@ -120,6 +151,7 @@ def _load_files(
     known: Sequence[LoadedFile],
     anew: bool,
     days: tuple[date, date] | None,
+    rows: LiveRows,
 ) -> Load:
     found = find_files(source, base_dir, copies)
     files = found.files
@@ -130,7 +162,7 @@ def _load_files(
         changes = compare(
             names,
             known,
-            _files_holding(con, live, source, known, days) if days is not None and not anew else set(),
+            _files_holding(rows, live, source, known, days) if days is not None and not anew else set(),
             keep_removed=source.removed_files == "keep",
             exists=partial(exists, source=source, base_dir=base_dir),
         )
@@ -181,18 +213,19 @@ def _judged(
     return source, tables, conventions, changes.reading_all()
 
 
-def _carry_over(con: duckdb.DuckDBPyConnection, live: str, table: str, files: Sequence[LoadedFile]) -> None:
+def _carry_over(
+    con: duckdb.DuckDBPyConnection, rows: LiveRows, live: str, table: str, files: Sequence[LoadedFile]
+) -> None:
     """Copy the live rows of `files` to `table` unchanged. An earlier version may have had other columns."""
     if not files:
         return
     columns = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = $name"
     ours = {name for (name,) in con.execute(columns, {"name": table}).fetchall()}
     both = [name for (name,) in con.execute(columns, {"name": live}).fetchall() if name in ours]
-    con.execute(
-        f"INSERT INTO {quote_identifier(table)} BY NAME SELECT {', '.join(map(quote_identifier, both))}"
-        f" FROM {quote_identifier(live)} WHERE list_contains($ids, source_id)",
-        {"ids": [file.source_id for file in files]},
-    )
+    ids = ", ".join(str(file.source_id) for file in files)
+    kept = f"SELECT {', '.join(map(quote_identifier, both))} FROM {quote_identifier(live)} WHERE source_id IN ({ids})"
+    with rows.brought(kept) as brought:
+        con.execute(f"INSERT INTO {quote_identifier(table)} BY NAME SELECT * FROM {brought}")
 
 
 def _load_query(
@@ -205,6 +238,7 @@ def _load_query(
     known: Sequence[LoadedFile],
     anew: bool,
     days: tuple[date, date] | None,
+    rows: LiveRows,
 ) -> Load:
     """The rows of a query. With a lookback, only those since the newest known record minus the lookback.
 
@@ -215,7 +249,7 @@ def _load_query(
     gone = _gone_before_the_query(source, known, base_dir)
     before = next((file for file in known if file.is_query), None) if not anew else None
     since = (
-        _since(con, source, live, before.source_id, days)
+        _since(rows, source, live, before.source_id, days)
         if before is not None and source.lookback_days is not None
         else None
     )
@@ -227,13 +261,13 @@ def _load_query(
     raw = query_table(con, source.url, source.query, base_dir, copies, Since(source.columns[source.time], since))
     remembered = Conventions(**json.loads(before.conventions))
     if not still_hold(con, remembered, agreeing(con, [raw], source), source):
-        return _load_query(con, table, source, base_dir, copies, live, known, anew=True, days=None)
-    live_table, new_table = quote_identifier(live), quote_identifier(table)
-    ((kept_rows, last_line),) = con.execute(
-        f"SELECT count(*), coalesce(max(source_line), 0) FROM {live_table}"
+        return _load_query(con, table, source, base_dir, copies, live, known, anew=True, days=None, rows=rows)
+    new_table = quote_identifier(table)
+    ((kept_rows, last_line),) = rows.ask(
+        f"SELECT count(*) AS kept_rows, coalesce(max(source_line), 0) AS last_line FROM {quote_identifier(live)}"
         f" WHERE source_id = $id AND NOT coalesce({source.time} >= $since, false)",
         {"since": since, "id": before.source_id},
-    ).fetchall()
+    )
     [part] = load_tables(
         con, table, source, [replace(raw, first_line=last_line + 1)], remembered, first_id=before.source_id
     )
@@ -245,7 +279,7 @@ def _load_query(
             to_do=f"make it one in {source.key}.query, or remove lookback_days",
         )
     missing = [file.path for file in gone]
-    if _holds_the_same(con, live, table, before.source_id, source.time, since):
+    if _holds_the_same(con, rows, live, table, before.source_id, source.time, since):
         con.execute(f"DELETE FROM {new_table}")
         return Load([before, *gone], [part.source_file], missing, [], is_whole=False)
     now = replace(part, rows=kept_rows + part.rows)
@@ -293,13 +327,13 @@ def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], bas
 
 
 def _since(
-    con: duckdb.DuckDBPyConnection, source: TableSource, live: str, source_id: int, days: tuple[date, date] | None
+    rows: LiveRows, source: TableSource, live: str, source_id: int, days: tuple[date, date] | None
 ) -> date | None:
     """The first day to ask for again; None if no record has a date yet."""
-    ((newest,),) = con.execute(
-        f"SELECT CAST(max({source.time}) AS DATE) FROM {quote_identifier(live)} WHERE source_id = $id",
+    ((newest,),) = rows.ask(
+        f"SELECT CAST(max({source.time}) AS DATE) AS newest FROM {quote_identifier(live)} WHERE source_id = $id",
         {"id": source_id},
-    ).fetchall()
+    )
     if newest is None:
         return None
     # A date in the future is a mistake and must not hide the days before it.
@@ -308,20 +342,19 @@ def _since(
 
 
 def _holds_the_same(
-    con: duckdb.DuckDBPyConnection, live: str, table: str, source_id: int, time: str, since: date
+    con: duckdb.DuckDBPyConnection, rows: LiveRows, live: str, table: str, source_id: int, time: str, since: date
 ) -> bool:
     """Whether the live rows since a day equal those of `table`, apart from their numbers."""
-    old = (
-        f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(live)}"
-        f" WHERE source_id = $id AND {time} >= CAST($since AS DATE)"
-    )
-    new = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(table)}"
-    differs = f"SELECT EXISTS (({old}) EXCEPT ALL ({new})) OR EXISTS (({new}) EXCEPT ALL ({old}))"
-    return con.execute(differs, {"since": since, "id": source_id}).fetchall() == [(False,)]
+    live_since = f"SELECT * FROM {quote_identifier(live)} WHERE source_id = {source_id} AND {time} >= DATE '{since}'"
+    with rows.brought(live_since) as brought:
+        old = f"SELECT * EXCLUDE (source_line) FROM {brought}"
+        new = f"SELECT * EXCLUDE (source_line) FROM {quote_identifier(table)}"
+        differs = f"SELECT EXISTS (({old}) EXCEPT ALL ({new})) OR EXISTS (({new}) EXCEPT ALL ({old}))"
+        return con.execute(differs).fetchall() == [(False,)]
 
 
 def _files_holding(
-    con: duckdb.DuckDBPyConnection,
+    rows: LiveRows,
     live: str,
     source: TableSource,
     known: Sequence[LoadedFile],
@@ -330,12 +363,12 @@ def _files_holding(
     """Numbers of the files with records of these days."""
     if source.time is None or not known:
         return set()
-    rows = con.execute(
+    found = rows.ask(
         f"SELECT DISTINCT source_id FROM {quote_identifier(live)}"
         f" WHERE {source.time} >= $first AND {source.time} < CAST($last AS DATE) + 1",
         {"first": days[0], "last": days[1]},
-    ).fetchall()
-    return {source_id for (source_id,) in rows}
+    )
+    return {source_id for (source_id,) in found}
 
 
 def _next_id(known: Sequence[LoadedFile]) -> int:

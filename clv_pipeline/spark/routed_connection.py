@@ -1,7 +1,7 @@
 """A DuckDB connection for checks that lets Spark answer where Spark holds the table.
 
-Great Expectations still compiles for DuckDB, and asks DuckDB for columns and types: every Spark table is a DuckDB view
-of the same name. Only SELECTs that read such a table go to Spark, translated as a whole, even if they compare it with a
+Great Expectations still compiles for DuckDB, and asks DuckDB for columns and types: every Spark table has a stand-in of
+the same name there. SELECTs that read such a table go to Spark, translated as a whole, even if they compare it with a
 small DuckDB table. Their answers are a few rows.
 """
 
@@ -49,10 +49,13 @@ class RoutedConnection:
         """Run one statement on the engine that holds its tables."""
         self._answer = None
         query = sqlglot.parse_one(statement, read=DIALECT)
-        if isinstance(query, exp.Query) and self._is_for_spark(query, parameters):
-            self._answer = self._spark.to_spark(statement, list(parameters))
-        else:
+        if not isinstance(query, exp.Query) or not self._reads_spark(query):
             self._connection.execute(statement, parameters)
+        elif _is_a_glance(query, parameters):
+            # No row of a stand-in can be read.
+            self._connection.execute(statement, [0] * len(parameters))
+        else:
+            self._answer = self._spark.to_spark(statement, list(parameters))
         return self
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -79,13 +82,12 @@ class RoutedConnection:
             raise AttributeError(f"{name}: an answer of Spark is only fetched whole")
         return getattr(self._connection, name)
 
-    def _is_for_spark(self, query: exp.Query, parameters: Sequence[Any]) -> bool:
-        reads_spark = any(self._spark.is_on_spark(table.name) for table in query.find_all(exp.Table))
-        return reads_spark and not _is_a_glance(query, parameters)
+    def _reads_spark(self, query: exp.Query) -> bool:
+        return any(self._spark.is_on_spark(table.name) for table in query.find_all(exp.Table))
 
 
 def _is_a_glance(query: exp.Query, parameters: Sequence[Any]) -> bool:
-    """True for GX's existence probes (LIMIT 0 or 1), which DuckDB answers from its catalog."""
+    """True for GX's existence probes (LIMIT 0 or 1), which need no row."""
     limit = query.args.get("limit")
     if limit is None or not isinstance(limit.expression, exp.Placeholder):
         return False

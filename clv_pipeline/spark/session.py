@@ -1,10 +1,12 @@
-"""The warehouse on Spark: Spark writes tables as Parquet; DuckDB keeps the catalog and the records of the gate.
+"""The warehouse on Spark: Spark writes and reads Iceberg tables; DuckDB keeps the books of the gate and small tables.
 
-A table is a folder of Parquet files and, in the private DuckDB file, a view of them. Staging under another name,
-promoting in one transaction and publishing therefore work as on DuckDB alone. Rows pass through this process only when
-a source is loaded and when a mart is published. Small tables built by Python stay in DuckDB, and are sent along with
-the queries that read them.
+A table of Spark has a stand-in in the private DuckDB file (`books.py`), so that staging under another name, promoting
+in one transaction and publishing work as on DuckDB alone. Small tables built by Python stay in DuckDB, and are sent
+along with the queries that read them; queries that read nothing else are DuckDB's.
 """
+
+# Only quoted names of contracts and conditions that this package wrote itself enter the SQL.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
@@ -20,78 +23,131 @@ from sqlglot import exp
 
 from clv_pipeline.contracts.loader import DIALECT
 from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.errors import ClusterError
 from clv_pipeline.quality import Auditor
+from clv_pipeline.spark.books import Books, Entry, is_on_spark
 from clv_pipeline.spark.connect import Cluster
+from clv_pipeline.spark.lake import Lake, server_settings, spark_columns
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import Parameters, translate
-from clv_pipeline.warehouse.database_file import NewSession
-from clv_pipeline.warehouse.duckdb_engine import Session, added_name, staged_name
-from clv_pipeline.warehouse.parquet_tables import add_to_catalog, claim, folder_of, sweep
+from clv_pipeline.warehouse.duckdb_engine import (
+    NO_DAY,
+    Session,
+    added_name,
+    day_of,
+    fingerprint,
+    require_declared,
+    staged_name,
+)
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
     import pyarrow as pa
 
+    from clv_pipeline.config.operation import Catalog, Spark
     from clv_pipeline.contracts import Contract
+
+ROWS_HERE = 20_000
+"""Most rows of a table built by Python that stays in DuckDB and is sent along with queries."""
+
+ROWS_AT_ONCE = 100_000
+"""Rows that go from this process to Spark at a time."""
 
 
 @dataclass(frozen=True)
 class _Relation:
-    """The catalog's entry for a table or view."""
+    """What a name in a query refers to."""
 
     name: str
     """Its name in queries for Spark."""
+    here: str
+    """Its quoted name in DuckDB."""
     columns: Mapping[str, str]
     """DuckDB types by name."""
-    folder: Path | None = None
-    """Folder of its Parquet files, if Spark holds it."""
+    entry: Entry | None = None
+    """What it stands for, if Spark holds it."""
     query: exp.Expr | None = None
-    """Its SELECT, if it is a view of other relations. Without folder and query, DuckDB holds the rows."""
+    """Its SELECT, if it is a view of other relations. Without entry and query, DuckDB holds the rows."""
 
 
 class SessionOnSpark(Session):
     """An open warehouse whose SQL models run on Spark."""
 
-    stages_days = False
+    most_published_rows = 50_000_000
+    """One machine writes the published DuckDB file and verifies it; BI reads larger tables in the catalog."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, cluster: Cluster, folder: Path, marts: Collection[str]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        cluster: Cluster,
+        new_lake: Callable[[str], Lake],
+        keep_days: int,
+        stays_here: Collection[str] = (),
     ) -> None:
-        """A session over the catalog in `connection`.
+        """A session over the books in `connection`.
 
         Args:
-            connection: connection to the private DuckDB file; it may read `folder`.
-            cluster: the Spark cluster that runs queries.
-            folder: holds one folder per table; this process and all workers see it under the same name.
-            marts: names of the published tables, which are small enough for one machine.
+            connection: connection to the private DuckDB file.
+            cluster: the Spark session that runs queries.
+            new_lake: makes the tables of the warehouse with this id.
+            keep_days: how long a snapshot stays after it was replaced, at least.
+            stays_here: names of small tables that others read in the DuckDB file while no Spark is there.
         """
         super().__init__(connection)
         self.auditor = Auditor(RoutedConnection(connection, self))
         self._cluster = cluster
-        self._folder = folder
-        self._marts = marts
+        self._books = Books(connection)
+        self._lake = new_lake(self._books.owner)
+        self._keep_days = keep_days
+        self._stays_here = stays_here
         self._sent: dict[str, str] = {}
         """Definitions that Spark already knows, by name."""
+        self._queries: dict[str, str] = {}
+        """By table whose changes are staged: the query for its new rows, as Spark SQL."""
 
     def close(self) -> None:
         """Close the connection and end the Spark session."""
         super().close()
         self._cluster.close()
 
-    def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        """Rows of a query as a frame: from Spark, unless the query reads only marts and small tables.
+    # --- reading ---
 
-        Marts pass through this process anyway when they are published. From other tables only the result of the query
-        arrives here.
-        """
-        asked = [self._relation(table) for table in _tables_of(sqlglot.parse_one(query, dialect=DIALECT))]
-        if all(self._is_native(relation) or relation.name in self._marts for relation in asked):
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        """Rows of a query as a frame: from Spark, unless the query reads only what DuckDB holds."""
+        if self._is_for_duckdb(query):
             return super().read(query, parameters)
         import polars as pl
 
         return pl.DataFrame(self.to_spark(query, parameters))
+
+    def ask(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """The few rows of a query, from Spark or DuckDB."""
+        if self._is_for_duckdb(query):
+            return super().ask(query, parameters)
+        answer = self.to_spark(query, parameters)
+        return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+
+    @contextmanager
+    def brought(self, query: str) -> Iterator[str]:
+        """The rows of a query, which Spark's batches fill into a temporary table of DuckDB."""
+        if self._is_for_duckdb(query):
+            with super().brought(query) as rows:
+                yield rows
+            return
+        name = f"brought_{uuid.uuid4().hex}"
+        self._bring(query, f"temp table {name}")
+        try:
+            yield name
+        finally:
+            self.execute(f"drop table {name}")
+
+    def _bring(self, query: str, table: str) -> None:
+        with self._cluster.batches(self._for_spark(query)) as arriving:
+            self.connection.register("arriving_rows", arriving)
+            try:
+                self.execute(f"create or replace {table} as select * from arriving_rows")
+            finally:
+                self.connection.unregister("arriving_rows")
 
     def to_spark(self, query: str, parameters: Parameters = ()) -> pa.Table:
         """Rows of a DuckDB query that Spark runs."""
@@ -101,32 +157,134 @@ class SessionOnSpark(Session):
         """Whether Spark, and not DuckDB, holds the rows of a relation."""
         return not self._is_native(self._relation(exp.table_(relation)))
 
+    def count(self, table: str) -> int:
+        """Number of rows of a table: of Spark's tables the books know it, views of them are counted by Spark."""
+        if (entry := self._books.find(table)) is not None:
+            return entry.rows
+        if self.is_on_spark(table):
+            return int(self.ask(f"select count(*) as n from {quote_identifier(table)}")[0][0])
+        return super().count(table)
+
+    def fingerprint_of(self, table: str) -> tuple[int, str]:
+        """Number of rows of a small table, and a hash of its content as DuckDB would have it."""
+        columns = self._relation(exp.table_(table)).columns
+        typed = ", ".join(
+            f"cast({quote_identifier(name)} as {type_}) as {quote_identifier(name)}" for name, type_ in columns.items()
+        )
+        with self.brought(f"select * from {quote_identifier(table)}") as rows:
+            return fingerprint(self.connection, f"(select {typed} from {rows})")
+
+    # --- staging ---
+
     def stage_query(self, contract: Contract, query: str) -> None:
         """Build the contract's table on Spark under its staging name; for a view, only its definition."""
         if contract.materialized == "view":
             self._stage_in_duckdb(contract, query)
+        elif self._is_for_duckdb(query):
+            self._stage_in_duckdb(contract, query)
+            self._hand_over_if_large(contract)
+        elif contract.table in self._stays_here:
+            with self.brought(query) as rows:
+                typed = ", ".join(f"cast({quote_identifier(c.name)} as {c.type}) as {c.name}" for c in contract.columns)
+                self._stage_in_duckdb(contract, f"select {typed} from {rows}")
         else:
-            self._stage_result(contract, query)
+            query = self._for_spark(query, columns=_declared(contract))
+            self._prepare(contract, base=None)
+            written = self._lake.overwrite(contract.table, self._cluster.frame(query), contract.day_column)
+            self._note_staged(contract, written)
+
+    def stage_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
+        """Build the contract's table from a frame: in DuckDB, unless it has many rows."""
+        super().stage_frame(contract, frame)
+        self._hand_over_if_large(contract)
+
+    def append_frame(self, contract: Contract, frame: pl.DataFrame) -> None:
+        """Add rows to a staged table, which goes to Spark once it has many rows."""
+        staged = staged_name(contract.table)
+        if (entry := self._books.find(staged)) is None:
+            super().append_frame(contract, frame)
+            self._hand_over_if_large(contract)
+            return
+        require_declared(contract, frame)
+        ordered = frame.select(list(_declared(contract)))
+        with self._incoming(ordered):
+            written = self._upload(contract, "incoming_frame", is_whole=False)
+        self._note_staged(contract, entry.rows + written)
 
     def stage_added(self, contract: Contract) -> None:
         """Turn the rows in `added_name(table)`, which were loaded into DuckDB, into the whole staged table."""
-        added = added_name(contract.table)
-        self._hand_over(added, contract.table)
-        self.execute(f"alter view {quote_identifier(added)} rename to {quote_identifier(staged_name(contract.table))}")
+        self._hand_over(contract, added_name(contract.table))
+
+    def add_query(self, contract: Contract, query: str) -> None:
+        """Note the query for the new rows of a table; Spark runs it when the changes are staged."""
+        self._queries[contract.table] = self._for_spark(query, columns=_declared(contract))
+
+    def copy_of_days(self, contract: Contract, days: str, copy: str) -> None:
+        """Make the rows of a live table on some days readable as `copy`, which is only a definition."""
+        column = quote_identifier(str(contract.day_column))
+        ((first, last, undated),) = self.execute(
+            f"select min(day) filter (day <> {NO_DAY}), max(day) filter (day <> {NO_DAY}),"
+            f" count(*) filter (day = {NO_DAY}) > 0 from {days}"
+        ).fetchall()
+        condition = f"{day_of(contract)} in (select day from {days})"
+        if not undated and first is not None:
+            # Files of other days are not opened.
+            condition += f" and {column} >= date '{first}' and {column} < date '{last + timedelta(days=1)}'"
+        self.execute(
+            f"create or replace view {quote_identifier(copy)} as select * from {quote_identifier(contract.table)}"
+            f" where {condition}"
+        )
+
+    def drop_copy(self, copy: str) -> None:
+        """Remove what `copy_of_days` made."""
+        self.execute(f"drop view {quote_identifier(copy)}")
 
     def stage_changes(self, contract: Contract, replaced: str) -> None:
-        """Stage the live table with its changes. Spark copies the rows that stay: none can be deleted from Parquet."""
-        live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
-        goes = f"coalesce({replaced}, false)"
-        if self.count(added_name(contract.table)) == 0 and not self._any(f"select 1 from {live} where {goes} limit 1"):  # noqa: S608
-            folder = self._relation(exp.table_(contract.table)).folder
-            assert folder is not None  # noqa: S101  (what is loaded into is Spark's)
-            self._catalog(staged_name(contract.table), folder)
-            self._replaced[contract.table] = "false"
+        """Stage the live table with its changes, as rows deleted and added on the branch."""
+        table, added = contract.table, added_name(contract.table)
+        live = self._books.find(table)
+        if live is None:
+            self._stage_changes_of_duckdb(contract, replaced)
             return
-        self._hand_over(added_name(contract.table), contract.table)
-        rows = f"select * from {live} where not {goes} union all by name select * from {added}"  # noqa: S608
-        self._stage_result(contract, rows)
+        condition = self._condition(table, replaced)
+        self._prepare(contract, base=live.snapshot)
+        self._lake.delete(table, table, condition)
+        deleted = self._lake.head(table)
+        assert deleted is not None  # noqa: S101  (the branch is at the live snapshot)
+        if (query := self._queries.pop(table, None)) is not None:
+            written = self._lake.append(table, self._cluster.frame(query), contract.day_column)
+        elif rows := super().count(added):
+            written = self._upload(contract, quote_identifier(added), is_whole=False)
+            assert written == rows  # noqa: S101
+        else:
+            written = 0
+        staged = self._lake.whole(table, deleted.rows + written)
+        columns = _declared(contract)
+        self._books.write(staged_name(table), table, columns, staged.id, staged.rows)
+        if written or super().kinds().get(added) != "table":
+            self._drop(added)
+            self._note_added(added, table, columns, deleted.id, staged.id, written)
+        self._replaced[table] = replaced
+        self.changed_days = f"select distinct {day_of(contract)} as day from ({self.staged_changes(contract)})"
+
+    def _stage_changes_of_duckdb(self, contract: Contract, replaced: str) -> None:
+        """Stage the changes of a table that DuckDB still holds, as it does after the engine was changed: whole."""
+        live, added = quote_identifier(contract.table), quote_identifier(added_name(contract.table))
+        self.execute(
+            f"create or replace temp table kept_rows as select * from {live} where not coalesce({replaced}, false)"
+        )
+        self.execute(f"insert into {added} by name select * from kept_rows")
+        self.execute("drop table kept_rows")
+        self.stage_added(contract)
+
+    def _note_added(
+        self, added: str, table: str, columns: Mapping[str, str], since: int, snapshot: int, rows: int
+    ) -> None:
+        if rows:
+            self._books.write(added, table, columns, snapshot, rows, since)
+            return
+        listed = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in columns.items())
+        self.execute(f"create table {quote_identifier(added)} ({listed})")
 
     def map_batches(
         self,
@@ -136,103 +294,228 @@ class SessionOnSpark(Session):
         parameters: Sequence[Any] = (),
     ) -> None:
         """Apply `function` to a query's rows on Spark's workers, and add the result to the contract's staged table."""
-        staged = staged_name(contract.table)
-        is_new = not self.has_table(staged)
-        folder = self._new_folder(contract.table) if is_new else self._relation(exp.table_(staged)).folder
-        assert folder is not None  # noqa: S101  (whoever maps batches into a table stages nothing else there)
         types = ", ".join(f"cast(null as {c.type}) as {quote_identifier(c.name)}" for c in contract.columns)
         schema = self.connection.sql(f"select {types} limit 0").to_arrow_table().schema
-        before = 0 if is_new else self.count(staged)
-        written = self._cluster.write_mapped(
-            self._for_spark(query, parameters), function, schema, _ddl(_declared(contract)), folder
+        frame = self._cluster.mapped(
+            self._for_spark(query, parameters), function, schema, spark_columns(_declared(contract))
         )
-        self._require_all(contract.table, folder, before + written)
-        if is_new:
-            self._catalog(staged, folder)
-        # Spark lists a folder once; its list is outdated now.
-        self._sent.pop(staged, None)
+        before = self._books.find(staged_name(contract.table))
+        if before is None:
+            self._prepare(contract, base=None)
+            written = self._lake.overwrite(contract.table, frame)
+        else:
+            written = before.rows + self._lake.append(contract.table, frame)
+        self._note_staged(contract, written)
+
+    def _prepare(self, contract: Contract, base: int | None) -> None:
+        self._lake.prepare(contract.table, _declared(contract), base)
+
+    def _note_staged(self, contract: Contract, rows: int) -> None:
+        """Hold what workers wrote against what the snapshot has, and let the staging name stand for it."""
+        snapshot = self._lake.whole(contract.table, rows)
+        self._books.write(staged_name(contract.table), contract.table, _declared(contract), snapshot.id, snapshot.rows)
+
+    def _hand_over_if_large(self, contract: Contract) -> None:
+        if contract.table not in self._stays_here and super().count(staged_name(contract.table)) > ROWS_HERE:
+            self._hand_over(contract, staged_name(contract.table))
+
+    def _hand_over(self, contract: Contract, loaded: str) -> None:
+        """Write a table of DuckDB to the staged table of Spark, and drop it."""
+        self._prepare(contract, base=None)
+        written = self._upload(contract, quote_identifier(loaded), is_whole=True)
+        self._drop(loaded)
+        self._note_staged(contract, written)
+
+    def _upload(self, contract: Contract, relation: str, *, is_whole: bool) -> int:
+        """Write rows of DuckDB on the branch, a bounded number at a time; returns how many the workers wrote."""
+        import pyarrow as pa
+
+        columns = _declared(contract)
+        ordered = ", ".join(map(quote_identifier, columns))
+        written, first = 0, is_whole
+        for batch in self.connection.sql(f"select {ordered} from {relation}").arrow(ROWS_AT_ONCE):
+            written += self._save(contract, pa.Table.from_batches([batch]), is_first=first)
+            first = False
+        if first:
+            empty = self.connection.sql(f"select {ordered} from {relation} limit 0").to_arrow_table()
+            self._save(contract, empty, is_first=True)
+        return written
+
+    def _save(self, contract: Contract, rows: pa.Table, *, is_first: bool) -> int:
+        frame = self._cluster.frame_of_rows(rows, spark_columns(_declared(contract)))
+        return (self._lake.overwrite if is_first else self._lake.append)(contract.table, frame)
+
+    # --- promoting ---
 
     def replace_live(self, contract: Contract) -> None:
         """Replace the live table by the staged one, with its comments. Call it in a transaction."""
         live, staged = contract.table, staged_name(contract.table)
+        self._replaced.pop(live, None)
         kind = self.kinds()[staged]
         self._drop(live)
-        self.execute(f"alter {kind} {quote_identifier(staged)} rename to {quote_identifier(live)}")
+        if self._books.find(staged) is not None:
+            self._books.rename(staged, live)
+        else:
+            self.execute(f"alter {kind} {quote_identifier(staged)} rename to {quote_identifier(live)}")
         self.comment(quote_identifier(live), contract, kind)
 
     def drop_staged(self, contracts: Iterable[Contract]) -> None:
-        """Delete staged tables that were not promoted, and files of replaced tables."""
+        """Forget what was staged and not promoted, and show others what was."""
         self.changed_days = None
         for contract in contracts:
             self._replaced.pop(contract.table, None)
+            self._queries.pop(contract.table, None)
+            if self._books.find(staged_name(contract.table)) is not None:
+                self._lake.drop_branch(contract.table)
             self._drop(staged_name(contract.table))
             self._drop(added_name(contract.table))
-        self._sweep()
+        self._show_promoted()
 
     def drop_leftovers(self) -> None:
-        """Delete what killed runs had staged.
+        """Forget what killed runs had staged, and show others what they had promoted."""
+        for name in self.kinds():
+            if name.endswith((staged_name(""), added_name(""), "__affected")):
+                if (entry := self._books.find(name)) is not None and name == staged_name(entry.table):
+                    self._lake.drop_branch(entry.table)
+                self._drop(name)
+        self._show_promoted()
 
-        Raises:
-            ClusterError: the folder of tables belongs to another warehouse, whose tables would be deleted.
-        """
-        # First, while the catalog knows what a run that was killed has staged.
-        claim(self.connection, self._folder)
-        super().drop_leftovers()
-        self._sweep()
+    def _show_promoted(self) -> None:
+        """Let the catalog follow the books. If this is stopped, the next open does it."""
+        for entry in self._books.not_shown():
+            self._lake.show(entry.table, entry.snapshot)
+            self._books.shown(entry)
+            if self._books.is_due(entry.table, self._keep_days):
+                before = datetime.now(UTC) - timedelta(days=self._keep_days)
+                self._lake.expire(entry.table, f"{before:%Y-%m-%d %H:%M:%S}")
 
-    @contextmanager
-    def all_rows_in_duckdb(self) -> Iterator[list[str]]:
-        """Hold the rows of customers in DuckDB's own tables, and afterwards write them to where Spark reads them."""
-        with super().all_rows_in_duckdb() as moved:
-            yield moved
-        for table in moved:
-            self._hand_over(table, table)
+    def _drop(self, name: str) -> None:
+        if self._books.find(name) is not None:
+            self._books.drop(name)
+        else:
+            super()._drop(name)
 
-    def _stage_result(self, contract: Contract, query: str) -> None:
-        folder = self._new_folder(contract.table)
-        written = self._cluster.write(self._for_spark(query, columns=_declared(contract)), folder)
-        self._require_all(contract.table, folder, written)
-        self._catalog(staged_name(contract.table), folder)
+    def take_back(self) -> None:
+        """Copy every live table of Spark into DuckDB, and remove it from the catalog: the engine was changed."""
+        self.drop_leftovers()
+        entries = self._books.all()
+        self.execute("begin transaction")
+        try:
+            for entry in entries:
+                typed = ", ".join(
+                    f"cast({quote_identifier(name)} as {type_}) as {quote_identifier(name)}"
+                    for name, type_ in self._relation(exp.table_(entry.relation)).columns.items()
+                )
+                with self.brought(f"select * from {quote_identifier(entry.relation)}") as rows:
+                    self._books.drop(entry.relation)
+                    self.execute(f"create table {quote_identifier(entry.relation)} as select {typed} from {rows}")
+            self.execute("commit")
+        except BaseException:
+            self.execute("rollback")
+            raise
+        for entry in entries:
+            self._lake.drop(entry.table)
 
-    def _hand_over(self, loaded: str, table: str) -> None:
-        """Write a table loaded into DuckDB to where Spark reads it; `loaded` becomes a view of the files."""
-        folder = self._new_folder(table)
-        folder.mkdir(parents=True)
-        written = self.count(loaded)
-        self.execute(f"copy {quote_identifier(loaded)} to ? (format parquet, file_size_bytes '512MB')", [str(folder)])
-        self._require_all(table, folder, written)
-        self._drop(loaded)
-        self._catalog(loaded, folder)
+    def end_spark(self) -> None:
+        """End the Spark session; the connection stays."""
+        self.auditor.close()
+        self._cluster.close()
 
-    def _require_all(self, table: str, folder: Path, written: int) -> None:
-        """Hold the rows that were written against those that this process, and Spark, read back.
+    # --- erasing ---
 
-        Raises:
-            ClusterError: a worker, or this process, sees another folder under the same name, so that rows are missing.
-        """
-        files = [str(path) for path in folder.glob("*.parquet")]
-        here = int(self.execute("select count(*) from read_parquet(?)", [files]).fetchall()[0][0]) if files else 0
-        # Spark is asked only then: a worker that does not see the files would end the question without the numbers.
-        there = self._cluster.count_parquet(folder) if here == written else None
-        if there != written:
-            reader, read = ("this process", here) if there is None else ("Spark", there)
-            raise ClusterError(
-                f"{table}: {written:,} rows were written to {folder}, and {reader} reads {read:,} of them back",
-                to_do="storage.spark.tables has to be one folder, shared by this process, Spark's server and all"
-                " workers under the same name: mount it where it is missing",
-            )
+    def tables_elsewhere(self) -> dict[str, list[str]]:
+        """Columns of the live tables that Spark holds, by name."""
+        return {
+            entry.relation: list(self._relation(exp.table_(entry.relation)).columns)
+            for entry in self._books.all()
+            if entry.relation == entry.table
+        }
 
-    def _any(self, query: str) -> bool:
-        return bool(self.to_spark(query).num_rows)
+    def customers_elsewhere(self, is_meant: Callable[[str], bool]) -> list[str]:
+        """Ids for which `is_meant` holds in tables of Spark; its workers look for them."""
+        import pyarrow as pa
 
-    def _new_folder(self, table: str) -> Path:
-        return self._folder / table / uuid.uuid4().hex
+        tables = [table for table, columns in self.tables_elsewhere().items() if "customer_id" in columns]
+        if not tables:
+            return []
+        every = " union ".join(f"select customer_id from {quote_identifier(table)}" for table in tables)
+        query = self._for_spark(f"select customer_id from ({every}) as everybody where customer_id is not null")
+        schema = pa.schema([("customer_id", pa.string())])
+        found = self._cluster.fetched(self._cluster.mapped(query, _Meant(is_meant), schema, "customer_id string"))
+        return sorted(found["customer_id"].to_pylist())
 
-    def _catalog(self, relation: str, folder: Path) -> None:
-        add_to_catalog(self.connection, relation, folder)
+    def delete_rows(self, table: str, condition: str) -> int:
+        """Delete rows of a live table; the transaction decides whether it stays live with or without them."""
+        if (entry := self._books.find(table)) is None:
+            return super().delete_rows(table, condition)
+        there = self._condition(table, condition)
+        self._branch_at(entry)
+        self._lake.delete(table, table, there)
+        return self._moved(entry)
 
-    def _sweep(self) -> None:
-        sweep(self.connection, self._folder)
+    def update_rows(self, table: str, assignments: Mapping[str, str], condition: str) -> int:
+        """Change rows of a live table."""
+        if (entry := self._books.find(table)) is None:
+            return super().update_rows(table, assignments, condition)
+        rows = int(self.ask(f"select count(*) as n from {quote_identifier(table)} where {condition}")[0][0])
+        if rows:
+            there = self._condition(table, condition)
+            values = {name: self._value(table, name, value) for name, value in assignments.items()}
+            self._branch_at(entry)
+            self._lake.update(table, table, values, there)
+            self._moved(entry)
+        return rows
+
+    def insert_rows(self, table: str, query: str) -> None:
+        """Add rows to a live table."""
+        if (entry := self._books.find(table)) is None:
+            with self.brought(query) as rows:
+                super().insert_rows(table, f"select * from {rows}")
+            return
+        columns = dict(self._relation(exp.table_(table)).columns)
+        there = self._for_spark(query, columns=columns)
+        self._branch_at(entry)
+        self._lake.append(table, self._cluster.frame(there))
+        self._moved(entry)
+
+    def forget_replaced_rows(self) -> None:
+        """Remove every snapshot that is not live, and the files that only they have, from storage."""
+        entries = {entry.table: entry for entry in self._books.all()}
+        if not entries:
+            return
+        self._show_promoted()
+        later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S}"
+        for table in self._lake.tables():
+            if table not in entries:
+                self._lake.drop(table)
+                continue
+            self._lake.drop_branch(table)
+            self._lake.expire(table, later)
+            self._lake.remove_strays(table)
+
+    def _branch_at(self, entry: Entry) -> None:
+        self._lake.prepare(entry.table, self._relation(exp.table_(entry.relation)).columns, entry.snapshot)
+
+    def _moved(self, entry: Entry) -> int:
+        """Let the live relation stand for the head of the branch; returns how many rows it has fewer."""
+        head = self._lake.head(entry.table)
+        assert head is not None  # noqa: S101  (the branch was made)
+        self._books.move(entry.relation, head.id, head.rows)
+        self._sent.pop(entry.relation, None)
+        return entry.rows - head.rows
+
+    # --- queries for Spark ---
+
+    def _condition(self, table: str, condition: str) -> str:
+        """A condition on the rows of a table, as Spark SQL."""
+        query = self._for_spark(f"select 1 as one from {quote_identifier(table)} where coalesce({condition}, false)")
+        return str(sqlglot.parse_one(query, dialect="spark").args["where"].this.sql("spark"))
+
+    def _value(self, table: str, column: str, value: str) -> str:
+        """The new value of a column, as Spark SQL."""
+        type_ = self._relation(exp.table_(table)).columns[column]
+        query = self._for_spark(f"select {value} as v from {quote_identifier(table)}", columns={"v": type_})
+        return str(sqlglot.parse_one(query, dialect="spark").expressions[0].unalias().sql("spark"))
 
     def _for_spark(self, query: str, parameters: Parameters = (), columns: Mapping[str, str] | None = None) -> str:
         """The query as Spark SQL, its result cast to `columns`; Spark knows the tables that it reads."""
@@ -258,10 +541,10 @@ class SessionOnSpark(Session):
 
     def _send(self, relation: _Relation) -> str:
         """Make sure that Spark knows a relation; return an identifier of its content."""
-        if relation.folder is not None:
-            definition = str(relation.folder)
+        if relation.entry is not None:
+            entry, definition = relation.entry, relation.entry.content
             if self._sent.get(relation.name) != definition:
-                self._cluster.view_of_parquet(relation.name, relation.folder, _ddl(relation.columns))
+                self._lake.view(relation.name, entry.table, entry.snapshot, entry.since)
         elif relation.query is not None:
             query, definition = self._translated(relation.query.copy())
             if self._sent.get(relation.name) != definition:
@@ -269,49 +552,92 @@ class SessionOnSpark(Session):
         else:
             # It is small, and may have changed.
             definition = uuid.uuid4().hex
-            qualified = relation.name.replace("__of__", ".")
-            rows = self.connection.sql(f"select * from {qualified}").to_arrow_table()  # noqa: S608
-            self._cluster.view_of_rows(relation.name, rows, _ddl(relation.columns))
+            rows = self.connection.sql(f"select * from {relation.here}").to_arrow_table()
+            self._cluster.view_of_rows(relation.name, rows, spark_columns(relation.columns))
         self._sent[relation.name] = definition
         return definition
 
     def _relation(self, table: exp.Table) -> _Relation:
         """The relation that a name in a query refers to."""
+        name = "__of__".join(filter(None, [table.db, table.name]))
+        here = ".".join(quote_identifier(part) for part in (table.db, table.name) if part)
         columns = self.execute(
             "select column_name, data_type from duckdb_columns() where table_name = ? and schema_name = ?"
             " order by column_index",
             [table.name, table.db or "main"],
         ).fetchall()
+        if table.db:
+            return _Relation(name, here, dict(columns))
+        if (entry := self._books.find(table.name)) is not None:
+            return _Relation(name, here, dict(columns), entry)
         views = self.execute(
             "select sql from duckdb_views() where view_name = ? and database_name = current_database()", [table.name]
         ).fetchall()
-        name = "__of__".join(filter(None, [table.db, table.name]))
-        if not views or table.db:
-            return _Relation(name, dict(columns))
-        parsed = sqlglot.parse_one(views[0][0], dialect=DIALECT)
-        folder = folder_of(parsed)
-        return _Relation(name, dict(columns), folder, None if folder is not None else parsed.expression)
+        if not views:
+            return _Relation(name, here, dict(columns))
+        return _Relation(name, here, dict(columns), query=sqlglot.parse_one(views[0][0], dialect=DIALECT).expression)
+
+    def _is_for_duckdb(self, query: str) -> bool:
+        """Whether a query reads nothing but what DuckDB holds."""
+        asked = _tables_of(sqlglot.parse_one(query, dialect=DIALECT))
+        return all(self._is_native(self._relation(table)) for table in asked)
 
     def _is_native(self, relation: _Relation) -> bool:
         if relation.query is not None:
             return all(self._is_native(self._relation(table)) for table in _tables_of(relation.query))
-        return relation.folder is None
+        return relation.entry is None
 
 
-def on_spark(remote: str, config: Mapping[str, str], folder: Path, marts: Collection[str]) -> NewSession:
-    """A factory of sessions for a warehouse on Spark; a session connects with its first query to Spark."""
-    return lambda connection: SessionOnSpark(connection, Cluster(remote, config), folder, marts)
+@dataclass(frozen=True)
+class _Meant:
+    """Those of the ids in a frame that are meant."""
+
+    is_meant: Callable[[str], bool]
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        import polars as pl
+
+        return frame.filter(pl.col("customer_id").map_elements(self.is_meant, return_dtype=pl.Boolean))
+
+
+def on_spark(
+    spark: Spark, catalog: Catalog, warehouse: str, stays_here: Collection[str] = ()
+) -> Callable[[duckdb.DuckDBPyConnection], SessionOnSpark]:
+    """A factory of sessions for a warehouse on Spark; a session connects with its first query to Spark.
+
+    Args:
+        spark: how Spark is reached.
+        catalog: the catalog of its tables.
+        warehouse: where their files are.
+        stays_here: names of small tables that others read in the DuckDB file while no Spark is there.
+    """
+
+    def new_session(connection: duckdb.DuckDBPyConnection) -> SessionOnSpark:
+        cluster = Cluster(spark.remote, spark.config, server_settings(catalog, warehouse))
+        return SessionOnSpark(
+            connection, cluster, partial(Lake, cluster, catalog.namespace), catalog.keep_days, stays_here
+        )
+
+    return new_session
+
+
+def on_duckdb(spark: Spark, catalog: Catalog, warehouse: str) -> Callable[[duckdb.DuckDBPyConnection], Session]:
+    """A factory of sessions for a warehouse on DuckDB, which takes back what Spark held before, once."""
+
+    def new_session(connection: duckdb.DuckDBPyConnection) -> Session:
+        if is_on_spark(connection):
+            there = on_spark(spark, catalog, warehouse)(connection)
+            try:
+                there.take_back()
+            finally:
+                there.end_spark()
+        return Session(connection)
+
+    return new_session
 
 
 def _declared(contract: Contract) -> dict[str, str]:
     return {column.name: column.type for column in contract.columns}
-
-
-def _ddl(columns: Mapping[str, str]) -> str:
-    """Columns with DuckDB types as a schema in Spark's syntax."""
-    return ", ".join(
-        f"`{name}` {exp.DataType.build(type_, dialect=DIALECT).sql('spark')}" for name, type_ in columns.items()
-    )
 
 
 def _tables_of(query: exp.Expr) -> list[exp.Table]:

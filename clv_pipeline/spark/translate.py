@@ -60,7 +60,8 @@ def translate(
         if columns is not None:
             # Spark's counts and sums have other types than DuckDB's.
             for projection in corrected.selects:
-                type_ = columns[projection.alias_or_name]
+                if (type_ := columns.get(projection.alias_or_name)) is None:
+                    raise ValueError(f"{projection.alias_or_name} is no column of the contract")
                 projection.this.replace(exp.cast(projection.this.copy(), type_, dialect=DIALECT))
         return corrected.sql(dialect="spark", pretty=True, comments=False)
     except (ValueError, SqlglotError) as error:
@@ -258,6 +259,33 @@ def _mean(mean: exp.Avg) -> exp.Expr:
     return exp.Avg(this=exp.cast(mean.this, "double")) if _type(mean.this).is_type("decimal") else mean
 
 
+def _in(equal: exp.EQ) -> exp.Expr:
+    """Translate `= ANY (SELECT …)`, as which DuckDB remembers the IN of a view: Spark has it only for lists."""
+    found = equal.expression
+    query = found.this.unnest() if isinstance(found, exp.Any) else None
+    if not isinstance(query, exp.Query):
+        return equal
+    return exp.In(this=equal.this, query=query.subquery(copy=False))
+
+
+def _window(window: exp.Window) -> exp.Expr:
+    """Translate FILTER over a window, which Spark has only for groups: rows that are left out count as NULL.
+
+    Raises:
+        ValueError: the aggregate does not leave NULL out.
+    """
+    filtered = window.this
+    if not isinstance(filtered, exp.Filter):
+        return window
+    aggregate, condition = filtered.this, filtered.expression.this
+    if not isinstance(aggregate, exp.Count | exp.Sum | exp.Max | exp.Min | exp.Avg):
+        raise ValueError(f"{filtered.sql(DIALECT)} over a window: it is not known how to leave rows out of it")
+    value = exp.Literal.number(1) if isinstance(aggregate.this, exp.Star) else aggregate.this
+    aggregate.set("this", exp.case().when(condition.copy(), value.copy()))
+    window.set("this", aggregate)
+    return window
+
+
 def _days(difference: exp.Sub) -> exp.Expr:
     """Translate differences of dates: Spark's is an interval, DuckDB's a number of days."""
     if difference.this.is_type("date") and difference.expression.is_type("date"):
@@ -336,6 +364,8 @@ CORRECTIONS: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.PercentileCont: _quantile_cont,
     exp.Median: _quantile_cont,
     exp.Avg: _mean,
+    exp.EQ: _in,
+    exp.Window: _window,
     exp.Sub: _days,
     exp.TimestampTrunc: _time,
     exp.Cast: _cast,

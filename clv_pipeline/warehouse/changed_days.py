@@ -10,11 +10,10 @@ failed in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 
-from clv_pipeline.contracts import Contract
-from clv_pipeline.database.sql_text import quote_identifier
-from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session
+from clv_pipeline.warehouse.duckdb_engine import Session
 
 AFFECTED_DAYS = "gate.affected_days"
 """The days for which the current table must be built; column `day`."""
@@ -30,14 +29,14 @@ def ensure_log(session: Session) -> None:
     session.execute(_LOG)
 
 
-def log_changes(session: Session, table: str, version: int, days: str | None) -> None:
-    """Record that `table` has a new version. `days` is a query for the days that differ (column `day`); None: all."""
+def log_changes(session: Session, table: str, version: int, days: Sequence[date] | None) -> None:
+    """Record that `table` has a new version, which differs on these days; None: on any."""
     if days is None:
         # Tables built from an earlier version must be rebuilt whole, so earlier changed days no longer matter.
         session.execute("delete from gate.changed_days where table_name = ?", [table])
         session.execute("insert into gate.changed_days values (?, ?, null)", [table, version])
     else:
-        session.execute(f"insert into gate.changed_days select distinct ?, ?, day from ({days})", [table, version])
+        session.execute("insert into gate.changed_days select ?, ?, unnest(?::date[])", [table, version, list(days)])
 
 
 def find_affected_days(session: Session, built_from: Mapping[str, int], versions: Mapping[str, int]) -> bool:
@@ -65,22 +64,3 @@ def find_affected_days(session: Session, built_from: Mapping[str, int], versions
             since,
         )
     return True
-
-
-def copy_affected(session: Session, contract: Contract, copy: str) -> None:
-    """Copy the rows of a table on the affected days to the temporary table `copy`."""
-    column = quote_identifier(str(contract.day_column))
-    table = quote_identifier(contract.table)
-    ((first, last, undated),) = session.execute(
-        f"select min(day) filter (day <> {NO_DAY}), max(day) filter (day <> {NO_DAY}),"
-        f" count(*) filter (day = {NO_DAY}) > 0 from {AFFECTED_DAYS}"
-    ).fetchall()
-    session.execute(
-        # The range lets the scan skip whole blocks of the table.
-        f"create or replace temp table {quote_identifier(copy)} as select * from {table}"
-        f" where {column} >= ? and {column} < cast(? as date) + 1"
-        f" and cast({column} as date) in (select day from {AFFECTED_DAYS})",
-        [first, last],
-    )
-    if undated:
-        session.execute(f"insert into {quote_identifier(copy)} select * from {table} where {column} is null")

@@ -14,8 +14,8 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import ContractError
-from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, copy_affected, find_affected_days
-from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session, added_name, day_of, staged_name
+from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, find_affected_days
+from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session, day_of, staged_name
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
 
 WORTH_IT = 0.3
@@ -48,12 +48,11 @@ def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], 
     contract = model.contract
     if contract.compared_by:
         session.stage_query(contract, model.sql)
-        if session.stages_days and not full and built_by(session, contract.table, recipe):
+        if not full and built_by(session, contract.table, recipe):
             session.changed_days = _days_that_differ(contract)
         return
     few_days = (
-        session.stages_days
-        and contract.day_column is not None
+        contract.day_column is not None
         and not full
         and built_by(session, contract.table, recipe)
         and find_affected_days(session, inputs_of(session, contract.table), versions_of(session, model.dependencies))
@@ -68,11 +67,10 @@ def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], 
         daily = [name for name in model.dependencies if models[name].contract.day_column is not None]
         copies = {name: f"{name}__affected" for name in daily}
         for name, copy in copies.items():
-            copy_affected(session, models[name].contract, copy)
-        added = quote_identifier(added_name(contract.table))
-        session.execute(f"create table {added} as {model.reading(copies)}")
+            session.copy_of_days(models[name].contract, AFFECTED_DAYS, copy)
+        session.add_query(contract, model.reading(copies))
         for copy in copies.values():
-            session.execute(f"drop table {quote_identifier(copy)}")
+            session.drop_copy(copy)
         session.stage_changes(contract, f"{day_of(contract)} in (select day from {AFFECTED_DAYS})")  # noqa: S608
 
 
@@ -93,8 +91,8 @@ def _affected_share(session: Session) -> float:
     """Affected days as a share of all days of history."""
     if not session.has_table("customer_days"):
         return 1.0
-    ((affected, days),) = session.execute(
-        f"select (select count(*) from {AFFECTED_DAYS}),"  # noqa: S608
-        " (select coalesce(date_diff('day', min(purchase_day), max(purchase_day)), 0) + 1 from customer_days)"
-    ).fetchall()
+    ((affected,),) = session.execute(f"select count(*) from {AFFECTED_DAYS}").fetchall()  # noqa: S608
+    ((days,),) = session.ask(
+        "select coalesce(date_diff('day', min(purchase_day), max(purchase_day)), 0) + 1 as days from customer_days"
+    )
     return float(affected / days)

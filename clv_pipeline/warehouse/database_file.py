@@ -97,8 +97,7 @@ class Warehouse:
 
         Raises:
             ClvError: another process holds the warehouse (WarehouseBusyError); the file is damaged, has a stray log
-                beside it, or cannot be opened (StorageError); the folder for Spark's tables belongs to another
-                warehouse (ClusterError).
+                beside it, or cannot be opened (StorageError); Spark is needed and does not answer (ClusterError).
             duckdb.Error: an error that is not about storage.
             OSError: an error that is not about storage.
         """

@@ -6,16 +6,17 @@ staged under a private name, how it replaces its predecessor, and how it is read
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from clv_pipeline.database.sql_text import quote_identifier, quote_literal
 from clv_pipeline.quality import Auditor
-from clv_pipeline.warehouse.parquet_tables import folders, move_into_duckdb
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,8 +80,8 @@ def _one_ahead(
 class Session:
     """An open warehouse. A table, or its changes, are staged and then promoted; nothing is written in place."""
 
-    stages_days = True
-    """Whether a table can be built for single days."""
+    most_published_rows: float = math.inf
+    """Most rows of a table that is published as a DuckDB file. What has more stays where this engine keeps it."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -123,6 +124,26 @@ class Session:
         """Whether a promoted `table`, or view, exists."""
         return table in self.kinds()
 
+    def ask(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """The few rows of a query, as tuples. Parameters are `?` by position, or `$name` by name."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def days_of(self, query: str) -> list[date]:
+        """The distinct days (column `day`) of a query such as `changed_days`."""
+        return [day for (day,) in self.ask(f"select distinct day from ({query})")]  # noqa: S608
+
+    @contextmanager
+    def brought(self, query: str) -> Iterator[str]:
+        """The rows of a query within statements of DuckDB's own, as SQL that stands for a relation.
+
+        With another engine they are copied for so long: ask for no more rows and columns than are needed.
+        """
+        yield f"({query})"
+
+    def fingerprint_of(self, table: str) -> tuple[int, str]:
+        """Number of rows of a small table, and a hash of its content."""
+        return fingerprint(self.connection, quote_identifier(table))
+
     def count(self, table: str) -> int:
         """Number of rows of a table."""
         # fetchall, because a result that is not fully read blocks the next statement.
@@ -139,7 +160,7 @@ class Session:
         Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
         """
-        _require_declared(contract, frame)
+        require_declared(contract, frame)
         projection = ", ".join(
             f"cast({quote_identifier(column.name)} as {column.type}) as {quote_identifier(column.name)}"
             for column in contract.columns
@@ -150,6 +171,34 @@ class Session:
     def _stage_in_duckdb(self, contract: Contract, query: str) -> None:
         staged = quote_identifier(staged_name(contract.table))
         self.execute(f"create or replace {contract.materialized} {staged} as\n{query}")
+
+    def add_query(self, contract: Contract, query: str) -> None:
+        """Build the new rows of a table (`added_name`) from one SELECT; `stage_changes` comes next."""
+        self.execute(f"create table {quote_identifier(added_name(contract.table))} as {query}")
+
+    def copy_of_days(self, contract: Contract, days: str, copy: str) -> None:
+        """Make the rows of a live table on some days readable as `copy`, which `drop_copy` removes.
+
+        `days` is a table with the column `day`, which is NO_DAY for rows without a day.
+        """
+        column, table = quote_identifier(str(contract.day_column)), quote_identifier(contract.table)
+        ((first, last, undated),) = self.execute(
+            f"select min(day) filter (day <> {NO_DAY}), max(day) filter (day <> {NO_DAY}),"  # noqa: S608
+            f" count(*) filter (day = {NO_DAY}) > 0 from {days}"
+        ).fetchall()
+        self.execute(
+            # The range lets the scan skip whole blocks of the table.
+            f"create or replace temp table {quote_identifier(copy)} as select * from {table}"  # noqa: S608
+            f" where {column} >= ? and {column} < cast(? as date) + 1"
+            f" and cast({column} as date) in (select day from {days})",
+            [first, last],
+        )
+        if undated:
+            self.execute(f"insert into {quote_identifier(copy)} select * from {table} where {column} is null")  # noqa: S608
+
+    def drop_copy(self, copy: str) -> None:
+        """Remove what `copy_of_days` made."""
+        self.execute(f"drop table {quote_identifier(copy)}")
 
     def stage_added(self, contract: Contract) -> None:
         """Use the rows in `added_name(table)` as the whole staged table."""
@@ -216,7 +265,7 @@ class Session:
         Raises:
             ValueError: the frame's columns are not the declared ones; order does not matter.
         """
-        _require_declared(contract, frame)
+        require_declared(contract, frame)
         with self._incoming(frame):
             self.execute(f"insert into {quote_identifier(staged_name(contract.table))} by name from incoming_frame")
 
@@ -244,23 +293,31 @@ class Session:
             if name.endswith((staged_name(""), added_name(""))):
                 self.execute(f"drop {kind} {quote_identifier(name)}")
 
-    @contextmanager
-    def all_rows_in_duckdb(self) -> Iterator[list[str]]:
-        """Move the rows of customers into DuckDB's own tables, where they can be changed. Enter it in a transaction.
+    def customers_elsewhere(self, is_meant: Callable[[str], bool]) -> list[str]:
+        """Ids for which `is_meant` holds in live tables that DuckDB does not hold. Here there are none."""
+        return []
 
-        `parquet_tables.sweep` deletes the folders that held the rows once that transaction is committed. The context
-        gives the names of the tables that were such folders.
-        """
-        moved = self.tables_of_customers_elsewhere()
-        for table in moved:
-            move_into_duckdb(self.connection, table)
-        yield moved
+    def tables_elsewhere(self) -> dict[str, list[str]]:
+        """Columns of the live tables that DuckDB does not hold, by name. Here there are none."""
+        return {}
 
-    def tables_of_customers_elsewhere(self) -> list[str]:
-        """Names of the tables with customers that are stored as folders of Parquet files."""
-        with_customers = self.execute("select table_name from duckdb_columns() where column_name = 'customer_id'")
-        names = {name for (name,) in with_customers.fetchall()}
-        return sorted(names & folders(self.connection).keys())
+    def delete_rows(self, table: str, condition: str) -> int:
+        """Delete rows of a live table in place. Only an erasure does so, within a transaction. Returns their number."""
+        [(rows,)] = self.execute(f"delete from {quote_identifier(table)} where {condition}").fetchall()  # noqa: S608
+        return int(rows)
+
+    def update_rows(self, table: str, assignments: Mapping[str, str], condition: str) -> int:
+        """Change rows of a live table in place. Only an erasure does so, within a transaction. Returns their number."""
+        changed = ", ".join(f"{quote_identifier(name)} = {value}" for name, value in assignments.items())
+        [(rows,)] = self.execute(f"update {quote_identifier(table)} set {changed} where {condition}").fetchall()  # noqa: S608
+        return int(rows)
+
+    def insert_rows(self, table: str, query: str) -> None:
+        """Add rows to a live table in place. Only an erasure does so, within a transaction."""
+        self.execute(f"insert into {quote_identifier(table)} by name {query}")
+
+    def forget_replaced_rows(self) -> None:
+        """Remove what is left of deleted rows outside the private file. Call it after the transaction."""
 
     def _drop(self, name: str) -> None:
         # A name may be a view in one night and a table in the next.
@@ -291,7 +348,12 @@ class Session:
             self.execute(f"comment on column {relation}.{quote_identifier(column.name)} is {quote_literal(text)}")
 
 
-def _require_declared(contract: Contract, frame: pl.DataFrame) -> None:
+def require_declared(contract: Contract, frame: pl.DataFrame) -> None:
+    """Refuse a frame whose columns are not the declared ones; order does not matter.
+
+    Raises:
+        ValueError: they differ.
+    """
     declared = [column.name for column in contract.columns]
     if sorted(frame.columns) != sorted(declared):
         raise ValueError(f"{contract.table}: columns {frame.columns} do not match the contract's {declared}")

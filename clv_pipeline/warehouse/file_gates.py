@@ -12,7 +12,7 @@ docs/explanation/reliability.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -190,7 +190,7 @@ def stage_file_gates(
         session.stage_frame(judged.contract, _frame(session, earlier or f"select * from {_no_rows(models, JUDGED)}"))
         return
     session.stage_frame(models[ARRIVED].contract, _arrivals(session, files, complete))
-    with _arrived(session, models, is_whole=is_whole, replaced=replaced) as instead:
+    with ExitStack() as brought, _arrived(session, models, brought, is_whole=is_whole, replaced=replaced) as instead:
         session.stage_frame(measured.contract, _frame(session, _sql(measured).reading(instead)))
     new = quote_identifier(staged_name(MEASURED))
     verdicts = _sql(judged).reading({MEASURED: staged_name(MEASURED)})
@@ -237,7 +237,7 @@ def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[
 
 @contextmanager
 def _arrived(
-    session: Session, models: Mapping[str, TableModel], *, is_whole: bool, replaced: str
+    session: Session, models: Mapping[str, TableModel], brought: ExitStack, *, is_whole: bool, replaced: str
 ) -> Iterator[dict[str, str]]:
     """The relations that `file_measures` reads instead of live tables: the new rows, and what cleaning does to them."""
     execute = session.connection.execute
@@ -246,16 +246,24 @@ def _arrived(
     rows = f"select * from {added}"
     if not is_whole:
         # A row may be a duplicate of an existing row, and then both are of the same day.
-        rows += (
-            f" union all by name select * from {live} where not coalesce({replaced}, false)"
-            f" and cast(ordered_at as date) in (select cast(ordered_at as date) from {added})"
+        execute(
+            f"create or replace temp table arrived_days as select distinct cast(ordered_at as date) as day from {added}"
         )
+        same_days = brought.enter_context(
+            session.brought(
+                f"select * from {live} where not coalesce({replaced}, false)"
+                " and cast(ordered_at as date) in (select day from arrived_days)"
+            )
+        )
+        rows += f" union all by name select * from {same_days}"
     execute(f"create or replace temp view arrived_rows as {rows}")
     arrivals = quote_identifier(staged_name(ARRIVED))
     earlier = f"source_id not in (select source_id from {arrivals})"
     # A whole load carries over the rows of files that are gone.
-    known = f"{added} where {earlier}" if is_whole else f"{live} where not coalesce({replaced}, false)"
-    execute(f"create or replace temp view known_rows as select customer_id, product_id from {known}")
+    known = f"select customer_id, product_id from {added} where {earlier}"
+    if not is_whole:
+        known = f"select * from {brought.enter_context(_known_before(session, replaced))}"
+    execute(f"create or replace temp table known_rows as {known}")
     # The names of both files decide which of two copies is rejected.
     names = f"select source_id, source_file from {arrivals}"
     if session.has_table("source_files"):
@@ -269,7 +277,10 @@ def _arrived(
     if is_whole or not session.has_table("outlier_fence"):
         fence = _sql(models["outlier_fence"]).reading(screening)
         execute(f"create or replace temp table arrived_fence as {fence}")
-        screening["outlier_fence"] = "arrived_fence"
+    else:
+        fence = brought.enter_context(session.brought("select * from outlier_fence"))
+        execute(f"create or replace temp table arrived_fence as select * from {fence}")
+    screening["outlier_fence"] = "arrived_fence"
     rejected = _sql(models["rejected_at_sight"]).reading(screening)
     # That a currency has no rate is told by `currencies`, with sums.
     rejected = f"select source_id, reason from ({rejected}) where reason <> 'no rate'"
@@ -277,10 +288,28 @@ def _arrived(
     try:
         yield {**instead, "rejected_at_sight": "arrived_rejects", "cleaned_transactions": "known_rows"}
     finally:
-        for view in ("arrived_money", "arrived_rows", "arrived_names", "known_rows"):
+        for view in ("arrived_money", "arrived_rows", "arrived_names"):
             execute(f"drop view if exists {view}")
-        for table in ("arrived_rates", "arrived_fence", "arrived_rejects"):
+        for table in ("arrived_rates", "arrived_fence", "arrived_rejects", "arrived_days", "known_rows"):
             execute(f"drop table if exists {table}")
+
+
+def _known_before(session: Session, replaced: str) -> AbstractContextManager[str]:
+    """Customers and products of the live rows that stay, as far as the new rows name them, and the highest number."""
+    added = quote_identifier(added_name("raw_transactions"))
+    for column in ("customer_id", "product_id"):
+        session.connection.execute(
+            f"create or replace temp table arrived_{column}s as select distinct {column} from {added}"
+        )
+    stays = f"from raw_transactions where not coalesce({replaced}, false)"
+    return session.brought(
+        f"select distinct customer_id, cast(null as varchar) as product_id {stays}"
+        " and customer_id in (select customer_id from arrived_customer_ids)"
+        f" union all select distinct cast(null as varchar) as customer_id, product_id {stays}"
+        " and product_id in (select product_id from arrived_product_ids)"
+        " union all select arg_max(customer_id, try_cast(customer_id as double)) as customer_id,"
+        f" cast(null as varchar) as product_id {stays}"
+    )
 
 
 def _frame(session: Session, query: str) -> pl.DataFrame:

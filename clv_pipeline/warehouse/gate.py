@@ -13,16 +13,15 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from clv_pipeline.contracts import Contract
-from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import GateError
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.warehouse.changed_days import ensure_log, log_changes
-from clv_pipeline.warehouse.duckdb_engine import Session, fingerprint, staged_name
+from clv_pipeline.warehouse.duckdb_engine import Session, staged_name
 
 SMALL_ROWS = 1_000
 """Tables up to this many rows are compared with their predecessors. If nothing differs, dependents are not rebuilt."""
@@ -105,6 +104,8 @@ def admit(
     results = {c.table: known.get(c.table) or session.auditor.audit(c, staged_name(c.table)) for c in contracts}
     audited = time.perf_counter()
     rows = {contract.table: session.count(staged_name(contract.table)) for contract in contracts}
+    # None: any day may differ.
+    days = None if session.changed_days is None else session.days_of(session.changed_days)
     admission = Admission(
         admitted=not any(result.blocks for checks in results.values() for result in checks),
         results=results,
@@ -112,7 +113,7 @@ def admit(
         build_seconds=built - started,
         audit_seconds=audited - built,
         built_at=datetime.now(UTC),
-        changed=_changes_anything(session, contracts, known),
+        changed=_changes_anything(session, contracts, known, days),
     )
     session.execute("begin transaction")
     try:
@@ -121,7 +122,7 @@ def admit(
             version = _record_promotions(session, admission, contracts, run_id, recipe, built_from)
             for contract in contracts:
                 if admission.changed:
-                    log_changes(session, contract.table, version, session.changed_days)
+                    log_changes(session, contract.table, version, days)
             for contract in contracts:
                 if not known.get(contract.table):
                     session.replace_live(contract)
@@ -370,26 +371,27 @@ def _versions(session: Session, tables: Sequence[str]) -> dict[str, int]:
 def _stages_nothing_new(session: Session, contract: Contract) -> bool:
     """Whether staged and live table are equal: there are no changes, or a small table has the same content."""
     if (changes := session.staged_changes(contract)) is not None:
-        return session.execute(f"select not exists ({changes})").fetchall() == [(True,)]
+        return not session.ask(f"select 1 as one from ({changes}) limit 1")  # noqa: S608
     if contract.materialized == "view" or contract.table not in _records(session).there:
         return False
     staged = staged_name(contract.table)
     if max(session.count(staged), session.count(contract.table)) > SMALL_ROWS:
         return False
-    prints = {fingerprint(session.connection, quote_identifier(name)) for name in (staged, contract.table)}
-    return len(prints) == 1
+    return session.fingerprint_of(staged) == session.fingerprint_of(contract.table)
 
 
-def _changes_anything(session: Session, contracts: Sequence[Contract], same: Container[str]) -> bool:
+def _changes_anything(
+    session: Session, contracts: Sequence[Contract], same: Container[str], days: Sequence[date] | None
+) -> bool:
     """Whether tables that read the step's tables must be rebuilt.
 
     If the changed days are known, they decide for all tables of the step, because the other tables only describe them,
     like the files of a load.
     """
     tables = {contract.table for contract in contracts}
-    if session.changed_days is None or not tables <= _records(session).there:
+    if days is None or not tables <= _records(session).there:
         return any(contract.table not in same for contract in contracts)
-    return session.execute(f"select exists ({session.changed_days})").fetchall() == [(True,)]
+    return bool(days)
 
 
 def _record_audits(session: Session, admission: Admission, run_id: str, not_made: Container[str]) -> None:

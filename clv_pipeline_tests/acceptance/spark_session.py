@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from clv_pipeline.spark.jars import FOLDER, jars_at_hand
 from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_listens
-from clv_pipeline_tests.acceptance.locked_programs import installed_once
+from clv_pipeline_tests.acceptance.locked_programs import CACHE, installed_once
 from clv_pipeline_tests.helpers.receivers import free_port
 
 LOCK = Path(__file__).with_name("spark.lock")
@@ -38,6 +39,8 @@ def pyspark_at_hand() -> None:
         pytest.skip("Spark needs Java 17 or newer")
     if importlib.util.find_spec("pyspark") is None:
         sys.path.append(str(_packages_with_spark()))
+    # Once for all tests.
+    os.environ[FOLDER] = str(CACHE / "jars")
     # Spark's own word for a port that is free: another worker of pytest may have a server.
     os.environ["SPARK_TESTING"] = "1"
 
@@ -60,28 +63,88 @@ def spark_session() -> Iterator[Any]:
 @contextmanager
 def connect_server(folder: Path) -> Iterator[str]:
     """Start a Connect server in a process of its own that works in `folder`, hand out its address, and stop it."""
+    with _server(folder, f"local[{CORES}]") as (address, _):
+        yield address
+
+
+@contextmanager
+def mortal_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same, with the process, which a test may kill."""
+    with _server(folder, f"local[{CORES}]") as both:
+        yield both
+
+
+@contextmanager
+def cluster_of_two_workers(folder: Path) -> Iterator[str]:
+    """Start a master, two workers with a core each, and a Connect server on them; hand out its address, stop all."""
+    spark, environment = _spark()
+    master, running = free_port(), []
+    commands = [
+        ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(master), "--webui-port", "0"],
+        *(
+            [
+                *("org.apache.spark.deploy.worker.Worker", f"spark://127.0.0.1:{master}", "--host", "127.0.0.1"),
+                *("--cores", "1", "--memory", "2g", "--webui-port", "0", "--work-dir", str(folder / f"worker{number}")),
+            ]
+            for number in (1, 2)
+        ),
+    ]
+    try:
+        for number, command in enumerate(commands):
+            with (folder / f"process{number}.log").open("wb") as said:
+                process = subprocess.Popen(
+                    [str(spark / "bin" / "spark-class"), *command],
+                    cwd=folder,
+                    env=environment,
+                    stdout=said,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            running.append(process)
+            if number == 0:
+                wait_until_it_listens(process, master, folder / "process0.log")
+        with _server(folder, f"spark://127.0.0.1:{master}") as (address, _):
+            yield address
+    finally:
+        for process in reversed(running):
+            stop(process)
+
+
+def _spark() -> tuple[Path, dict[str, str]]:
+    """Spark's folder, and the environment of its processes."""
     pyspark_at_hand()
     # Left over from a server in this process; with it the client would speak TLS.
     os.environ.pop("SPARK_CONNECT_AUTHENTICATE_TOKEN", None)
     spec = importlib.util.find_spec("pyspark")
     assert spec is not None
     assert spec.origin is not None
-    spark, port = Path(spec.origin).parent, free_port()
+    spark = Path(spec.origin).parent
+    environment = {**os.environ, "SPARK_HOME": str(spark), "PYSPARK_PYTHON": sys.executable}
+    environment.pop("SPARK_TESTING", None)
+    return spark, environment
+
+
+@contextmanager
+def _server(folder: Path, master: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    (spark, environment), port = _spark(), free_port()
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
         # Java, too, need not prepare for many rows.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.jars": ",".join(map(str, jars_at_hand())),
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        # Short, so that tests notice a session that nobody keeps open.
+        "spark.connect.session.manager.defaultSessionTimeout": "30s",
+        "spark.connect.session.manager.maintenanceInterval": "5s",
     }
     command = [
         str(spark / "bin" / "spark-submit"),
-        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "--master", f"local[{CORES}]"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "--master", master),
         *(word for name, value in settings.items() for word in ("--conf", f"{name}={value}")),
         "spark-internal",
     ]
-    environment = {**os.environ, "SPARK_HOME": str(spark), "PYSPARK_PYTHON": sys.executable}
-    del environment["SPARK_TESTING"]
     log = folder / "server.log"
     with log.open("wb") as said:
         server = subprocess.Popen(
@@ -89,7 +152,7 @@ def connect_server(folder: Path) -> Iterator[str]:
         )
     try:
         wait_until_it_listens(server, port, log)
-        yield f"sc://127.0.0.1:{port}"
+        yield f"sc://127.0.0.1:{port}", server
     finally:
         stop(server)
 

@@ -1,13 +1,15 @@
 """The whole graph with `storage.engine: spark`, from source files to a publication, beside the same on DuckDB.
 
-Spark is a Connect server with two cores in a process of its own, reached by its address as in production.
+Spark is a Connect server with two cores in a process of its own, reached by its address as in production; where real
+shops are compared, it has two workers. Tables are in an Iceberg catalog.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,22 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
+from clv_pipeline.config.operation import Catalog
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.errors import ClusterError
-from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load
+from clv_pipeline.spark import connect
 from clv_pipeline.spark.connect import Cluster
-from clv_pipeline.spark.session import SessionOnSpark
-from clv_pipeline.warehouse.parquet_tables import folders
+from clv_pipeline.spark.lake import Lake, server_settings
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
-from clv_pipeline_tests.acceptance.spark_session import connect_server, pyspark_at_hand
-from clv_pipeline_tests.helpers import order_folder
+from clv_pipeline_tests.acceptance.spark_session import (
+    cluster_of_two_workers,
+    connect_server,
+    mortal_server,
+    pyspark_at_hand,
+)
+from clv_pipeline_tests.helpers.doubled_numbers import double
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
-from clv_pipeline_tests.helpers.nights import NEWS
 from clv_pipeline_tests.helpers.receivers import free_port
-from clv_pipeline_tests.helpers.runs import failure
 from clv_pipeline_tests.helpers.shared_files import ONLINE_RETAIL, require_online_retail
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
@@ -101,6 +106,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Connect server whose work is done by two other processes."""
+    with cluster_of_two_workers(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -110,11 +122,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ],
     ids=lambda run: run.__name__,
 )
-def shops(request: pytest.FixtureRequest, new_shop: Callable[[], Shop], address: str) -> tuple[Shop, Shop]:
+def shops(request: pytest.FixtureRequest, new_shop: Callable[[], Shop]) -> tuple[Shop, Shop]:
     """The same input published by DuckDB and by Spark."""
     here, there = new_shop(), new_shop()
     request.param(here)
-    request.param(there, storage=storage(there, address))
+    spark: str = request.getfixturevalue("address" if request.param is odd_shop else "two_workers")
+    request.param(there, storage=storage(there, spark))
     return here, there
 
 
@@ -146,49 +159,32 @@ def test_all_tables_are_published_with_the_same_rows(shops: tuple[Shop, Shop]) -
         assert_frame_equal(rows(there, table), rows(here, table), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
+def built(shop: Shop, **blocks: Any) -> set[str]:
+    """The tables that a night up to rfm builds."""
+    night = shop.night("+key:rfm", **blocks)
+    assert night.success, night.failures
+    return {table for table, shown in night.shown.items() if "kept" not in shown}
+
+
 def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
-    """A first load, a night without news, a new file, a file that fails its audit, and back to DuckDB."""
-    shop = new_shop()
-    spark: dict[str, Any] = {"storage": storage(shop, address)}
-    shop.write_orders("monday.csv", 2_000, seed=1)
-    assert shop.materialize("*rfm", **spark).success
-    first = warehouse_rows(shop)
-    folders = table_folders(shop)
-    # Views are of what Spark wrote, and nothing else is left over.
-    assert {folder.parent.name for folder in folders} >= {"raw_transactions", "rejected_at_sight", "rfm"}
+    """A first load, a new file, a file that fails its audit, and back to DuckDB: as many rows and steps as there."""
+    here, there = new_shop(), new_shop()
+    spark: dict[str, Any] = {"storage": storage(there, address)}
+    for shop in (here, there):
+        shop.write_orders("monday.csv", 2_000, seed=1)
+    assert built(here) == built(there, **spark)
+    for shop in (here, there):
+        shop.write_orders("tuesday.csv", 1_000, seed=2)
+    assert built(here) == built(there, **spark)
 
-    assert shop.materialize("*rfm", **spark).success
-    # What the gates remember of the last night is all that is written.
-    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {
-        "passed_files",
-        "passed_volumes",
-        "volume_gates",
-    }
-
-    shop.write_orders("tuesday.csv", 1_000, seed=2)
-    assert shop.materialize("*rfm", **spark).success
-    second = warehouse_rows(shop)
-    assert second["raw_transactions"] == first["raw_transactions"] + 1_000
-    folders = table_folders(shop)
-
-    odd = shop.folder / "orders" / "wednesday.csv"
+    odd = there.folder / "orders" / "wednesday.csv"
     odd.write_text("\n".join([",".join(COLUMNS), *["1,2,someday,P1,1,1.00"] * 2_000]), encoding="utf-8")
-    night = shop.materialize("*rfm", **spark)
-    assert not night.success
-    assert "did not pass the audit and is not promoted" in failure(night)
-    assert warehouse_rows(shop) == second
-    assert {folder.parent.name for folder in table_folders(shop) - folders} <= {"passed_files", "passed_volumes"}
+    night = there.night("+key:rfm", **spark)
+    assert "did not pass the audit and is not promoted" in night.failures["raw_transactions"]
 
     odd.unlink()
-    assert shop.materialize("*rfm").success
-    assert warehouse_rows(shop) == second
-
-
-def test_a_server_that_does_not_answer_is_named_at_once() -> None:
-    pyspark_at_hand()
-    nobody = f"sc://127.0.0.1:{free_port()}"
-    with pytest.raises(ClusterError, match=f"does not answer .{nobody}: .*start the Spark Connect server"):
-        Cluster(nobody).rows("select 1")
+    assert there.night("+key:rfm").success
+    assert warehouse_rows(there) == warehouse_rows(here)
 
 
 def warehouse_rows(shop: Shop) -> dict[str, int]:
@@ -200,48 +196,94 @@ def warehouse_rows(shop: Shop) -> dict[str, int]:
         }
 
 
-def table_folders(shop: Shop) -> set[Path]:
-    """The folders that Spark wrote and that are there: one of each table."""
-    folders = set((shop.folder / "home" / "tables").glob("*/*"))
-    assert len(folders) == len({folder.parent for folder in folders})
-    return folders
+@pytest.fixture
+def lake(address: str, tmp_path: Path) -> Iterator[Lake]:
+    """Tables in a folder of their own."""
+    catalog = Catalog()
+    cluster = Cluster(address, SHORT_QUERIES, server_settings(catalog, (tmp_path / "lake").as_uri()))
+    yield Lake(cluster, catalog.namespace, "ours")
+    cluster.close()
 
 
-def test_spark_counts_the_rows_that_it_writes_and_those_that_it_finds(address: str, tmp_path: Path) -> None:
-    cluster = Cluster(address, SHORT_QUERIES)
-    schema = pa.schema([("id", pa.int64())])
-    numbers, empty = tmp_path / "numbers", tmp_path / "empty"
-    try:
-        assert cluster.write("select id from range(0, 1000, 1, 4) where id % 2 = 0", numbers) == 500
-        assert cluster.count_parquet(numbers) == 500
-        query = "select id from range(0, 10, 1, 1)"
-        assert cluster.write_mapped(query, lambda frame: frame.head(3), schema, "id bigint", numbers) == 3
-        lost = max(numbers.glob("*.parquet"))
-        gone = pl.read_parquet(lost).height
-        before = cluster.count_parquet(numbers)
-        lost.unlink()
-        assert gone > 0
-        assert cluster.count_parquet(numbers) == before - gone
-        assert cluster.write("select id from range(10) where id < 0", empty) == 0
-        assert cluster.count_parquet(empty) == 0
-    finally:
+def values(lake: Lake, table: str, snapshot: int, since: int | None = None) -> list[dict[str, Any]]:
+    lake.view("seen", table, snapshot, since)
+    found: list[dict[str, Any]] = lake.cluster.rows("select * from seen order by n").to_pylist()
+    return found
+
+
+def test_a_snapshot_stays_as_it_was_whatever_becomes_of_the_table(lake: Lake) -> None:
+    first = {"n": "INTEGER", "day": "DATE", "amount": "DECIMAL(18,4)", "gone": "VARCHAR[]"}
+    lake.prepare("things", first, base=None)
+    rows = "select cast(id as int) as n, date '2024-01-01' as day, cast(1.5 as decimal(18, 4)) as amount"
+    five = lake.cluster.frame(f"{rows}, array('a') as gone from range(5)")
+    before = lake.whole("things", lake.overwrite("things", five, "day"))
+    lake.show("things", before.id)
+
+    lake.prepare("things", {"day": "DATE", "n": "BIGINT", "amount": "DECIMAL(18,4)", "new": "DOUBLE"}, before.id)
+    lake.delete("things", "things", "`things`.`amount` > 1 and exists (select 1 where `things`.`day` is null)")
+    deleted = lake.head("things")
+    assert deleted is not None
+    assert deleted.rows == 5
+    lake.append("things", lake.cluster.frame("select 7L as n, null as day, 2BD as amount, 3D as new"))
+    after = lake.whole("things", 6)
+
+    assert values(lake, "things", before.id)[0].keys() == first.keys()
+    assert [row["n"] for row in values(lake, "things", after.id, deleted.id)] == [7]
+    shown = lake.cluster.rows(f"select count(*) as n from {lake.name('things')}").to_pylist()
+    assert shown == [{"n": 5}]
+    lake.drop_branch("things")
+    assert lake.head("things") is None
+    other = Lake(lake.cluster, "clv", "theirs")
+    assert (lake.tables(), other.tables()) == (["things"], [])
+    with pytest.raises(ClusterError, match="belongs to another warehouse"):
+        other.prepare("things", first, base=None)
+
+
+def test_files_that_spark_does_not_find_are_told_with_both_numbers(lake: Lake, tmp_path: Path) -> None:
+    lake.prepare("things", {"n": "BIGINT"}, base=None)
+    written = lake.overwrite("things", lake.cluster.frame("select id as n from range(0, 1000, 1, 4)"))
+    files = sorted((tmp_path / "lake" / "clv" / "things" / "data").glob("*.parquet"))
+    lost = pl.read_parquet(files[0]).height
+    files[0].unlink()
+    with pytest.raises(ClusterError, match=rf"things: 1,000 rows were written, and Spark finds {1_000 - lost} of them"):
+        lake.whole("things", written)
+
+
+def test_a_worker_with_other_code_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = pa.schema([("n", pa.int32()), ("twice", pa.float64())])
+    asked = "select cast(id as int) as n from range(3)", double, schema, "n int, twice double"
+    assert sorted(lake.cluster.fetched(lake.cluster.mapped(*asked))["twice"].to_pylist()) == [0.0, 2.0, 4.0]
+    monkeypatch.setattr(connect, "code_hash", lambda: "other code")
+    with pytest.raises(ClusterError, match=r"a worker of Spark has other code.*the session brings the code along"):
+        lake.cluster.fetched(lake.cluster.mapped(*asked))
+
+
+def test_a_session_that_is_idle_while_files_are_loaded_goes_on(lake: Lake) -> None:
+    lake.cluster.view_of_query("kept", "select 1 as n")
+    time.sleep(50)
+    assert lake.cluster.rows("select * from kept").to_pylist() == [{"n": 1}]
+
+
+def test_a_server_that_dies_is_told_within_a_minute_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    with mortal_server(tmp_path) as (address, server):
+        cluster = Cluster(address)
+        assert cluster.rows("select 1 as n").num_rows == 1
+        threading.Timer(5, server.kill).start()
+        started = time.monotonic()
+        with pytest.raises(ClusterError, match=r"Spark has stopped answering.*start it"):
+            cluster.rows(
+                "select count(*) from range(1000000) as a cross join range(1000000) as b where a.id * b.id = 7"
+            )
+        assert time.monotonic() - started < 65
+        cluster.close()
+    with mortal_server(tmp_path) as (address, _):
+        cluster = Cluster(address)
+        assert cluster.rows("select 1 as n").num_rows == 1
         cluster.close()
 
 
-def test_rows_that_duckdb_kept_are_handed_over_to_spark(address: str) -> None:
-    rows = "select * exclude (source_id) from {} order by all"
-    contracts = MODELS["raw_transactions"].contract, MODELS["source_files"].contract
-    with order_folder.shops() as shop:
-        for day in range(4):
-            shop.write(f"{order_folder.FIRST + timedelta(days=day)}.csv", order_folder.line("ann", day))
-        shop.run()
-        before = shop.session.execute(rows.format("raw_transactions")).fetchall()
-        min(shop.orders.iterdir()).unlink()
-        folder = shop.folder / "home" / "tables"
-        spark = SessionOnSpark(shop.session.connection, Cluster(address, SHORT_QUERIES), folder, [])
-        settings, work_dir = shop.settings(), shop.warehouse.work_dir
-        source = settings.source.transactions
-        load = load_source(spark, contracts, source, settings.base_dir, work_dir, refresh=NEWS, recipe="another engine")
-        stage_load(spark, contracts, source, load)
-        assert folders(spark.connection)["raw_transactions__staged"].parent == folder / "raw_transactions"
-        assert shop.session.execute(rows.format("raw_transactions__staged")).fetchall() == before
+def test_a_server_that_does_not_answer_is_named_at_once() -> None:
+    pyspark_at_hand()
+    nobody = f"sc://127.0.0.1:{free_port()}"
+    with pytest.raises(ClusterError, match=f"does not answer .{nobody}: .*start the Spark Connect server"):
+        Cluster(nobody).rows("select 1")

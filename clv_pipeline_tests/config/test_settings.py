@@ -43,7 +43,15 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert settings.storage.model_dump() == {
         "home": "data",
         "engine": "duckdb",
-        "spark": {"remote": "local[*]", "tables": None, "config": {}},
+        "spark": {"remote": "local[*]", "config": {}},
+        "catalog": {
+            "type": "hadoop",
+            "uri": None,
+            "warehouse": None,
+            "namespace": "clv",
+            "properties": {},
+            "keep_days": 7,
+        },
         "keep_versions": 5,
         "wait_minutes": 60,
         "memory_gb": None,
@@ -216,10 +224,33 @@ def test_another_engine_builds_every_table_anew_and_publishes_the_same(tmp_path:
     assert spark.config_hash == duckdb.config_hash
 
 
-def test_tables_of_spark_are_below_home_unless_a_shared_folder_is_named(tmp_path: Path) -> None:
-    assert load(tmp_path, MINIMAL).spark_tables_dir == load(tmp_path, MINIMAL).home / "tables"
+def test_tables_of_spark_are_below_home_unless_a_catalog_is_named(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL).lake == (load(tmp_path, MINIMAL).home / "lake").as_uri()
+    catalog = {"type": "rest", "uri": "https://catalog.internal", "warehouse": "s3://lake/clv"}
+    assert load(tmp_path, with_block(storage={"engine": "spark", "catalog": catalog})).lake == "s3://lake/clv"
+
+
+@pytest.mark.parametrize(
+    ("catalog", "told"),
+    [
+        ({"type": "rest"}, "needs `uri`"),
+        ({"type": "jdbc", "uri": "jdbc:sqlite:x"}, "needs `warehouse`"),
+        ({"namespace": "a.b"}, "storage.catalog.namespace"),
+        ({"properties": {"s3.secret-access-key": "abc"}}, "holds a secret as text"),
+    ],
+)
+def test_a_catalog_that_cannot_be_reached_or_holds_a_secret_is_refused(
+    tmp_path: Path, catalog: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load(tmp_path, with_block(storage={"engine": "spark", "catalog": catalog}))
+
+
+def test_the_folder_of_tables_of_an_earlier_version_is_read_with_a_notice(tmp_path: Path) -> None:
     named = load(tmp_path, with_block(storage={"engine": "spark", "spark": {"tables": "/mnt/clv"}}))
-    assert named.spark_tables_dir == Path("/mnt/clv")
+    assert named.earlier_tables_dir == Path("/mnt/clv")
+    assert "storage.spark.tables: is no longer a key" in named.notices[0]
+    assert load(tmp_path, MINIMAL).earlier_tables_dir == load(tmp_path, MINIMAL).home / "tables"
 
 
 def test_what_contacts_cost_has_defaults_and_builds_no_table_anew_that_does_not_read_it(tmp_path: Path) -> None:

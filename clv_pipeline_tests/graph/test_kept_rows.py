@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from clv_pipeline.pipeline import Refresh
+from clv_pipeline.spark.earlier import take_over_folders
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline.warehouse.parquet_tables import add_to_catalog
 from clv_pipeline_tests.helpers.nights import NEWS
 from clv_pipeline_tests.helpers.order_folder import COLUMNS, CONTENT, FIRST, NAMED, Shop, line, shops
 
@@ -111,15 +111,18 @@ def test_rows_of_an_earlier_version_fit_into_a_table_with_other_columns(shop: Sh
     assert numbers(shop) == before
 
 
-def test_rows_that_spark_kept_are_kept_by_duckdb(shop: Shop) -> None:
+def test_rows_that_an_earlier_version_kept_in_folders_of_spark_are_kept(shop: Shop) -> None:
     before = numbers(shop)
-    folder = shop.folder / "home" / "tables" / "raw_transactions"
+    tables = shop.folder / "home" / "tables"
+    folder = tables / "raw_transactions"
     folder.mkdir(parents=True)
+    (tables / "owner.txt").write_text("an earlier version")
     shop.session.execute(f"copy raw_transactions to '{folder}/part.parquet' (format parquet)")
     shop.session.execute("drop table raw_transactions")
-    add_to_catalog(shop.session.connection, "raw_transactions", folder)
+    shop.session.execute(f"create view raw_transactions as select * from read_parquet('{folder}/*.parquet')")
+    take_over_folders(shop.session.connection, tables)
+    assert not tables.exists()
     shop.run(recipe="another engine")
-    shutil.rmtree(folder)
     assert numbers(shop) == before
 
 

@@ -247,3 +247,27 @@ def test_a_view_is_a_view_of_the_files_own_tables_and_a_file_of_parquet(session:
     assert read(tmp_path, "select id from old_things order by id") == [(1,), (3,)]
     assert made.tables["old_things"] == made.tables["things"]
     assert pl.read_parquet(made.directory / "parquet" / "old_things.parquet")["id"].sort().to_list() == [1, 3]
+
+
+def test_what_one_file_is_too_small_for_stays_in_the_catalog_with_its_views(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things, publication = fill(session, 3, 1)
+    old = things.model_copy(update={"table": "old_things", "materialized": "view"})
+    few = things.model_copy(update={"table": "few_things"})
+    select = "select id from things"
+    assert admit(session, [old], lambda s: s.stage_query(old, select), reads=[], run_id="old").admitted
+    assert admit(session, [few], lambda s: s.stage_query(few, f"{select} limit 1"), reads=[], run_id="few").admitted
+    monkeypatch.setattr(Session, "most_published_rows", 1)
+    made = publish(
+        session,
+        [few, old, things, publication],
+        tmp_path,
+        run_id="first",
+        config_hash="c0ffee",
+        keep=3,
+        views={"old_things": select},
+        write_pages=lambda _: pytest.fail("pages need all tables"),
+    )
+    assert made.left_out == ("things", "old_things")
+    assert made.tables.keys() == {"few_things"}

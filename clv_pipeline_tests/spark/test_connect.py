@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from clv_pipeline.config.operation import Catalog, Spark
 from clv_pipeline.errors import ClusterError
+from clv_pipeline.spark import connect
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import Warehouse
@@ -24,28 +28,45 @@ def test_closing_what_was_never_asked_opens_nothing() -> None:
     Cluster("sc://spark.internal:15002").close()
 
 
-def test_the_folder_of_another_pipelines_tables_is_refused(tmp_path: Path) -> None:
-    new_session = on_spark("sc://spark.internal:15002", {}, tmp_path / "tables", marts=[])
-    first = Warehouse(tmp_path / "first" / "clv.duckdb", [tmp_path], new_session=new_session)
-    first.open("the first")
-    first.close()
-    first.open("the first, again")
-    first.close()
-    second = Warehouse(tmp_path / "second" / "clv.duckdb", [tmp_path], new_session=new_session)
-    with pytest.raises(ClusterError, match=r"holds the tables of .*first.*not of .*second.*storage\.spark\.tables"):
-        second.open("the second")
-
-
-def test_only_folders_that_no_table_is_made_of_are_swept(tmp_path: Path) -> None:
-    new_session = on_spark("sc://spark.internal:15002", {}, tmp_path / "tables", marts=[])
+def test_opening_a_warehouse_asks_nothing_of_spark(tmp_path: Path) -> None:
+    new_session = on_spark(Spark(remote="sc://spark.internal:15002"), Catalog(), (tmp_path / "lake").as_uri())
     warehouse = Warehouse(tmp_path / "home" / "clv.duckdb", [tmp_path], new_session=new_session)
     warehouse.open("a run that is killed")
     warehouse.close()
-    leftover = tmp_path / "tables" / "rfm" / ("0" * 32)
-    strange = tmp_path / "tables" / "photos" / "2024"
-    for folder in (leftover, strange):
-        folder.mkdir(parents=True)
     warehouse.open("the next run")
     warehouse.close()
-    assert strange.exists()
-    assert not leftover.exists()
+
+
+class Client:
+    """A client whose server answers `answers` times, and then never again."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.closed = threading.Event()
+
+    def get_configs(self, _: str) -> None:
+        self.answers -= 1
+        if self.answers < 0:
+            self.closed.wait()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_server_that_answers_no_more_ends_what_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(connect, "LONGEST_ANSWER_SECONDS", 0.05)
+    client = Client(answers=2)
+    heart = connect._Heart(client)
+    assert client.closed.wait(10)
+    assert heart.is_dead
+
+
+def test_an_idle_session_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "PAUSE_SECONDS", 0.01)
+    client = Client(answers=1_000_000)
+    heart = connect._Heart(client)
+    time.sleep(0.2)
+    heart.stop()
+    assert client.answers < 1_000_000
+    assert not heart.is_dead

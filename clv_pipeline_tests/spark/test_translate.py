@@ -163,9 +163,9 @@ def test_parameters_may_have_names_and_numbers() -> None:
         (
             "select sales.id from sales cross join days qualify sales.day = max(sales.day)"
             " filter (where sales.day < days.day) over () order by sales.amount limit 1",
-            "SELECT id AS id FROM ( SELECT sales.id AS id, sales.amount AS _order_0, sales.day = MAX(sales.day)"
-            " FILTER(WHERE sales.day < days.day) OVER () AS _qualifies FROM sales AS sales CROSS JOIN days AS days )"
-            " AS _unqualified WHERE _qualifies ORDER BY _order_0 NULLS LAST LIMIT 1",
+            "SELECT id AS id FROM ( SELECT sales.id AS id, sales.amount AS _order_0, sales.day = MAX(CASE WHEN"
+            " sales.day < days.day THEN sales.day END) OVER () AS _qualifies FROM sales AS sales CROSS JOIN days AS"
+            " days ) AS _unqualified WHERE _qualifies ORDER BY _order_0 NULLS LAST LIMIT 1",
         ),
         (
             "select distinct s.id, day from sales as s order by s.id desc, s.day",
@@ -180,6 +180,16 @@ def test_parameters_may_have_names_and_numbers() -> None:
         (
             "select 1 + (day - date '2024-01-01') as n from days",
             "SELECT 1 + ( DATEDIFF(days.day, CAST('2024-01-01' AS DATE)) ) AS n FROM days AS days",
+        ),
+        (
+            "select id from sales where day = any (select day from days where note > 'a')",
+            "SELECT sales.id AS id FROM sales AS sales WHERE sales.day IN ( SELECT days.day AS day FROM days AS days"
+            " WHERE days.note > 'a' )",
+        ),
+        (
+            "select count(id) filter (where amount > 1) over (partition by day) as n from sales",
+            "SELECT COUNT(CASE WHEN sales.amount > 1 THEN sales.id END) OVER (PARTITION BY sales.day) AS n FROM sales"
+            " AS sales",
         ),
         (
             "select date_trunc('month', day) as m from days semi join sales using (day)",

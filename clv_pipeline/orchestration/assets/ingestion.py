@@ -185,6 +185,7 @@ def load_source(
         known=known,
         anew=refresh.full or not built_by(session, raw.table, recipe),
         days=refresh.days,
+        rows=session,
     )
 
 

@@ -78,10 +78,14 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 views=published_views(pipeline.models),
                 write_pages=partial(write_pages, display=pipeline.display, warn=context.log.warning),
             )
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(publication.directory.name),
-            metadata={
-                **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
+        pages: dict[str, Any] = {}
+        if publication.left_out:
+            context.log.warning(
+                f"not published, because one file is too small for them: {', '.join(publication.left_out)}; BI reads"
+                " them in the catalog, and there is no report"
+            )
+        else:
+            pages = {
                 "summary": dg.MetadataValue.md(
                     "\n".join(f"- {line}" for line in summary_lines(publication.database, pipeline.display))
                 ),
@@ -89,6 +93,12 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 "report bytes": publication.report.stat().st_size,
                 "explore": dg.MetadataValue.path(publication.explore),
                 "explore bytes": publication.explore.stat().st_size,
+            }
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(publication.directory.name),
+            metadata={
+                **({} if publication.is_new else {KEPT: "nothing has changed since this version was published"}),
+                **pages,
                 "database": dg.MetadataValue.path(publication.database),
                 "tables": dg.MetadataValue.table(
                     [
