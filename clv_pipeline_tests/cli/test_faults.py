@@ -92,21 +92,6 @@ def test_a_damaged_publication(shop: Path, arguments: tuple[str, ...]) -> None:
     assert_told(shop, arguments, "clv.duckdb cannot be read", VERSION if arguments is PUBLISH else "clv publish")
 
 
-@pytest.mark.parametrize("arguments", [("audit",), ("forget", "1"), LOAD], ids=lambda given: given[0])
-def test_a_folder_of_tables_that_is_the_one_of_another_warehouse(shop: Path, arguments: tuple[str, ...]) -> None:
-    config = shop / "clv.yaml"
-    on_spark = "storage: {home: home, engine: spark, spark: {tables: tables}}"
-    config.write_text(config.read_text().replace("storage: {home: home}", on_spark))
-    (shop / "tables").mkdir()
-    (shop / "tables" / "owner.txt").write_text("/elsewhere/clv.duckdb")
-    told = "tables holds the tables of /elsewhere/clv.duckdb", "give each pipeline a folder of its own"
-    # A run tells it as the failure of its first step, on standard output.
-    if arguments is LOAD:
-        assert_told(shop, arguments, "failed; what is published is as it was")
-    else:
-        assert_told(shop, arguments, *told)
-
-
 def test_damaged_databases_of_dagster(shop: Path) -> None:
     history = shop / "home" / "dagster" / "history"
     history.mkdir(parents=True)
