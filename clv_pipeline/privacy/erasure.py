@@ -23,6 +23,7 @@ from typing import Any
 import duckdb
 
 from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
+from clv_pipeline.database.columns import columns_of
 from clv_pipeline.database.connections import open_scratch
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.display import Display
@@ -252,7 +253,7 @@ def _lists_of_campaigns(session: Session) -> list[str]:
     """The folders that lists with FOUND were written to; a campaign's name where an earlier version did not note it."""
     if not (session.has_table("campaigns") and session.has_table("campaign_members")):
         return []
-    noted = "lists_folder" in _columns_named(session, "campaigns")
+    noted = "lists_folder" in columns_of(session.connection, "campaigns")
     written_to = "coalesce(c.lists_folder, c.campaign)" if noted else "c.campaign"
     rows = session.ask(
         f"select distinct {written_to} as folder from campaigns as c"
@@ -260,13 +261,6 @@ def _lists_of_campaigns(session: Session) -> list[str]:
         f" where m.customer_id in (select customer_id from {FOUND}) order by folder"
     )
     return [folder for (folder,) in rows]
-
-
-def _columns_named(session: Session, table: str) -> list[str]:
-    rows = session.execute(
-        "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()", [table]
-    ).fetchall()
-    return [name for (name,) in rows]
 
 
 def _book_as_rejected(session: Session, rejected: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clv_pipeline.database.columns import columns_of
 from clv_pipeline.database.file_modes import private_files
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import RegisterError
@@ -141,16 +142,9 @@ def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Regist
     """
     if not register.hashes():
         return 0
-    columns = [
-        name
-        for (name,) in connection.execute(
-            "select column_name from duckdb_columns() where table_name = ? and database_name = current_database()",
-            [table],
-        ).fetchall()
-    ]
     name = quote_identifier(table)
     find_forgotten(connection, [name], register)
-    changed = ", ".join(f"{column} = {value}" for column, value in suppressed(columns).items())
+    changed = ", ".join(f"{column} = {value}" for column, value in suppressed(columns_of(connection, table)).items())
     [(rows,)] = connection.execute(f"update {name} set {changed} where customer_id in (from {FOUND})").fetchall()
     connection.execute(
         f"update {name} set source_text = ? where starts_with(source_text, ?)", [TEXT_NOT_KEPT, UNREADABLE]

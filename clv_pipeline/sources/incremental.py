@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import duckdb
 
 from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.database.columns import columns_of
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import exists, find_files
@@ -219,9 +220,8 @@ def _carry_over(
     """Copy the live rows of `files` to `table` unchanged. An earlier version may have had other columns."""
     if not files:
         return
-    columns = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = $name"
-    ours = {name for (name,) in con.execute(columns, {"name": table}).fetchall()}
-    both = [name for (name,) in con.execute(columns, {"name": live}).fetchall() if name in ours]
+    ours = set(columns_of(con, table))
+    both = [name for name in columns_of(con, live) if name in ours]
     ids = ", ".join(str(file.source_id) for file in files)
     kept = f"SELECT {', '.join(map(quote_identifier, both))} FROM {quote_identifier(live)} WHERE source_id IN ({ids})"
     with rows.brought(kept) as brought:
