@@ -106,7 +106,7 @@ def ledger_numbers(session: Session) -> Metadata:
     """Rows and money by outcome."""
     outcomes = session.read(
         'select outcome, sum("rows")::bigint as "rows", sum(amount)::double as amount from row_ledger'
-        " group by outcome order by 2 desc"
+        " group by outcome order by 2 desc, outcome"
     )
     rows: dict[str, int] = dict(outcomes.select("outcome", "rows").iter_rows())
     return {
@@ -184,7 +184,7 @@ def metric_table(session: Session) -> Metadata:
     metrics = session.read(
         "select horizon_days, model, cutoff, metric, value from evaluation_metrics where target = ?"
         " and list_contains(?, metric) qualify cutoff = max(cutoff) over (partition by horizon_days, model)"
-        " order by horizon_days, model",
+        " order by horizon_days, model, metric",
         [target, shown],
     ).pivot("metric", on_columns=shown, index=["horizon_days", "model", "cutoff"], values="value")
     # Without a complete window there is nothing to judge.
@@ -193,7 +193,7 @@ def metric_table(session: Session) -> Metadata:
 
 def _judged(session: Session, table: str) -> str:
     """What the forecasts of a table of metrics are judged by: spend, or purchases where there is no money."""
-    query = f"select count(*) > 0 from {table} where target = 'spend'"  # noqa: S608  (a name of ours)
+    query = f"select count(*) > 0 as has_money from {table} where target = 'spend'"  # noqa: S608  (a name of ours)
     return "spend" if session.read(query).item() else "purchases"
 
 

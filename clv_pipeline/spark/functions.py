@@ -35,7 +35,7 @@ PROVEN = frozenset(
         *("listagg", "quantile_cont", "quantile_disc"),
         *("lag", "lead", "rank", "row_number"),
         *("date_diff", "date_trunc", "dayofweek", "generate_series", "last_day", "strftime"),
-        *("concat_ws", "hash", "lower", "md5", "md5_number_upper", "printf", "replace"),
+        *("concat_ws", "hash", "length", "lower", "md5", "md5_number_upper", "printf", "replace"),
         *("cast", "coalesce", "exists", "nullif", "try_cast"),
         *("array_contains", "map_keys", "unnest"),
     }

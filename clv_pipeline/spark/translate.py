@@ -308,18 +308,19 @@ def _cast(cast: exp.Cast) -> exp.Expr:
         return cast
     precision, scale, shifted = _shifted(cast)
     unit = exp.Literal.number(f"{10**-scale:.{scale}f}")
-    whole: exp.Expr = exp.cast(shifted, "bigint")
-    if precision > 18:
-        # Digits that a double does not have: here both engines may fill them in differently.
-        longer = exp.cast(shifted.copy(), f"decimal({precision}, 0)")
-        size = exp.func("abs", shifted.copy())
-        # Spark makes NULL of NaN and infinity, which are greater than all numbers; a cast to bigint fails as in DuckDB.
-        is_long = exp.and_(
-            exp.GTE(this=size, expression=exp.Literal.number("9E18")),
-            exp.LT(this=size.copy(), expression=exp.Literal.number("1E38")),
-        )
-        whole = exp.case().when(is_long, longer).else_(exp.cast(whole, f"decimal({precision}, 0)"))
-    return exp.cast(exp.Mul(this=whole, expression=unit), cast.to)
+    # Spark takes a bigint for 20 digits, and a product that may have more than 38 loses some of its last ones.
+    digits = exp.cast(exp.cast(shifted, "bigint"), "decimal(19, 0)")
+    exact = exp.cast(exp.Mul(this=digits, expression=unit), cast.to)
+    if precision <= 18:
+        return exact
+    size = exp.func("abs", shifted.copy())
+    # Spark makes NULL of NaN and infinity, which are greater than all numbers; a cast to bigint fails as in DuckDB.
+    is_long = exp.and_(
+        exp.GTE(this=size, expression=exp.Literal.number("9E18")),
+        exp.LT(this=size.copy(), expression=exp.Literal.number("1E38")),
+    )
+    # A double has fewer digits than are asked for, and both engines may fill up the others differently.
+    return exp.case().when(is_long, cast.copy()).else_(exact)
 
 
 def _is_double(node: exp.Expr) -> bool:

@@ -131,8 +131,8 @@ def _server(folder: Path, master: str) -> Iterator[tuple[str, subprocess.Popen[b
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
-        # Java, too, need not prepare for many rows.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # Java, too, need not prepare for many rows; but the 48 MB of code that it then keeps do not hold Iceberg.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
         "spark.jars": ",".join(map(str, jars_at_hand())),
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         # Short, so that tests notice a session that nobody keeps open.

@@ -11,7 +11,13 @@ from sqlglot import exp
 from clv_pipeline.contracts.loader import DIALECT, SqlModel, load_models
 from clv_pipeline.errors import ContractError
 from clv_pipeline.orchestration.assets.forecasting import READINGS
+from clv_pipeline.publication.report.figures import figures
+from clv_pipeline.publication.report.queries import QUERIES
 from clv_pipeline.spark.functions import PROVEN, functions_of, require_proven
+from clv_pipeline.spark.translate import translate
+
+SHOWN = {name: QUERIES[figure.query] for name, figure in figures().items() if name != "rfm"}
+"""Queries of figures, which the pages of the UI show. That page of rfm has a query of its own."""
 
 
 def _query(sql: str) -> exp.Query:
@@ -27,6 +33,7 @@ def test_every_proven_function_is_used_and_no_other() -> None:
         asked = (expectation.kwargs.get("unexpected_rows_query"), expectation.shows)
         queries += [_query(sql.replace("{batch}", "batch")) for sql in asked if sql is not None]
     queries += [_query(reading.format(scored="scored")) for reading in READINGS.values()]
+    queries += [_query(sql) for sql in SHOWN.values()]
     used = {name for query in queries for name in functions_of(query, DIALECT)}
     # Samples are drawn by the md5 of customers (warehouse/model_inputs.py).
     assert used | {"md5"} == PROVEN
@@ -35,6 +42,14 @@ def test_every_proven_function_is_used_and_no_other() -> None:
 @pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
 def test_what_is_read_of_scored_paths_uses_proven_functions_only(reading: str) -> None:
     assert functions_of(_query(reading.format(scored="scored")), DIALECT) <= PROVEN
+
+
+@pytest.mark.parametrize("query", SHOWN.values(), ids=SHOWN)
+def test_figures_can_be_asked_of_spark(query: str) -> None:
+    schema = {
+        table: {column.name: column.type for column in model.contract.columns} for table, model in load_models().items()
+    }
+    assert translate(query, schema)
 
 
 @pytest.mark.parametrize(

@@ -72,21 +72,23 @@ def translated(folder: Path, expression: str) -> str:
         ("avg(cast(value as decimal(9, 2)))", "AVG(CAST(CAST(`source`.`value` AS DECIMAL(9, 2)) AS DOUBLE))"),
         (
             "cast(exp(value) as decimal(9, 2))",
-            "CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) * 0.01 AS DECIMAL(9, 2))",
+            "CAST(CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(19, 0)) * 0.01"
+            " AS DECIMAL(9, 2))",
         ),
         (
             "try_cast(exp(value) as decimal(9, 2))",
             "CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 1E9"
-            " THEN CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) * 0.01 AS DECIMAL(9, 2)) END",
+            " THEN CAST(CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(19, 0)) * 0.01"
+            " AS DECIMAL(9, 2)) END",
         ),
         ("cast(null as decimal(9, 2))", "CAST(NULL AS DECIMAL(9, 2))"),
         (
             "cast(exp(value) as decimal(28, 2))",
-            "CAST(CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) >= 9E18"
+            "CASE WHEN ABS(ROUND((EXP(`source`.`value`)) * 1E2)) >= 9E18"
             " AND ABS(ROUND((EXP(`source`.`value`)) * 1E2)) < 1E38"
-            " THEN CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS DECIMAL(28, 0))"
-            " ELSE CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(28, 0)) END * 0.01"
-            " AS DECIMAL(28, 2))",
+            " THEN CAST(EXP(`source`.`value`) AS DECIMAL(28, 2))"
+            " ELSE CAST(CAST(CAST(ROUND((EXP(`source`.`value`)) * 1E2) AS BIGINT) AS DECIMAL(19, 0)) * 0.01"
+            " AS DECIMAL(28, 2)) END",
         ),
     ],
 )

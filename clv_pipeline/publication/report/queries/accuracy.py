@@ -62,7 +62,7 @@ from served_accuracy
 where target = {TARGET} and group_kind in ('segment', 'country', 'age', 'value') and group_name <> 'best 1 %'
     and horizon_days = {HEADLINE} and metric in ('predicted_mean', 'actual_mean') and value is not null
 group by group_kind, group_name, cutoff
-order by group_kind, try_cast(group_name as integer) nulls first, group_name, cutoff""",
+order by group_kind, try_cast(group_name as double) nulls first, group_name, cutoff""",
     "groups": f"""
 select
     group_kind,
@@ -75,7 +75,7 @@ select
 from served_accuracy
 where target = {TARGET} and group_kind in ('segment', 'age', 'decile', 'country', 'value') and horizon_days = {HEADLINE}
 group by group_kind, group_name
-order by group_kind = 'decile', group_kind desc, try_cast(group_name as integer) nulls first, group_name""",
+order by group_kind = 'decile', group_kind desc, try_cast(group_name as double) nulls first, group_name""",
     "probabilities": f"""
 select
     any_value(horizon_days) as horizon_days,

@@ -197,7 +197,7 @@ from (
     select
         horizon_days,
         cast(clv as decimal(28, 4)) as clv,
-        floor(log10(greatest(clv, 1))) as exponent
+        length(cast(floor(greatest(clv, 1)) as varchar)) - 1 as exponent
     from clv_forecasts
     where clv is not null
 )

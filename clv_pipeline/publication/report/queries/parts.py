@@ -32,6 +32,9 @@ TARGET = f"(case when {HAS_MONEY} then 'spend' else 'purchases' end)"
 
 
 def mean(metric: str, target: str = TARGET, group: str = "group_kind = 'all'") -> str:
-    """SQL for the mean of a metric of served_accuracy over past dates."""
-    where = f"target = {target} and metric = '{metric}' and {group}"
-    return f"avg(cast(value as decimal(38, 10))) filter (where {where})"
+    """SQL for the mean of a metric of served_accuracy over past dates.
+
+    Not by avg, which Spark rounds to six digits of such decimals.
+    """
+    where = f"filter (where target = {target} and metric = '{metric}' and {group})"
+    return f"(cast(sum(cast(value as decimal(38, 10))) {where} as double) / count(value) {where})"
