@@ -230,7 +230,9 @@ def _at_stake(facts: Facts, display: Display) -> str:
 
 
 def _counted(number: float, what: str, display: Display) -> str:
-    """One customer, two customers."""
+    """One customer, two customers; of an expected number that rounds to none, less than one."""
+    if 0 < number < 0.5:
+        return f"less than 1 {what}"
     return f"{display.count(number)} {what}{'' if round(number) == 1 else 's'}"
 
 

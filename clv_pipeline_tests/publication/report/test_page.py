@@ -140,6 +140,11 @@ def test_what_clv_run_prints_is_what_the_report_says(published: Published) -> No
     assert f"missed by {off_by:.1%}" in told
 
 
+def test_spend_that_is_expected_comes_from_somebody(published: Published) -> None:
+    facts = replace(publication_facts(published.shop.settings()), expected_spend=0.3, expected_buyers=0.04)
+    assert any("0.30 from less than 1 buyer in the next 90 days" in line for line in publication_summary(facts))
+
+
 def test_sections_stand_in_their_order_and_every_link_leads_to_one(published: Published) -> None:
     assert re.findall(r'<section id="(\w+)">', published.page) == SECTIONS
     assert re.findall(r'<a href="#(\w+)">', published.page) == SECTIONS[1:-1]
