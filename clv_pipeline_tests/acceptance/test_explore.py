@@ -580,7 +580,8 @@ def test_numbers_money_and_days_are_written_as_in_the_report(opens: Opens, local
     reader, display = opens(locale=locale), Display(locale, currency="EUR")
     written = reader.page.evaluate(
         "[count(-1234567.2), number(1234.5, 2), share(0.0987), percent(0.5), money(1234567), money(-12.5), money(0),"
-        " ...[0, -59, -200].map(n => day(dayAt(n))), ...[0, 5, 648].map(month)]"
+        " ...[0, -59, -200].map(n => day(dayAt(n))), ...[0, 5, 648].map(month),"
+        " ...[0.5, 1.5, 2.5, -2.5, 1e20].map(count), number(0.125, 2), number(0.375, 2), number(1.005, 2)]"
     )
     months = [date(1970, 1, 1), date(1970, 6, 1), date(2024, 1, 1)]
     assert written == [
@@ -588,6 +589,9 @@ def test_numbers_money_and_days_are_written_as_in_the_report(opens: Opens, local
         *(display.money(1_234_567), display.money(-12.5), display.money(0)),
         *(display.short_day(AS_OF - timedelta(days)) for days in (0, 59, 200)),
         *map(display.short_month, months),
+        # Halves that have no nearest number.
+        *map(display.count, (0.5, 1.5, 2.5, -2.5, 1e20)),
+        *(display.number(0.125, 2), display.number(0.375, 2), display.number(1.005, 2)),
     ]
 
 

@@ -37,7 +37,7 @@ from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Shop
 from clv_pipeline_tests.helpers.receivers import free_port
 from clv_pipeline_tests.helpers.shared_files import ONLINE_RETAIL, require_online_retail
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 FEW: dict[str, Any] = {"models": ["own_rate", "last_window", "bg_nbd"], "forecast": {"horizons_days": [30, 90]}}
 MODELS = load_models()
@@ -117,8 +117,8 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     scope="module",
     params=[
         odd_shop,
-        pytest.param(cdnow, marks=pytest.mark.parity),
-        pytest.param(online_retail, marks=pytest.mark.parity),
+        pytest.param(cdnow, marks=[pytest.mark.parity, pytest.mark.timeout(3600)]),
+        pytest.param(online_retail, marks=[pytest.mark.parity, pytest.mark.timeout(3600)]),
     ],
     ids=lambda run: run.__name__,
 )

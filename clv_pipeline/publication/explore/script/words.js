@@ -34,8 +34,13 @@ function written(value, decimals, form) {
   return about.written[form][isNegative ? 1 : 0].replace('{}', () => grouped(whole, group) + (part ? decimal + part : ''))
 }
 
+/** The digits of a number that is not negative. Of two that are as near, the even one, as in the report. */
 function digitsOf(value, decimals) {
-  return value < 1e21 ? value.toFixed(decimals) : BigInt(value).toString()
+  if (value >= 1e21) return BigInt(value).toString()
+  const [whole, part] = value.toFixed(100).split('.')
+  const lower = decimals ? `${whole}.${part.slice(0, decimals)}` : whole
+  const isLower = /^50*$/.test(part.slice(decimals)) && /[02468]$/.test(lower)
+  return isLower ? lower : value.toFixed(decimals)
 }
 
 function grouped(digits, group) {
