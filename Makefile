@@ -77,7 +77,7 @@ acceptance: $(VENV)/ready
 nightly: parity soak
 	$(BIN)/python -m pytest -m nightly
 
-# The whole graph on Spark beside DuckDB, on CDNOW and Online Retail II: ten minutes each.
+# The whole graph with all default models on Spark beside DuckDB, on CDNOW (two nights) and Online Retail II.
 parity: $(VENV)/ready
 	$(BIN)/python -m pytest -m parity
 

@@ -20,8 +20,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from clv_pipeline.config.operation import Catalog
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import SqlModel, load_models
 from clv_pipeline.errors import ClusterError
+from clv_pipeline.sources.reach import packaged_folder
 from clv_pipeline.spark import connect
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.lake import Lake, server_settings
@@ -39,7 +41,7 @@ from clv_pipeline_tests.helpers.shared_files import ONLINE_RETAIL, require_onlin
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-FEW: dict[str, Any] = {"models": ["own_rate", "last_window", "bg_nbd"], "forecast": {"horizons_days": [30, 90]}}
+DEFAULT: dict[str, Any] = {"models": Settings.model_fields["models"].default, "forecast": {}, "backtest": {}}
 MODELS = load_models()
 EXACT = {
     name
@@ -66,25 +68,45 @@ def storage(shop: Shop, address: str) -> dict[str, Any]:
     }
 
 
-def odd_shop(shop: Shop, **blocks: Any) -> None:
+Nights = list[set[str]]
+"""The tables that each night built."""
+
+
+def built(shop: Shop, selection: str | None, **blocks: Any) -> set[str]:
+    """The tables that a night builds, of the selected ones or of all."""
+    night = shop.night(selection, **blocks)
+    assert night.success, night.failures
+    return {table for table, shown in night.shown.items() if "kept" not in shown}
+
+
+def odd_shop(shop: Shop, **blocks: Any) -> Nights:
     """Generated and odd orders, demographics and events. What is kept between runs is in test_spark_parity.py."""
     run_pipeline(shop, days=["latest"], **blocks)
+    return []
 
 
-def cdnow(shop: Shop, **blocks: Any) -> None:
-    """The embedded default."""
+def cdnow(shop: Shop, **blocks: Any) -> Nights:
+    """The embedded default with all its models, in two files: the second comes in the second night."""
     columns = {
         "customer_id": "customer_id",
         "ordered_at": "date",
         "quantity": "number_of_cds",
         "amount": "dollar_value",
     }
-    source = {"transactions": {"path": "lifetimes:CDNOW_master.txt", "columns": columns}}
-    assert shop.materialize(source=source, cleaning={"deduplicate": False}, **FEW, **blocks).success
+    source = {"transactions": {"path": "orders/*.txt", "columns": columns}}
+    packaged = packaged_folder()
+    assert packaged is not None
+    heading, *log = (packaged / "CDNOW_master.txt").read_text(encoding="utf-8").splitlines()
+    (shop.folder / "orders").mkdir()
+    nights: Nights = []
+    for name, lines in (("first.txt", log[:60_000]), ("second.txt", log[60_000:])):
+        (shop.folder / "orders" / name).write_text("\n".join([heading, *lines, ""]), encoding="utf-8")
+        nights.append(built(shop, None, source=source, cleaning={"deduplicate": False}, **DEFAULT, **blocks))
+    return nights
 
 
-def online_retail(shop: Shop, **blocks: Any) -> None:
-    """Online Retail II with the defaults for cleaning."""
+def online_retail(shop: Shop, **blocks: Any) -> Nights:
+    """Online Retail II with the defaults, all models too."""
     require_online_retail()
     columns = {
         "customer_id": "Customer ID",
@@ -96,7 +118,7 @@ def online_retail(shop: Shop, **blocks: Any) -> None:
         "country": "Country",
     }
     source = {"transactions": {"path": str(ONLINE_RETAIL), "columns": columns}}
-    assert shop.materialize(source=source, **FEW, **blocks).success
+    return [built(shop, None, source=source, **DEFAULT, **blocks)]
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +147,8 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def shops(request: pytest.FixtureRequest, new_shop: Callable[[], Shop]) -> tuple[Shop, Shop]:
     """The same input published by DuckDB and by Spark."""
     here, there = new_shop(), new_shop()
-    request.param(here)
     spark: str = request.getfixturevalue("address" if request.param is odd_shop else "two_workers")
-    request.param(there, storage=storage(there, spark))
+    assert request.param(there, storage=storage(there, spark)) == request.param(here)
     return here, there
 
 
@@ -159,23 +180,16 @@ def test_all_tables_are_published_with_the_same_rows(shops: tuple[Shop, Shop]) -
         assert_frame_equal(rows(there, table), rows(here, table), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
-def built(shop: Shop, **blocks: Any) -> set[str]:
-    """The tables that a night up to rfm builds."""
-    night = shop.night("+key:rfm", **blocks)
-    assert night.success, night.failures
-    return {table for table, shown in night.shown.items() if "kept" not in shown}
-
-
 def test_nights_on_spark(new_shop: Callable[[], Shop], address: str) -> None:
     """A first load, a new file, a file that fails its audit, and back to DuckDB: as many rows and steps as there."""
     here, there = new_shop(), new_shop()
     spark: dict[str, Any] = {"storage": storage(there, address)}
     for shop in (here, there):
         shop.write_orders("monday.csv", 2_000, seed=1)
-    assert built(here) == built(there, **spark)
+    assert built(here, "+key:rfm") == built(there, "+key:rfm", **spark)
     for shop in (here, there):
         shop.write_orders("tuesday.csv", 1_000, seed=2)
-    assert built(here) == built(there, **spark)
+    assert built(here, "+key:rfm") == built(there, "+key:rfm", **spark)
 
     odd = there.folder / "orders" / "wednesday.csv"
     odd.write_text("\n".join([",".join(COLUMNS), *["1,2,someday,P1,1,1.00"] * 2_000]), encoding="utf-8")
