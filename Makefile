@@ -186,11 +186,15 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
     --no-emit-find-links --custom-compile-command "make lock"
+# The extra `spark` alone, in the versions of requirements.lock: its packages go beside those of that file.
+SPARK := import tomllib; \
+    print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/$(LOCK) --extra dev --extra lake --extra mysql --extra neural --extra postgres \
 	    --output-file requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --group pyproject.toml:docs --output-file requirements-docs.lock
+	$(BIN)/python -c '$(SPARK)' | $(BIN)/$(LOCK) --constraints requirements.lock --output-file requirements-spark.lock -
 
 clean:
 	rm -rf .venv .venv-* build .mypy_cache .pytest_cache .ruff_cache

@@ -31,6 +31,8 @@ def audit_live_tables(
                 # The table `publication` exists in publications only.
                 if session.has_table(table):
                     yield table, session.auditor.audit(model.contract, table)
+            # After all that was read is known to be there: the file may come from a backup.
+            session.show_live()
     finally:
         pipeline.warehouse.close()
 

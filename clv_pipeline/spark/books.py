@@ -128,6 +128,10 @@ class Books:
         entries = [Entry(*row) for row in rows]
         return [entry for entry in entries if not entry.relation.endswith((staged_name(""), added_name("")))]
 
+    def show_again(self) -> None:
+        """Note that it is not known of any table what others see."""
+        self._connection.execute("update gate.lake_tables set is_shown = false")
+
     def shown(self, entry: Entry) -> None:
         """Note that others see the snapshot now."""
         self._connection.execute(

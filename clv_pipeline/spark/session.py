@@ -380,6 +380,11 @@ class SessionOnSpark(Session):
                 self._drop(name)
         self._show_promoted()
 
+    def show_live(self) -> None:
+        """Let the catalog follow the books in every table: those of a backup name other snapshots than it shows."""
+        self._books.show_again()
+        self._show_promoted()
+
     def _show_promoted(self) -> None:
         """Let the catalog follow the books. If this is stopped, the next open does it."""
         for entry in self._books.not_shown():

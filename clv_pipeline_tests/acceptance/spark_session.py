@@ -1,7 +1,8 @@
 """Spark Connect for the tests: a session set as the pipeline's queries need it, or a server in a process of its own.
 
-Where PySpark is not installed, it is taken from an environment below .cache/ that is made from spark.lock. That lock
-agrees with requirements.lock about every package in both, so its packages can stand behind ours.
+Where PySpark is not installed, it is taken from an environment below .cache/ that is made from requirements-spark.lock,
+as the image of a deployment is. That lock agrees with requirements.lock about every package in both, so its packages
+can stand behind ours.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from clv_pipeline_tests.acceptance.dagster_site import stop, wait_until_it_liste
 from clv_pipeline_tests.acceptance.locked_programs import CACHE, installed_once
 from clv_pipeline_tests.helpers.receivers import free_port
 
-LOCK = Path(__file__).with_name("spark.lock")
+LOCK = Path(__file__).parents[2] / "requirements-spark.lock"
 CORES = 2
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -31,6 +32,12 @@ SETTINGS = {
     # Two cores need no more; 200, as is usual, would take minutes.
     "spark.sql.shuffle.partitions": str(CORES),
 }
+SHORT_QUERIES = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+}
+"""Hundreds of queries on few rows take half as long when Spark does not prepare for many."""
 
 
 def pyspark_at_hand() -> None:
@@ -110,15 +117,20 @@ def cluster_of_two_workers(folder: Path) -> Iterator[str]:
             stop(process)
 
 
-def _spark() -> tuple[Path, dict[str, str]]:
-    """Spark's folder, and the environment of its processes."""
+def spark_folder() -> Path:
+    """The folder of the package pyspark, which holds all of Spark."""
     pyspark_at_hand()
-    # Left over from a server in this process; with it the client would speak TLS.
-    os.environ.pop("SPARK_CONNECT_AUTHENTICATE_TOKEN", None)
     spec = importlib.util.find_spec("pyspark")
     assert spec is not None
     assert spec.origin is not None
-    spark = Path(spec.origin).parent
+    return Path(spec.origin).parent
+
+
+def _spark() -> tuple[Path, dict[str, str]]:
+    """Spark's folder, and the environment of its processes."""
+    spark = spark_folder()
+    # Left over from a server in this process; with it the client would speak TLS.
+    os.environ.pop("SPARK_CONNECT_AUTHENTICATE_TOKEN", None)
     environment = {**os.environ, "SPARK_HOME": str(spark), "PYSPARK_PYTHON": sys.executable}
     environment.pop("SPARK_TESTING", None)
     return spark, environment

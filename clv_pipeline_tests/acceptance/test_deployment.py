@@ -12,9 +12,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,31 +24,13 @@ import psycopg2
 import pytest
 import yaml
 
-from clv_pipeline.simulation.raw_lines import generate
+from clv_pipeline_tests.acceptance.deployed import DEPLOY, ROOT, install_package, wait_for, write_shop
 from clv_pipeline_tests.helpers.database_servers import folder_of_nobody, process, programs_of
 from clv_pipeline_tests.helpers.receivers import free_port
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
 PASSWORD = "it's:a/test@"  # noqa: S105  (needs quoting wherever a URL is made of it)
-DEADLINE = 400
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
-
-
-def wait_for(what: str, look: Callable[[], Any], logs: Path) -> Any:
-    """What `look` returns as soon as that is true; connection errors count as not yet."""
-    last: Exception | None = None
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        try:
-            if found := look():
-                return found
-        except (OSError, psycopg2.OperationalError, subprocess.CalledProcessError) as error:
-            last = error
-        time.sleep(1)
-    tails = "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(logs.glob("*.log")))
-    pytest.fail(f"waited {DEADLINE} s for {what}; last error: {last}\n{tails}")
 
 
 @contextmanager
@@ -178,8 +159,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(DEPLOY / name, folder / "dagster_home")
     write_shop(folder / "project")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*install, "--target", str(folder / "site"), str(ROOT)], check=True)
+    install_package(folder / "site")
     with ExitStack() as stack:
         port = stack.enter_context(postgres(folder))
         running = Deployment(folder, port)
@@ -201,22 +181,6 @@ def image_health_check() -> list[str]:
     [line] = [line for line in text.splitlines() if line.startswith("HEALTHCHECK")]
     command: list[str] = json.loads(line[line.index("[") :])
     return command
-
-
-def write_shop(folder: Path) -> None:
-    (folder / "orders").mkdir(parents=True)
-    generate(4000, seed=4).write_csv(folder / "orders" / "a.csv", datetime_format="%Y-%m-%d %H:%M:%S")
-    columns = ("customer_id", "order_id", "ordered_at", "product_id", "quantity", "unit_price")
-    (folder / "clv.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "source": {"transactions": {"path": "orders/*.csv", "columns": {name: name for name in columns}}},
-                "models": ["own_rate", "last_window", "bg_nbd"],
-                "forecast": {"horizons_days": [30, 90]},
-                "backtest": {"folds": 1},
-            }
-        )
-    )
 
 
 LAUNCH = """

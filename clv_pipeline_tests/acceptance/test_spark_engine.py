@@ -29,6 +29,7 @@ from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.lake import Lake, server_settings
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import (
+    SHORT_QUERIES,
     cluster_of_two_workers,
     connect_server,
     mortal_server,
@@ -49,12 +50,6 @@ EXACT = {
     if isinstance(model, SqlModel) and all(column.type != "DOUBLE" for column in model.contract.columns)
 }
 """Tables that SQL makes and that hold nothing that is rounded."""
-SHORT_QUERIES = {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.wholeStage": "false",
-}
-"""Hundreds of queries on few rows take half as long when Spark does not prepare for many."""
 TOLERANCE = 1e-9
 """Of doubles, which are added up in another order."""
 

@@ -1,6 +1,7 @@
 """What the files in deploy/ promise: one instance configuration, one writer, loopback, no secret, no root.
 
-That their commands work is tried out in acceptance/test_deployment.py.
+Those of Spark are looked at in test_spark_files.py. That the commands work is tried out in
+acceptance/test_deployment.py and acceptance/test_deployment_on_spark.py.
 """
 
 from __future__ import annotations
@@ -95,9 +96,10 @@ def test_no_secret_is_written_down_and_the_example_names_what_is_asked_for() -> 
 
 
 def test_the_image_installs_hashed_packages_and_does_not_run_as_root() -> None:
-    install, ours = re.findall(r"pip install (.+)", DOCKERFILE)
+    install, ours, spark = re.findall(r"pip install (.+)", DOCKERFILE)
     assert "--require-hashes --requirement requirements.lock" in install
     assert "--no-deps --no-build-isolation" in ours
+    assert "--no-deps --require-hashes --no-build-isolation --requirement requirements-spark.lock" in spark
     assert "index-url" not in DOCKERFILE
     assert re.findall(r"^USER (.+)", DOCKERFILE, flags=re.MULTILINE) == ["10001:10001"]
     command = SERVICES["code-server"]["command"]

@@ -148,6 +148,23 @@ def test_a_restored_backup_reads_the_snapshots_that_it_names(opened: Warehouse, 
     assert build(session, THINGS)
 
 
+def test_others_see_what_a_restored_backup_names_once_it_was_audited(
+    opened: Warehouse, storage: Storage, tmp_path: Path
+) -> None:
+    build(opened.open("a run"), THINGS)
+    opened.close()
+    before = storage.tables["things"].main
+    shutil.copy(opened.path, tmp_path / "backup.duckdb")
+    session = opened.open("a later run")
+    fill(session, 7)
+    build(session, THINGS)
+    opened.close()
+    assert storage.tables["things"].main != before
+    shutil.copy(tmp_path / "backup.duckdb", opened.path)
+    opened.open("clv audit").show_live()
+    assert storage.tables["things"].main == before
+
+
 def test_the_tables_of_another_warehouse_are_refused(opened: Warehouse, storage: Storage, tmp_path: Path) -> None:
     build(opened.open("a run"), THINGS)
     other = warehouse(tmp_path / "other" / "clv.duckdb", storage)
