@@ -136,12 +136,12 @@ class GroupRange:
         What the customers share grows with time beyond the horizon that it was learned over. A range begins at 0 where
         it may well be that nobody buys.
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         longer = np.maximum(days / max(self.horizon_days, 1), 1.0)
         variance = self.shared * longer + self.own / np.maximum(purchases, 1e-9)
         deviation = np.sqrt(np.log1p(np.minimum(variance, 1e6)))
-        quantile = float(t.ppf(0.5 * (1.0 + level), df=1.0 + self.independent))
+        quantile = float(stdtrit(1.0 + self.independent, 0.5 * (1.0 + level)))
         upper = np.asarray(np.exp(np.minimum(quantile * deviation, 50.0)), dtype=np.float64)
         return np.where(np.exp(-purchases) > 0.5 * (1.0 - level), 0.0, 1.0 / upper), upper
 

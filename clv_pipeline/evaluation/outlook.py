@@ -134,7 +134,7 @@ class MonthRanges:
         many ahead overlap with those of the next cutoffs in what was known, so they count less. A lead without past
         months takes the nearest shorter one's, else the nearest longer one's, growing with the square root of time.
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         stated, seen, square = _ERRORS[self.target] ** 2, 0.0, 0.0
         if self.leads:
@@ -145,7 +145,7 @@ class MonthRanges:
             seen = max(1.0, float(self.counts[place]) / max(nearest, 1))
             square = ratio * float(self.squares[place])
         deviation = math.sqrt(max((stated + seen * square) / (1.0 + seen), LEAST_TOTAL_ERROR**2))
-        return math.exp(min(float(t.ppf(0.5 * (1.0 + self.level), df=1.0 + seen)) * deviation, _LARGEST_LOG))
+        return math.exp(min(float(stdtrit(1.0 + seen, 0.5 * (1.0 + self.level))) * deviation, _LARGEST_LOG))
 
     def around(self, expected: Floats, leads: Sequence[int], unit: float) -> tuple[Floats, Floats]:
         """Lower and upper ends, which hold what is expected and are not negative."""

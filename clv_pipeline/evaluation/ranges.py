@@ -435,7 +435,7 @@ class TotalRange:
         Raises:
             ValueError: `level` is not between 0 and 1.
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         _require_level(level)
         require_columns(past_totals, PAST_TOTALS_COLUMNS, "past totals")
@@ -449,7 +449,7 @@ class TotalRange:
         scatter = _scatter(past, variance)
         of_errors = (TOTAL_ERROR**2 + scatter + seen * square) / (1.0 + seen)
         deviation = math.sqrt(max(of_errors, scatter, LEAST_TOTAL_ERROR**2))
-        factor = math.exp(min(float(t.ppf(0.5 * (1.0 + level), df=1.0 + seen)) * deviation, _LARGEST_LOG))
+        factor = math.exp(min(float(stdtrit(1.0 + seen, 0.5 * (1.0 + level))) * deviation, _LARGEST_LOG))
         facts = {
             "horizon_days": horizon_days,
             "learned_from_days": learned_from if len(errors) else None,

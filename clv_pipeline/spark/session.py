@@ -73,6 +73,7 @@ class _Relation:
 class SessionOnSpark(Session):
     """An open warehouse whose SQL models run on Spark."""
 
+    builds_in_duckdb = False
     most_published_rows = 50_000_000
     """One machine writes the published DuckDB file and verifies it; BI reads larger tables in the catalog."""
 

@@ -14,6 +14,7 @@ from clv_pipeline.contracts import Contract
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import ContractError
+from clv_pipeline.warehouse import first_rejections
 from clv_pipeline.warehouse.changed_days import AFFECTED_DAYS, find_affected_days
 from clv_pipeline.warehouse.duckdb_engine import NO_DAY, Session, day_of, staged_name
 from clv_pipeline.warehouse.gate import built_by, inputs_of, versions_of
@@ -59,7 +60,8 @@ def _stage(session: Session, model: SqlModel, models: Mapping[str, TableModel], 
         and _affected_share(session) <= WORTH_IT
     )
     if not few_days:
-        session.stage_query(contract, model.sql)
+        if not first_rejections.stage(session, contract):
+            session.stage_query(contract, model.sql)
     elif contract.materialized == "view":
         session.stage_query(contract, model.sql)
         session.changed_days = f"select day from {AFFECTED_DAYS}"  # noqa: S608  (a constant)

@@ -80,6 +80,8 @@ def _one_ahead(
 class Session:
     """An open warehouse. A table, or its changes, are staged and then promoted; nothing is written in place."""
 
+    builds_in_duckdb = True
+    """Whether queries that build tables run in DuckDB, where they can read temporary tables."""
     most_published_rows: float = math.inf
     """Most rows of a table that is published as a DuckDB file. What has more stays where this engine keeps it."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from clv_pipeline.config.analysis import Gates, Severity
 from clv_pipeline.contracts.loader import SqlModel, TableModel
 from clv_pipeline.database.sql_text import quote_identifier
+from clv_pipeline.warehouse import first_rejections
 from clv_pipeline.warehouse.duckdb_engine import Session, added_name, staged_name
 from clv_pipeline.warehouse.settings_table import settings_frame
 
@@ -180,6 +181,7 @@ def stage_file_gates(
         is_whole: whether the load replaces all live rows.
         replaced: SQL condition that is true for live raw rows that are replaced.
     """
+    first_rejections.forget(session)
     measured, judged = models[MEASURED], models[JUDGED]
     is_live = {ARRIVED, MEASURED, JUDGED} <= session.kinds().keys()
     earlier = _earlier_verdicts(session, there) if is_live else None
@@ -190,8 +192,14 @@ def stage_file_gates(
         session.stage_frame(judged.contract, _frame(session, earlier or f"select * from {_no_rows(models, JUDGED)}"))
         return
     session.stage_frame(models[ARRIVED].contract, _arrivals(session, files, complete))
-    with ExitStack() as brought, _arrived(session, models, brought, is_whole=is_whole, replaced=replaced) as instead:
+    is_all = is_whole and session.builds_in_duckdb and _are_all(files, there)
+    with (
+        ExitStack() as brought,
+        _arrived(session, models, brought, is_whole=is_whole, is_all=is_all, replaced=replaced) as instead,
+    ):
         session.stage_frame(measured.contract, _frame(session, _sql(measured).reading(instead)))
+    if is_all:
+        first_rejections.keep(session)
     new = quote_identifier(staged_name(MEASURED))
     verdicts = _sql(judged).reading({MEASURED: staged_name(MEASURED)})
     if earlier is not None:
@@ -201,6 +209,11 @@ def stage_file_gates(
             f" from ({earlier}) where source_file not in (select source_file from {new}) union all by name ({verdicts})"
         )
     session.stage_frame(judged.contract, _frame(session, verdicts))
+
+
+def _are_all(files: Sequence[LoadedFile], there: Sequence[LoadedFile]) -> bool:
+    """Whether the new rows are all rows, under the names that `source_files` will have."""
+    return [*files] == [*there] and not any(file.is_query for file in files)
 
 
 def _earlier_verdicts(session: Session, there: Sequence[LoadedFile]) -> str:
@@ -237,9 +250,18 @@ def _arrivals(session: Session, files: Sequence[LoadedFile], complete: Sequence[
 
 @contextmanager
 def _arrived(
-    session: Session, models: Mapping[str, TableModel], brought: ExitStack, *, is_whole: bool, replaced: str
+    session: Session,
+    models: Mapping[str, TableModel],
+    brought: ExitStack,
+    *,
+    is_whole: bool,
+    is_all: bool,
+    replaced: str,
 ) -> Iterator[dict[str, str]]:
-    """The relations that `file_measures` reads instead of live tables: the new rows, and what cleaning does to them."""
+    """The relations that `file_measures` reads instead of live tables: the new rows, and what cleaning does to them.
+
+    What cleaning rejects is left behind for `first_rejections` if the new rows are all rows (`is_all`).
+    """
     execute = session.connection.execute
     added, live = quote_identifier(added_name("raw_transactions")), "raw_transactions"
     instead = {"raw_transactions": added_name("raw_transactions"), ARRIVED: staged_name(ARRIVED)}
@@ -259,8 +281,8 @@ def _arrived(
     execute(f"create or replace temp view arrived_rows as {rows}")
     arrivals = quote_identifier(staged_name(ARRIVED))
     earlier = f"source_id not in (select source_id from {arrivals})"
-    # A whole load carries over the rows of files that are gone.
-    known = f"select customer_id, product_id from {added} where {earlier}"
+    # A whole load may carry over the rows of files that are gone.
+    known = f"select customer_id, product_id from {added} where {'false' if is_all else earlier}"
     if not is_whole:
         known = f"select * from {brought.enter_context(_known_before(session, replaced))}"
     execute(f"create or replace temp table known_rows as {known}")
@@ -282,13 +304,17 @@ def _arrived(
         execute(f"create or replace temp table arrived_fence as select * from {fence}")
     screening["outlier_fence"] = "arrived_fence"
     rejected = _sql(models["rejected_at_sight"]).reading(screening)
+    rejects = first_rejections.ROWS if is_all else "arrived_rejects"
+    execute(f"create or replace {'table' if is_all else 'temp table'} {quote_identifier(rejects)} as {rejected}")
     # That a currency has no rate is told by `currencies`, with sums.
-    rejected = f"select source_id, reason from ({rejected}) where reason <> 'no rate'"
-    execute(f"create or replace temp table arrived_rejects as {rejected}")
+    execute(
+        "create or replace temp view arrived_reasons as"
+        f" select source_id, reason from {quote_identifier(rejects)} where reason <> 'no rate'"
+    )
     try:
-        yield {**instead, "rejected_at_sight": "arrived_rejects", "cleaned_transactions": "known_rows"}
+        yield {**instead, "rejected_at_sight": "arrived_reasons", "cleaned_transactions": "known_rows"}
     finally:
-        for view in ("arrived_money", "arrived_rows", "arrived_names"):
+        for view in ("arrived_money", "arrived_reasons", "arrived_rows", "arrived_names"):
             execute(f"drop view if exists {view}")
         for table in ("arrived_rates", "arrived_fence", "arrived_rejects", "arrived_days", "known_rows"):
             execute(f"drop table if exists {table}")
