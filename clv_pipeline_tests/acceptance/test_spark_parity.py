@@ -217,7 +217,7 @@ class Spark:
         self._schema = schema
         self.asked = 0
 
-    def is_on_spark(self, relation: str) -> bool:
+    def is_elsewhere(self, relation: str) -> bool:
         return relation in self._schema
 
     def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
