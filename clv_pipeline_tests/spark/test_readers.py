@@ -64,7 +64,12 @@ def test_a_second_night_reads_the_new_file_only(both: Both, monkeypatch: pytest.
     both.require_same()
     asked: list[str] = []
     opened = far._opened
-    monkeypatch.setattr(far, "_opened", lambda item, source: asked.append(item.file.label) or opened(item, source))
+
+    def noted(item: FarFile, source: Any) -> Any:
+        asked.append(item.file.label)
+        return opened(item, source)
+
+    monkeypatch.setattr(far, "_opened", noted)
     (both.orders / "z_new.csv").write_text(f"{HEADER}\n{line('new', 20)}\n")
     _, there = both.require_same()
     assert there.read == ["orders/z_new.csv"]
@@ -135,7 +140,7 @@ def test_a_worker_that_sees_no_file_or_another_one_is_told_with_its_name(
 ) -> None:
     (both.orders / "a.csv").write_text(f"{HEADER}\n{line('ann', 1)}\n")
     of = FarFile.of
-    monkeypatch.setattr(far.socket, "gethostname", lambda: "node7")
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
     monkeypatch.setattr(FarFile, "of", lambda file, number=0: FarFile(of(file).file, 7, number))
     with pytest.raises(SourceError, match=r"orders/a.csv: has 7 bytes here and \d+ on the worker on node7; mount the"):
         both.load(both.there)
