@@ -81,6 +81,7 @@ class Cluster:
         """Of a server in this process."""
         self._heart: _Heart | None = None
         self._has_shipped = False
+        self._copies: set[str] = set()
 
     @property
     def is_local(self) -> bool:
@@ -225,6 +226,20 @@ class Cluster:
         with self.asked() as session:
             session.sql(query).createOrReplaceTempView(name)
 
+    def copy_of_query(self, name: str, query: str) -> None:
+        """Make a query readable as `name`, which is computed once and kept on the workers until `drop_copy`."""
+        self.drop_copy(name)
+        # Not by a checkpoint, which fails on tables of Iceberg: its thread has no session.
+        self.rows(f"cache table `{name}` as {query}")
+        self._copies.add(name)
+
+    def drop_copy(self, name: str) -> None:
+        """Remove what `copy_of_query` made, if it did."""
+        if name in self._copies:
+            self._copies.remove(name)
+            self.rows(f"uncache table if exists `{name}`")
+            self.rows(f"drop view if exists `{name}`")
+
     def view_of_rows(self, name: str, rows: pa.Table, columns: str) -> None:
         """Make these few rows readable as `name`."""
         with self.asked() as session:
@@ -326,6 +341,7 @@ class Cluster:
             if self._context is not None:
                 _end_java(self._context, is_dead=self._heart is not None and self._heart.is_dead)
             self._opened, self._heart, self._context, self._has_shipped = None, None, None, False
+            self._copies.clear()
 
 
 class _Heart:

@@ -106,6 +106,8 @@ class SessionOnSpark(Session):
         """Definitions that Spark already knows, by name."""
         self._definitions: dict[str, str] = {}
         """The queries that are readable under a name for a while."""
+        self._copied: set[str] = set()
+        """Those of which Spark makes a copy."""
         self._queries: dict[str, str] = {}
         """By table whose changes are staged: the query for its new rows, as Spark SQL."""
 
@@ -158,18 +160,23 @@ class SessionOnSpark(Session):
         return self._cluster.rows(self._for_spark(query, parameters))
 
     def define(self, name: str, query: str, *, is_read_once: bool = False) -> None:
-        """Make the rows of a query readable as `name`; of what Spark holds, it is only a definition."""
+        """Make the rows of a query readable as `name`; of what Spark holds, its workers keep the copy."""
         if self._is_for_duckdb(query):
             super().define(name, query, is_read_once=is_read_once)
             return
         self.execute(f"create or replace view {quote_identifier(name)} as {query}")
         # DuckDB would give it back in other words.
         self._definitions[name] = query
+        if not is_read_once:
+            self._copied.add(name)
 
     def undefine(self, name: str) -> None:
         """Remove what `define` made, if it did."""
         if self._definitions.pop(name, None) is not None:
             self.execute(f"drop view {quote_identifier(name)}")
+            self._copied.discard(name)
+            self._sent.pop(name, None)
+            self._cluster.drop_copy(name)
         else:
             super().undefine(name)
 
@@ -625,7 +632,8 @@ class SessionOnSpark(Session):
         elif relation.query is not None:
             query, definition = self._translated(relation.query.copy())
             if self._sent.get(relation.name) != definition:
-                self._cluster.view_of_query(relation.name, query)
+                is_copied = relation.name in self._copied
+                (self._cluster.copy_of_query if is_copied else self._cluster.view_of_query)(relation.name, query)
         else:
             # It is small, and may have changed.
             definition = uuid.uuid4().hex

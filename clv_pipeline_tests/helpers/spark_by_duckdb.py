@@ -113,6 +113,12 @@ class Cluster:
     def view_of_query(self, name: str, query: str) -> None:
         self.define(name, duckdb_sql(query))
 
+    def copy_of_query(self, name: str, query: str) -> None:
+        self.view_of_rows(name, self.frame(query), "")
+
+    def drop_copy(self, name: str) -> None:
+        """Views go with the session."""
+
     def view_of_rows(self, name: str, rows: pa.Table, _: str) -> None:
         kept = f"rows_of_{next(self.storage.numbers)}"
         self.storage.connection.register("incoming", rows)
