@@ -98,6 +98,25 @@ def test_a_file_that_changes_the_conventions_has_all_files_read_again(both: Both
     assert len(there.read) == 2
 
 
+def test_a_table_that_duckdb_still_holds_is_taken_along_when_the_engine_changes(both: Both, storage: Storage) -> None:
+    path = both.folder / "one" / "clv.duckdb"
+    (both.orders / "a.csv").write_text(f"{HEADER}\n{line('ann', 1)}\n")
+    before = Warehouse(path, [both.folder])
+    before.open("test").execute("create schema if not exists gate")
+    both.load(before.open("test"))
+    before.close()
+    (both.orders / "b.csv").write_text(f"{HEADER}\n{line('bob', 2)}\n")
+    after = warehouse(path, storage, both.folder)
+    session = after.open("test")
+    assert both.load(session).read == ["orders/b.csv"]
+    assert session.is_elsewhere("raw_transactions")
+    assert session.ask("select customer_id, source_id from raw_transactions order by source_id") == [
+        ("ann", 1),
+        ("bob", 2),
+    ]
+    after.close()
+
+
 def test_forgotten_customers_are_emptied_where_their_rows_are(both: Both) -> None:
     write_odd_files(both.orders)
     Register(both.folder / "privacy").request("run", ["late", "Zoë"])
