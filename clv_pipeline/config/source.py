@@ -68,6 +68,10 @@ class Expression(str):
         """Name the column of the expression `sql`."""
         return super().__new__(cls, f"{{sql: {sql}}}")
 
+    def __getnewargs__(self) -> tuple[str]:
+        """What `__new__` is given when it is unpickled."""
+        return (self.sql,)
+
     @property
     def sql(self) -> str:
         """The expression as it was written."""

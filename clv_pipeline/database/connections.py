@@ -6,7 +6,7 @@ through a file, a name or a query then finds no other file, no network, no exten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +52,13 @@ def open_read_only(
     return connection
 
 
-def open_scratch(database: Path | None, directories: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+def open_scratch(
+    database: Path | None, directories: Sequence[Path], settings: Mapping[str, str | int] | None = None
+) -> duckdb.DuckDBPyConnection:
     """A database for one piece of work, in memory or at `database`, that reaches `directories`."""
     import duckdb
 
-    connection = duckdb.connect(":memory:" if database is None else str(database), config=RESTRICTED)
+    config = {**RESTRICTED, **(settings or {})}
+    connection = duckdb.connect(":memory:" if database is None else str(database), config=config)
     restrict(connection, directories)
     return connection

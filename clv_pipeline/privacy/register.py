@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +75,15 @@ class Register:
             self._write(self._salt, secrets.token_hex(32))
         return KeyedHash(self._salt.read_bytes(), digits=64)
 
+    def suppression(self) -> Callable[[duckdb.DuckDBPyConnection, str], int]:
+        """`suppress` with what the register holds now; it can be pickled, for whoever reads files elsewhere.
+
+        Raises:
+            RegisterError: there are forgotten customers and the salt is missing.
+        """
+        hashes = self.hashes()
+        return partial(suppress, register=Forgotten(hashes, self.hash() if hashes else None))
+
     def request(self, run_id: str, customers: Sequence[str], pseudonyms: KeyedHash | None = None) -> None:
         """Put the customers on the list. From now on no load lets them in, and the erasure can be finished without ids.
 
@@ -131,7 +142,26 @@ class Register:
         fresh.replace(path)
 
 
-def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Register) -> int:
+@dataclass(frozen=True)
+class Forgotten:
+    """The customers in a register, apart from its files."""
+
+    listed: list[str]
+    """Their hashes."""
+    key: KeyedHash | None
+    """The hash; None if nobody is listed."""
+
+    def hashes(self) -> list[str]:
+        """As `Register.hashes`."""
+        return self.listed
+
+    def hash(self) -> KeyedHash:
+        """As `Register.hash`."""
+        assert self.key is not None  # noqa: S101  (nobody asks about an empty list)
+        return self.key
+
+
+def suppress(connection: duckdb.DuckDBPyConnection, table: str, register: Register | Forgotten) -> int:
     """Empty the freshly loaded rows of forgotten customers in a raw table. Returns the number of these rows.
 
     The rows stay, so that kept + rejected = raw still holds. Their source_text says why they are empty. A line that
@@ -169,7 +199,7 @@ FOUND = "found_forgotten_customers"
 def find_forgotten(
     connection: duckdb.DuckDBPyConnection,
     relations: Sequence[str],
-    register: Register,
+    register: Register | Forgotten,
     hashes: Sequence[str] | None = None,
 ) -> int:
     """Fill FOUND with the listed ids in the relations (quoted already). Returns their number.

@@ -11,6 +11,7 @@ alone may hold only ambiguous dates. If the heads of the files do not decide, wh
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -21,7 +22,7 @@ from clv_pipeline.sources.batches import batches
 from clv_pipeline.sources.errors import shape
 from clv_pipeline.sources.expressions import read_as_dates, read_as_numbers
 from clv_pipeline.sources.numerals import currency_of, undressed
-from clv_pipeline.sources.samples import ask, sample, with_first_rows
+from clv_pipeline.sources.samples import answers, ask, sample, with_first_rows
 from clv_pipeline.sources.tables import RawTable
 
 
@@ -63,7 +64,7 @@ def decide(con: duckdb.DuckDBPyConnection, tables: Sequence[RawTable], source: T
     """
     configured = source.format
     other = {".": ",", ",": "."}
-    with with_first_rows(con, batches(tables, source), _judged(source)) as tables:
+    with with_first_rows(con, batches(tables, source), judged_columns(source)) as tables:
         dates = configured.date_formats if configured.date_formats is not None else _date_formats(con, tables, source)
         currency = _currency(con, tables, source)
         decimal = configured.decimal or other.get(configured.thousands or "") or _decimal(con, tables, source, currency)
@@ -78,7 +79,7 @@ def still_hold(
 
     False is not an error: all files must then be judged together once more.
     """
-    with with_first_rows(con, batches(tables, source), _judged(source)) as judged:
+    with with_first_rows(con, batches(tables, source), judged_columns(source)) as judged:
         return _still_hold(con, conventions, judged, source)
 
 
@@ -111,7 +112,7 @@ def _still_hold(
     return True
 
 
-def _judged(source: TableSource) -> list[str]:
+def judged_columns(source: TableSource) -> list[str]:
     """The columns whose values are looked at."""
     numbers = read_as_numbers(source, (*source.numbers, *source.money), everywhere=True)
     return list(dict.fromkeys([*read_as_dates(source), *numbers, *_undeclared(source)]))
@@ -231,20 +232,25 @@ def _up_to_31(part: str) -> int:
 def _largest_parts(
     con: duckdb.DuckDBPyConnection, columns: Iterable[tuple[RawTable, str]], separator: str
 ) -> tuple[int, int]:
-    largest = [0, 0]
+    found = [
+        largest
+        for table, theirs in columns
+        if table.columns[theirs].kind == "text"
+        for largest in answers(con, table, partial(_largest_of, theirs=theirs, separator=separator))
+    ]
+    return max((first for first, _ in found), default=0), max((second for _, second in found), default=0)
+
+
+def _largest_of(con: duckdb.DuckDBPyConnection, table: RawTable, *, theirs: str, separator: str) -> tuple[int, int]:
     pattern = rf"^(\d{{1,2}})[{re.escape(separator)}](\d{{1,2}})[{re.escape(separator)}]\d"
-    for table, theirs in columns:
-        if table.columns[theirs].kind != "text":
-            continue
-        query = (
-            "SELECT max(first) FILTER (first <= 31), max(second) FILTER (second <= 31) FROM (SELECT "
-            "TRY_CAST(regexp_extract(v, $pattern, 1) AS INTEGER) AS first, "
-            "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
-            f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
-        )
-        row = ask(con, table, query, {**table.parameters, "pattern": pattern})[0]
-        largest = [max(known, found or 0) for known, found in zip(largest, row, strict=True)]
-    return largest[0], largest[1]
+    query = (
+        "SELECT max(first) FILTER (first <= 31), max(second) FILTER (second <= 31) FROM (SELECT "
+        "TRY_CAST(regexp_extract(v, $pattern, 1) AS INTEGER) AS first, "
+        "TRY_CAST(regexp_extract(v, $pattern, 2) AS INTEGER) AS second "
+        f"FROM (SELECT trim(CAST({table.columns[theirs].expression} AS VARCHAR)) AS v FROM {table.scan}))"
+    )
+    [(first, second)] = ask(con, table, query, {**table.parameters, "pattern": pattern})
+    return first or 0, second or 0
 
 
 def _two(values: Sequence[str]) -> str:

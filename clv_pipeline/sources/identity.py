@@ -7,7 +7,7 @@ to.) A file that the last load knew is not hashed again unless somebody has writ
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -37,12 +37,19 @@ class Name:
         return KnownName(self.label, self.file.label, self.file.stamp(), self.sha256)
 
 
-def names_of(files: Sequence[SourceFile], known: Sequence[LoadedFile] = ()) -> list[Name]:
+Hashing = Callable[[Sequence[SourceFile]], list[list[Name]]]
+"""Hashes files: for each, its names."""
+
+
+def names_of(
+    files: Sequence[SourceFile], known: Sequence[LoadedFile] = (), hashing: Hashing | None = None
+) -> list[Name]:
     """The names of everything in `files`, in their order.
 
     Args:
         files: the files that are there now.
         known: what the last load knew. It holds for a file that nobody has written to since.
+        hashing: hashes the other files; None: this process does.
     """
     remembered: dict[str, dict[str, tuple[KnownName, str | None]]] = {}
     for part in known:
@@ -51,9 +58,8 @@ def names_of(files: Sequence[SourceFile], known: Sequence[LoadedFile] = ()) -> l
             remembered.setdefault(name.path, {})[name.label] = (name, part.content)
     found = {file.label: _believed(file, remembered.get(file.label, {}).values()) for file in files}
     unknown = [file for file in files if not found[file.label]]
-    # Hashing and unpacking release the interpreter lock.
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
-        found |= {file.label: names for file, names in zip(unknown, threads.map(_hashed, unknown), strict=True)}
+    named = (hashing or _in_threads)(unknown)
+    found |= {file.label: names for file, names in zip(unknown, named, strict=True)}
     return [name for file in files for name in found[file.label]]
 
 
@@ -78,7 +84,14 @@ def _believed(file: SourceFile, remembered: Iterable[tuple[KnownName, str | None
     return [Name(file, name.label, name.sha256, content) for name, content in known]
 
 
-def _hashed(file: SourceFile) -> list[Name]:
+def _in_threads(files: Sequence[SourceFile]) -> list[list[Name]]:
+    # Hashing and unpacking release the interpreter lock.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
+        return list(threads.map(hashed, files))
+
+
+def hashed(file: SourceFile) -> list[Name]:
+    """The names of what is in a file, whose bytes are all read."""
     with file.at_hand():
         try:
             sha256, contents = contents_of(file)

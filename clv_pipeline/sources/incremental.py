@@ -24,10 +24,11 @@ from clv_pipeline.database.columns import columns_of
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
 from clv_pipeline.sources.catalog import exists, find_files
-from clv_pipeline.sources.changes import Changes, compare
+from clv_pipeline.sources.changes import Changes, Content, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
-from clv_pipeline.sources.identity import names_of, with_contents
+from clv_pipeline.sources.far import FarFiles, Suppress, Workers, why_here
+from clv_pipeline.sources.identity import Hashing, names_of, with_contents
 from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.sources.load import (
     agreeing,
@@ -94,6 +95,10 @@ class Load:
     """Numbers of the files that were not read again and have a new name."""
     left_out: list[str] = field(default_factory=list)
     """Labels of the files in named folders that are of no kind that is read."""
+    suppressed: int = 0
+    """Number of rows that `suppress` has emptied."""
+    why_here: str = ""
+    """Why this process reads the source although there are workers; '' if they do, or if there are none."""
 
 
 def load_changes(
@@ -108,6 +113,8 @@ def load_changes(
     anew: bool = False,
     days: tuple[date, date] | None = None,
     rows: LiveRows | None = None,
+    workers: Workers | None = None,
+    suppress: Suppress | None = None,
 ) -> Load:
     """Creates or replaces `table` with the records that are new since the last load, as `load_records` would.
 
@@ -122,6 +129,8 @@ def load_changes(
         anew: read everything that is there again. Rows whose file is gone are copied from the live table as they are.
         days: first and last day. Files with records of these days are read again in any case.
         rows: answers on the live table; None: `con` does.
+        workers: processes that read text files where they are; None: this one reads everything.
+        suppress: empties the new rows of customers who are to be forgotten, where they are, and returns their number.
 
     Raises:
         SourceError: whatever is wrong with the source.
@@ -133,10 +142,15 @@ def load_changes(
             if source.url is not None
             else _load_lake(con, table, source, base_dir, copies, known, anew or days is not None)
             if source.table is not None
-            else _load_files(con, table, source, base_dir, copies, live, known, anew, days, rows)
+            else _load_files(con, table, source, base_dir, copies, live, known, anew, days, rows, workers, suppress)
         )
+    if workers is not None and (source.url is not None or source.table is not None):
+        load = replace(load, why_here="it is no folder of files")
+    by_workers = workers if workers is not None and not load.why_here else None
     if load.is_whole:
-        _carry_over(con, rows, live, table, [file for file in load.files if not file.present])
+        _carry_over(con, rows, live, table, [file for file in load.files if not file.present], by_workers)
+    if suppress is not None and by_workers is None:
+        load = replace(load, suppressed=suppress(con, table))
     if not any(file.rows for file in load.files):
         raise no_record(load.files[0].source_file)
     return load
@@ -153,12 +167,20 @@ def _load_files(
     anew: bool,
     days: tuple[date, date] | None,
     rows: LiveRows,
+    workers: Workers | None,
+    suppress: Suppress | None,
 ) -> Load:
     found = find_files(source, base_dir, copies)
     files = found.files
+    reason = why_here(source, files) if workers is not None else ""
+    reader: _Reader = (
+        _FilesHere(con, table, base_dir, copies)
+        if workers is None or reason
+        else FarFiles(con, table, workers, rows.ask, suppress)
+    )
     with held_still(files):
         # Files that are read again are hashed again.
-        names = names_of(files, () if anew else known)
+        names = names_of(files, () if anew else known, reader.hashing)
         known = with_contents(known, names)
         changes = compare(
             names,
@@ -173,8 +195,9 @@ def _load_files(
             create_table(con, table, type(source))
             read = []
         else:
-            source, tables, conventions, changes = _judged(con, source, changes, known, base_dir, copies)
-            read = load_tables(con, table, source, tables, conventions, first_id=_next_id(known), contents=changes.read)
+            source, tables, conventions, changes = _judged(con, source, changes, known, reader)
+            is_whole = anew or not changes.kept
+            read = reader.load(source, tables, conventions, _next_id(known), changes.read, is_whole=is_whole)
     return Load(
         files=[*changes.kept, *read],
         read=[file.source_file for file in read],
@@ -183,7 +206,73 @@ def _load_files(
         is_whole=anew or not changes.kept,
         renamed=changes.renamed,
         left_out=found.left_out,
+        suppressed=reader.suppressed,
+        why_here=reason,
     )
+
+
+class _Reader(Protocol):
+    """Who reads the files."""
+
+    @property
+    def suppressed(self) -> int:
+        """Number of rows that it has emptied while it loaded."""
+        ...
+
+    @property
+    def hashing(self) -> Hashing | None:
+        """Hashes files; None: this process does."""
+        ...
+
+    def open(
+        self, source: TableSource, contents: Sequence[Content], there: Sequence[Content], copies: str
+    ) -> tuple[TableSource, list[RawTable]]:
+        """As `open_source`; the tables are to be judged, and may stand for several files."""
+        ...
+
+    def load(
+        self,
+        source: TableSource,
+        tables: Sequence[RawTable],
+        conventions: Conventions,
+        first_id: int,
+        contents: Sequence[Content],
+        *,
+        is_whole: bool,
+    ) -> list[LoadedFile]:
+        """As `load_tables`, of the contents."""
+        ...
+
+
+@dataclass(frozen=True)
+class _FilesHere:
+    """This process reads the files."""
+
+    con: duckdb.DuckDBPyConnection
+    table: str
+    base_dir: Path
+    copies: Path
+    hashing: None = None
+    suppressed: int = 0
+
+    def open(
+        self, source: TableSource, contents: Sequence[Content], there: Sequence[Content], copies: str
+    ) -> tuple[TableSource, list[RawTable]]:
+        return open_source(self.con, source, contents, there, self.base_dir, self.copies / copies)
+
+    def load(
+        self,
+        source: TableSource,
+        tables: Sequence[RawTable],
+        conventions: Conventions,
+        first_id: int,
+        contents: Sequence[Content],
+        *,
+        is_whole: bool,
+    ) -> list[LoadedFile]:
+        wanted = {content.name.label for content in contents}
+        tables = [raw for raw in tables if raw.name in wanted]
+        return load_tables(self.con, self.table, source, tables, conventions, first_id=first_id, contents=contents)
 
 
 def _judged(
@@ -191,31 +280,34 @@ def _judged(
     source: TableSource,
     changes: Changes,
     known: Sequence[LoadedFile],
-    base_dir: Path,
-    copies: Path,
+    reader: _Reader,
 ) -> tuple[TableSource, list[RawTable], Conventions, Changes]:
-    """The opened source, the tables to load and their conventions.
+    """The opened source, its opened tables, their conventions, and the changes to load.
 
-    If the new files change how any file is read, the tables are those of all files.
+    If the new files change how any file is read, all files are read.
     """
     present = [file for file in changes.kept if file.present]
     remembered = Conventions(**json.loads(present[0].conventions)) if present else None
     # Any file may bring another customer attribute, so demographics are read together.
     apart = remembered is not None and not isinstance(source, CustomerSource)
     if apart and remembered is not None:
-        _, tables = open_source(con, source, changes.read, changes.there, base_dir, copies / "new")
+        _, tables = reader.open(source, changes.read, changes.there, "new")
         if still_hold(con, remembered, tables, source):
             return source, tables, remembered, changes
-    source, tables = open_source(con, source, changes.there, changes.there, base_dir, copies / "all")
+    source, tables = reader.open(source, changes.there, changes.there, "all")
     conventions = conventions_of(con, tables, source)
     if apart and conventions == remembered:
-        read = {content.name.label for content in changes.read}
-        return source, [raw for raw in tables if raw.name in read], conventions, changes
+        return source, tables, conventions, changes
     return source, tables, conventions, changes.reading_all()
 
 
 def _carry_over(
-    con: duckdb.DuckDBPyConnection, rows: LiveRows, live: str, table: str, files: Sequence[LoadedFile]
+    con: duckdb.DuckDBPyConnection,
+    rows: LiveRows,
+    live: str,
+    table: str,
+    files: Sequence[LoadedFile],
+    workers: Workers | None,
 ) -> None:
     """Copy the live rows of `files` to `table` unchanged. An earlier version may have had other columns."""
     if not files:
@@ -224,6 +316,9 @@ def _carry_over(
     both = [name for name in columns_of(con, live) if name in ours]
     ids = ", ".join(str(file.source_id) for file in files)
     kept = f"SELECT {', '.join(map(quote_identifier, both))} FROM {quote_identifier(live)} WHERE source_id IN ({ids})"
+    if workers is not None:
+        workers.carry_over(kept)
+        return
     with rows.brought(kept) as brought:
         con.execute(f"INSERT INTO {quote_identifier(table)} BY NAME SELECT * FROM {brought}")
 

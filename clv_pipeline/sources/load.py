@@ -141,18 +141,19 @@ def load_tables(
     for raw in batches(tables, source):
         parts = {next(source_ids): part for part in raw.parts or (raw,)}
         for part, one in zip(parts.values(), write_rows(con, target, parts), strict=True):
-            loaded.append(_identified(one, by_name[part.name]) if part.file is not None else one)
+            loaded.append(identified(one, by_name[part.name]) if part.file is not None else one)
         for path in raw.temporary:
             path.unlink(missing_ok=True)  # the sheets of a packed workbook share a copy
-    return _apart_where_empty(loaded, by_name)
+    return apart_where_empty(loaded, by_name)
 
 
-def _identified(loaded: LoadedFile, content: Content) -> LoadedFile:
-    identified = replace(loaded, sha256=content.name.sha256, content=content.name.content)
-    return identified.with_copies(content.copies)
+def identified(loaded: LoadedFile, content: Content) -> LoadedFile:
+    """What was loaded, with the hashes and the other names of its content."""
+    hashed = replace(loaded, sha256=content.name.sha256, content=content.name.content)
+    return hashed.with_copies(content.copies)
 
 
-def _apart_where_empty(loaded: Sequence[LoadedFile], contents: Mapping[str, Content]) -> list[LoadedFile]:
+def apart_where_empty(loaded: Sequence[LoadedFile], contents: Mapping[str, Content]) -> list[LoadedFile]:
     """List copies of files without records as files of their own, because copies of nothing double nothing."""
     filled = {file.name for file in loaded if file.rows}
     number = max((file.source_id for file in loaded), default=0)

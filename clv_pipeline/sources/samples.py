@@ -7,10 +7,11 @@ is judged elsewhere (`conventions`, `unmapped_money`, `column_facts`).
 # Only identifiers and expressions that this package wrote itself enter the SQL; values are parameters.
 # ruff: noqa: S608
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -19,6 +20,8 @@ from clv_pipeline.sources.batches import at_fault
 from clv_pipeline.sources.errors import first_line
 from clv_pipeline.sources.parameters import side_by_side, used
 from clv_pipeline.sources.tables import Column, RawTable
+
+_Answer = TypeVar("_Answer")
 
 SAMPLE_ROWS = 1_000
 """Number of rows that are sampled from the head of each file."""
@@ -43,6 +46,10 @@ def sample(
     column = table.columns[theirs]
     if column.kind not in kinds:
         return []
+    if whole and table.far is not None:
+        question = partial(sample, theirs=theirs, condition=condition, kinds=kinds, formats=formats, whole=True)
+        found = {value for values in answers(con, table, question) for value in values}
+        return sorted(found)[:SAMPLE_ROWS]
     limit = "" if whole else f"LIMIT {SAMPLE_ROWS}"
     if (head := table.head) is not None and not whole:
         table, column, limit = head, head.columns[theirs], ""
@@ -52,6 +59,16 @@ def sample(
     )
     parameters = {**table.parameters, "buffer": SAMPLE_BUFFER_BYTES, "formats": list(formats)}
     return [value for (value,) in ask(con, table, query, parameters)]
+
+
+def answers(
+    con: duckdb.DuckDBPyConnection, table: RawTable, question: Callable[[duckdb.DuckDBPyConnection, RawTable], _Answer]
+) -> list[_Answer]:
+    """The answer of `table` to a question about all of its rows; of files that are read elsewhere, one of each.
+
+    The question can be pickled, and its answer does not grow with the rows.
+    """
+    return table.far(question) if table.far is not None else [question(con, table)]
 
 
 def ask(

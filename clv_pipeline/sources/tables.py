@@ -9,7 +9,7 @@ meaning of values belongs in `typed`. No value of a file or of the user is ever 
 # ruff: noqa: S608
 
 import glob
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,6 +108,8 @@ class RawTable:
     """The tables of several files that this one scans together, in the order of `file_index`."""
     head: "RawTable | None" = None
     """A copy of the first rows of each of the `parts`, while conventions are decided."""
+    far: "Callable[[Callable[[duckdb.DuckDBPyConnection, RawTable], Any]], list[Any]] | None" = None
+    """Of files that are read elsewhere (`far`): puts a question to each of them. Here are their first values only."""
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from clv_pipeline.spark.shipped import OTHER_CODE, code_hash, pack
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+    Batches = Iterator[pa.RecordBatch]
 
 SESSION = {
     # The settings under which the SQL models are proven.
@@ -51,6 +54,9 @@ RETRIES = 7
 LONGEST_PAUSE_MS = 5_000
 
 GONE = "Spark has stopped answering"
+
+TOLD = "_told"
+"""A column beside rows for what workers tell about them."""
 
 _MISSING_CODE = r"No module named 'clv_pipeline|Can't get attribute '\w+' on <module 'clv_pipeline"
 """What a worker says that has so different code that it cannot even begin."""
@@ -75,6 +81,7 @@ class Cluster:
         """Of a server in this process."""
         self._heart: _Heart | None = None
         self._has_shipped = False
+        self._copies: set[str] = set()
 
     @property
     def is_local(self) -> bool:
@@ -219,6 +226,20 @@ class Cluster:
         with self.asked() as session:
             session.sql(query).createOrReplaceTempView(name)
 
+    def copy_of_query(self, name: str, query: str) -> None:
+        """Make a query readable as `name`, which is computed once and kept on the workers until `drop_copy`."""
+        self.drop_copy(name)
+        # Not by a checkpoint, which fails on tables of Iceberg: its thread has no session.
+        self.rows(f"cache table `{name}` as {query}")
+        self._copies.add(name)
+
+    def drop_copy(self, name: str) -> None:
+        """Remove what `copy_of_query` made, if it did."""
+        if name in self._copies:
+            self._copies.remove(name)
+            self.rows(f"uncache table if exists `{name}`")
+            self.rows(f"drop view if exists `{name}`")
+
     def view_of_rows(self, name: str, rows: pa.Table, columns: str) -> None:
         """Make these few rows readable as `name`."""
         with self.asked() as session:
@@ -268,6 +289,16 @@ class Cluster:
             schema: the Arrow types of its frames, which are cast to it.
             columns: the same schema in Spark's syntax.
         """
+        return self.streamed(query, OnFrames(function, schema), columns)
+
+    def streamed(self, query: str, function: Callable[[Batches], Batches], columns: str) -> Any:
+        """A frame of Spark: what `function` makes of the batches of a query's result, partition by partition.
+
+        Args:
+            query: the input of the function.
+            function: from batches to batches; it is pickled, and the workers get this package from the session.
+            columns: the schema of its batches in Spark's syntax.
+        """
         with self.asked() as session:
             if not self.is_local and not self._has_shipped:
                 with tempfile.TemporaryDirectory() as folder:
@@ -276,7 +307,29 @@ class Cluster:
                     # The client puts it on this process's own path, too.
                     sys.path[:] = [entry for entry in sys.path if entry != str(packed)]
                 self._has_shipped = True
-            return session.sql(query).mapInArrow(on_batches(function, schema), columns)
+            return session.sql(query).mapInArrow(by_own_code(function), columns)
+
+    def most_tasks(self) -> int:
+        """How many tasks a step has at most, by the setting for shuffles."""
+        with self.asked() as session:
+            return int(session.conf.get("spark.sql.shuffle.partitions"))
+
+    def parted(self, frame: Any) -> tuple[Any, Callable[[], list[str]]]:
+        """The rows of a frame where the column TOLD is NULL, without it; and what it holds in the others.
+
+        What is told is known once the rows have been written. It may be told twice.
+        """
+        from pyspark.sql.connect.functions import col, collect_list
+        from pyspark.sql.connect.observation import Observation
+
+        def told() -> list[str]:
+            found: list[str] = seen.get["told"]
+            return found
+
+        with self.asked():
+            seen = Observation()
+            watched = frame.observe(seen, collect_list(col(TOLD)).alias("told"))
+            return watched.where(col(TOLD).isNull()).drop(TOLD), told
 
     def close(self) -> None:
         """End the session, if there is one."""
@@ -288,6 +341,7 @@ class Cluster:
             if self._context is not None:
                 _end_java(self._context, is_dead=self._heart is not None and self._heart.is_dead)
             self._opened, self._heart, self._context, self._has_shipped = None, None, None, False
+            self._copies.clear()
 
 
 class _Heart:
@@ -369,21 +423,31 @@ def _heap_mb() -> int:
     return min(max(machine // 4, 2048), 8192)
 
 
-def on_batches(
-    function: Callable[[pl.DataFrame], pl.DataFrame], schema: pa.Schema
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+@dataclass(frozen=True)
+class OnFrames:
+    """A function from frames to frames, batch by batch."""
+
+    function: Callable[[pl.DataFrame], pl.DataFrame]
+    schema: pa.Schema
+
+    def __call__(self, batches: Batches) -> Batches:
+        """The batches that it makes."""
+        import polars as pl
+
+        for batch in batches:
+            frame = self.function(pl.DataFrame(batch))
+            yield from frame.select(self.schema.names).to_arrow().cast(self.schema).to_batches()
+
+
+def by_own_code(function: Callable[[Batches], Batches]) -> Callable[[Batches], Batches]:
     """The function as workers run it, which refuse if their code of this package is not that of this process."""
     expected, refusal = code_hash(), OTHER_CODE
 
-    def mapped(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import polars as pl
-
+    def run(batches: Batches) -> Batches:
         from clv_pipeline.spark.shipped import code_hash
 
         if code_hash() != expected:
             raise RuntimeError(refusal)
-        for batch in batches:
-            frame = pl.DataFrame(batch)
-            yield from function(frame).select(schema.names).to_arrow().cast(schema).to_batches()
+        yield from function(batches)
 
-    return mapped
+    return run

@@ -23,7 +23,7 @@ DIALECT = "duckdb"
 class Spark(Protocol):
     """Answers queries on the tables that Spark holds."""
 
-    def is_on_spark(self, relation: str) -> bool:
+    def is_elsewhere(self, relation: str) -> bool:
         """Whether Spark holds the table of this name."""
         ...
 
@@ -83,7 +83,7 @@ class RoutedConnection:
         return getattr(self._connection, name)
 
     def _reads_spark(self, query: exp.Query) -> bool:
-        return any(self._spark.is_on_spark(table.name) for table in query.find_all(exp.Table))
+        return any(self._spark.is_elsewhere(table.name) for table in query.find_all(exp.Table))
 
 
 def _is_a_glance(query: exp.Query, parameters: Sequence[Any]) -> bool:

@@ -27,6 +27,7 @@ from clv_pipeline.quality import Auditor
 from clv_pipeline.spark.books import Books, Entry, is_on_spark
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.lake import Lake, server_settings, spark_columns
+from clv_pipeline.spark.readers import FileReaders
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import Parameters, translate
 from clv_pipeline.warehouse.duckdb_engine import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from clv_pipeline.config.operation import Catalog, Spark
     from clv_pipeline.contracts import Contract
+    from clv_pipeline.sources.far import Workers
 
 ROWS_HERE = 20_000
 """Most rows of a table built by Python that stays in DuckDB and is sent along with queries."""
@@ -103,6 +105,10 @@ class SessionOnSpark(Session):
         self._stays_here = stays_here
         self._sent: dict[str, str] = {}
         """Definitions that Spark already knows, by name."""
+        self._definitions: dict[str, str] = {}
+        """The queries that are readable under a name for a while."""
+        self._copied: set[str] = set()
+        """Those of which Spark makes a copy."""
         self._queries: dict[str, str] = {}
         """By table whose changes are staged: the query for its new rows, as Spark SQL."""
 
@@ -154,7 +160,28 @@ class SessionOnSpark(Session):
         """Rows of a DuckDB query that Spark runs."""
         return self._cluster.rows(self._for_spark(query, parameters))
 
-    def is_on_spark(self, relation: str) -> bool:
+    def define(self, name: str, query: str, *, is_read_once: bool = False) -> None:
+        """Make the rows of a query readable as `name`; of what Spark holds, its workers keep the copy."""
+        if self._is_for_duckdb(query):
+            super().define(name, query, is_read_once=is_read_once)
+            return
+        self.execute(f"create or replace view {quote_identifier(name)} as {query}")
+        # DuckDB would give it back in other words.
+        self._definitions[name] = query
+        if not is_read_once:
+            self._copied.add(name)
+
+    def undefine(self, name: str) -> None:
+        """Remove what `define` made, if it did."""
+        if self._definitions.pop(name, None) is not None:
+            self.execute(f"drop view {quote_identifier(name)}")
+            self._copied.discard(name)
+            self._sent.pop(name, None)
+            self._cluster.drop_copy(name)
+        else:
+            super().undefine(name)
+
+    def is_elsewhere(self, relation: str) -> bool:
         """Whether Spark, and not DuckDB, holds the rows of a relation."""
         return not self._is_native(self._relation(exp.table_(relation)))
 
@@ -162,7 +189,7 @@ class SessionOnSpark(Session):
         """Number of rows of a table: of Spark's tables the books know it, views of them are counted by Spark."""
         if (entry := self._books.find(table)) is not None:
             return entry.rows
-        if self.is_on_spark(table):
+        if self.is_elsewhere(table):
             return int(self.ask(f"select count(*) as n from {quote_identifier(table)}")[0][0])
         return super().count(table)
 
@@ -213,8 +240,51 @@ class SessionOnSpark(Session):
         self._note_staged(contract, entry.rows + written)
 
     def stage_added(self, contract: Contract) -> None:
-        """Turn the rows in `added_name(table)`, which were loaded into DuckDB, into the whole staged table."""
-        self._hand_over(contract, added_name(contract.table))
+        """Turn the rows in `added_name(table)` into the whole staged table: workers have written them, or DuckDB."""
+        added = added_name(contract.table)
+        if (entry := self._books.find(added)) is None:
+            self._hand_over(contract, added)
+            return
+        self._drop(added)
+        self._note_staged(contract, entry.rows)
+
+    def readers(self, contract: Contract) -> Workers:
+        """Spark's workers, which read files into `added_name(table)`."""
+        save, carry_over = partial(self._add_read, contract), partial(self._add_kept, contract)
+        return FileReaders(
+            self._cluster, self._arrow_schema(contract), spark_columns(_declared(contract)), save, carry_over
+        )
+
+    def _arrow_schema(self, contract: Contract) -> pa.Schema:
+        types = ", ".join(f"cast(null as {c.type}) as {quote_identifier(c.name)}" for c in contract.columns)
+        return self.connection.sql(f"select {types} limit 0").to_arrow_table().schema
+
+    def _add_read(self, contract: Contract, frame: Any, is_whole: bool) -> list[str]:
+        """Write what workers read on the branch, as the only rows or beside the live ones; what they tell beside it."""
+        table, added = contract.table, added_name(contract.table)
+        live = None if is_whole else self._books.find(table)
+        rows, told = self._cluster.parted(frame)
+        self._prepare(contract, base=None if live is None else live.snapshot)
+        if live is None:
+            written, before = self._lake.overwrite(table, rows), None
+        else:
+            written, before = self._lake.append(table, rows), live.snapshot
+        snapshot = self._lake.whole(table, written + (0 if live is None else live.rows))
+        self._drop(added)
+        self._note_added(added, table, _declared(contract), before, snapshot.id, written)
+        return told()
+
+    def _add_kept(self, contract: Contract, query: str) -> None:
+        """Add rows of the live table to those that workers read as the only ones."""
+        table, added, columns = contract.table, added_name(contract.table), _declared(contract)
+        entry = self._books.find(added)
+        known = self._relation(exp.table_(table)).columns
+        nulls = "".join(f", null as {quote_identifier(name)}" for name in columns if name not in known)
+        frame = self._cluster.frame(self._for_spark(f"select *{nulls} from ({query}) as kept", columns=columns))
+        written = self._lake.append(table, frame) + (0 if entry is None else entry.rows)
+        snapshot = self._lake.whole(table, written)
+        self._drop(added)
+        self._note_added(added, table, columns, None, snapshot.id, written)
 
     def add_query(self, contract: Contract, query: str) -> None:
         """Note the query for the new rows of a table; Spark runs it when the changes are staged."""
@@ -248,12 +318,17 @@ class SessionOnSpark(Session):
             self._stage_changes_of_duckdb(contract, replaced)
             return
         condition = self._condition(table, replaced)
-        self._prepare(contract, base=live.snapshot)
+        there = self._books.find(added)
+        if there is None:
+            self._prepare(contract, base=live.snapshot)
+        # What workers read is on the branch already. It has other numbers than what is replaced.
         self._lake.delete(table, table, condition)
         deleted = self._lake.head(table)
         assert deleted is not None  # noqa: S101  (the branch is at the live snapshot)
         if (query := self._queries.pop(table, None)) is not None:
             written = self._lake.append(table, self._cluster.frame(query), contract.day_column)
+        elif there is not None:
+            written = 0
         elif rows := super().count(added):
             written = self._upload(contract, quote_identifier(added), is_whole=False)
             assert written == rows  # noqa: S101
@@ -262,7 +337,7 @@ class SessionOnSpark(Session):
         staged = self._lake.whole(table, deleted.rows + written)
         columns = _declared(contract)
         self._books.write(staged_name(table), table, columns, staged.id, staged.rows)
-        if written or super().kinds().get(added) != "table":
+        if there is None and (written or super().kinds().get(added) != "table"):
             self._drop(added)
             self._note_added(added, table, columns, deleted.id, staged.id, written)
         self._replaced[table] = replaced
@@ -274,12 +349,18 @@ class SessionOnSpark(Session):
         self.execute(
             f"create or replace temp table kept_rows as select * from {live} where not coalesce({replaced}, false)"
         )
+        if (there := self._books.find(added_name(contract.table))) is not None:
+            written = self._upload(contract, "kept_rows", is_whole=False)
+            self.execute("drop table kept_rows")
+            self._drop(added_name(contract.table))
+            self._note_staged(contract, there.rows + written)
+            return
         self.execute(f"insert into {added} by name select * from kept_rows")
         self.execute("drop table kept_rows")
         self.stage_added(contract)
 
     def _note_added(
-        self, added: str, table: str, columns: Mapping[str, str], since: int, snapshot: int, rows: int
+        self, added: str, table: str, columns: Mapping[str, str], since: int | None, snapshot: int, rows: int
     ) -> None:
         if rows:
             self._books.write(added, table, columns, snapshot, rows, since)
@@ -295,10 +376,11 @@ class SessionOnSpark(Session):
         parameters: Sequence[Any] = (),
     ) -> None:
         """Apply `function` to a query's rows on Spark's workers, and add the result to the contract's staged table."""
-        types = ", ".join(f"cast(null as {c.type}) as {quote_identifier(c.name)}" for c in contract.columns)
-        schema = self.connection.sql(f"select {types} limit 0").to_arrow_table().schema
         frame = self._cluster.mapped(
-            self._for_spark(query, parameters), function, schema, spark_columns(_declared(contract))
+            self._for_spark(query, parameters),
+            function,
+            self._arrow_schema(contract),
+            spark_columns(_declared(contract)),
         )
         before = self._books.find(staged_name(contract.table))
         if before is None:
@@ -366,17 +448,19 @@ class SessionOnSpark(Session):
         for contract in contracts:
             self._replaced.pop(contract.table, None)
             self._queries.pop(contract.table, None)
-            if self._books.find(staged_name(contract.table)) is not None:
+            staged, added = staged_name(contract.table), added_name(contract.table)
+            if self._books.find(staged) is not None or self._books.find(added) is not None:
                 self._lake.drop_branch(contract.table)
-            self._drop(staged_name(contract.table))
-            self._drop(added_name(contract.table))
+            self._drop(staged)
+            self._drop(added)
         self._show_promoted()
 
     def drop_leftovers(self) -> None:
         """Forget what killed runs had staged, and show others what they had promoted."""
         for name in self.kinds():
             if name.endswith((staged_name(""), added_name(""), "__affected")):
-                if (entry := self._books.find(name)) is not None and name == staged_name(entry.table):
+                entry = self._books.find(name)
+                if entry is not None and name in (staged_name(entry.table), added_name(entry.table)):
                     self._lake.drop_branch(entry.table)
                 self._drop(name)
         self._show_promoted()
@@ -554,7 +638,8 @@ class SessionOnSpark(Session):
         elif relation.query is not None:
             query, definition = self._translated(relation.query.copy())
             if self._sent.get(relation.name) != definition:
-                self._cluster.view_of_query(relation.name, query)
+                is_copied = relation.name in self._copied
+                (self._cluster.copy_of_query if is_copied else self._cluster.view_of_query)(relation.name, query)
         else:
             # It is small, and may have changed.
             definition = uuid.uuid4().hex
@@ -576,6 +661,8 @@ class SessionOnSpark(Session):
             return _Relation(name, here, dict(columns))
         if (entry := self._books.find(table.name)) is not None:
             return _Relation(name, here, dict(columns), entry)
+        if (query := self._definitions.get(table.name)) is not None:
+            return _Relation(name, here, dict(columns), query=sqlglot.parse_one(query, dialect=DIALECT))
         views = self.execute(
             "select sql from duckdb_views() where view_name = ? and database_name = current_database()", [table.name]
         ).fetchall()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.contracts import Contract
+    from clv_pipeline.sources.far import Workers
 
 
 BATCH_ROWS = 250_000
@@ -301,6 +302,30 @@ class Session:
     def customers_elsewhere(self, is_meant: Callable[[str], bool]) -> list[str]:
         """Ids for which `is_meant` holds in live tables that DuckDB does not hold. Here there are none."""
         return []
+
+    def define(self, name: str, query: str, *, is_read_once: bool = False) -> None:
+        """Make the rows of a query readable as `name`, until `undefine`. They are copied unless they are read once."""
+        self.execute(
+            f"create or replace temp {'view' if is_read_once else 'table'} {quote_identifier(name)} as {query}"
+        )
+
+    def undefine(self, name: str) -> None:
+        """Remove what `define` made, if it did."""
+        made = self.execute(
+            "select 'table' from duckdb_tables() where table_name = $1 and temporary"
+            " union all select 'view' from duckdb_views() where view_name = $1 and temporary",
+            [name],
+        ).fetchall()
+        for (kind,) in made:
+            self.execute(f"drop {kind} {quote_identifier(name)}")
+
+    def is_elsewhere(self, relation: str) -> bool:
+        """Whether DuckDB does not hold the rows of a relation. Here it holds all."""
+        return False
+
+    def readers(self, contract: Contract) -> Workers | None:
+        """Processes that read files into the new rows of a table, where the files are. Here there are none."""
+        return None
 
     def tables_elsewhere(self) -> dict[str, list[str]]:
         """Columns of the live tables that DuckDB does not hold, by name. Here there are none."""

@@ -1,8 +1,8 @@
 """The file gates: what they judge and how strictly. A load passes them after files are read and before rows go live.
 
 SQL measures and judges (`file_measures`, `file_gates`). Here belong the inputs of that SQL: the measures with their
-tolerances, the files that passed before, and the new rows of a load, which no other table sees yet. With either engine
-the SQL runs in DuckDB, because DuckDB reads the files. The tolerances were chosen on some of the shops in
+tolerances, the files that passed before, and the new rows of a load, which no other table sees yet. The engine that has
+the new rows measures, and DuckDB judges. The tolerances were chosen on some of the shops in
 docs/explanation/reliability.md.
 """
 
@@ -12,7 +12,7 @@ docs/explanation/reliability.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -197,7 +197,7 @@ def stage_file_gates(
         ExitStack() as brought,
         _arrived(session, models, brought, is_whole=is_whole, is_all=is_all, replaced=replaced) as instead,
     ):
-        session.stage_frame(measured.contract, _frame(session, _sql(measured).reading(instead)))
+        session.stage_frame(measured.contract, session.read(_sql(measured).reading(instead)))
     if is_all:
         first_rejections.keep(session)
     new = quote_identifier(staged_name(MEASURED))
@@ -262,73 +262,74 @@ def _arrived(
 
     What cleaning rejects is left behind for `first_rejections` if the new rows are all rows (`is_all`).
     """
-    execute = session.connection.execute
     added, live = quote_identifier(added_name("raw_transactions")), "raw_transactions"
+    made: list[str] = []
+
+    def make(name: str, query: str, *, is_read_once: bool = False) -> None:
+        made.append(name)
+        session.define(name, query, is_read_once=is_read_once)
+
     instead = {"raw_transactions": added_name("raw_transactions"), ARRIVED: staged_name(ARRIVED)}
     rows = f"select * from {added}"
+
+    def brought_beside(query: str) -> str:
+        """The rows of a query on live tables, beside the new ones."""
+        is_elsewhere = session.is_elsewhere(added_name("raw_transactions"))
+        return f"({query})" if is_elsewhere else brought.enter_context(session.brought(query))
+
     if not is_whole:
         # A row may be a duplicate of an existing row, and then both are of the same day.
-        execute(
-            f"create or replace temp table arrived_days as select distinct cast(ordered_at as date) as day from {added}"
+        make("arrived_days", f"select distinct cast(ordered_at as date) as day from {added}")
+        same_days = brought_beside(
+            f"select * from {live} where not coalesce({replaced}, false)"
+            " and cast(ordered_at as date) in (select day from arrived_days)"
         )
-        same_days = brought.enter_context(
-            session.brought(
-                f"select * from {live} where not coalesce({replaced}, false)"
-                " and cast(ordered_at as date) in (select day from arrived_days)"
-            )
-        )
-        rows += f" union all by name select * from {same_days}"
-    execute(f"create or replace temp view arrived_rows as {rows}")
+        rows += f" union all by name select * from {same_days} as same_days"
+    make("arrived_rows", rows, is_read_once=True)
     arrivals = quote_identifier(staged_name(ARRIVED))
     earlier = f"source_id not in (select source_id from {arrivals})"
     # A whole load may carry over the rows of files that are gone.
     known = f"select customer_id, product_id from {added} where {'false' if is_all else earlier}"
     if not is_whole:
-        known = f"select * from {brought.enter_context(_known_before(session, replaced))}"
-    execute(f"create or replace temp table known_rows as {known}")
+        for column in ("customer_id", "product_id"):
+            make(f"arrived_{column}s", f"select distinct {column} from {added}")
+        known = f"select * from {brought_beside(_known_before(replaced))} as known"
+    make("arrived_known", known)
     # The names of both files decide which of two copies is rejected.
     names = f"select source_id, source_file from {arrivals}"
     if session.has_table("source_files"):
         names += f" union all select source_id, source_file from source_files where {earlier}"
-    execute(f"create or replace temp view arrived_names as {names}")
+    make("arrived_names", names, is_read_once=True)
     rates = _sql(models["daily_rates"]).reading({"raw_transactions": "arrived_rows"})
-    execute(f"create or replace temp table arrived_rates as {rates}")
+    make("arrived_rates", rates)
     converted = {"raw_transactions": "arrived_rows", "daily_rates": "arrived_rates"}
-    execute("create or replace temp view arrived_money as " + _sql(models["converted_transactions"]).reading(converted))
+    make("arrived_money", _sql(models["converted_transactions"]).reading(converted), is_read_once=True)
     screening = {"converted_transactions": "arrived_money", "source_files": "arrived_names"}
     if is_whole or not session.has_table("outlier_fence"):
-        fence = _sql(models["outlier_fence"]).reading(screening)
-        execute(f"create or replace temp table arrived_fence as {fence}")
+        make("arrived_fence", _sql(models["outlier_fence"]).reading(screening))
     else:
-        fence = brought.enter_context(session.brought("select * from outlier_fence"))
-        execute(f"create or replace temp table arrived_fence as select * from {fence}")
+        make("arrived_fence", f"select * from {brought_beside('select * from outlier_fence')} as fence")
     screening["outlier_fence"] = "arrived_fence"
     rejected = _sql(models["rejected_at_sight"]).reading(screening)
-    rejects = first_rejections.ROWS if is_all else "arrived_rejects"
-    execute(f"create or replace {'table' if is_all else 'temp table'} {quote_identifier(rejects)} as {rejected}")
     # That a currency has no rate is told by `currencies`, with sums.
-    execute(
-        "create or replace temp view arrived_reasons as"
-        f" select source_id, reason from {quote_identifier(rejects)} where reason <> 'no rate'"
-    )
+    reasons = "select source_id, reason from {} as rejected where reason <> 'no rate'"
+    if is_all:
+        kept = quote_identifier(first_rejections.ROWS)
+        session.execute(f"create or replace table {kept} as {rejected}")
+        make("arrived_rejects", reasons.format(kept), is_read_once=True)
+    else:
+        make("arrived_rejects", reasons.format(f"({rejected})"))
     try:
-        yield {**instead, "rejected_at_sight": "arrived_reasons", "cleaned_transactions": "known_rows"}
+        yield {**instead, "rejected_at_sight": "arrived_rejects", "cleaned_transactions": "arrived_known"}
     finally:
-        for view in ("arrived_money", "arrived_reasons", "arrived_rows", "arrived_names"):
-            execute(f"drop view if exists {view}")
-        for table in ("arrived_rates", "arrived_fence", "arrived_rejects", "arrived_days", "known_rows"):
-            execute(f"drop table if exists {table}")
+        for name in reversed(made):
+            session.undefine(name)
 
 
-def _known_before(session: Session, replaced: str) -> AbstractContextManager[str]:
-    """Customers and products of the live rows that stay, as far as the new rows name them, and the highest number."""
-    added = quote_identifier(added_name("raw_transactions"))
-    for column in ("customer_id", "product_id"):
-        session.connection.execute(
-            f"create or replace temp table arrived_{column}s as select distinct {column} from {added}"
-        )
+def _known_before(replaced: str) -> str:
+    """SQL for customers and products of live rows that stay, as far as new rows name them, and the highest number."""
     stays = f"from raw_transactions where not coalesce({replaced}, false)"
-    return session.brought(
+    return (
         f"select distinct customer_id, cast(null as varchar) as product_id {stays}"
         " and customer_id in (select customer_id from arrived_customer_ids)"
         f" union all select distinct cast(null as varchar) as customer_id, product_id {stays}"

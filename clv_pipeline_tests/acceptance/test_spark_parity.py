@@ -23,6 +23,7 @@ from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.features import model_inputs, optional_columns, snapshots
 from clv_pipeline.orchestration import plots
 from clv_pipeline.quality.audit import Auditor, CheckResult
+from clv_pipeline.spark.functions import JUDGED_HERE
 from clv_pipeline.spark.routed_connection import RoutedConnection
 from clv_pipeline.spark.translate import translate
 from clv_pipeline.warehouse import Session, predecessors
@@ -38,8 +39,8 @@ TOLERANCE = 1e-9
 """Of doubles, which are added up in another order."""
 
 MODELS = load_models()
-SQL_MODELS = [model for model in MODELS.values() if isinstance(model, SqlModel) and model.contract.staged_with is None]
-"""Without those that DuckDB builds while it reads files, on either engine."""
+SQL_MODELS = [model for model in MODELS.values() if isinstance(model, SqlModel) and model.name != JUDGED_HERE]
+"""Without the one that DuckDB builds on either engine."""
 
 OFTEN_EMPTY = {
     *("accepted_findings", "campaign_outcomes", "currencies", "currency_ledger", "daily_rates"),
@@ -217,7 +218,7 @@ class Spark:
         self._schema = schema
         self.asked = 0
 
-    def is_on_spark(self, relation: str) -> bool:
+    def is_elsewhere(self, relation: str) -> bool:
         return relation in self._schema
 
     def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:

@@ -5,6 +5,8 @@ That Spark itself does the same is in acceptance/test_spark_engine.py.
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +17,11 @@ from typing import Any
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlglot
 
 from clv_pipeline.errors import ClusterError
+from clv_pipeline.spark.connect import TOLD
 from clv_pipeline.spark.lake import Snapshot
 from clv_pipeline.spark.session import SessionOnSpark
 from clv_pipeline.warehouse import Warehouse
@@ -92,8 +96,28 @@ class Cluster:
     def mapped(self, query: str, function: Callable[[pl.DataFrame], pl.DataFrame], schema: pa.Schema, _: str) -> Any:
         return function(pl.DataFrame(self.frame(query))).select(schema.names).to_arrow().cast(schema)
 
+    def streamed(self, query: str, function: Callable[[Any], Any], _: str) -> pa.Table:
+        # As workers get it, and send it.
+        function = pickle.loads(pickle.dumps(function))  # noqa: S301
+        numbers = re.sub(r"range\(0, (\d+), 1, \1\)", r"range(0, \1) as numbers (id)", query)
+        return pa.Table.from_batches(list(function(iter(self.frame(numbers).to_batches()))))
+
+    def most_tasks(self) -> int:
+        return 3
+
+    def parted(self, frame: pa.Table) -> tuple[pa.Table, Callable[[], list[str]]]:
+        is_row = pc.is_null(frame[TOLD])
+        told = frame.filter(pc.invert(is_row))[TOLD].to_pylist()
+        return frame.filter(is_row).drop_columns([TOLD]), lambda: told
+
     def view_of_query(self, name: str, query: str) -> None:
         self.define(name, duckdb_sql(query))
+
+    def copy_of_query(self, name: str, query: str) -> None:
+        self.view_of_rows(name, self.frame(query), "")
+
+    def drop_copy(self, name: str) -> None:
+        """Views go with the session."""
 
     def view_of_rows(self, name: str, rows: pa.Table, _: str) -> None:
         kept = f"rows_of_{next(self.storage.numbers)}"

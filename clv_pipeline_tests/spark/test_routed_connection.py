@@ -26,7 +26,7 @@ class Elsewhere:
         self.asked: list[tuple[str, Sequence[Any]]] = []
         self.most_rows = 0
 
-    def is_on_spark(self, relation: str) -> bool:
+    def is_elsewhere(self, relation: str) -> bool:
         return relation == "things"
 
     def to_spark(self, sql: str, parameters: Sequence[Any]) -> pa.Table:

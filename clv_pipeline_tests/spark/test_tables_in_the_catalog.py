@@ -183,10 +183,10 @@ def test_only_large_tables_of_python_go_to_spark(opened: Warehouse, monkeypatch:
     assert isinstance(session, SessionOnSpark)
     frame = pl.DataFrame({"n": [1, 2], "twice": [2.0, 4.0]}, schema_overrides={"n": pl.Int32})
     session.stage_frame(THINGS, frame)
-    assert not session.is_on_spark("things__staged")
+    assert not session.is_elsewhere("things__staged")
     for first in (2, 4):
         session.append_frame(THINGS, frame.with_columns(n=pl.col("n") + first))
-    assert session.is_on_spark("things__staged")
+    assert session.is_elsewhere("things__staged")
     assert session.count("things__staged") == 6
     assert sorted(session.read("select n from things__staged")["n"]) == [1, 2, 3, 4, 5, 6]
 

@@ -27,6 +27,22 @@ lines as not materialized (
         and coalesce(source_text, '') not like 'not selected%'
 ),
 
+-- Where files are sorted by customer number, the last rows have the highest ones.
+last_numbers as (
+    select
+        source_id,
+        max(customer_number) as last_number
+    from (
+        select
+            source_id,
+            customer_number
+        from lines
+        where customer_number is not null
+        qualify row_number() over (partition by source_id order by source_line desc) <= 20
+    ) as last_lines
+    group by source_id
+),
+
 -- Geometric means, because one absurd value moves them little. Logarithms are decimals, so that their sum
 -- does not depend on the order of the rows.
 described as (
@@ -41,10 +57,10 @@ described as (
         count(quantity) as counted,
         count(case when quantity = floor(quantity) then 1 end) as whole_quantities,
         count(case when amount = floor(amount) then 1 end) as whole_amounts,
-        list_max(arg_max(customer_number, source_line, 20)) as last_number,
         max(customer_number) as highest_number,
         count(case when ordered_at <> cast(ordered_at as date) then 1 end) as timed,
-        date_diff('minute', min(ordered_at), max(ordered_at)) / 60 as hours,
+        date_diff('minute', date_trunc('minute', min(ordered_at)), date_trunc('minute', max(ordered_at)))
+        / 60 as hours,
         exp(avg(cast(case when amount <> 0 then ln(abs(amount)) end as decimal(18, 6)))) as line_amount,
         exp(avg(cast(case when quantity <> 0 then ln(abs(quantity)) end as decimal(18, 6)))) as quantity,
         exp(avg(cast(case when unit_price <> 0 then ln(abs(unit_price)) end as decimal(18, 6)))) as unit_price
@@ -72,7 +88,7 @@ arrivals as (
         described.counted,
         described.whole_quantities,
         described.whole_amounts,
-        described.last_number,
+        last_numbers.last_number,
         described.highest_number,
         coalesce(described.arrived, 0) as arrived,
         row_number() over (
@@ -80,6 +96,7 @@ arrivals as (
         ) as place
     from files
     left join described on files.source_id = described.source_id
+    left join last_numbers on files.source_id = last_numbers.source_id
 ),
 
 -- The first of these files with a customer or a product; 0 is before all of them.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.sources import Load, LoadedFile
+    from clv_pipeline.sources.far import Suppress
 
 REPLACED = "gate.replaced_sources"
 """Table of the live rows that a load of changes replaces: all rows of a source, or those since a day."""
@@ -92,7 +93,7 @@ def _loading_step(
     judged = FILE_GATES if kind is TransactionSource else []
 
     def build(session: Session, refresh: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.privacy.register import Register, suppress
+        from clv_pipeline.privacy.register import Register
 
         if source is None:
             stage_no_source(session, contracts, kind)
@@ -105,18 +106,19 @@ def _loading_step(
             pipeline.warehouse.work_dir,
             refresh=refresh,
             recipe=pipeline.recipe,
+            suppress=Register(pipeline.settings.privacy_dir).suppression() if "customer_id" in kind.known else None,
         )
         if kind is CostSource:
             from clv_pipeline.sources.cost_records import refuse_unread_costs
 
             refuse_unread_costs(session.connection, added_name(table), load.files)
-        forgotten = 0
-        if "customer_id" in kind.known:
-            forgotten = suppress(session.connection, added_name(table), Register(pipeline.settings.privacy_dir))
         if judged:
             stage_gates_of(session, pipeline.models, source, pipeline.settings.base_dir, load)
         stage_load(session, contracts, source, load)
         told = f"{len(load.read)} of {len(load.files)} files read"
+        if load.read and pipeline.settings.storage.engine == "spark":
+            who = f"this process, not Spark's workers: {load.why_here}" if load.why_here else "Spark's workers"
+            dg.get_dagster_logger().info(displayed(f"source.{kind.key} was read by {who}"))
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
             dg.get_dagster_logger().info(displayed(f"{label} is no longer there; its rows are {rows}"))
@@ -128,7 +130,7 @@ def _loading_step(
                 "load": told,
                 "unreadable rows": sum(file.unreadable_rows for file in load.files),
                 "files that are gone": len(load.gone),
-                "rows of forgotten customers": forgotten,
+                "rows of forgotten customers": load.suppressed,
             },
             files_table: {"files": dg.MetadataValue.table(records)},
         }
@@ -153,6 +155,7 @@ def load_source(
     *,
     refresh: Refresh,
     recipe: str,
+    suppress: Suppress | None = None,
 ) -> Load:
     """Read new records of a source into `added_name` of the raw table.
 
@@ -164,6 +167,7 @@ def load_source(
         work_dir: holds temporary copies.
         refresh: what to read although it has not changed.
         recipe: today's recipe; what the live tables read under another one is read again.
+        suppress: empties the rows of customers who are to be forgotten.
 
     Raises:
         SourceError: whatever is wrong with the source.
@@ -186,6 +190,8 @@ def load_source(
         anew=refresh.full or not built_by(session, raw.table, recipe),
         days=refresh.days,
         rows=session,
+        workers=session.readers(raw),
+        suppress=suppress,
     )
 
 

@@ -1,0 +1,67 @@
+"""Files that Spark's workers read, on a cluster of two: the same rows, numbers, rejects and records as on DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clv_pipeline.config.operation import Catalog, Spark
+from clv_pipeline.errors import SourceError
+from clv_pipeline.spark.session import SessionOnSpark, on_spark
+from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.acceptance.spark_session import cluster_of_two_workers
+from clv_pipeline_tests.helpers.both_engines import Both
+from clv_pipeline_tests.helpers.odd_files import write_odd_files
+from clv_pipeline_tests.helpers.order_folder import HEADER, line
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Connect server whose work is done by two other processes."""
+    with cluster_of_two_workers(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
+
+
+@pytest.fixture
+def both(two_workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    monkeypatch.setattr("clv_pipeline.orchestration.assets.ingestion.built_by", lambda *_: True)
+    # Else what is remembered of a file would depend on how soon it is read.
+    monkeypatch.setattr("clv_pipeline.sources.files._SECONDS_TO_SETTLE", -1)
+    (tmp_path / "orders").mkdir()
+    spark = Spark(remote=two_workers, config={"spark.sql.shuffle.partitions": "4"})
+    new_session = on_spark(spark, Catalog(), (tmp_path / "lake").as_uri())
+    here = Warehouse(tmp_path / "here" / "clv.duckdb", [tmp_path])
+    there = Warehouse(tmp_path / "there" / "clv.duckdb", [tmp_path], new_session=new_session)
+    for session in (here.open("test"), there.open("test")):
+        session.execute("create schema if not exists gate")
+    yield Both(tmp_path, here.open("test"), there.open("test"))
+    here.close()
+    there.close()
+
+
+def test_odd_files_and_a_second_night(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing is sent from this process.
+    monkeypatch.setattr(SessionOnSpark, "_upload", None)
+    write_odd_files(both.orders)
+    _, there = both.require_same()
+    assert there.why_here == ""
+    (both.orders / "z_new.csv").write_text(f"{HEADER}\n{line('new', 20)}\n")
+    (both.orders / "c_western.csv").unlink()
+    _, there = both.require_same()
+    assert there.read == ["orders/z_new.csv"]
+    _, there = both.require_same(full=True)
+    assert there.is_whole
+
+
+def test_a_worker_without_the_file_is_told_with_its_name(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    (both.orders / "a.csv").write_text(f"{HEADER}\n{line('ann', 1)}\n")
+    # Workers have another working folder.
+    monkeypatch.chdir(both.folder)
+    path = "/proc/self/cwd/orders/*"
+    both.load(both.here, path=path)
+    with pytest.raises(SourceError, match=r"a.csv: the worker on .* cannot read it .*; mount the same folder"):
+        both.load(both.there, path=path)
