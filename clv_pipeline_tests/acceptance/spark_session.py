@@ -84,6 +84,13 @@ def mortal_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
 @contextmanager
 def cluster_of_two_workers(folder: Path) -> Iterator[str]:
     """Start a master, two workers with a core each, and a Connect server on them; hand out its address, stop all."""
+    with cluster(folder, workers=2) as address:
+        yield address
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[str]:
+    """The same with another number of workers."""
     spark, environment = _spark()
     master, running = free_port(), []
     commands = [
@@ -93,7 +100,7 @@ def cluster_of_two_workers(folder: Path) -> Iterator[str]:
                 *("org.apache.spark.deploy.worker.Worker", f"spark://127.0.0.1:{master}", "--host", "127.0.0.1"),
                 *("--cores", "1", "--memory", "2g", "--webui-port", "0", "--work-dir", str(folder / f"worker{number}")),
             ]
-            for number in (1, 2)
+            for number in range(1, workers + 1)
         ),
     ]
     try:
