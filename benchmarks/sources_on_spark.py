@@ -74,7 +74,7 @@ def seconds_of_loads(folder: Path, workers: int) -> list[float]:
     models = load_models()
     contracts = models["raw_transactions"].contract, models["source_files"].contract
     found = []
-    with tempfile.TemporaryDirectory() as made, cluster(Path(made), workers) as address:
+    with tempfile.TemporaryDirectory() as made, cluster(Path(made), workers) as (address, _):
         spark = Spark(remote=address, config={"spark.sql.shuffle.partitions": str(TASKS)})
         new_session = on_spark(spark, Catalog(), (Path(made) / "lake").as_uri())
         warehouse = Warehouse(Path(made) / "home" / "clv.duckdb", [folder, Path(made)], new_session=new_session)

@@ -82,15 +82,11 @@ def mortal_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
 
 
 @contextmanager
-def cluster_of_two_workers(folder: Path) -> Iterator[str]:
-    """Start a master, two workers with a core each, and a Connect server on them; hand out its address, stop all."""
-    with cluster(folder, workers=2) as address:
-        yield address
+def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Start a master, workers with a core each, and a Connect server on them; stop all in the end.
 
-
-@contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[str]:
-    """The same with another number of workers."""
+    Hands out the server's address, and the workers, each of which leads the group of its executors.
+    """
     spark, environment = _spark()
     master, running = free_port(), []
     commands = [
@@ -118,7 +114,7 @@ def cluster(folder: Path, workers: int) -> Iterator[str]:
             if number == 0:
                 wait_until_it_listens(process, master, folder / "process0.log")
         with _server(folder, f"spark://127.0.0.1:{master}") as (address, _):
-            yield address
+            yield address, running[1:]
     finally:
         for process in reversed(running):
             stop(process)

@@ -30,7 +30,7 @@ from clv_pipeline.spark.lake import Lake, server_settings
 from clv_pipeline_tests.acceptance.spark_inputs import run_pipeline
 from clv_pipeline_tests.acceptance.spark_session import (
     SHORT_QUERIES,
-    cluster_of_two_workers,
+    cluster,
     connect_server,
     mortal_server,
     pyspark_at_hand,
@@ -126,7 +126,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Connect server whose work is done by two other processes."""
-    with cluster_of_two_workers(tmp_path_factory.mktemp("cluster")) as address:
+    with cluster(tmp_path_factory.mktemp("cluster"), workers=2) as (address, _):
         yield address
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from clv_pipeline.config.operation import Catalog, Spark
 from clv_pipeline.errors import SourceError
+from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import SessionOnSpark, on_spark
 from clv_pipeline.warehouse import Warehouse
-from clv_pipeline_tests.acceptance.spark_session import cluster_of_two_workers
+from clv_pipeline_tests.acceptance.spark_session import cluster
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
 from clv_pipeline_tests.helpers.order_folder import HEADER, line
@@ -22,7 +29,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Connect server whose work is done by two other processes."""
-    with cluster_of_two_workers(tmp_path_factory.mktemp("cluster")) as address:
+    with cluster(tmp_path_factory.mktemp("cluster"), workers=2) as (address, _):
         yield address
 
 
@@ -65,3 +72,20 @@ def test_a_worker_without_the_file_is_told_with_its_name(both: Both, monkeypatch
     both.load(both.here, path=path)
     with pytest.raises(SourceError, match=r"a.csv: the worker on .* cannot read it .*; mount the same folder"):
         both.load(both.there, path=path)
+
+
+def test_a_worker_that_is_lost_at_work_is_made_up_for_by_the_other(tmp_path: Path) -> None:
+    def slowly(frame: pl.DataFrame) -> pl.DataFrame:
+        time.sleep(0.5)
+        return frame
+
+    with cluster(tmp_path, workers=2) as (address, workers):
+        spark = Cluster(address)
+        asked = spark.mapped("select id from range(0, 60, 1, 60)", slowly, pa.schema([("id", pa.int64())]), "id long")
+        lost = threading.Timer(8, os.killpg, [workers[1].pid, signal.SIGKILL])
+        lost.start()
+        started = time.monotonic()
+        assert sorted(spark.fetched(asked)["id"].to_pylist()) == list(range(60))
+        assert time.monotonic() - started > 8
+        assert workers[1].wait(1) == -signal.SIGKILL
+        spark.close()
