@@ -58,7 +58,7 @@ def write_shop(folder: Path, **blocks: Any) -> None:
     )
 
 
-def write_orders(path: Path, seed: int) -> None:
-    """A file of 4,000 generated lines."""
+def write_orders(path: Path, seed: int, first: int = 0) -> None:
+    """A file of 4,000 generated lines, whose customers are numbered from `first`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    generate(4000, seed=seed).write_csv(path, datetime_format="%Y-%m-%d %H:%M:%S")
+    generate(4000, seed=seed, first=first).write_csv(path, datetime_format="%Y-%m-%d %H:%M:%S")

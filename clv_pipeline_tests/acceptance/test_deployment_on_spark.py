@@ -206,7 +206,7 @@ def test_runs_a_restarted_server_backups_and_time_travel(cluster: SparkDeploymen
     cluster.run(*shlex.split(inner), output=cluster.folder / archive)
     cluster.run(*shlex.split(books), folder=".")
 
-    write_orders(cluster.folder / "project" / "orders" / "b.csv", seed=5)
+    write_orders(cluster.folder / "project" / "orders" / "b.csv", seed=5, first=50)
     with cluster.running("spark-connect"):
         cluster.run("clv", "run", "--select", "+rfm")
         after = cluster.books()
