@@ -22,6 +22,7 @@ import duckdb
 import pytest
 import yaml
 
+from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.jars import default_folder, jars_at_hand
 from clv_pipeline.spark.lake import NAME
 from clv_pipeline_tests.acceptance.deployed import DEPLOY, ROOT, install_package, wait_for, write_orders, write_shop
@@ -189,6 +190,14 @@ def snapshot_of_rfm(deployment: SparkDeployment) -> int:
     return int(snapshot)
 
 
+def test_all_services_get_healthy_and_the_worker_answers(cluster: SparkDeployment) -> None:
+    with cluster.running("spark-connect"):
+        asking = Cluster(cluster.here("sc://spark-connect:15002"))
+        assert asking.rows("select count(*) as n from range(1000)").to_pylist() == [{"n": 1000}]
+        asking.close()
+
+
+@pytest.mark.nightly
 def test_runs_a_restarted_server_backups_and_time_travel(cluster: SparkDeployment) -> None:
     """In one test, because each run takes minutes."""
     whole, books = commands_of_the_runbook("flock")
