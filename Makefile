@@ -13,7 +13,7 @@ help:
 	@echo "make test         linters, type checker and all tests"
 	@echo "make test-fast    the quick tests, in about a minute"
 	@echo "make acceptance   what needs a browser, Spark, Superset, PostgreSQL or MariaDB; installs them"
-	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, staleness layer by layer, sixty nights in a row"
+	@echo "make nightly      what takes longer: Spark beside DuckDB, erasures killed anywhere, staleness layer by layer, a deployment on Spark, sixty nights in a row"
 	@echo "make format       formats the code"
 	@echo "make lint         linters and type checker"
 	@echo "make lock         pins the dependencies of pyproject.toml anew"
@@ -75,7 +75,7 @@ acceptance: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "acceptance and not parity and not nightly" --timeout 1200
 
 nightly: parity soak
-	$(BIN)/python -m pytest -m nightly
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m nightly
 
 # The whole graph with all default models on Spark beside DuckDB, on CDNOW (two nights) and Online Retail II.
 parity: $(VENV)/ready
