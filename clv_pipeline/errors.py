@@ -64,6 +64,11 @@ class ClvError(Exception):
         return one
 
     @property
+    def each(self) -> tuple[Self, ...]:
+        """The errors that it stands for; itself, if it is one."""
+        return self._several or (self,)
+
+    @property
     def remedy(self) -> str:
         """The remedy, for a message that does not hold the whole text."""
         return f"{self.to_do or 'do what the text says'}; {self.afterwards}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -72,16 +72,11 @@ class FarFile:
         return cls(replace(file, path=file.path.absolute()), file.bytes, source_id)
 
 
-@dataclass(frozen=True)
-class Read:
-    """What a worker tells of a file whose rows it has handed over."""
-
-    loaded: LoadedFile
-    suppressed: int
-
-
 class Workers(Protocol):
-    """Processes that read files, and the table that their rows go to. Whatever they are given can be pickled."""
+    """Processes that read files, and the table that their rows go to.
+
+    Whatever they are given can be pickled. What they tell is what JSON can hold, so that nothing of it is ever run.
+    """
 
     def each(self, function: Callable[[FarFile], Any], files: Sequence[FarFile]) -> list[Any]:
         """The small results of a function, in the order of the files. A SourceError that it raises is a result."""
@@ -89,11 +84,11 @@ class Workers(Protocol):
 
     def add(
         self,
-        function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | Read | SourceError]],
+        function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]],
         files: Sequence[FarFile],
         *,
         is_whole: bool,
-    ) -> list[Read | SourceError]:
+    ) -> list[Any]:
         """Write the batches that a function gives of files, with these columns, and return what it tells beside them.
 
         The rows are then readable as the new ones, or with `is_whole` as all rows.
@@ -136,7 +131,7 @@ class FarFiles:
     def hashing(self, files: Sequence[SourceFile]) -> list[list[Name]]:
         """The names of what is in each file."""
         found = _without_errors(self.workers.each(_hashed, [FarFile.of(file) for file in files]))
-        return [[replace(name, file=file) for name in names] for file, names in zip(files, found, strict=True)]
+        return [[Name(file, *name) for name in names] for file, names in zip(files, found, strict=True)]
 
     def open(
         self, source: TableSource, contents: Sequence[Content], there: Sequence[Content], copies: str
@@ -148,7 +143,7 @@ class FarFiles:
         """
         own_columns(source)  # an expression that is not allowed is told once, before any file is read
         files = [FarFile.of(content.name.file) for content in contents]
-        looks = _without_errors(self.workers.each(partial(_look, source=source), files))
+        looks = [_Look(**look) for look in _without_errors(self.workers.each(partial(_look, source=source), files))]
         return source, [
             self._table_of(source, localised, alike, files)
             for localised in (True, False)
@@ -204,12 +199,13 @@ class FarFiles:
         files = [FarFile.of(content.name.file, number) for number, content in numbered]
         function = partial(_rows_of, source=source, conventions=conventions, suppress=self.suppress)
         told = _without_errors(self.workers.add(function, files, is_whole=is_whole))
-        self.suppressed = sum(read.suppressed for read in told)
-        self._refuse_missing([read.loaded for read in told])
+        self.suppressed = sum(read["suppressed"] for read in told)
+        loaded = [LoadedFile(**read["loaded"]) for read in told]
+        self._refuse_missing(loaded)
         loaded = [
             # Times of a file are those that this process will compare it by.
-            identified(replace(read.loaded, stamp=content.name.file.stamp()), content)
-            for read, content in zip(told, contents, strict=True)
+            identified(replace(file, stamp=content.name.file.stamp()), content)
+            for file, content in zip(loaded, contents, strict=True)
         ]
         return apart_where_empty(loaded, {content.name.label: content for content in contents})
 
@@ -275,9 +271,10 @@ def _require(item: FarFile) -> None:
         )
 
 
-def _hashed(item: FarFile) -> list[Name]:
+def _hashed(item: FarFile) -> list[tuple[str, str | None, str | None]]:
+    """Of each name of what is in the file: the label, and the hashes of the file and of the content."""
     _require(item)
-    return hashed(item.file)
+    return [(name.label, name.sha256, name.content) for name in hashed(item.file)]
 
 
 @contextmanager
@@ -298,13 +295,13 @@ def _opened(item: FarFile, source: TableSource) -> Iterator[tuple[duckdb.DuckDBP
             yield con, raw
 
 
-def _look(item: FarFile, *, source: TableSource) -> _Look:
+def _look(item: FarFile, *, source: TableSource) -> dict[str, Any]:
     with _opened(item, source) as (con, raw):
         refuse_unmapped_money(con, [raw], source)
         names = judged_columns(source)
         kinds = [raw.columns[name].kind for name in names]
         values = [sample(con, raw, name, "true", _KINDS) for name in names]
-        return _Look(raw.source_file, raw.localised, kinds, values)
+        return asdict(_Look(raw.source_file, raw.localised, kinds, values))
 
 
 def _answer(
@@ -321,7 +318,7 @@ def _rows_of(
     source: TableSource,
     conventions: Conventions,
     suppress: Suppress | None,
-) -> Iterator[pa.RecordBatch | Read | SourceError]:
+) -> Iterator[pa.RecordBatch | dict[str, Any] | SourceError]:
     """The rows of a file, and then what is to be remembered about it; or only what is wrong with it."""
     try:
         with _opened(item, source) as (con, raw):
@@ -329,6 +326,6 @@ def _rows_of(
             [loaded] = write_rows(con, Target(_ROWS, source, conventions), {item.source_id: raw})
             suppressed = suppress(con, _ROWS) if suppress is not None else 0
             yield from con.sql(f"SELECT {', '.join(map(quote_identifier, columns))} FROM {_ROWS}").arrow(ROWS_AT_ONCE)
-            yield Read(loaded, suppressed)
+            yield {"loaded": asdict(loaded), "suppressed": suppressed}
     except SourceError as error:
         yield error

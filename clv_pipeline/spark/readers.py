@@ -6,8 +6,7 @@ tell comes back: small results as rows of an answer, what is told beside rows in
 
 from __future__ import annotations
 
-import base64
-import pickle
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from clv_pipeline.spark.connect import TOLD
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clv_pipeline.sources.far import FarFile, Read
+    from clv_pipeline.sources.far import FarFile
     from clv_pipeline.spark.connect import Cluster
 
 Dealt = list[list[tuple[int, "FarFile"]]]
@@ -52,28 +51,31 @@ class FileReaders:
         self.carry_over = carry_over
 
     def each(self, function: Callable[[FarFile], Any], files: Sequence[FarFile]) -> list[Any]:
-        """The results of a function, in the order of the files. A SourceError that it raises is a result."""
+        """The results of a function, in the order of the files. A SourceError that it raises is a result.
+
+        Results are what JSON can hold.
+        """
         if not files:
             return []
         dealt = self._dealt(files)
-        frame = self._cluster.streamed(_numbers(dealt), _Answers(function, dealt), "place bigint, answer binary")
+        frame = self._cluster.streamed(_numbers(dealt), _Answers(function, dealt), "answer string")
         answers = self._cluster.fetched(frame).to_pylist()
-        found = {row["place"]: pickle.loads(row["answer"]) for row in answers}  # noqa: S301  (from our own workers)
+        found = dict(_decoded(row["answer"]) for row in answers)
         return [found[place] for place in range(len(files))]
 
     def add(
         self,
-        function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | Read | SourceError]],
+        function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]],
         files: Sequence[FarFile],
         *,
         is_whole: bool,
-    ) -> list[Read | SourceError]:
+    ) -> list[Any]:
         """Write the batches that a function gives of files, and return what it tells beside them."""
         dealt = self._dealt(files)
         rows = _Rows(function, dealt, self._schema)
         frame = self._cluster.streamed(_numbers(dealt), rows, f"{self._columns}, `{TOLD}` string")
         texts = self._save(frame, is_whole)
-        found = dict(pickle.loads(base64.b64decode(text)) for text in texts)  # noqa: S301  (from our own workers)
+        found = dict(map(_decoded, texts))
         return [found[place] for place in range(len(files))]
 
     def _dealt(self, files: Sequence[FarFile]) -> Dealt:
@@ -93,6 +95,22 @@ def _numbers(dealt: Dealt) -> str:
     return f"select id from range(0, {len(dealt)}, 1, {len(dealt)})"  # noqa: S608  (numbers)
 
 
+def _encoded(place: int, result: Any) -> str:
+    """What a worker tells of the file in that place. As JSON: to unpickle is to run what somebody wrote."""
+    if isinstance(result, SourceError):
+        errors = [(error.what, error.quoted, error.to_do) for error in result.each]
+        return json.dumps({"place": place, "errors": errors})
+    return json.dumps({"place": place, "result": result})
+
+
+def _decoded(text: str) -> tuple[int, Any]:
+    told = json.loads(text)
+    if "errors" not in told:
+        return told["place"], told["result"]
+    errors = [SourceError(what, quoted=quoted, to_do=to_do) for what, quoted, to_do in told["errors"]]
+    return told["place"], SourceError.together(errors)
+
+
 def _files_of(batches: Iterator[pa.RecordBatch], dealt: Dealt) -> Iterator[tuple[int, FarFile]]:
     for batch in batches:
         for number in batch.column("id").to_pylist():
@@ -109,20 +127,20 @@ class _Answers:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        schema = pa.schema([("place", pa.int64()), ("answer", pa.binary())])
+        schema = pa.schema([("answer", pa.string())])
         for place, file in _files_of(batches, self.dealt):
             try:
                 answer = self.function(file)
             except SourceError as error:
                 answer = error
-            yield pa.RecordBatch.from_pydict({"place": [place], "answer": [pickle.dumps(answer)]}, schema=schema)
+            yield pa.RecordBatch.from_pydict({"answer": [_encoded(place, answer)]}, schema=schema)
 
 
 @dataclass(frozen=True)
 class _Rows:
     """The rows of each file of a task, and a row for what is told about it."""
 
-    function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | Read | SourceError]]
+    function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]]
     dealt: Dealt
     schema: pa.Schema
 
@@ -136,5 +154,5 @@ class _Rows:
                     told = pa.nulls(part.num_rows, pa.string())
                 else:
                     rows = pa.table([pa.nulls(1, type_) for type_ in self.schema.types], schema=self.schema)
-                    told = pa.array([base64.b64encode(pickle.dumps((place, part))).decode()])
+                    told = pa.array([_encoded(place, part)])
                 yield from rows.append_column(TOLD, told).to_batches()
