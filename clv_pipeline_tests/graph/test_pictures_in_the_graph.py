@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.orchestration.runner import _Progress
-from clv_pipeline.publication.charts import pictures
 from clv_pipeline.publication.charts.renderer import Renderer
 from clv_pipeline_tests.helpers.graph_shop import Shop
 from clv_pipeline_tests.helpers.runs import failure, metadata
@@ -20,7 +19,7 @@ def test_a_table_whose_picture_ends_the_renderer_is_built_and_a_warning_names_th
 ) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text("import os, sys; sys.stdin.buffer.read(4); os.abort()")
-    monkeypatch.setattr(pictures, "RENDERER", Renderer(worker))
+    monkeypatch.setattr("clv_pipeline.publication.charts.pictures.RENDERER", Renderer(worker))
     shop = new_shop()
     shop.write_orders("orders.csv", 1_000, seed=1)
     result = shop.materialize("*customer_days")
