@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ def test_a_table_whose_picture_ends_the_renderer_is_built_and_a_warning_names_th
 ) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text("import os, sys; sys.stdin.buffer.read(4); os.abort()")
-    monkeypatch.setattr("clv_pipeline.publication.charts.pictures.RENDERER", Renderer(worker))
+    pictures = importlib.import_module("clv_pipeline.publication.charts.pictures")
+    monkeypatch.setattr(pictures, "RENDERER", Renderer(worker))
     shop = new_shop()
     shop.write_orders("orders.csv", 1_000, seed=1)
     result = shop.materialize("*customer_days")
