@@ -118,7 +118,7 @@ def _loading_step(
         told = f"{len(load.read)} of {len(load.files)} files read"
         if load.read and pipeline.settings.storage.engine == "spark":
             who = f"this process, not Spark's workers: {load.why_here}" if load.why_here else "Spark's workers"
-            dg.get_dagster_logger().info(displayed(f"source.{kind.key} was read by {who}"))
+            dg.get_dagster_logger().info(displayed(f"{kind.key} was read by {who}"))
         for label in load.gone:
             rows = "kept" if source.removed_files == "keep" else "removed"
             dg.get_dagster_logger().info(displayed(f"{label} is no longer there; its rows are {rows}"))
