@@ -28,19 +28,12 @@ from clv_pipeline.pipeline import Refresh
 from clv_pipeline.spark.session import on_spark
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.spark_session import cluster
+from clv_pipeline_tests.helpers.order_folder import COLUMNS
 
 FILES, LINES = 300, 10_000
 LOADS = 3
 TASKS = 8
 DOCUMENT = Path("docs/explanation/scaling.md")
-COLUMNS = {
-    "customer_id": "customer",
-    "order_id": "order",
-    "ordered_at": "date",
-    "product_id": "product",
-    "quantity": "quantity",
-    "unit_price": "price",
-}
 
 
 def write_files(folder: Path) -> None:

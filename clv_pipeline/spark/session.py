@@ -325,15 +325,12 @@ class SessionOnSpark(Session):
         self._lake.delete(table, table, condition)
         deleted = self._lake.head(table)
         assert deleted is not None  # noqa: S101  (the branch is at the live snapshot)
+        written = 0
         if (query := self._queries.pop(table, None)) is not None:
             written = self._lake.append(table, self._cluster.frame(query), contract.day_column)
-        elif there is not None:
-            written = 0
-        elif rows := super().count(added):
+        elif there is None and (rows := super().count(added)):
             written = self._upload(contract, quote_identifier(added), is_whole=False)
             assert written == rows  # noqa: S101
-        else:
-            written = 0
         staged = self._lake.whole(table, deleted.rows + written)
         columns = _declared(contract)
         self._books.write(staged_name(table), table, columns, staged.id, staged.rows)
