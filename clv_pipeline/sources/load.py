@@ -9,7 +9,7 @@ and the reason. `incremental` decides which files must be read.
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -94,8 +94,13 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
         con.execute("SET preserve_insertion_order = true")
     try:
         yield copies
-    finally:
         forget_lake(con)
+    except BaseException:
+        # An error within the caller's transaction has aborted it, and its end drops the table, too.
+        with suppress(duckdb.TransactionException):
+            forget_lake(con)
+        raise
+    finally:
         shutil.rmtree(copies)
 
 
