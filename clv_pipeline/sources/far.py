@@ -1,4 +1,4 @@
-"""Text files that are read where they are: one at a time, by processes that know nothing of the run.
+"""Files that are read where they are: one at a time, by processes that know nothing of the run.
 
 The run's process decides, with what these processes tell: hashes, the distinct values in the first rows of a file,
 short answers about whole columns, and what a load remembers about a file. Rows never pass through it. A file is opened
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,6 +48,8 @@ MEMORY = "1GB"
 ROWS_AT_ONCE = 50_000
 """Rows that a worker hands over at a time."""
 
+_ONE_TABLE_EACH = ("csv", "jsonl", "parquet")
+"""Kinds of files that are one table, and not several: those that workers read."""
 _ROWS = "clv_rows"
 _KINDS: tuple[ColumnKind, ...] = ("text", "number", "time", "zoned")
 
@@ -65,6 +66,8 @@ class FarFile:
     size: int
     """In bytes, as the run's process sees it."""
     source_id: int = 0
+    time_zone: str = ""
+    """Of the run's process: in it, times with a zone become text."""
 
     @classmethod
     def of(cls, file: SourceFile, source_id: int = 0) -> FarFile:
@@ -109,8 +112,8 @@ def why_here(source: TableSource, files: Sequence[SourceFile]) -> str:
     for file in files:
         if type(file) is not SourceFile or file.label.startswith(PACKAGED):
             return f"{file.label} is no file in a folder"
-        if has_known_kind(file.label) and kind_of(file.label)[0] not in ("csv", "jsonl"):
-            return f"{file.label} is neither CSV nor JSON lines"
+        if has_known_kind(file.label) and kind_of(file.label)[0] not in _ONE_TABLE_EACH:
+            return f"{file.label} is none of CSV, JSON lines and Parquet"
     return ""
 
 
@@ -130,30 +133,27 @@ class FarFiles:
 
     def hashing(self, files: Sequence[SourceFile]) -> list[list[Name]]:
         """The names of what is in each file."""
-        found = _without_errors(self.workers.each(_hashed, [FarFile.of(file) for file in files]))
+        found = _without_errors(self.workers.each(_hashed, self._items(files)))
         return [[Name(file, *name) for name in names] for file, names in zip(files, found, strict=True)]
 
     def open(
         self, source: TableSource, contents: Sequence[Content], there: Sequence[Content], copies: str
     ) -> tuple[TableSource, list[RawTable]]:
-        """One table for all files whose numbers are read alike, with the values in their first rows.
+        """One table for all files whose values are read alike, with those in their first rows.
 
         Raises:
             SourceError: a file cannot be opened, or its columns do not agree with the mapping.
         """
         own_columns(source)  # an expression that is not allowed is told once, before any file is read
-        files = [FarFile.of(content.name.file) for content in contents]
+        files = self._items([content.name.file for content in contents])
         looks = [_Look(**look) for look in _without_errors(self.workers.each(partial(_look, source=source), files))]
-        return source, [
-            self._table_of(source, localised, alike, files)
-            for localised in (True, False)
-            if (alike := [look for look in looks if look.localised == localised])
-        ]
+        alike: dict[object, list[_Look]] = {}
+        for look in looks:
+            alike.setdefault((look.localised, *look.kinds), []).append(look)
+        return source, [self._table_of(source, number, same, files) for number, same in enumerate(alike.values())]
 
-    def _table_of(
-        self, source: TableSource, localised: bool, looks: Sequence[_Look], files: Sequence[FarFile]
-    ) -> RawTable:
-        values = f"clv_first_values_{'text' if localised else 'json'}"
+    def _table_of(self, source: TableSource, number: int, looks: Sequence[_Look], files: Sequence[FarFile]) -> RawTable:
+        values = f"clv_first_values_{number}"
         names = judged_columns(source)
         found = {
             f"h{position}": sorted({value for look in looks for value in look.values[position]})
@@ -175,7 +175,7 @@ class FarFiles:
             columns={name: Column(f"h{position}", looks[0].kinds[position]) for position, name in enumerate(names)},
             format="",
             first_line=1,
-            localised=localised,
+            localised=looks[0].localised,
             far=of_each,
         )
         return replace(table, head=table)
@@ -195,8 +195,7 @@ class FarFiles:
         Raises:
             SourceError: a file cannot be read, lines are lost in it, or rows are missing that a worker has read.
         """
-        numbered = list(zip(count(first_id), contents))
-        files = [FarFile.of(content.name.file, number) for number, content in numbered]
+        files = self._items([content.name.file for content in contents], first_id)
         function = partial(_rows_of, source=source, conventions=conventions, suppress=self.suppress)
         told = _without_errors(self.workers.add(function, files, is_whole=is_whole))
         self.suppressed = sum(read["suppressed"] for read in told)
@@ -208,6 +207,10 @@ class FarFiles:
             for file, content in zip(loaded, contents, strict=True)
         ]
         return apart_where_empty(loaded, {content.name.label: content for content in contents})
+
+    def _items(self, files: Sequence[SourceFile], first_id: int = 0) -> list[FarFile]:
+        [(zone,)] = self.con.execute("SELECT current_setting('TimeZone')").fetchall()
+        return [replace(FarFile.of(file, number), time_zone=zone) for number, file in enumerate(files, first_id)]
 
     def _refuse_missing(self, loaded: Sequence[LoadedFile]) -> None:
         """Hold what workers have read against what is written, file by file.
@@ -289,7 +292,7 @@ def _opened(item: FarFile, source: TableSource) -> Iterator[tuple[duckdb.DuckDBP
         # A task has one core.
         settings: Mapping[str, str | int] = {"threads": 1, "memory_limit": MEMORY, "temp_directory": folder}
         path = item.file.path
-        with open_scratch(None, [Path(folder), path.parent, path.resolve().parent], settings) as con:
+        with open_scratch(None, [Path(folder), path.parent, path.resolve().parent], settings, item.time_zone) as con:
             tables, problems = open_tables(con, [item.file], (), source, Path(folder) / "copies")
             [raw] = agreeing(con, tables, source, problems)
             yield con, raw

@@ -21,7 +21,8 @@ from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.spark_session import cluster
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
-from clv_pipeline_tests.helpers.order_folder import HEADER, line
+from clv_pipeline_tests.helpers.order_folder import COLUMNS, HEADER, line
+from clv_pipeline_tests.helpers.parquet_files import write_parquet_files
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
@@ -61,6 +62,20 @@ def test_odd_files_and_a_second_night(both: Both, monkeypatch: pytest.MonkeyPatc
     _, there = both.require_same()
     assert there.read == ["orders/z_new.csv"]
     _, there = both.require_same(full=True)
+    assert there.is_whole
+
+
+def test_parquet_files_and_a_second_night(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionOnSpark, "_upload", None)
+    write_parquet_files(both.orders)
+    asked = {"columns": {**COLUMNS, "details": "details"}, "path": ["orders/*.parquet", "orders/*/*.parquet"]}
+    _, there = both.require_same(**asked)
+    assert there.why_here == ""
+    (both.orders / "f_odd.parquet").unlink()
+    (both.orders / "e_decimal.parquet").rename(both.orders / "z_moved.parquet")
+    _, there = both.require_same(**asked)
+    assert there.read == []  # a file that was moved keeps its rows
+    _, there = both.require_same(full=True, **asked)
     assert there.is_whole
 
 

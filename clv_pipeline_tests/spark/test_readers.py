@@ -21,6 +21,7 @@ from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
 from clv_pipeline_tests.helpers.order_folder import COLUMNS, HEADER, line
+from clv_pipeline_tests.helpers.parquet_files import write_parquet_files
 from clv_pipeline_tests.helpers.spark_by_duckdb import Storage, warehouse
 
 
@@ -188,7 +189,59 @@ def _after_losing_a_row(load: Any) -> Any:
     return losing
 
 
-@pytest.mark.parametrize("name", ["a.csv.zip", "a.parquet"])
+def test_parquet_files_of_many_types_give_the_same_rows(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clv_pipeline.spark.session.SessionOnSpark._upload", None)  # nothing is sent from here
+    write_parquet_files(both.orders)
+    columns = {**COLUMNS, "details": "details", "written_at": "date"}
+    here, there = both.require_same(columns=columns, path=["orders/*.parquet", "orders/*/*.parquet"])
+    assert there.why_here == ""
+    assert [file.format.partition(",")[0] for file in there.files] == ["Parquet"] * len(here.files)
+    assert sum(file.unreadable_rows for file in there.files) == 0
+    [(times,)] = both.there.ask("select count(*) from raw_transactions where ordered_at is not null")
+    assert times == sum(file.rows for file in there.files) - 1
+    (both.orders / "j_new.parquet").write_bytes((both.orders / "a_typed.parquet").read_bytes())  # a copy
+    _, there = both.require_same(columns=columns, path=["orders/*.parquet", "orders/*/*.parquet"])
+    assert there.read == []
+
+
+def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet_files(both.orders)
+    opened, zones = far.open_scratch, []
+
+    def elsewhere(database: Any, folders: Any, settings: Any, time_zone: str) -> Any:
+        zones.append(time_zone)
+        return opened(database, folders, settings, "Asia/Tokyo")
+
+    both.require_same(columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet")
+    [(here,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
+    monkeypatch.setattr(far, "open_scratch", elsewhere)
+    both.load(both.there, columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet", full=True)
+    [(there,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
+    [(zone,)] = both.here.connection.execute("select current_setting('TimeZone')").fetchall()
+    assert set(zones) == {zone}
+    assert there != here
+    assert "+09" in there
+
+
+def test_parquet_files_beside_text_are_judged_with_it(both: Both) -> None:
+    write_parquet_files(both.orders)
+    write_odd_files(both.orders)
+    _, there = both.require_same(path=["orders/*.parquet", "orders/*.csv", "orders/*.jsonl", "orders/*.gz"])
+    assert there.why_here == ""
+    assert "%d/%m/%Y" in there.files[0].conventions
+
+
+def test_a_damaged_parquet_file_is_told_in_the_same_words(both: Both) -> None:
+    (both.orders / "a.parquet").write_bytes(b"PAR1 and no more")
+    said = []
+    for session in (both.here, both.there):
+        with pytest.raises(SourceError, match=r"orders/a.parquet: cannot be read as Parquet") as error:
+            both.load(session)
+        said.append(str(error.value).replace(str(both.folder.resolve()), ""))
+    assert said[1] == said[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv.zip", "a.xlsx"])
 def test_other_kinds_of_files_are_read_here_and_that_is_said(both: Both, name: str) -> None:
     import zipfile
 
@@ -199,6 +252,6 @@ def test_other_kinds_of_files_are_read_here_and_that_is_said(both: Both, name: s
         with zipfile.ZipFile(both.orders / name, "w") as archive:
             archive.writestr("a.csv", f"{HEADER}\n{line('zip', 1)}\n")
     else:
-        pl.read_csv(both.orders / "b.csv").with_columns(customer=pl.lit("parquet")).write_parquet(both.orders / name)
+        pl.read_csv(both.orders / "b.csv").with_columns(customer=pl.lit("xlsx")).write_excel(both.orders / name)
     _, there = both.require_same()
-    assert there.why_here == f"orders/{name} is neither CSV nor JSON lines"
+    assert there.why_here == f"orders/{name} is none of CSV, JSON lines and Parquet"
