@@ -108,6 +108,11 @@ class Cluster:
                     OTHER_CODE,
                     to_do="take clv_pipeline out of the workers' Python: the session brings the code along",
                 ) from None
+            if missing := re.search(r"No module named '([\w.]+)'", str(error)):
+                raise ClusterError(
+                    f"a worker of Spark lacks the Python package {missing[1]}",
+                    to_do="install what the run's process has in the Python of every worker",
+                ) from None
             if self._heart is not None and self._heart.has_stopped(error):
                 raise ClusterError(GONE, quoted=self._censored(error), to_do=self._revival()) from None
             if isinstance(error, PySparkException):

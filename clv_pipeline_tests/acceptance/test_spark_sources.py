@@ -18,6 +18,10 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import SessionOnSpark, on_spark
 from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.acceptance.lake_servers import lake_packages
+from clv_pipeline_tests.acceptance.lake_tables import COLUMNS as LAKE_COLUMNS
+from clv_pipeline_tests.acceptance.lake_tables import Delta, Iceberg, libraries
+from clv_pipeline_tests.acceptance.lake_tables import orders as lake_orders
 from clv_pipeline_tests.acceptance.spark_session import cluster
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
@@ -29,9 +33,12 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Connect server whose work is done by two other processes."""
-    with cluster(tmp_path_factory.mktemp("cluster"), workers=2) as (address, _):
-        yield address
+    """Address of a Connect server whose work is done by two other processes, which have the libraries of lakes."""
+    folder = tmp_path_factory.mktemp("catalog")
+    with pytest.MonkeyPatch.context() as patch, libraries(folder):
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(lake_packages()), os.environ.get("PYTHONPATH")])))
+        with cluster(tmp_path_factory.mktemp("cluster"), workers=2) as (address, _):
+            yield address
 
 
 @pytest.fixture
@@ -77,6 +84,24 @@ def test_parquet_files_and_a_second_night(both: Both, monkeypatch: pytest.Monkey
     assert there.read == []  # a file that was moved keeps its rows
     _, there = both.require_same(full=True, **asked)
     assert there.is_whole
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_a_table_of_a_lakehouse_and_a_second_night(both: Both, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionOnSpark, "_upload", None)
+    lake = Delta(both.folder) if kind == "delta" else Iceberg(both.folder)
+    for days in ((1, 2), (3,), (4, 5, 6)):
+        lake.write(lake_orders(*days))
+    asked = {"path": [], "table": lake.table, "columns": {**LAKE_COLUMNS, "paid_on": "at"}}
+    _, there = both.require_same(**asked)
+    assert (there.why_here, there.is_whole, [file.rows for file in there.files]) == ("", True, [6])
+    lake.write(lake_orders(7, 8))
+    _, there = both.require_same(**asked)
+    assert (there.why_here, there.is_whole, [file.rows for file in there.files]) == ("", False, [6, 2])
+    lake.delete("paid = 5")
+    _, there = both.require_same(**asked)
+    assert (there.why_here, there.is_whole, [file.rows for file in there.files]) == ("", True, [7])
+    lake.con.close()
 
 
 def test_a_worker_without_the_file_is_told_with_its_name(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

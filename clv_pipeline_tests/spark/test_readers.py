@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from clv_pipeline.database import connections
 from clv_pipeline.errors import SourceError
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.sources import far
@@ -206,7 +207,7 @@ def test_parquet_files_of_many_types_give_the_same_rows(both: Both, monkeypatch:
 
 def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet_files(both.orders)
-    opened, zones = far.open_scratch, []
+    opened, zones = connections.open_scratch, []
 
     def elsewhere(database: Any, folders: Any, settings: Any, time_zone: str) -> Any:
         zones.append(time_zone)
@@ -214,7 +215,7 @@ def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkey
 
     both.require_same(columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet")
     [(here,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
-    monkeypatch.setattr(far, "open_scratch", elsewhere)
+    monkeypatch.setattr("clv_pipeline.sources.far.open_scratch", elsewhere)
     both.load(both.there, columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet", full=True)
     [(there,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
     [(zone,)] = both.here.connection.execute("select current_setting('TimeZone')").fetchall()
