@@ -19,6 +19,7 @@ from clv_pipeline.privacy.register import Register
 from clv_pipeline.sources.far import FarTable
 from clv_pipeline.sources.lake_rows import FirstRows
 from clv_pipeline.warehouse import Warehouse
+from clv_pipeline_tests.acceptance.lake_servers import BUCKET, s3_server
 from clv_pipeline_tests.acceptance.lake_tables import COLUMNS, Delta, Iceberg, libraries, mark_as_deleted, orders
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.spark_by_duckdb import Storage, warehouse
@@ -191,6 +192,20 @@ def test_delta_partitions_and_odd_names_are_read(both: Both, tmp_path: Path) -> 
     assert there.why_here == ""
     found = both.there.ask("select attributes ->> 'town' from raw_transactions order by amount")
     assert [town for (town,) in found] == [*towns, None]
+
+
+def test_a_delta_table_in_a_bucket(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deltalake import write_deltalake
+
+    with s3_server(tmp_path) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        table = {"format": "delta", "path": f"s3://{BUCKET}/orders"}
+        for days in ((1, 2), (3,)):
+            write_deltalake(table["path"], orders(*days), mode="append")
+            _, there = both.require_same(path=[], table=table, columns=COLUMNS)
+            assert there.why_here == ""
+        assert [file.rows for file in there.files] == [2, 1]
 
 
 def test_delta_rows_that_are_marked_as_deleted_are_read_here_and_that_is_said(both: Both, tmp_path: Path) -> None:
