@@ -86,6 +86,18 @@ def test_parquet_files_and_a_second_night(both: Both, monkeypatch: pytest.Monkey
     assert there.is_whole
 
 
+def test_events(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionOnSpark, "_upload", None)
+    both.kind = "events"
+    write_odd_files(both.orders)
+    (both.orders / "z_new.csv").write_text(f"{HEADER}\n{line('new', 20)}\n")
+    _, there = both.require_same(path="orders/*.csv")
+    assert there.why_here == ""
+    write_parquet_files(both.orders)
+    _, there = both.require_same(path=["orders/*.csv", "orders/*.parquet"])
+    assert (there.why_here, len(there.read)) == ("", 19)
+
+
 @pytest.mark.parametrize("kind", ["delta", "iceberg"])
 def test_a_table_of_a_lakehouse_and_a_second_night(both: Both, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionOnSpark, "_upload", None)

@@ -61,6 +61,19 @@ def test_odd_files_give_the_same_rows_numbers_and_rejects(both: Both, monkeypatc
     assert [file.source_id for file in there.files] == [file.source_id for file in here.files]
 
 
+def test_events_are_read_by_the_workers_too(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clv_pipeline.spark.session.SessionOnSpark._upload", None)
+    both.kind = "events"
+    write_odd_files(both.orders)
+    Register(both.folder / "privacy").request("run", ["late"])
+    _, there = both.require_same()
+    assert (there.why_here, there.suppressed) == ("", 1_501)
+    write_parquet_files(both.orders)
+    _, there = both.require_same(path=["orders/*.*", "orders/deep"])
+    # Days as numbers are another form of dates: all files are read again.
+    assert (there.why_here, there.is_whole, len(there.read)) == ("", True, 21)
+
+
 def test_a_second_night_reads_the_new_file_only(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     write_odd_files(both.orders)
     both.require_same()
