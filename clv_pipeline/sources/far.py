@@ -33,17 +33,17 @@ from clv_pipeline.sources.expressions import own_columns
 from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.sources.identity import Name, hashed
 from clv_pipeline.sources.lake_rows import FirstRows, Part, Plan, Rows
-from clv_pipeline.sources.lakehouse import described_rows, told
+from clv_pipeline.sources.lakehouse import described_rows, staged, told
 from clv_pipeline.sources.load import (
     agreeing,
     apart_where_empty,
     create_table,
     identified,
-    lake_table,
     refuse_disagreements,
 )
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.prepare import has_known_kind, kind_of
+from clv_pipeline.sources.prepared_rows import to_be_judged
 from clv_pipeline.sources.reach import PACKAGED
 from clv_pipeline.sources.samples import SAMPLE_ROWS, sample
 from clv_pipeline.sources.tables import Column, ColumnKind, RawTable, open_tables
@@ -418,7 +418,8 @@ def _opened(item: Far, source: TableSource) -> Iterator[tuple[duckdb.DuckDBPyCon
                 yield con, raw
             else:
                 rows = replace(item.rows, reading=_here())
-                yield con, replace(lake_table(con, source, rows), first_line=item.first_line)
+                raw = to_be_judged(con, staged(con, rows, source), source)
+                yield con, replace(raw, first_line=item.first_line)
 
 
 def _here() -> str:

@@ -144,6 +144,20 @@ def test_what_is_wrong_with_a_table_is_told_in_the_same_words(both: Both, lake: 
         assert said[1] == said[0]
 
 
+def test_whether_a_column_is_money_is_judged_by_the_first_rows_alone(both: Both, lake: Any) -> None:
+    lake.write(pa.table({"who": ["ann"], "at": ["2024-01-01"], "paid": ["no"]}))
+    lake.write(pa.table({"who": ["bob"] * 2_000, "at": ["2024-01-02"] * 2_000, "paid": ["7"] * 2_000}))
+    # In the order of their names, either data file may be the first.
+    columns = {"customer_id": "who", "ordered_at": "at"}
+    said = []
+    for session in (both.here, both.there):
+        try:
+            said.append(both.load(session, **asked(lake, columns=columns)).why_here)
+        except SourceError as error:
+            said.append(str(error))
+    assert said[1] == said[0]
+
+
 def test_a_worker_that_cannot_read_a_data_file_is_told_with_its_name(
     both: Both, lake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
