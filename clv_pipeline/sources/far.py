@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
@@ -46,7 +46,7 @@ from clv_pipeline.sources.prepare import has_known_kind, kind_of
 from clv_pipeline.sources.prepared_rows import to_be_judged
 from clv_pipeline.sources.reach import PACKAGED
 from clv_pipeline.sources.samples import SAMPLE_ROWS, sample
-from clv_pipeline.sources.tables import Column, ColumnKind, RawTable, open_tables
+from clv_pipeline.sources.tables import Column, ColumnKind, RawTable, open_tables, row_groups, some_rows
 from clv_pipeline.sources.unmapped_money import refuse_unmapped_money
 from clv_pipeline.sources.written_rows import Target, write_rows
 
@@ -58,6 +58,11 @@ MEMORY = "1GB"
 ROWS_AT_ONCE = 50_000
 """Rows that a worker hands over at a time."""
 
+PIECE = 128_000_000
+"""Size in bytes of the pieces in which tasks read a Parquet file of two or more of them: whole row groups."""
+
+_ALL: tuple[Piece | None, ...] = (None,)
+"""The pieces of a file that is not shared out."""
 _ONE_TABLE_EACH = ("csv", "jsonl", "parquet")
 """Kinds of files that are one table, and not several: those that workers read."""
 _ROWS = "clv_rows"
@@ -65,6 +70,17 @@ _KINDS: tuple[ColumnKind, ...] = ("text", "number", "time", "zoned")
 
 Suppress = Callable[[duckdb.DuckDBPyConnection, str], int]
 """Empties rows of a table and returns their number; it can be pickled."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Row groups of a Parquet file that follow one another."""
+
+    first: int
+    """Position of the first row, from 0."""
+    rows: int
+    of: int
+    """Number of pieces of the file."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,13 @@ class FarFile:
     source_id: int = 0
     time_zone: str = ""
     """Of the run's process: in it, times with a zone become text."""
+    piece: Piece | None = None
+    """What is read of it; None: all."""
+
+    @property
+    def to_read(self) -> int:
+        """How much a task has to read, about, in bytes."""
+        return self.size if self.piece is None else self.size // self.piece.of
 
     @classmethod
     def of(cls, file: SourceFile, source_id: int = 0) -> FarFile:
@@ -96,6 +119,11 @@ class FarRows:
     first_line: int = 1
     time_zone: str = ""
     """As of a file."""
+
+    @property
+    def to_read(self) -> int:
+        """How much a task has to read, in bytes."""
+        return self.size
 
 
 Far = FarFile | FarRows
@@ -236,6 +264,10 @@ class _Read:
 class FarFiles(_Read):
     """The files of a source, read by workers."""
 
+    _: KW_ONLY
+    pieces: dict[str, list[Piece]] = field(default_factory=dict)
+    """How large Parquet files that were opened are shared out, by label."""
+
     def hashing(self, files: Sequence[SourceFile]) -> list[list[Name]]:
         """The names of what is in each file."""
         found = _without_errors(self.workers.each(_hashed, self._items(files)))
@@ -251,7 +283,10 @@ class FarFiles(_Read):
         """
         own_columns(source)  # an expression that is not allowed is told once, before any file is read
         files = self._items([content.name.file for content in contents])
-        looks = [_Look(**look) for look in _without_errors(self.workers.each(partial(_look, source=source), files))]
+        looking = partial(_look, source=source, shared_from=2 * PIECE)
+        looks = [_Look(**look) for look in _without_errors(self.workers.each(looking, files))]
+        for file, look in zip(files, looks, strict=True):
+            self.pieces[file.file.label] = _pieces(look.row_groups, file.size // PIECE)
         alike: dict[object, list[int]] = {}
         for position, look in enumerate(looks):
             alike.setdefault((look.localised, *look.kinds), []).append(position)
@@ -275,8 +310,15 @@ class FarFiles(_Read):
         Raises:
             SourceError: a file cannot be read, lines are lost in it, or rows are missing that a worker has read.
         """
-        files = self._items([content.name.file for content in contents], first_id)
-        loaded = self._written(source, conventions, files, is_whole=is_whole)
+        files = [
+            replace(file, piece=piece)
+            for file in self._items([content.name.file for content in contents], first_id)
+            for piece in (self.pieces[file.file.label] or _ALL)
+        ]
+        parts: dict[int, list[LoadedFile]] = {}
+        for part in self._written(source, conventions, files, is_whole=is_whole):
+            parts.setdefault(part.source_id, []).append(part)
+        loaded = list(map(_joined, parts.values()))
         self._refuse_missing(loaded)
         loaded = [
             # Times of a file are those that this process will compare it by.
@@ -338,7 +380,7 @@ class FarTable(_Read):
                     f"{file.source_file}: a data file has {file.rows:,} rows, and {rows:,} by the snapshot",
                     to_do="see what has written to it",
                 )
-        whole = replace(read[0], rows=sum(lengths), unreadable_rows=sum(file.unreadable_rows for file in read))
+        whole = _joined(read)
         self._refuse_missing([whole])
         return [whole]
 
@@ -351,6 +393,25 @@ class FarTable(_Read):
         counting = partial(_counted, column=own_columns(source)[0])
         counted = iter(_without_errors(self.workers.each(counting, list(map(self._item, unknown)))))
         return [part.rows if part.rows is not None else next(counted) for part in self.parts]
+
+
+def _joined(parts: Sequence[LoadedFile]) -> LoadedFile:
+    """What several tasks read of one source."""
+    rows, unreadable = sum(part.rows for part in parts), sum(part.unreadable_rows for part in parts)
+    return replace(parts[0], rows=rows, unreadable_rows=unreadable)
+
+
+def _pieces(row_groups: Sequence[int], most: int) -> list[Piece]:
+    """At most so many pieces of about as many rows, each of whole row groups; none if it would be a single one."""
+    found: list[tuple[int, int]] = []
+    total, first, end = sum(row_groups), 0, 0
+    for rows in row_groups:
+        end += rows
+        # The piece is as long as pieces are to be, or it is the last.
+        if end * most >= total * (len(found) + 1):
+            found.append((first, end - first))
+            first = end
+    return [Piece(first, rows, len(found)) for first, rows in found] if len(found) > 1 else []
 
 
 def _without_errors(results: Sequence[Any]) -> list[Any]:
@@ -375,6 +436,8 @@ class _Look:
     """Of the columns that are judged."""
     values: list[list[str]]
     """Distinct values in the first rows, of each of them."""
+    row_groups: list[int]
+    """Numbers of rows of the row groups, if the file is to be shared out."""
 
 
 def _require(item: FarFile) -> None:
@@ -415,7 +478,7 @@ def _opened(item: Far, source: TableSource) -> Iterator[tuple[duckdb.DuckDBPyCon
             if isinstance(item, FarFile):
                 tables, problems = open_tables(con, [item.file], (), source, Path(folder) / "copies")
                 [raw] = agreeing(con, tables, source, problems)
-                yield con, raw
+                yield con, raw if item.piece is None else some_rows(raw, item.piece.first, item.piece.rows)
             else:
                 rows = replace(item.rows, reading=_here())
                 raw = to_be_judged(con, staged(con, rows, source), source)
@@ -431,13 +494,16 @@ def _counted(item: FarRows, *, column: str) -> int:
         return sum(batch.num_rows for batch in item.rows.read([column]))
 
 
-def _look(item: Far, *, source: TableSource) -> dict[str, Any]:
+def _look(item: Far, *, source: TableSource, shared_from: int | None = None) -> dict[str, Any]:
     with _opened(item, source) as (con, raw):
         refuse_unmapped_money(con, [raw], source)
         names = judged_columns(source)
         kinds = [raw.columns[name].kind for name in names]
         values = [sample(con, raw, name, "true", _KINDS) for name in names]
-        return asdict(_Look(raw.source_file, raw.localised, kinds, values))
+        is_shared = shared_from is not None and item.size >= shared_from and raw.format == "Parquet"
+        # Values are filled down within a file.
+        groups = row_groups(con, raw) if is_shared and source.fill_down is None else []
+        return asdict(_Look(raw.source_file, raw.localised, kinds, values, groups))
 
 
 def _answer(item: Far, *, source: TableSource, question: Callable[[duckdb.DuckDBPyConnection, RawTable], Any]) -> Any:

@@ -82,11 +82,11 @@ class FileReaders:
         """The files by task: the largest first, each to the task that has least to read so far."""
         dealt: Dealt = [[] for _ in range(min(len(files), self._cluster.most_tasks()))]
         bytes_ = [0] * len(dealt)
-        for place, file in sorted(enumerate(files), key=lambda pair: -pair[1].size):
+        for place, file in sorted(enumerate(files), key=lambda pair: -pair[1].to_read):
             task = bytes_.index(min(bytes_))
             dealt[task].append((place, file))
             # Opening a file costs, too.
-            bytes_[task] += file.size + 100_000
+            bytes_[task] += file.to_read + 100_000
         return dealt
 
 

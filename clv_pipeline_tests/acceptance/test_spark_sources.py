@@ -15,6 +15,7 @@ import pytest
 
 from clv_pipeline.config.operation import Catalog, Spark
 from clv_pipeline.errors import SourceError
+from clv_pipeline.sources import far
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import SessionOnSpark, on_spark
 from clv_pipeline.warehouse import Warehouse
@@ -75,6 +76,8 @@ def test_odd_files_and_a_second_night(both: Both, monkeypatch: pytest.MonkeyPatc
 def test_parquet_files_and_a_second_night(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionOnSpark, "_upload", None)
     write_parquet_files(both.orders)
+    # The row groups of the longest are shared out.
+    monkeypatch.setattr(far, "PIECE", (both.orders / "h_long.parquet").stat().st_size // 2)
     asked = {"columns": {**COLUMNS, "details": "details"}, "path": ["orders/*.parquet", "orders/*/*.parquet"]}
     _, there = both.require_same(**asked)
     assert there.why_here == ""

@@ -218,6 +218,49 @@ def test_parquet_files_of_many_types_give_the_same_rows(both: Both, monkeypatch:
     assert there.read == []
 
 
+def test_row_groups_of_a_large_parquet_file_are_shared_out(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet_files(both.orders)
+    read = []
+    opened = far._opened
+
+    def noted(item: FarFile, source: Any) -> Any:
+        read.append((item.file.label, item.piece))
+        return opened(item, source)
+
+    monkeypatch.setattr(far, "PIECE", (both.orders / "h_long.parquet").stat().st_size // 2)
+    monkeypatch.setattr(far, "_opened", noted)
+    asked = {"columns": {**COLUMNS, "details": "details"}, "path": "orders/*.parquet", "where": "quantity > 0"}
+    both.require_same(**asked)
+    pieces = {(label, piece) for label, piece in read if piece is not None}
+    assert pieces == {
+        ("orders/h_long.parquet", far.Piece(0, 1_000, 2)),
+        ("orders/h_long.parquet", far.Piece(1_000, 500, 2)),
+    }
+    lines = both.there.ask("select source_line from raw_transactions where product_id = 'mug' and customer_id = 'c6'")
+    assert max(line for (line,) in lines) == 1_498
+    read.clear()
+    both.require_same(full=True, fill_down={"by": "order", "columns": ["product"]}, **asked)
+    assert {piece for _, piece in read} == {None}
+
+
+@pytest.mark.parametrize(
+    ("groups", "most", "pieces"),
+    [
+        ([10, 10, 10, 10], 2, [(0, 20), (20, 20)]),
+        ([10, 10, 10], 2, [(0, 20), (20, 10)]),
+        ([10, 10], 9, [(0, 10), (10, 10)]),
+        ([1, 97, 1, 1], 4, [(0, 98), (98, 1), (99, 1)]),
+        ([30], 3, []),
+        ([], 3, []),
+        ([10, 10], 1, []),
+    ],
+)
+def test_pieces_are_of_whole_row_groups(groups: list[int], most: int, pieces: list[tuple[int, int]]) -> None:
+    found = far._pieces(groups, most)
+    assert [(piece.first, piece.rows) for piece in found] == pieces
+    assert {piece.of for piece in found} <= {len(pieces)}
+
+
 def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet_files(both.orders)
     opened, zones = connections.open_scratch, []
