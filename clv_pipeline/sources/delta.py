@@ -76,7 +76,8 @@ class DeltaSnapshot:
             except DeltaProtocolError:
                 return Plan(why_whole="deltalake reads a table with marked rows or renamed columns only as a whole")
             stated = _stated(self._table)
-            return Plan([DeltaFile(part, schema, *stated[part.path]) for part in parts])
+            # Of a path that the log writes in another way, workers count the rows.
+            return Plan([DeltaFile(part, schema, *stated.get(part.path, (0, None))) for part in parts])
 
         names = [field.name for field in self._table.schema().fields]
         return Rows(self._label, "Delta", shown, self.stamp, names, read, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from clv_pipeline.config.operation import Catalog, Spark
-from clv_pipeline.errors import SourceError
+from clv_pipeline.errors import ClusterError, SourceError
 from clv_pipeline.sources import far
 from clv_pipeline.spark.connect import Cluster
 from clv_pipeline.spark.session import SessionOnSpark, on_spark
@@ -127,6 +128,17 @@ def test_a_worker_without_the_file_is_told_with_its_name(both: Both, monkeypatch
     both.load(both.here, path=path)
     with pytest.raises(SourceError, match=r"a.csv: the worker on .* cannot read it .*; mount the same folder"):
         both.load(both.there, path=path)
+
+
+def test_a_package_that_workers_lack_is_named(
+    two_workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def same(batches):\n    yield from batches\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    spark = Cluster(two_workers)
+    with pytest.raises(ClusterError, match="a worker of Spark lacks the Python package only_here; install in"):
+        spark.fetched(spark.streamed("select id from range(1)", importlib.import_module("only_here").same, "id long"))
+    spark.close()
 
 
 def test_a_worker_that_is_lost_at_work_is_made_up_for_by_the_other(tmp_path: Path) -> None:
