@@ -207,7 +207,7 @@ def open_source(
 
 def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
     """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
-    _refuse_disagreements([described_rows(rows)], source)
+    refuse_disagreements([described_rows(rows)], source)
     table = to_be_judged(con, staged(con, rows, source), source)
     refuse_unmapped_money(con, [table], source)
     return table
@@ -231,13 +231,16 @@ def agreeing(
     Raises:
         SourceError: there are `problems`, or a table lacks a column.
     """
-    _refuse_disagreements(tables, source, problems)
+    refuse_disagreements(tables, source, problems)
     return [to_be_judged(con, raw, source) for raw in tables]
 
 
-def _refuse_disagreements(
-    tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()
-) -> None:
+def refuse_disagreements(tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> None:
+    """Refuse tables that lack a column that the source names, or that have one twice.
+
+    Raises:
+        SourceError: there are `problems`, or such a table.
+    """  # noqa: DOC501  (`one_error` makes the error)
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
         raise one_error(found)
 
