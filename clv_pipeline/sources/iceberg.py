@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyiceberg.catalog import load_catalog
 from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io import PY_IO_IMPL, S3_SIGNER, load_file_io
 from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table.snapshots import Operation
 
@@ -71,12 +72,17 @@ class IcebergSnapshot:
         return self._rows(f"snapshots {earlier} to {self._snapshot.snapshot_id}", scan)
 
     def _rows(self, shown: str, scan: Any) -> Rows:
-        def files() -> list[IcebergFile]:
+        def files(io: FileIO) -> list[IcebergFile]:
             tasks = sorted(scan.plan_files(), key=lambda task: task.file.file_path)
-            return [IcebergFile(scan.table_metadata, scan.io, scan.projection(), task) for task in tasks]
+            return [IcebergFile(scan.table_metadata, io, scan.projection(), task) for task in tasks]
 
         def read(columns: Sequence[str]) -> pa.RecordBatchReader:
-            return _one_by_one(files(), scan.projection(), columns)
+            return _one_by_one(files(scan.io), scan.projection(), columns)
+
+        def plan() -> Plan:
+            if S3_SIGNER in scan.io.properties:
+                return Plan(why_whole="its catalog signs every request for a file")
+            return Plan(files(_of_storage_alone(scan.io, self._table.location())))
 
         schema = self._table.schema()
         if self._snapshot.schema_id is not None:
@@ -88,8 +94,17 @@ class IcebergSnapshot:
             self.stamp,
             [field.name for field in schema.fields],
             read,
-            lambda: Plan(files()),
+            plan,
         )
+
+
+_STORAGES = ("s3.", "gcs.", "adls.", "hdfs.", "hf.", "client.", PY_IO_IMPL)
+"""How the names of properties begin that are needed to read files."""
+
+
+def _of_storage_alone(io: FileIO, location: str) -> FileIO:
+    """The same files without what is the catalog's alone: its address and its secrets stay in this process."""
+    return load_file_io({name: io.properties[name] for name in io.properties if name.startswith(_STORAGES)}, location)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from clv_pipeline.sources import Load, LoadedFile, load_changes
 from clv_pipeline_tests.acceptance.lake_servers import lake_packages_at_hand
 from clv_pipeline_tests.helpers.shop_files import transactions
 
+CATALOG_SECRET, STORAGE_SECRET = "secret-of-the-catalog", "secret-of-the-storage"
 COLUMNS = {"customer_id": "who", "ordered_at": "at", "amount": "paid"}
 
 
@@ -29,6 +30,8 @@ def libraries(folder: Path) -> Iterator[None]:
         patch.setenv("PYICEBERG_CATALOG__LAKE__TYPE", "sql")
         patch.setenv("PYICEBERG_CATALOG__LAKE__URI", f"sqlite:///{folder}/catalog.db")
         patch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", f"file://{folder}/warehouse")
+        patch.setenv("PYICEBERG_CATALOG__LAKE__CREDENTIAL", CATALOG_SECRET)
+        patch.setenv("PYICEBERG_CATALOG__LAKE__S3__SECRET_ACCESS_KEY", STORAGE_SECRET)
         lake_packages_at_hand()
         import pyiceberg.catalog  # noqa: F401
 

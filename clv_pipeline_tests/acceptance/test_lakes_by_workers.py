@@ -6,6 +6,7 @@ workers.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -18,10 +19,21 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.sources.far import FarTable
 from clv_pipeline.sources.lake_rows import FirstRows
+from clv_pipeline.sources.lakehouse import open_snapshot
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.acceptance.lake_servers import BUCKET, s3_server
-from clv_pipeline_tests.acceptance.lake_tables import COLUMNS, Delta, Iceberg, libraries, mark_as_deleted, orders
+from clv_pipeline_tests.acceptance.lake_tables import (
+    CATALOG_SECRET,
+    COLUMNS,
+    STORAGE_SECRET,
+    Delta,
+    Iceberg,
+    libraries,
+    mark_as_deleted,
+    orders,
+)
 from clv_pipeline_tests.helpers.both_engines import Both
+from clv_pipeline_tests.helpers.shop_files import transactions
 from clv_pipeline_tests.helpers.spark_by_duckdb import Storage, warehouse
 
 pytestmark = pytest.mark.acceptance
@@ -80,6 +92,27 @@ def test_what_is_written_night_by_night_gives_the_same_rows_lines_and_records(
     _, there = both.require_same(**asked(lake))
     assert (there.why_here, there.is_whole, [file.rows for file in there.files]) == ("", True, [8])
     both.require_same(full=True, **asked(lake))
+
+
+def test_workers_get_the_secrets_of_an_iceberg_tables_storage_and_none_of_its_catalog(tmp_path: Path) -> None:
+    lake = Iceberg(tmp_path)
+    lake.write(orders(1))
+    table = transactions(COLUMNS, table=lake.table).table
+    assert table is not None
+    sent = pickle.dumps(open_snapshot(table, tmp_path).whole().plan().parts)
+    assert STORAGE_SECRET.encode() in sent
+    assert CATALOG_SECRET.encode() not in sent
+    assert b"sqlite" not in sent
+
+
+def test_a_table_whose_catalog_signs_every_request_is_read_by_the_runs_process(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Iceberg(tmp_path)
+    lake.write(orders(1))
+    monkeypatch.setattr("clv_pipeline.sources.iceberg.S3_SIGNER", "s3.secret-access-key")
+    _, there = both.require_same(**asked(lake))
+    assert there.why_here == "its catalog signs every request for a file"
 
 
 def test_types_arrive_as_they_are(both: Both, lake: Any) -> None:
