@@ -17,9 +17,10 @@ import polars as pl
 
 from clv_pipeline.evaluation.choice import Contender, Evidence, choose
 from clv_pipeline.evaluation.metrics import METRICS_SCHEMA, TARGETS, Estimate, bootstrap
-from clv_pipeline.evaluation.ranges import PAST_COLUMNS, PAST_TOTALS_COLUMNS, SpendRanges, forecast_totals, thinned
+from clv_pipeline.evaluation.ranges import PAST_COLUMNS, SpendRanges, thinned
 from clv_pipeline.evaluation.scatter import BINS_SCHEMA, binned
 from clv_pipeline.evaluation.scores import DECILES, Floats, Integers, Order
+from clv_pipeline.evaluation.total_ranges import PAST_TOTALS_COLUMNS, forecast_totals
 from clv_pipeline.forecasting.frames import floats
 from clv_pipeline.forecasting.protocol import OUTCOME_COLUMNS, require_columns
 
