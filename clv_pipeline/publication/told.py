@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clv_pipeline.campaigns.results import basis_in_words, verdict_in_words
+from clv_pipeline.campaigns.segment_uplifts import basis_in_words
+from clv_pipeline.campaigns.verdict import verdict_in_words
 from clv_pipeline.display import Display
 from clv_pipeline.evaluation.outlook import outlook_in_words
 from clv_pipeline.evaluation.refinement import suggestion_in_words
