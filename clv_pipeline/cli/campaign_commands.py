@@ -60,7 +60,8 @@ def start_campaign(
     from clv_pipeline.cli.campaign_text import started_lines
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.pipeline import Pipeline
-    from clv_pipeline.publication.campaign import TABLES, Request, start
+    from clv_pipeline.publication.campaign import TABLES, start
+    from clv_pipeline.publication.campaign_request import Request
 
     settings = Settings.load(config)
     pipeline = Pipeline.of(settings)
