@@ -1,14 +1,13 @@
-"""The rows of `campaign_results` and `segment_uplifts`: what is measured of a campaign, and the verdict in words.
+"""The rows of `campaign_results`: what is measured of a campaign, what it can find, and the code of its verdict.
 
-How an uplift is measured is in `uplift.py`, how several are put together in `shrinkage.py`.
+How an uplift is measured is in `uplift.py`, the verdict in words in `verdict.py`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,9 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from clv_pipeline.campaigns.shrinkage import Measured, by_segment, pooled, whole
+from clv_pipeline.campaigns.members import compared, mean_of
 from clv_pipeline.campaigns.uplift import ERROR, Comparison, Uplift, detectable
-from clv_pipeline.display import ENGLISH, Display
+from clv_pipeline.campaigns.verdict import verdict_in_words
 
 RESULTS_SCHEMA = pl.Schema(
     {
@@ -59,32 +58,6 @@ RESULTS_SCHEMA = pl.Schema(
     }
 )
 
-UPLIFTS_SCHEMA = pl.Schema(
-    {
-        "segment": pl.String,
-        "horizon_days": pl.Int32,
-        "uplift": pl.Float64,
-        "uplift_deviation": pl.Float64,
-        "measured_weight": pl.Float64,
-        "assumed_uplift": pl.Float64,
-        "campaigns": pl.Int32,
-        "whole_uplift": pl.Float64,
-        "whole_deviation": pl.Float64,
-        "measured_uplift": pl.Float64,
-        "measured_deviation": pl.Float64,
-        "basis": pl.String,
-        "basis_code": pl.String,
-        "basis_facts": pl.String,
-    }
-)
-
-OUTCOME_COLUMNS = (
-    *("is_control", "stratum", "segment", "expected_purchases", "expected_margin", "expected_deviation"),
-    *("orders", "margin"),
-)
-"""What is read of every member of a campaign: one row each, within one window."""
-
-
 MOST_CUSTOMERS = 1e10
 """A size that is needed is not told beyond this: nobody has so many customers."""
 
@@ -102,39 +75,6 @@ class Campaign:
     def ends_on(self, horizon_days: int) -> date:
         """The last day of a window of this campaign."""
         return self.started_on + timedelta(days=horizon_days)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A campaign whose stated horizon is over."""
-
-    campaign: str
-    started_on: date
-    horizon_days: int
-
-    @property
-    def ended_on(self) -> date:
-        """Its last day."""
-        return self.started_on + timedelta(days=self.horizon_days)
-
-
-def horizon_to_plan(finished: Sequence[Finished], horizons_days: Sequence[int]) -> int:
-    """The horizon whose uplifts are learned from: that of the campaign that ended last.
-
-    Uplifts of different horizons are shares of different margins, so they are not put together. Without a campaign it
-    is the longest configured horizon, which the assumption is about.
-    """
-    if not finished:
-        return max(horizons_days)
-    return max(finished, key=lambda found: (found.ended_on, found.campaign)).horizon_days
-
-
-def compared(members: pl.DataFrame, *, has_money: bool) -> pl.DataFrame:
-    """The members with `outcome` and `expected`: of margin, or of orders in a shop without money."""
-    came, expected = ("margin", "expected_margin") if has_money else ("orders", "expected_purchases")
-    return members.with_columns(
-        outcome=pl.col(came).cast(pl.Float64), expected=pl.col(expected).cast(pl.Float64).fill_null(0.0)
-    )
 
 
 def result(
@@ -172,12 +112,12 @@ def result(
         "measure": "margin" if has_money else "orders",
         "contacts": audience.height,
         "controls": control.height,
-        "orders_per_contact": _mean(audience, "orders"),
-        "orders_per_control": _mean(control, "orders"),
-        "margin_per_contact": _mean(audience, "margin") if has_money else None,
-        "margin_per_control": _mean(control, "margin") if has_money else None,
-        "expected_per_contact": _mean(audience, "expected"),
-        "expected_per_control": _mean(control, "expected"),
+        "orders_per_contact": mean_of(audience, "orders"),
+        "orders_per_control": mean_of(control, "orders"),
+        "margin_per_contact": mean_of(audience, "margin") if has_money else None,
+        "margin_per_control": mean_of(control, "margin") if has_money else None,
+        "expected_per_contact": mean_of(audience, "expected"),
+        "expected_per_control": mean_of(control, "expected"),
         "uplift": found.estimate,
         "uplift_lower": found.lower,
         "uplift_upper": found.upper,
@@ -241,15 +181,10 @@ def results_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=RESULTS_SCHEMA)
 
 
-def _mean(group: pl.DataFrame, column: str) -> float | None:
-    mean = group[column].cast(pl.Float64).mean()
-    return None if mean is None else float(mean)  # type: ignore[arg-type]
-
-
 def _planned_deviation(members: pl.DataFrame) -> float | None:
     """The standard error of the uplift at the end of the window, as the forecasts at the start have it."""
     controls = int(members["is_control"].sum())
-    contacts, expected = members.height - controls, _mean(members, "expected")
+    contacts, expected = members.height - controls, mean_of(members, "expected")
     if not (controls and contacts and expected):
         return None
     variance = float(np.mean(members["expected_deviation"].cast(pl.Float64).fill_null(0.0).to_numpy() ** 2))
@@ -298,208 +233,3 @@ def _verdict(row: Mapping[str, Any], found: Uplift) -> tuple[str, dict[str, Any]
     else:
         code = "too_small" if least is not None and least > row["assumed_uplift"] else "not_yet"
     return code, facts
-
-
-def verdict_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
-    """The sentence of `verdict` from `verdict_code` and the fields of `verdict_facts`."""
-    if code == "one_group":
-        return display.say("only one of the two groups is left, so nothing can be compared")
-    if code == "not_started":
-        return display.say(
-            "nothing is measured yet: no day after {day} is known", day=_day(facts["started_on"], display)
-        )
-    if code == "on_the_way":
-        return display.say_many(
-            facts["horizon_days"],
-            "the first {number} day: how it came about, no verdict",
-            "the first {number} days: how it came about, no verdict",
-        )
-    if code in ("uplift_found", "loss_found"):
-        return f"{_found_in_words(code, facts, display)}: {_uplift_in_words(facts, display)}"
-    if code == "not_found":
-        never = display.say_many(
-            facts["horizon_days"],
-            "not distinguishable from none within {number} day, and never will be",
-            "not distinguishable from none within {number} days, and never will be",
-        )
-        return "; ".join([f"{never}: {_uplift_in_words(facts, display)}", *_takes_in_words(facts, display)])
-    days = {"days": display.count(facts["days_measured"])}
-    if code == "too_small":
-        yet = display.say_many(
-            facts["horizon_days"],
-            "not distinguishable from none after {days} of {number} day; with as many customers as these an uplift of"
-            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
-            "not distinguishable from none after {days} of {number} days; with as many customers as these an uplift of"
-            " {detectable} is found in 8 of 10 campaigns, and a smaller one mostly stays unseen",
-            **days,
-            detectable=display.share(facts["detectable_uplift"]),
-        )
-        return "; ".join([yet, *_takes_in_words(facts, display)])
-    return display.say_many(
-        facts["horizon_days"],
-        "not distinguishable from none after {days} of {number} day: the verdict comes after {day}, because earlier"
-        " looks find uplifts by chance",
-        "not distinguishable from none after {days} of {number} days: the verdict comes after {day}, because earlier"
-        " looks find uplifts by chance",
-        **days,
-        day=_day(facts["ends_on"], display),
-    )
-
-
-def _found_in_words(code: str, facts: Mapping[str, Any], display: Display) -> str:
-    days, of_what = facts["horizon_days"], {"measure": display.term(facts["measure"])}
-    if facts["uplift"] is None and code == "uplift_found":
-        return display.say_many(
-            days,
-            "an uplift of {measure} was found within {number} day",
-            "an uplift of {measure} was found within {number} days",
-            **of_what,
-        )
-    if facts["uplift"] is None:
-        return display.say_many(
-            days,
-            "a loss of {measure} was found within {number} day",
-            "a loss of {measure} was found within {number} days",
-            **of_what,
-        )
-    of_what["size"] = display.share(abs(facts["uplift"]))
-    if code == "uplift_found":
-        return display.say_many(
-            days,
-            "an uplift of {measure} of {size} was found within {number} day",
-            "an uplift of {measure} of {size} was found within {number} days",
-            **of_what,
-        )
-    return display.say_many(
-        days,
-        "a loss of {measure} of {size} was found within {number} day",
-        "a loss of {measure} of {size} was found within {number} days",
-        **of_what,
-    )
-
-
-def _uplift_in_words(facts: Mapping[str, Any], display: Display) -> str:
-    """Between which ends the uplift is."""
-    lower, upper = facts["uplift_lower"], facts["uplift_upper"]
-    if lower is None and upper is None:
-        return display.say("the uplift is not known at all")
-    if upper is None:
-        return display.say("the uplift is at least {lower}", lower=display.share(lower))
-    if lower is None:
-        return display.say("the uplift is at most {upper}", upper=display.share(upper))
-    return display.say(
-        "the uplift is between {lower} and {upper}", lower=display.share(lower), upper=display.share(upper)
-    )
-
-
-def _takes_in_words(facts: Mapping[str, Any], display: Display) -> list[str]:
-    """How many customers it takes to find the assumed uplift, where it is known."""
-    if facts["customers_needed"] is None:
-        return []
-    assumed = display.share(facts["assumed_uplift"])
-    return [
-        display.say_many(
-            facts["customers_needed"],
-            "finding {assumed} takes {number} customer",
-            "finding {assumed} takes {number} customers",
-            assumed=assumed,
-        )
-    ]
-
-
-def _day(iso: str, display: Display) -> str:
-    return display.day(date.fromisoformat(iso))
-
-
-def segment_uplifts(
-    campaigns: Sequence[pl.DataFrame], horizon_days: int, assumed: float | None, segments: Sequence[str]
-) -> pl.DataFrame:
-    """The uplift to plan with, per segment (UPLIFTS_SCHEMA).
-
-    Args:
-        campaigns: the members (OUTCOME_COLUMNS) of every campaign that is over, within the same horizon; may be none.
-        horizon_days: that horizon; without a campaign that of the assumption.
-        assumed: the uplift that is assumed, above 0; None where no campaign is configured, and then there is no row.
-        segments: names of the segments.
-    """
-    if assumed is None:
-        return pl.DataFrame(schema=UPLIFTS_SCHEMA)
-    wholes: list[Measured] = []
-    parts: dict[str, list[Measured]] = defaultdict(list)
-    for members in campaigns:
-        of_whole, of_segments = _measured(compared(members, has_money=True))
-        wholes += [of_whole] if of_whole else []
-        for segment, found in of_segments.items():
-            parts[segment].append(found)
-    of_all = pooled(wholes)
-    everywhere = whole(of_all, assumed)
-    own = {segment: both for segment, found in parts.items() if (both := pooled(found))} if of_all else {}
-    learned = by_segment(own, everywhere)
-    rows = []
-    for segment in sorted(segments):
-        known, measured = learned.get(segment, everywhere), own.get(segment)
-        code = "measured_uplift" if wholes else "assumed_uplift"
-        facts = {
-            "uplift": known.uplift,
-            "uplift_deviation": known.deviation,
-            "measured_weight": known.weight,
-            "assumed_uplift": assumed,
-            "campaigns": len(wholes),
-            "horizon_days": horizon_days,
-        }
-        rows.append(
-            {
-                "segment": segment,
-                "horizon_days": horizon_days,
-                "uplift": known.uplift,
-                "uplift_deviation": known.deviation,
-                "measured_weight": known.weight,
-                "assumed_uplift": assumed,
-                "campaigns": len(wholes),
-                "whole_uplift": of_all.uplift if of_all else None,
-                "whole_deviation": of_all.deviation if of_all else None,
-                "measured_uplift": measured.uplift if measured else None,
-                "measured_deviation": measured.deviation if measured else None,
-                "basis": basis_in_words(code, facts),
-                "basis_code": code,
-                "basis_facts": json.dumps(facts, sort_keys=True),
-            }
-        )
-    return pl.DataFrame(rows, schema=UPLIFTS_SCHEMA)
-
-
-def _measured(members: pl.DataFrame) -> tuple[Measured | None, dict[str, Measured]]:
-    """What one campaign measured as a whole and per segment; nothing where the control cannot tell."""
-    comparison = Comparison.of(members)
-    if not comparison.is_possible or (uplift := comparison.estimate) is None:
-        return None, {}
-    audience = members.filter(~pl.col("is_control"))
-    expected = _mean(audience, "expected") or 0.0
-    per_expected = comparison.without_campaign / expected if expected else 0.0
-    found = {}
-    for part in members.partition_by("segment"):
-        baseline = per_expected * (_mean(part.filter(~pl.col("is_control")), "expected") or 0.0)
-        if (added := Comparison.of(part).added(baseline, uplift)) is not None and added[1] > 0.0:
-            found[str(part["segment"][0])] = Measured(*added)
-    return (Measured(uplift, deviation) if (deviation := comparison.deviation) else None), found
-
-
-def basis_in_words(code: str, facts: Mapping[str, Any], display: Display = ENGLISH) -> str:
-    """The sentence of `basis` from `basis_code` and the fields of `basis_facts`."""
-    assumed = display.share(facts["assumed_uplift"])
-    if code == "assumed_uplift":
-        return display.say(
-            "ASSUMPTION, not a measurement: a contact raises the expected margin by {assumed}", assumed=assumed
-        )
-    return display.say_many(
-        facts["campaigns"],
-        "measured in {number} campaign: a contact raises the margin of {days} days by {uplift}, give or take"
-        " {deviation}; the measurement has {weight} of the weight, and the assumed {assumed} the rest",
-        "measured in {number} campaigns: a contact raises the margin of {days} days by {uplift}, give or take"
-        " {deviation}; the measurement has {weight} of the weight, and the assumed {assumed} the rest",
-        days=display.count(facts["horizon_days"]),
-        uplift=display.share(facts["uplift"]),
-        deviation=display.share(facts["uplift_deviation"]),
-        weight=display.percent(facts["measured_weight"]),
-        assumed=assumed,
-    )

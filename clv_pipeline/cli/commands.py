@@ -1,84 +1,26 @@
 """The `clv` command. Each subcommand imports what it needs, so that `clv --help` is instant.
 
-This module only talks to the terminal; the work of a command is in the package of its subject.
+A command only talks to the terminal; its work is in the package of its subject. Those of campaigns are in
+`campaign_commands.py`.
 """
 
-import errno
 import shlex
-from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 
-from clv_pipeline.errors import ClvError, StorageError
-from clv_pipeline.text import displayed
-
-_FREE, _PERMIT, _PATH = "free some space", "give the user who runs clv the right to it", "correct the path"
-_OF_THE_DISK = {
-    errno.ENOSPC: _FREE,
-    errno.EDQUOT: _FREE,
-    errno.EACCES: _PERMIT,
-    errno.EPERM: _PERMIT,
-    errno.EROFS: "the disk is read-only; mount it for writing, or name another place",
-    errno.EIO: "check the disk",
-    errno.ENOENT: _PATH,
-    errno.ENOTDIR: _PATH,
-    errno.EISDIR: _PATH,
-}
-"""Remedies for errors of the operating system that a user can fix."""
-_JSON = "clv.json"
-"""Key of a context under which it keeps whether --json was given."""
+from clv_pipeline.cli.campaign_commands import campaign
+from clv_pipeline.cli.terminal import ClvGroup, config_option, json_option, note, say, stop
 
 
-class _Clv(click.Group):
-    """The one place that prints errors that a user can fix: their text, status 1, no traceback."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except ClvError as error:
-            _tell(context, error)
-        except OSError as error:
-            # Errors that no other room explains: a file that a command itself reads or writes.
-            if error.errno not in _OF_THE_DISK:
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            _tell(context, StorageError(f"{where}{error.strerror}", to_do=_OF_THE_DISK[error.errno]))
-
-
-def _tell(context: click.Context, error: ClvError) -> NoReturn:
-    if context.meta.get(_JSON):
-        from clv_pipeline.cli.json_documents import as_json, error_document
-
-        _say(as_json(error_document(context.invoked_subcommand, error)))
-        raise SystemExit(1)
-    _stop(str(error))
-
-
-@click.group(cls=_Clv, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ClvGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clv_pipeline", prog_name="clv")
 def main() -> None:
     """Customer lifetime value from your own transactions."""
 
 
-_config = click.option("--config", type=click.Path(path_type=Path), help="Instead of CLV_CONFIG or ./clv.yaml.")
-
-
-def _note_json(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
-    context.meta[_JSON] = as_json
-    return as_json
-
-
-_json = click.option(
-    "--json",
-    "json",
-    is_flag=True,
-    callback=_note_json,
-    help="Print one JSON document, and what is for people on standard error.",
-)
+main.add_command(campaign)
 
 
 @main.command()
@@ -93,42 +35,42 @@ def init(files: tuple[str, ...], output: Path, force: bool, table: str | None) -
     from clv_pipeline.sources.guess import propose
 
     if output.exists() and not force:
-        _stop(f"{output} exists; --force overwrites it")
+        stop(f"{output} exists; --force overwrites it")
     folder = output.resolve().parent
     # Paths in the file are relative to the file.
     paths = [_from_folder(file, folder) for file in files]
     urls = [url for path in paths if (url := database_url(path, folder)) is not None]
     if urls and len(paths) > 1:
-        _stop("a database is given alone, without another one or files beside it")
+        stop("a database is given alone, without another one or files beside it")
     url = urls[0] if urls else None
     if url is not None:
         chosen = propose_from_database(url, table, folder)
         proposal = chosen.proposal
         if chosen.others:
-            _say(f"took {chosen.table}: no other table has customer, date and amount ({', '.join(chosen.others)})")
+            say(f"took {chosen.table}: no other table has customer, date and amount ({', '.join(chosen.others)})")
     elif table is not None:
-        _stop("--table goes with one database: its file, or its URL")
+        stop("--table goes with one database: its file, or its URL")
     else:
         proposal = propose(paths, folder)
     try:
         output.write_text(config_text(proposal, folder), encoding="utf-8")
     except OSError as error:
-        _stop(f"{output} cannot be written: {error.strerror}")
-    _say(f"wrote {output}")
+        stop(f"{output} cannot be written: {error.strerror}")
+    say(f"wrote {output}")
     for key, source in proposal.sources.items():
-        _say(f"{key}{f' ({source.about})' if source.about else ''}: {source.query or ', '.join(source.paths)}")
+        say(f"{key}{f' ({source.about})' if source.about else ''}: {source.query or ', '.join(source.paths)}")
         for ours, theirs in source.mapping.items():
-            _say(f"  {ours:<12} {theirs}")
+            say(f"  {ours:<12} {theirs}")
         if source.further:
-            _say(f"  not mapped: {', '.join(source.further)}")
+            say(f"  not mapped: {', '.join(source.further)}")
     if proposal.left_out:
-        _say(f"not used: {', '.join(proposal.left_out)}")
+        say(f"not used: {', '.join(proposal.left_out)}")
     for entry in proposal.questions:
-        _say(f"{entry.key}: {entry.value}")
+        say(f"{entry.key}: {entry.value}")
     if proposal.questions:
-        _say(f"next: answer what begins with ? in {output}, then run `clv check`")
+        say(f"next: answer what begins with ? in {output}, then run `clv check`")
     else:
-        _say("next: look over the mapping, then run `clv check`")
+        say("next: look over the mapping, then run `clv check`")
 
 
 def _from_folder(file: str, folder: Path) -> str:
@@ -147,13 +89,13 @@ def demo(folder: Path, customers: int, seed: int) -> None:
     from clv_pipeline.simulation.demo import write_demo
 
     config = write_demo(folder, customers=customers, seed=seed)
-    _say(f"wrote a made-up shop of {customers:,} customers: nothing in {folder} is real")
-    _say(f"next: clv run --config {shlex.quote(str(config))}")
+    say(f"wrote a made-up shop of {customers:,} customers: nothing in {folder} is real")
+    say(f"next: clv run --config {shlex.quote(str(config))}")
 
 
 @main.command()
-@_json
-@_config
+@json_option
+@config_option
 def check(config: Path | None, json: bool) -> None:
     """Hold clv.yaml against its source as a run would: mapping, readable shares, files, days.
 
@@ -176,12 +118,12 @@ def check(config: Path | None, json: bool) -> None:
     found = rehearse(settings)
     noted = notices(settings)
     if json:
-        _say(as_json(check_document(settings, noted, found)))
+        say(as_json(check_document(settings, noted, found)))
         raise SystemExit(int(found.stops))
-    _say(f"{settings.config_file or 'embedded default'}\n")
-    _note(noted)
-    _say(f"{survey_text(settings, found.survey)}\n")
-    _say(verdict_text(found))
+    say(f"{settings.config_file or 'embedded default'}\n")
+    note(noted)
+    say(f"{survey_text(settings, found.survey)}\n")
+    say(verdict_text(found))
     raise SystemExit(int(found.stops))
 
 
@@ -200,8 +142,8 @@ _wait = click.option(
 @click.option("--full-refresh", is_flag=True, help="Read and build everything again, the model review included.")
 @click.option("--days", metavar="FIRST..LAST", help="Read and build these days again, such as 2011-02-01..2011-02-28.")
 @_wait
-@_json
-@_config
+@json_option
+@config_option
 def run(
     config: Path | None, select: str | None, full_refresh: bool, days: str | None, wait_minutes: float, json: bool
 ) -> None:
@@ -214,49 +156,49 @@ def run(
     from clv_pipeline.publication.summary import publication_facts, publication_summary
 
     settings = Settings.load(config)
-    _note(notices(settings))
+    note(notices(settings))
     outcome = run_nightly(
         settings,
         select=select,
         refresh=Refresh.of(full_refresh, days),
         wait_minutes=wait_minutes,
-        echo=partial(_say, err=json),
+        echo=partial(say, err=json),
     )
     facts = publication_facts(settings) if outcome.published else None
     if json:
-        _say(as_json(run_document(outcome, facts)))
+        say(as_json(run_document(outcome, facts)))
     if not outcome.success:
-        _stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
+        stop(f"\nrun {outcome.run_id} failed; what is published is as it was. Mend the cause above and run again.")
     if facts:
-        _say("\n" + "\n".join(publication_summary(facts, settings.display.writer())), err=json)
+        say("\n" + "\n".join(publication_summary(facts, settings.display.writer())), err=json)
 
 
 @main.command()
 @_wait
-@_json
-@_config
+@json_option
+@config_option
 def audit(config: Path | None, wait_minutes: float, json: bool) -> None:
     """Hold every live table against its contract; status 0 only if no ERROR expectation fails."""
     from clv_pipeline.cli.json_documents import as_json, audit_document
     from clv_pipeline.cli.live_audit import audit_lines, audit_live_tables
     from clv_pipeline.config.settings import Settings
 
-    echo = partial(_say, err=json)
+    echo = partial(say, err=json)
     audited = {}
     for table, results in audit_live_tables(Settings.load(config), wait_minutes=wait_minutes, tell=echo):
         audited[table] = results
         echo("\n".join(audit_lines(table, results)))
     if json:
-        _say(as_json(audit_document(audited)))
+        say(as_json(audit_document(audited)))
     failed = sum(result.blocks for results in audited.values() for result in results)
     if failed:
-        _stop(f"\n{failed} checks failed")
+        stop(f"\n{failed} checks failed")
 
 
 @main.command()
 @click.option("--to", "version", metavar="VERSION", help="Point `published/current` back at this kept version.")
-@_json
-@_config
+@json_option
+@config_option
 def publish(config: Path | None, version: str | None, json: bool) -> None:
     """List the kept versions, newest first; with --to, serve another one of them again."""
     from clv_pipeline.cli.json_documents import as_json, publish_document
@@ -267,12 +209,12 @@ def publish(config: Path | None, version: str | None, json: bool) -> None:
     if version is not None:
         serve_version(settings, version)
     versions = listed_versions(settings)
-    _say(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
+    say(as_json(publish_document(versions)) if json else "\n".join(version_lines(settings, versions)))
 
 
 @main.command("open")
 @click.argument("page", type=click.Choice(["report", "explore"]))
-@_config
+@config_option
 def open_page(config: Path | None, page: str) -> None:
     """Open the published report, or the page to explore customers, in the browser."""
     import webbrowser
@@ -281,22 +223,22 @@ def open_page(config: Path | None, page: str) -> None:
     from clv_pipeline.publication.pages import served_page
 
     path = served_page(Settings.load(config), page)
-    _say(str(path))
+    say(str(path))
     if not webbrowser.open(path.as_uri()):
-        _stop("no browser could be started; open the file above in one")
+        stop("no browser could be started; open the file above in one")
 
 
 @main.command()
 @click.argument("customer_id")
 @click.option("--horizon", type=int, help="In days; by default the longest one.")
-@_config
+@config_option
 def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
     """Explain the published forecast of CUSTOMER_ID: its factors, its rank, and what moves it."""
     from clv_pipeline.config.settings import Settings
     from clv_pipeline.publication.explain import explain
 
     lines = explain(Settings.load(config), customer_id, horizon)
-    _say("\n".join(lines))
+    say("\n".join(lines))
 
 
 @main.command()
@@ -307,7 +249,7 @@ def explain(config: Path | None, customer_id: str, horizon: int | None) -> None:
 @click.option("--horizon", type=int, help="Of the forecasts, in days; by default the longest one.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv, .parquet or .xlsx file.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@_config
+@config_option
 def export(
     config: Path | None,
     segment: str | None,
@@ -324,7 +266,7 @@ def export(
     from clv_pipeline.publication.export import export
 
     if segment is None and top is None and not at_risk:
-        _stop("name a segment, or say --at-risk, or how many customers with --top N")
+        stop("name a segment, or say --at-risk, or how many customers with --top N")
     named = None if columns is None else [name.strip() for name in columns.split(",")]
     done = export(
         Settings.load(config),
@@ -340,122 +282,18 @@ def export(
     highest = "highest CLV" if done.has_money else "most expected purchases"
     if at_risk:
         highest = "most at stake" if done.has_money else "furthest below their own rate"
-    _say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
-    _say(ids_line(done.pseudonyms))
+    say(f"{done.customers:,} customers of {of_whom}, {highest} ({done.audience.horizon_days} days) first")
+    say(ids_line(done.pseudonyms))
     if done.currency is not None:
-        _say(f"money is in {done.currency}")
+        say(f"money is in {done.currency}")
     if done.guarded:
-        _say(guarded_line(done.guarded))
-    _say(f"wrote {out}, which only you can read")
-
-
-@main.group()
-def campaign() -> None:
-    """Start a campaign with a control group, list campaigns with what they added, or remove one."""
-
-
-@campaign.command("start")
-@click.argument("name")
-@click.option("--segment", help="Only customers of this segment.")
-@click.option("--at-risk", is_flag=True, help="Only customers at risk, those with the most at stake first.")
-@click.option("--top", type=int, metavar="N", help="Only the first N customers: of the highest clv, or --at-risk.")
-@click.option("--budget", type=float, metavar="AMOUNT", help="Only as many contacts, the first ones, as it pays.")
-@click.option("--holdout", type=float, default=0.1, show_default=True, help="The share that is left out by lot.")
-@click.option(
-    "--horizon", type=int, metavar="DAYS", help="The days after the start that count; the published horizon nearest 90."
-)
-@click.option("--on", "started_on", type=click.DateTime(["%Y-%m-%d"]), help="The day of the contact; by default today.")
-@click.option("--cost-per-contact", type=float, metavar="AMOUNT", help="By default campaign.cost_per_contact.")
-@click.option(
-    "--assumed-uplift",
-    type=float,
-    metavar="SHARE",
-    help="The uplift to find, such as 0.05; by default campaign.assumed_uplift, else 0.1.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Another one draws other customers.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="For the lists; by default NAME.")
-@_config
-def start_campaign(
-    config: Path | None,
-    name: str,
-    segment: str | None,
-    at_risk: bool,
-    top: int | None,
-    budget: float | None,
-    holdout: float,
-    horizon: int | None,
-    started_on: datetime | None,
-    cost_per_contact: float | None,
-    assumed_uplift: float | None,
-    seed: int,
-    out: Path | None,
-) -> None:
-    """Start the campaign NAME: draw a control group, write audience.csv and control.csv, and measure from then on.
-
-    Customers are those of --segment, those --at-risk, the --top N, or as many as --budget pays, as they are published;
-    options may be combined.
-    """
-    from zoneinfo import ZoneInfo
-
-    from clv_pipeline.cli.campaign_text import started_lines
-    from clv_pipeline.config.settings import Settings
-    from clv_pipeline.pipeline import Pipeline
-    from clv_pipeline.publication.campaign import TABLES, Request, start
-
-    settings = Settings.load(config)
-    pipeline = Pipeline.of(settings)
-    today = datetime.now(ZoneInfo(settings.schedule.timezone)).date()
-    request = Request(
-        name=name,
-        started_on=today if started_on is None else started_on.date(),
-        folder=Path(name) if out is None else out,
-        segment=segment,
-        at_risk=at_risk,
-        top=top,
-        budget=_money(budget),
-        holdout=holdout,
-        horizon_days=horizon,
-        cost_per_contact=_money(cost_per_contact),
-        assumed_uplift=assumed_uplift,
-        seed=seed,
-    )
-    contracts = [pipeline.contract(table) for table in TABLES]
-    started = start(settings, pipeline.warehouse, contracts, pipeline.recipe_of(TABLES[0]), request)
-    _say("\n".join(started_lines(started)))
-
-
-@campaign.command("list")
-@_config
-def list_campaigns(config: Path | None) -> None:
-    """List all campaigns, the last one first, with what the last run measured."""
-    from clv_pipeline.cli.campaign_text import campaign_lines
-    from clv_pipeline.config.settings import Settings
-    from clv_pipeline.pipeline import Pipeline
-    from clv_pipeline.publication.campaign import listed
-
-    settings = Settings.load(config)
-    _say("\n".join(campaign_lines(listed(settings, Pipeline.of(settings).warehouse))))
-
-
-@campaign.command("remove")
-@click.argument("name")
-@_config
-def remove_campaign(config: Path | None, name: str) -> None:
-    """Forget that the campaign NAME was started, so that nothing is measured or learned of it. Its lists stay."""
-    from clv_pipeline.config.settings import Settings
-    from clv_pipeline.pipeline import Pipeline
-    from clv_pipeline.publication.campaign import TABLES, remove
-
-    settings = Settings.load(config)
-    pipeline = Pipeline.of(settings)
-    contracts = [pipeline.contract(table) for table in TABLES]
-    customers = remove(pipeline.warehouse, settings, contracts, pipeline.recipe_of(TABLES[0]), name)
-    _say(f"removed {name} with its {customers:,} customers; the next run measures without it")
+        say(guarded_line(done.guarded))
+    say(f"wrote {out}, which only you can read")
 
 
 @main.command()
 @click.argument("customer_ids", nargs=-1, required=True)
-@_config
+@config_option
 def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     """Erase CUSTOMER_IDS from the warehouse and every kept publication, and refuse their rows from now on."""
     from clv_pipeline.config.settings import Settings
@@ -465,34 +303,8 @@ def forget(config: Path | None, customer_ids: tuple[str, ...]) -> None:
     settings = Settings.load(config)
     erasure = forget(settings, Pipeline.of(settings).warehouse, customer_ids)
     for table, rows in erasure.rows.items():
-        _say(f"{table:<24}{rows:>12,} rows")
+        say(f"{table:<24}{rows:>12,} rows")
     replaced = f"{erasure.publications} publication{'' if erasure.publications == 1 else 's'}"
-    _say(f"{replaced} replaced; recorded as {erasure.run_id}")
+    say(f"{replaced} replaced; recorded as {erasure.run_id}")
     for line in (*erasure.told(), *NOT_ERASED):
-        _say(line)
-
-
-def _money(amount: float | None) -> Decimal | None:
-    """An amount as it was typed."""
-    return None if amount is None else Decimal(str(amount))
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """The one place that prints: names of files and what they hold reach the terminal as they are displayed."""
-    click.echo(displayed(text), err=err)  # noqa: TID251
-
-
-def _note(lines: list[str]) -> None:
-    """Print notes before the work begins, on standard error."""
-    for line in lines:
-        _say(f"note: {line}", err=True)
-
-
-def _stop(message: str) -> NoReturn:
-    """End the command with a message on standard error and status 1, without a traceback.
-
-    Raises:
-        SystemExit: always.
-    """
-    _say(message, err=True)
-    raise SystemExit(1)
+        say(line)

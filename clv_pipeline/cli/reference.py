@@ -17,7 +17,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 _INTRODUCTION = """\
 # Command line: clv
 
-Generated from the commands by `make commands`; change the help texts in `clv_pipeline/cli/commands.py`, not this file.
+Generated from the commands by `make commands`; change the help texts in `clv_pipeline/cli/`, not this file.
 
 In a clone, the command is `.venv/bin/clv`. A command that fails ends with status 1, and says on standard error what to
 do. Status 2 means that the command itself was not understood.

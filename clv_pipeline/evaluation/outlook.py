@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from clv_pipeline.display import ENGLISH, Display
-from clv_pipeline.evaluation.ranges import LEAST_TOTAL_ERROR, TOTAL_ERROR
+from clv_pipeline.evaluation.total_ranges import LEAST_TOTAL_ERROR, TOTAL_ERROR
 from clv_pipeline.forecasting.acquisition import METHODS, YEAR
 from clv_pipeline.forecasting.frames import Floats, floats
 from clv_pipeline.forecasting.outlook import Outlook

@@ -1,13 +1,11 @@
-"""`clv campaign`: a campaign with a control group, drawn from what is published and remembered by the warehouse.
+"""`clv campaign`: campaigns with a control group, remembered by the warehouse: started, listed and removed.
 
-Whom to contact is taken from the publication, because that is what people look at when they decide. Who was in it is
-kept in the warehouse under the ids of the source, where later purchases arrive, and from where `clv forget` erases.
+Who was in one is kept in the warehouse under the ids of the source, where later purchases arrive, and from where
+`clv forget` erases. Whom to contact is drawn from the publication (`campaign_draw`).
 """
 
 from __future__ import annotations
 
-import os
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,27 +16,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clv_pipeline.config.settings import PSEUDONYM_KEY, Settings
+from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts import Contract
 from clv_pipeline.errors import CampaignError, ExportError, did_you_mean
-from clv_pipeline.privacy.keyed_hash import KeyedHash, pseudonyms_of
 from clv_pipeline.privacy.register import Register
-from clv_pipeline.publication.export import (
-    BEST_FIRST,
-    MOST_AT_STAKE_FIRST,
-    default_columns,
-    define_audience,
-    published_horizons,
-    require_at_stake,
-    require_horizon,
-    require_segment,
-    write_rows,
-)
-from clv_pipeline.publication.versions import open_served
+from clv_pipeline.publication.campaign_draw import Drawn, draw_from_publication
+from clv_pipeline.publication.campaign_request import Request, check
 from clv_pipeline.warehouse import Admission, Session, Warehouse, admit, storage_faults_told
 
 if TYPE_CHECKING:
-    import duckdb
     import polars as pl
 
 CAMPAIGNS, MEMBERS = "campaigns", "campaign_members"
@@ -48,47 +34,8 @@ TABLES = (CAMPAIGNS, MEMBERS)
 READS = ("campaign_settings",)
 """What these tables are recorded as built from: something that rarely changes, so that runs see that they may stay."""
 
-USUAL_HORIZON = 90
-"""Days that count unless others are asked for, or the published horizon that is nearest to it."""
-
 ASSUMED_UPLIFT = 0.1
 """The uplift that sizes are told for where none is assumed."""
-
-LISTS = {"audience.csv": False, "control.csv": True}
-"""Names of the lists, and whether the control group is in it."""
-
-_MOST = 2_147_483_647
-"""Most customers and most money: what the tables hold, and nobody has."""
-
-_LEAST_AMOUNT = Decimal("0.0001")
-"""The least money that the tables tell from nothing."""
-
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a new campaign. What is None has the default of the settings or of the publication."""
-
-    name: str
-    started_on: date
-    folder: Path
-    """Gets the lists; it must not exist."""
-    segment: str | None = None
-    at_risk: bool = False
-    """Only customers at risk, those with the most at stake first."""
-    top: int | None = None
-    budget: Decimal | None = None
-    holdout: float = 0.1
-    horizon_days: int | None = None
-    cost_per_contact: Decimal | None = None
-    assumed_uplift: float | None = None
-    seed: int = 0
-
-    @property
-    def order(self) -> str:
-        """SQL for the order in which customers are taken and listed."""
-        return MOST_AT_STAKE_FIRST if self.at_risk else BEST_FIRST
 
 
 @dataclass(frozen=True)
@@ -145,7 +92,7 @@ def start(
         WarehouseBusyError: a run is going on; it is named.
         StorageError: the warehouse is damaged or the disk is full.
     """
-    _check(request)
+    check(request)
     try:
         # A folder for its owner alone, and the only one that the publication's database may write to.
         with (
@@ -252,36 +199,6 @@ def listed(settings: Settings, warehouse: Warehouse) -> list[Listed]:
         ]
 
 
-def _check(request: Request) -> None:
-    """Refuse what can be seen to be impossible without looking anywhere.
-
-    Raises:
-        CampaignError: says what.
-        ExportError: the folder exists.
-    """
-    if not re.fullmatch(_NAME, request.name):
-        raise CampaignError(
-            f"{request.name!r}: a campaign's name should be of letters, digits, - _ and ., begin with a letter or a"
-            " digit, and have at most 64 of them"
-        )
-    if request.segment is None and not request.at_risk and request.top is None and request.budget is None:
-        raise CampaignError(
-            "whom to contact is missing",
-            to_do="name a --segment, say --at-risk, or say how many with --top or --budget",
-        )
-    if request.top is not None and not 1 <= request.top <= _MOST:
-        raise CampaignError(f"--top {request.top}: should be a number of customers from 1 to {_MOST:,}")
-    for option, amount in (("--budget", request.budget), ("--cost-per-contact", request.cost_per_contact)):
-        if amount is not None and not (amount.is_finite() and _LEAST_AMOUNT <= amount <= _MOST):
-            raise CampaignError(f"{option} {amount}: should be an amount from {_LEAST_AMOUNT} to {_MOST:,}")
-    if not 0.0 < request.holdout <= 0.5:
-        raise CampaignError(f"--holdout {request.holdout}: should be a share above 0 and at most 0.5, such as 0.1")
-    if request.assumed_uplift is not None and not 1e-6 <= request.assumed_uplift <= 1.0:
-        raise CampaignError(f"--assumed-uplift {request.assumed_uplift}: should be from 0.000001 to 1; 0.05 is 5 %")
-    if request.folder.exists():
-        raise ExportError(f"{request.folder} exists", to_do="name another folder with --out")
-
-
 @contextmanager
 def _opened(settings: Settings, warehouse: Warehouse, holder: str) -> Iterator[Session]:
     """The open warehouse.
@@ -298,29 +215,6 @@ def _opened(settings: Settings, warehouse: Warehouse, holder: str) -> Iterator[S
             yield warehouse.open(holder)
     finally:
         warehouse.close()
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """Who was drawn: published customers with group and stratum, and what is said of the publication."""
-
-    customers: pl.DataFrame
-    version: str
-    as_of: date
-    pseudonyms: KeyedHash | None
-    guarded: int
-
-    @property
-    def controls(self) -> int:
-        return int(self.customers["is_control"].sum())
-
-    @property
-    def contacts(self) -> int:
-        return self.customers.height - self.controls
-
-    @property
-    def horizon_days(self) -> int:
-        return int(self.customers["horizon_days"][0])
 
 
 def _record(
@@ -344,7 +238,7 @@ def _record(
     if request.name in campaigns["campaign"].to_list():
         raise CampaignError(f"a campaign {request.name!r} has started already", to_do="choose another name")
     cost, assumed = _assumptions(settings, request)
-    drawn = _draw(settings, request, cost, lists)
+    drawn = draw_from_publication(settings, request, cost, lists)
     campaign = _campaign(request, drawn, cost, assumed)
     new_members = _under_source_ids(session, drawn).select(
         pl.lit(request.name).alias("campaign"),
@@ -376,7 +270,7 @@ def _record(
     )
 
 
-def _campaign(request: Request, drawn: _Drawn, cost: Decimal | None, assumed: float) -> pl.DataFrame:
+def _campaign(request: Request, drawn: Drawn, cost: Decimal | None, assumed: float) -> pl.DataFrame:
     """The row of `campaigns`."""
     import polars as pl
 
@@ -423,112 +317,7 @@ def _assumptions(settings: Settings, request: Request) -> tuple[Decimal | None, 
     return cost, assumed
 
 
-def _draw(settings: Settings, request: Request, cost: Decimal | None, lists: Path) -> _Drawn:
-    """Draw the customers from the publication, and write their lists into a folder.
-
-    Raises:
-        CampaignError: the day of the start is before what is published.
-    """
-    with open_served(settings.published_dir, [lists.parent]) as published:
-        [(version, as_of)] = published.execute("select run_id, as_of from publication").fetchall()
-        if request.started_on < as_of:
-            raise CampaignError(
-                f"--on {request.started_on}: what is published has seen what was bought until {as_of}, so the start"
-                " should be that day or later"
-            )
-        pseudonyms = _pseudonyms(published, settings)
-        define_audience(published)
-        customers = _chosen(published, request, cost)
-        guarded = _write_lists(published, customers, request, lists)
-    return _Drawn(customers, version, as_of, pseudonyms, guarded)
-
-
-def _chosen(published: duckdb.DuckDBPyConnection, request: Request, cost: Decimal | None) -> pl.DataFrame:
-    """The customers of the campaign with what is published of them, the group and the stratum.
-
-    Raises:
-        CampaignError: they are too few.
-    """
-    import polars as pl
-
-    from clv_pipeline.campaigns.draw import draw, least_customers
-
-    if request.at_risk:
-        require_at_stake(published)
-    require_segment(published, request.segment)
-    horizons = published_horizons(published)
-    horizon = request.horizon_days
-    if horizon is None:
-        horizon = min(horizons, key=lambda days: (abs(days - USUAL_HORIZON), days))
-    require_horizon(horizon, horizons)
-    limits = [request.top] if request.top is not None else []
-    if request.budget is not None and cost is not None:
-        limits.append(_affordable(int(request.budget // cost), request.holdout))
-    query = (
-        "select customer_id, segment, horizon_days, expected_purchases, clv::double as expected_margin,"  # noqa: S608
-        " spend_deviation from audience where horizon_days = $horizon and ($segment is null or segment = $segment)"
-        f"{' and at_risk' if request.at_risk else ''} order by {request.order} limit $most"
-    )
-    asked = {"horizon": horizon, "segment": request.segment, "most": min(limits, default=None)}
-    chosen: pl.DataFrame = published.sql(query, params=asked).pl()
-    least = least_customers(request.holdout)
-    if chosen.height < least:
-        raise CampaignError(
-            f"{chosen.height:,} customers are too few: with --holdout {request.holdout:g} it takes {least}",
-            to_do="choose more customers, or leave out a larger share",
-        )
-    expected = chosen.with_columns(expected=pl.coalesce("expected_margin", "expected_purchases"))
-    return chosen.join(draw(expected, request.holdout, request.name, request.seed), on="customer_id")
-
-
-def _affordable(contacts: int, holdout: float) -> int:
-    """The most customers of whom, without those left out, no more than so many are contacted."""
-    customers = int(contacts / (1.0 - holdout)) + 2
-    while customers - int(customers * holdout) > contacts:
-        customers -= 1
-    return customers
-
-
-def _write_lists(published: duckdb.DuckDBPyConnection, drawn: pl.DataFrame, request: Request, folder: Path) -> int:
-    """Write LISTS. Returns how many customers have a text that was made harmless."""
-    columns, guarded = default_columns(published, at_risk=request.at_risk), 0
-    published.register("drawn", drawn.select("customer_id", "horizon_days", "is_control"))
-    try:
-        for name, is_control in LISTS.items():
-            chosen = (
-                "from audience inner join drawn on audience.customer_id = drawn.customer_id"
-                " and audience.horizon_days = drawn.horizon_days where drawn.is_control = $is_control"
-                f" order by {request.order}"
-            )
-            path = folder / name
-            guarded += write_rows(published, columns, chosen, {"is_control": is_control}, path)[1]
-            path.chmod(0o600)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    finally:
-        published.unregister("drawn")
-    return guarded
-
-
-def _pseudonyms(published: duckdb.DuckDBPyConnection, settings: Settings) -> KeyedHash | None:
-    """The hash that made the published ids; None where they are those of the source.
-
-    Raises:
-        CampaignError: the key is another one, or not set.
-    """
-    [(made_by,)] = published.execute("select pseudonym_key from publication").fetchall()
-    if made_by is None:
-        return None
-    pseudonyms = pseudonyms_of(settings)
-    if pseudonyms is None or pseudonyms.fingerprint != made_by:
-        raise CampaignError(
-            "customers are published under pseudonyms of another key, so nobody can be recognised",
-            to_do=f"set {PSEUDONYM_KEY} to that key, or publish anew with `clv run`",
-        )
-    return pseudonyms
-
-
-def _under_source_ids(session: Session, drawn: _Drawn) -> pl.DataFrame:
+def _under_source_ids(session: Session, drawn: Drawn) -> pl.DataFrame:
     """The drawn customers with the ids that the warehouse knows them by.
 
     Raises:

@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clv_pipeline.campaigns.results import basis_in_words, verdict_in_words
+from clv_pipeline.campaigns.segment_uplifts import basis_in_words
+from clv_pipeline.campaigns.verdict import verdict_in_words
 from clv_pipeline.display import Display
 from clv_pipeline.evaluation.outlook import outlook_in_words
-from clv_pipeline.evaluation.ranges import total_in_words
 from clv_pipeline.evaluation.refinement import suggestion_in_words
+from clv_pipeline.evaluation.total_ranges import total_in_words
 from clv_pipeline.evaluation.why import notes_in_words, why_in_words
 from clv_pipeline.segmentation.clusters import cluster_in_words
 

@@ -11,8 +11,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -22,15 +20,14 @@ from urllib.parse import parse_qs
 import polars as pl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from clv_pipeline.display import Display
 from clv_pipeline.publication.explore import write_explore
 from clv_pipeline.publication.explore.tables import LIMITS, Limits
 from clv_pipeline.segmentation.clusters import cluster_in_words
 from clv_pipeline.text import displayed
-from clv_pipeline_tests.acceptance.browser import DESKTOP, PHONE
-from clv_pipeline_tests.acceptance.dagster_site import ROOT
+from clv_pipeline_tests.acceptance.page_reader import DEVICES, PageReader, clv, page_of_a_first_run
 from clv_pipeline_tests.helpers.explored_shop import AS_OF, customer, publish_explored, without_money
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -69,52 +66,15 @@ def shop(number: int = 130) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def cdnow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a first run, at the path that `clv run` prints."""
-    folder = tmp_path_factory.mktemp("shop")
-    (folder / "clv.yaml").write_text(CONFIGURATION)
-    told = clv(folder, "run")
-    [printed] = [line.split()[1] for line in told.splitlines() if line.startswith("explore ")]
-    return folder / printed
+    return page_of_a_first_run(tmp_path_factory.mktemp("shop"), CONFIGURATION, "explore")
 
 
-def clv(folder: Path, *arguments: str) -> str:
-    (folder / "dagster").mkdir(exist_ok=True)
-    environment = {
-        **os.environ,
-        "CLV_CONFIG": str(folder / "clv.yaml"),
-        "CLV_HOME": str(folder / "home"),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "PYTHONPATH": str(ROOT),
-    }
-    program = [str(Path(sys.executable).with_name("clv")), *arguments]
-    return subprocess.run(program, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+class Reader(PageReader):
+    """Reads and uses the page to explore customers."""
 
-
-class Reader:
-    """Has the page open, and notes what it asks of the network and what the console says."""
-
-    def __init__(self, chromium: Browser, file: Path, fragment: str = "", *, device: str = "desktop light") -> None:
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        size, scheme = device.split()
-        self.context = chromium.new_context(
-            viewport=PHONE if size == "phone" else DESKTOP, color_scheme="dark" if scheme == "dark" else "light"
-        )
-        self.context.set_offline(True)
-        self.context.route("**/*", self._let_through_the_file_only)
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self._file = file.as_uri()
-        self.page.goto(self._file + fragment)
+    def __init__(self, chromium: Browser, file: Path, fragment: str = "", *, device: str = DEVICES[0]) -> None:
+        super().__init__(chromium, file, fragment, device=device)
         expect(self.page.locator("#page")).to_be_visible()
-
-    def _let_through_the_file_only(self, route: Route) -> None:
-        if route.request.url.split("#")[0] == self._file:
-            route.continue_()
-        else:
-            self.asked.append(route.request.url)
-            route.abort()
 
     def card(self, title: str) -> Locator:
         """The bars of a card."""
@@ -184,7 +144,7 @@ def opens(chromium: Browser, tmp_path: Path) -> Iterator[Opens]:
         customers: list[dict[str, Any]] | None = None,
         *,
         fragment: str = "",
-        device: str = "desktop light",
+        device: str = DEVICES[0],
         locale: str = "en-US",
         limits: Limits = LIMITS,
         **published: Any,
@@ -201,7 +161,7 @@ def opens(chromium: Browser, tmp_path: Path) -> Iterator[Opens]:
         reader.context.close()
 
 
-@pytest.fixture(params=["desktop light", "desktop dark", "phone light", "phone dark"])
+@pytest.fixture(params=DEVICES)
 def reader(request: pytest.FixtureRequest, chromium: Browser, cdnow: Path) -> Iterator[Reader]:
     reader = Reader(chromium, cdnow, device=request.param)
     yield reader

@@ -7,18 +7,16 @@ Headless Chromium on the report of the CDNOW transactions, as `clv run` publishe
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
+from playwright.sync_api import Browser, ViewportSize
 
-from clv_pipeline_tests.acceptance.browser import DESKTOP, PHONE
-from clv_pipeline_tests.acceptance.dagster_site import ROOT
+from clv_pipeline_tests.acceptance.browser import DESKTOP
+from clv_pipeline_tests.acceptance.page_reader import DEVICES, PageReader, page_of_a_first_run
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
@@ -42,56 +40,19 @@ WIDE_SCREEN: ViewportSize = {"width": 1600, "height": 1000}
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a first run, at the path that `clv run` prints."""
-    folder = tmp_path_factory.mktemp("shop")
-    (folder / "clv.yaml").write_text(CONFIGURATION)
-    (folder / "dagster").mkdir()
-    environment = {
-        **os.environ,
-        "CLV_CONFIG": str(folder / "clv.yaml"),
-        "CLV_HOME": str(folder / "home"),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "PYTHONPATH": str(ROOT),
-    }
-    clv = str(Path(sys.executable).with_name("clv"))
-    told = subprocess.run([clv, "run"], cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
-    [printed] = [line.split()[1] for line in told.splitlines() if line.startswith("report ")]
-    return folder / printed
+    return page_of_a_first_run(tmp_path_factory.mktemp("shop"), CONFIGURATION, "report")
 
 
-class Reader:
-    """Has the report open, and notes what it asks of the network and what the console says."""
-
-    def __init__(self, context: BrowserContext, report: Path) -> None:
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        context.set_offline(True)
-        context.route("**/*", self._let_through_the_file_only)
-        self.page: Page = context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self._file = report.as_uri()
-        self.page.goto(self._file)
-
-    def _let_through_the_file_only(self, route: Route) -> None:
-        if route.request.url == self._file:
-            route.continue_()
-        else:
-            self.asked.append(route.request.url)
-            route.abort()
-
-
-@pytest.fixture(params=["desktop light", "desktop dark", "phone light", "phone dark"])
-def reader(request: pytest.FixtureRequest, chromium: Browser, report: Path) -> Iterator[Reader]:
-    device, scheme = request.param.split()
-    viewport = PHONE if device == "phone" else DESKTOP
-    context = chromium.new_context(viewport=viewport, color_scheme=scheme)
+@pytest.fixture(params=DEVICES)
+def reader(request: pytest.FixtureRequest, chromium: Browser, report: Path) -> Iterator[PageReader]:
+    reader = PageReader(chromium, report, device=request.param)
     try:
-        yield Reader(context, report)
+        yield reader
     finally:
-        context.close()
+        reader.context.close()
 
 
-def test_it_is_quiet_asks_nobody_and_every_chart_is_drawn(reader: Reader) -> None:
+def test_it_is_quiet_asks_nobody_and_every_chart_is_drawn(reader: PageReader) -> None:
     boxes = reader.page.locator("figure svg").evaluate_all(
         "all => all.map(d => d.getBoundingClientRect()).filter(b => b.width > 0).map(b => [b.width, b.height])"
     )
@@ -104,20 +65,20 @@ def test_it_is_quiet_asks_nobody_and_every_chart_is_drawn(reader: Reader) -> Non
     assert (reader.complaints, reader.asked) == ([], [])
 
 
-def test_axe_finds_nothing_to_complain_of(reader: Reader) -> None:
+def test_axe_finds_nothing_to_complain_of(reader: PageReader) -> None:
     reader.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     found = Axe().run(reader.page)
     assert found.violations_count == 0, found.generate_report()
     assert {rule["id"] for rule in found.response["passes"]} >= {"color-contrast", "svg-img-alt", "document-title"}
 
 
-def test_a_phone_does_not_scroll_sideways(reader: Reader) -> None:
+def test_a_phone_does_not_scroll_sideways(reader: PageReader) -> None:
     reader.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     width = reader.page.evaluate("document.documentElement.scrollWidth")
     assert width == reader.page.evaluate("window.innerWidth")
 
 
-def test_text_in_drawings_can_be_read(reader: Reader) -> None:
+def test_text_in_drawings_can_be_read(reader: PageReader) -> None:
     """axe does not look into drawings: every text has a contrast of at least 4.5 on the page."""
     worst = reader.page.evaluate(
         """() => {

@@ -103,4 +103,4 @@ def test_an_added_language_is_one_file(words: Path) -> None:
 
 def test_texts_are_gathered_from_every_kind_of_file() -> None:
     files = {file for _, file in said()}
-    assert {"display/terms.py", "evaluation/why.py", "campaigns/results.py", "publication/told.py"} <= files
+    assert {"display/terms.py", "evaluation/why.py", "campaigns/verdict.py", "publication/told.py"} <= files

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from clv_pipeline.evaluation.ranges import SpendRanges, TotalRange
+from clv_pipeline.evaluation.ranges import SpendRanges
+from clv_pipeline.evaluation.total_ranges import TotalRange
 from clv_pipeline.forecasting.frames import floats
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.registry import models_of

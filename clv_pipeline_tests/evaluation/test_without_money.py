@@ -13,7 +13,7 @@ from clv_pipeline.evaluation.champion import leaderboard
 from clv_pipeline.evaluation.choice import Evidence
 from clv_pipeline.evaluation.drivers import permutation_importance
 from clv_pipeline.evaluation.metrics import calibration, evaluate
-from clv_pipeline.evaluation.ranges import TOTALS_SCHEMA, forecast_totals
+from clv_pipeline.evaluation.total_ranges import TOTALS_SCHEMA, forecast_totals
 from clv_pipeline.forecasting.ground import Ground
 from clv_pipeline.forecasting.registry import MODELS, models_of
 from clv_pipeline_tests.helpers import forecast_examples

@@ -13,7 +13,8 @@ import pytest
 from clv_pipeline.orchestration.gated_step import KEPT
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
-from clv_pipeline.publication.campaign import TABLES, Request, start
+from clv_pipeline.publication.campaign import TABLES, start
+from clv_pipeline.publication.campaign_request import Request
 from clv_pipeline_tests.helpers.graph_shop import COLUMNS, Night, Shop, erased
 from clv_pipeline_tests.helpers.published_customers import serve_customers
 

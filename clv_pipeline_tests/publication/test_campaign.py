@@ -23,7 +23,9 @@ from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.privacy.keyed_hash import KeyedHash
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.publication import campaign as module
-from clv_pipeline.publication.campaign import TABLES, Listed, Overlap, Request, Started, listed, remove, start
+from clv_pipeline.publication.campaign import TABLES, Listed, Overlap, Started, listed, remove, start
+from clv_pipeline.publication.campaign_draw import LISTS
+from clv_pipeline.publication.campaign_request import Request
 from clv_pipeline.publication.export import AT_RISK_COLUMNS, DEFAULT_COLUMNS
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.published_customers import serve_customers
@@ -89,7 +91,7 @@ def records(path: Path) -> list[dict[str, str]]:
 
 def ids_in(folder: Path) -> tuple[list[str], list[str]]:
     """Who is to be contacted, and who is not."""
-    audience, control = ([row["customer_id"] for row in records(folder / name)] for name in module.LISTS)
+    audience, control = ([row["customer_id"] for row in records(folder / name)] for name in LISTS)
     return audience, control
 
 
@@ -214,16 +216,6 @@ def test_an_earlier_publication_that_knows_nobody_at_risk_says_so(settings: Sett
         published.execute("alter table customer_overview drop column value_at_stake")
     with pytest.raises(ExportError, match="did not say what is at stake"):
         go(top=None, at_risk=True)
-
-
-@pytest.mark.parametrize("holdout", [0.05, 0.1, 0.3, 0.5])
-@pytest.mark.parametrize("contacts", [1, 7, 45, 1_000])
-def test_a_budget_is_used_up_and_never_exceeded(contacts: int, holdout: float) -> None:
-    def most_contacts(customers: int) -> int:
-        return customers - int(customers * holdout)
-
-    affordable = module._affordable(contacts, holdout)
-    assert most_contacts(affordable) <= contacts < most_contacts(affordable + 1)
 
 
 def test_costs_and_hopes_come_from_the_settings_unless_they_are_told(

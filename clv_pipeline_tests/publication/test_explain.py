@@ -10,13 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clv_pipeline.cli.commands import main
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.errors import ExplanationError, PublicationError
-from clv_pipeline.publication.explain import IN_RFM, Decomposition, explain
+from clv_pipeline.publication.explain import IN_RFM, explain
 from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row
 
@@ -142,23 +140,6 @@ def test_the_factors_multiply_to_the_published_clv(settings: Settings) -> None:
     assert parts["P(buy)"] * parts["× purchases"] * parts["× spend"] == pytest.approx(parts["= expected spend"])
     assert parts["= expected spend"] * parts["× discount"] * parts["× margin"] == pytest.approx(parts["= CLV"])
     assert (parts["× margin"], parts["× discount"], parts["= CLV"]) == (0.5, 0.95, 142.5)
-
-
-positive = st.floats(0.001, 1e6)
-
-
-@given(st.floats(0.001, 1.0), positive, positive, st.floats(0.0, 1e6), st.floats(0.01, 1.0) | st.none())
-def test_a_decomposition_multiplies_back(
-    p: float, purchases: float, spend: float, clv: float, margin: float | None
-) -> None:
-    row = {"p_purchase": p, "expected_purchases": purchases, "expected_spend": spend, "clv": clv}
-    parts = Decomposition.of(row, margin)
-    assert parts.purchases_if_buying is not None
-    assert parts.spend_per_purchase is not None
-    assert parts.discount is not None
-    assert parts.p_purchase * parts.purchases_if_buying == pytest.approx(purchases)
-    assert purchases * parts.spend_per_purchase == pytest.approx(spend)
-    assert spend * parts.discount * (margin or 1.0) == pytest.approx(clv)
 
 
 def test_it_says_who_the_customer_is_and_where_they_rank(settings: Settings) -> None:

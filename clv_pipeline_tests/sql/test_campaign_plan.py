@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clv_pipeline.campaigns.results import segment_uplifts
+from clv_pipeline.campaigns.segment_uplifts import segment_uplifts
 from clv_pipeline_tests.helpers.sql_bench import Bench, Row, picked
 
 CAMPAIGN = {"budget": 10, "cost_per_contact": 2, "assumed_uplift": "0.1"}

@@ -143,7 +143,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {"clv_forecasts": shown, "fitted_models": shown}
 
     def build_totals(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.evaluation.ranges import forecast_totals
+        from clv_pipeline.evaluation.total_ranges import forecast_totals
 
         past = session.read(_PAST_TOTALS)
         totals = forecast_totals(session.read(_TOTALS), past, settings.forecast.interval_level)

@@ -103,7 +103,7 @@ def tables(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {"campaign_results": {row["campaign"]: row["verdict"] for row in rows if row["is_stated"]}}
 
     def build_uplifts(session: Session, _: Refresh) -> Mapping[str, Metadata]:
-        from clv_pipeline.campaigns.results import Finished, horizon_to_plan, segment_uplifts
+        from clv_pipeline.campaigns.segment_uplifts import Finished, horizon_to_plan, segment_uplifts
 
         assumed = pipeline.settings.campaign.assumed_uplift if pipeline.settings.campaign else None
         finished = [Finished(**row) for row in session.read(_FINISHED).iter_rows(named=True)]

@@ -26,9 +26,9 @@ def order_values(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (currency; the lowest bin_lower and the
     highest bin_upper may be NULL) and orders (count).
     """
-    told = _most(bins, "orders", display.short, display)
+    chart, told = _distribution(bins, "orders", display.short, display)
     return finish(
-        _distribution(bins, "orders", display.short, display),
+        chart,
         display.say("What orders are worth"),
         display.say("{number} orders by value; {share} are of {bin}.", **told),
         in_currency(display),
@@ -41,9 +41,9 @@ def order_gaps(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (days; the lowest bin_lower and the
     highest bin_upper may be NULL) and gaps (count).
     """
-    told = _most(bins, "gaps", display.count, display)
+    chart, told = _distribution(bins, "gaps", display.count, display)
     return finish(
-        _distribution(bins, "gaps", display.count, display),
+        chart,
         display.say("Days between two orders of a customer"),
         display.say("{number} gaps; most common: {bin} days ({share}).", **told),
         display.say("Who never came back has none."),
@@ -56,9 +56,9 @@ def order_sizes(bins: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType:
     bins: one row per bin, ascending and without gaps: bin_lower and bin_upper (lines; the lowest bin_lower and the
     highest bin_upper may be NULL) and orders (count).
     """
-    told = _most(bins, "orders", display.count, display)
+    chart, told = _distribution(bins, "orders", display.count, display)
     return finish(
-        _distribution(bins, "orders", display.count, display),
+        chart,
         display.say("How large orders are"),
         display.say("{number} orders by number of lines; most common: {bin} ({share}).", **told),
         display.say("A line is mostly a product, of which there can be several items."),
@@ -107,30 +107,23 @@ def order_hours(cells: pl.DataFrame, *, display: Display = ENGLISH) -> ChartType
     )
 
 
-def _distribution(bins: pl.DataFrame, count: str, write: Callable[[float], str], display: Display) -> ChartType:
+def _distribution(
+    bins: pl.DataFrame, count: str, write: Callable[[float], str], display: Display
+) -> tuple[ChartType, dict[str, str]]:
+    """The share of every bin, and for the subtitle the number in all and the fullest bin with its share."""
     require_rows(bins, "bin_lower", "bin_upper", count)
-    rows = _ascending(bins, count)
-    total = max(1.0, sum_of(rows[count]))
-    shares = [amount / total for amount in rows[count]]
-    written = [
-        f"{display.percent(share)} ({display.count(amount)})" for share, amount in zip(shares, rows[count], strict=True)
-    ]
-    return written_bars(class_names(rows.select("bin_lower", "bin_upper").iter_rows(), write), shares, written)
-
-
-def _most(bins: pl.DataFrame, count: str, write: Callable[[float], str], display: Display) -> dict[str, str]:
-    """The number in all, and the fullest bin with its share, for the subtitle."""
-    require_rows(bins, "bin_lower", "bin_upper", count)
-    rows = _ascending(bins, count)
-    fullest = rows.sort(count, descending=True, maintain_order=True).head(1)
-    [name] = class_names(fullest.select("bin_lower", "bin_upper").iter_rows(), write)
+    rows = bins.select(pl.col("bin_lower", "bin_upper", count).cast(pl.Float64)).sort("bin_lower", nulls_last=False)
+    names = class_names(rows.select("bin_lower", "bin_upper").iter_rows(), write)
+    counts = rows[count].to_list()
     total = sum_of(rows[count])
-    return {
+    shares = [amount / max(1.0, total) for amount in counts]
+    written = [
+        f"{display.percent(share)} ({display.count(amount)})" for share, amount in zip(shares, counts, strict=True)
+    ]
+    fullest = counts.index(max(counts))
+    told = {
         "number": display.count(total),
-        "share": display.percent(fullest[count][0] / max(1.0, total)),
-        "bin": name,
+        "share": display.percent(shares[fullest]),
+        "bin": names[fullest],
     }
-
-
-def _ascending(bins: pl.DataFrame, count: str) -> pl.DataFrame:
-    return bins.select(pl.col("bin_lower", "bin_upper", count).cast(pl.Float64)).sort("bin_lower", nulls_last=False)
+    return written_bars(names, shares, written), told
