@@ -25,6 +25,7 @@ import yaml
 from benchmarks import processes
 from benchmarks.commands import in_new_folder, measure_sizes
 from benchmarks.generated_blocks import replace_block
+from benchmarks.measurement import WORK, save
 from benchmarks.pipeline import source_of
 from clv_pipeline_tests.acceptance.spark_session import cluster, spark_folder
 
@@ -150,11 +151,16 @@ def per_line(found: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure every size and write the tables into docs/explanation/scaling.md; with --csv and --out, one run."""
-    found = measure_sizes("benchmarks.on_spark", in_new_folder(run), ROWS, main.__doc__, FILES)
-    print(per_line(found))
-    if tuple(one["rows"] for one in found) == ROWS:
-        DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "per_line", per_line(found)))
+    """Measure sizes and write the tables into docs/explanation/scaling.md; with --csv and --out, one run.
+
+    Large sizes take long: each may be measured on its own (--rows), and the tables hold all that were measured here.
+    """
+    for one in measure_sizes("benchmarks.on_spark", in_new_folder(run), ROWS, main.__doc__, FILES):
+        save(one, WORK / f"on_spark_{one['rows']}.json")
+    measured = [json.loads(path.read_text()) for path in WORK.glob("on_spark_*.json")]
+    told = per_line(sorted(measured, key=lambda one: int(one["rows"])))
+    print(told)
+    DOCUMENT.write_text(replace_block(DOCUMENT.read_text(), "per_line", told))
 
 
 if __name__ == "__main__":
