@@ -33,6 +33,8 @@ ROWS = (100_000, 1_000_000, 10_000_000)
 FILES = 10
 """So that workers share them."""
 WORKERS = 2
+LONGEST = 6
+"""How many steps are named that took longest."""
 PAUSE_SECONDS = 1
 """Between two looks at all processes."""
 DOCUMENT = Path("docs/explanation/scaling.md")
@@ -91,7 +93,10 @@ def _taken_by(home: Path, workers: Sequence[int]) -> dict[str, Any]:
     places = [*filter(None, [os.environ.get("PYTHONPATH")]), str(spark_folder().parent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     before, own_before, began = _parts(0, workers), resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen([Path(sys.executable).with_name("clv"), "run"], cwd=home, env=environment)
+    document = home / "run.json"
+    command = [str(Path(sys.executable).with_name("clv")), "run", "--json"]
+    with document.open("wb") as answer:
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=answer)
     peak_mb = dict.fromkeys(PARTS, 0.0)
     while process.poll() is None:
         now = _parts(process.pid, workers)
@@ -104,7 +109,15 @@ def _taken_by(home: Path, workers: Sequence[int]) -> dict[str, Any]:
     used = {part: processes.cpu_seconds(after[part]) - processes.cpu_seconds(before[part]) for part in PARTS}
     # It has ended, and so have the processes that it started.
     used["run"] = own_after.ru_utime + own_after.ru_stime - own_before.ru_utime - own_before.ru_stime
-    return {"seconds": seconds, "used_seconds": used, "peak_mb": peak_mb}
+    tables = json.loads(document.read_text())["tables"]
+    return {"seconds": seconds, "used_seconds": used, "peak_mb": peak_mb, "longest": _longest(tables)}
+
+
+def _longest(tables: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+    """The steps that took longest, by the first of their tables, with their seconds."""
+    # Tables of one step follow each other, with the seconds of the step.
+    steps = {table["seconds"]: table["table"] for table in reversed(tables)}
+    return [(steps[seconds], seconds) for seconds in sorted(steps, reverse=True)[:LONGEST]]
 
 
 def _parts(run: int, workers: Sequence[int]) -> dict[str, list[processes.Process]]:
@@ -147,6 +160,10 @@ def per_line(found: Sequence[dict[str, Any]]) -> str:
     for one in found:
         cells = (f"{one['used_seconds'][part]:,.0f}, {one['peak_mb'][part] / 1e3:.1f}" for part in PARTS)
         lines.append(f"| {one['rows'] / 1e6:g} million | {' | '.join(cells)} |")
+    lines += ["", "| lines | seconds of the steps that took longest, each by its first table |", "|---:|---|"]
+    for one in found:
+        steps = (f"`{table}` {seconds:,.0f}" for table, seconds in one["longest"])
+        lines.append(f"| {one['rows'] / 1e6:g} million | {', '.join(steps)} |")
     return "\n".join(lines)
 
 
