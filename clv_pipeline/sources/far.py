@@ -49,6 +49,7 @@ MEMORY = "1GB"
 ROWS_AT_ONCE = 50_000
 """Rows that a worker hands over at a time."""
 
+_MOUNT = "mount the same folder at the same path on every worker, and let the workers' user read it"
 _ROWS = "clv_rows"
 _KINDS: tuple[ColumnKind, ...] = ("text", "number", "time", "zoned")
 
@@ -231,7 +232,21 @@ class FarFiles:
 
 
 def _without_errors(results: Sequence[Any]) -> list[Any]:
-    if problems := [result for result in results if isinstance(result, SourceError)]:
+    """The results, of which none is an error.
+
+    Raises:
+        SourceError: workers do not see files, or something is wrong with one.
+    """  # noqa: DOC501  (`one_error` makes the error)
+    problems = [result for result in results if isinstance(result, SourceError)]
+    unseen = [problem for problem in problems if problem.to_do == _MOUNT]
+    if len(unseen) > 1:
+        # A folder is missing as a whole. What is wrong with other files can wait.
+        raise SourceError(
+            f"workers do not see {len(unseen):,} of {len(results):,} files as they are here, such as {unseen[0].what}",
+            quoted=unseen[0].quoted,
+            to_do=_MOUNT,
+        )
+    if problems:
         raise one_error(problems)
     return list(results)
 
@@ -258,16 +273,15 @@ def _require(item: FarFile) -> None:
         SourceError: it does not.
     """
     worker = socket.gethostname()
-    to_do = "mount the same folder at the same path on every worker, and let the workers' user read it"
     try:
         size = item.file.path.stat().st_size
     except OSError as error:
         raise SourceError(
-            f"{item.file.label}: the worker on {worker} cannot read it", quoted=str(error), to_do=to_do
+            f"{item.file.label}: the worker on {worker} cannot read it", quoted=str(error), to_do=_MOUNT
         ) from error
     if size != item.size:
         raise SourceError(
-            f"{item.file.label}: has {item.size:,} bytes here and {size:,} on the worker on {worker}", to_do=to_do
+            f"{item.file.label}: has {item.size:,} bytes here and {size:,} on the worker on {worker}", to_do=_MOUNT
         )
 
 
