@@ -106,9 +106,12 @@ def _taken_by(home: Path, workers: Sequence[int]) -> dict[str, Any]:
     if process.returncode:
         raise SystemExit("the run failed")
     after, own_after = _parts(0, workers), resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = {part: processes.cpu_seconds(after[part]) - processes.cpu_seconds(before[part]) for part in PARTS}
-    # It has ended, and so have the processes that it started.
-    used["run"] = own_after.ru_utime + own_after.ru_stime - own_before.ru_utime - own_before.ru_stime
+    # The run has ended, and so have the processes that it started. What Python on the workers used is not known:
+    # Spark lets it end without asking.
+    used = {
+        "run": own_after.ru_utime + own_after.ru_stime - own_before.ru_utime - own_before.ru_stime,
+        "java": processes.cpu_seconds(after["java"]) - processes.cpu_seconds(before["java"]),
+    }
     tables = json.loads(document.read_text())["tables"]
     return {"seconds": seconds, "used_seconds": used, "peak_mb": peak_mb, "longest": _longest(tables)}
 
@@ -151,15 +154,18 @@ def per_line(found: Sequence[dict[str, Any]]) -> str:
             f" | {one['shuffled_bytes'] / rows:,.0f} | {one['written_bytes'] / rows:,.0f}"
             f" | {one['spilled_bytes'] / 1e9:.1f} |"
         )
-    named = "the run's own processes", "Python on the workers", "Java"
     lines += [
         "",
-        f"| lines | {' | '.join(f'{part}: processor seconds, peak GB' for part in named)} |",
-        "|" + "---:|" * (1 + len(PARTS)),
+        "| lines | run: processor seconds | Java: processor seconds | run: peak GB | Python on the workers: peak GB"
+        " | Java: peak GB |",
+        "|" + "---:|" * 6,
     ]
     for one in found:
-        cells = (f"{one['used_seconds'][part]:,.0f}, {one['peak_mb'][part] / 1e3:.1f}" for part in PARTS)
-        lines.append(f"| {one['rows'] / 1e6:g} million | {' | '.join(cells)} |")
+        used, peak = one["used_seconds"], one["peak_mb"]
+        lines.append(
+            f"| {one['rows'] / 1e6:g} million | {used['run']:,.0f} | {used['java']:,.0f}"
+            f" | {' | '.join(f'{peak[part] / 1e3:.1f}' for part in PARTS)} |"
+        )
     lines += ["", "| lines | seconds of the steps that took longest, each by its first table |", "|---:|---|"]
     for one in found:
         steps = (f"`{table}` {seconds:,.0f}" for table, seconds in one["longest"])

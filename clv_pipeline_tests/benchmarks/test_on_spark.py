@@ -18,13 +18,13 @@ def test_a_line_is_told_by_what_all_lines_took() -> None:
         "shuffled_bytes": 6e8,
         "written_bytes": 1e8,
         "spilled_bytes": 2.34e9,
-        "used_seconds": dict(zip(PARTS, (10.4, 20.0, 1_030.0), strict=True)),
+        "used_seconds": {"run": 10.4, "java": 1_030.0},
         "peak_mb": dict(zip(PARTS, (1_500.0, 800.0, 4_000.0), strict=True)),
         "longest": [("raw_transactions", 61.2), ("customer_days", 30.0)],
     }
     told = per_line([one])
     assert "| 2 million | 1,234 | 25.0 | 300 | 50 | 2.3 |" in told
-    assert "| 2 million | 10, 1.5 | 20, 0.8 | 1,030, 4.0 |" in told
+    assert "| 2 million | 10 | 1,030 | 1.5 | 0.8 | 4.0 |" in told
     assert "| 2 million | `raw_transactions` 61, `customer_days` 30 |" in told
 
 
