@@ -53,12 +53,21 @@ def open_read_only(
 
 
 def open_scratch(
-    database: Path | None, directories: Sequence[Path], settings: Mapping[str, str | int] | None = None
+    database: Path | None,
+    directories: Sequence[Path],
+    settings: Mapping[str, str | int] | None = None,
+    time_zone: str = "",
 ) -> duckdb.DuckDBPyConnection:
-    """A database for one piece of work, in memory or at `database`, that reaches `directories`."""
+    """A database for one piece of work, in memory or at `database`, that reaches `directories`.
+
+    Times with a zone become text in this machine's zone, or in `time_zone`.
+    """
     import duckdb
 
     config = {**RESTRICTED, **(settings or {})}
     connection = duckdb.connect(":memory:" if database is None else str(database), config=config)
+    if time_zone:
+        # No setting that a database can be opened with.
+        connection.execute("set TimeZone = $zone", {"zone": time_zone})
     restrict(connection, directories)
     return connection

@@ -20,10 +20,13 @@ from clv_pipeline.pipeline import Pipeline, Refresh
 from clv_pipeline.quality import CheckResult
 from clv_pipeline.text import displayed
 from clv_pipeline.warehouse import Admission, Session, admit, stage_model, unchanged
-from clv_pipeline.warehouse.gate import content_ids
+from clv_pipeline.warehouse.gate import content_ids, outdated_inputs
 
 WRITER_POOL = "duckdb_writer"
 """Pool in which runs queue, because DuckDB has one writer (`dagster.yaml`)."""
+
+EVALUATION = "evaluation"
+"""The group of the model review, which runs less often than the nightly refresh."""
 
 REFRESH = "refresh"
 """Key of the resource by which a run requests more than new data."""
@@ -97,7 +100,7 @@ def gated_step(
         for results in admission.results.values():
             yield from map(_check_result, results)
         if not admission.admitted:
-            raise _refusal(pipeline, admission)
+            raise _refusal(pipeline, admission, _outdated(pipeline, session, [*reads, *waits_for]))
         if admission.kept_since is not None:
             kept = _kept_metadata(admission)
             shown = {table: {**kept, **_last_shown(context.instance, table), **kept} for table in tables}
@@ -227,14 +230,28 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
     )
 
 
-def _refusal(pipeline: Pipeline, admission: Admission) -> dg.Failure:
+def reviewed(pipeline: Pipeline) -> list[str]:
+    """The tables of the model review, which may be older than what they are built from."""
+    return [model.name for model in pipeline.models.values() if model.contract.layer == EVALUATION]
+
+
+def _outdated(pipeline: Pipeline, session: Session, reads: Sequence[str]) -> str:
+    """What to do where a part of the graph was built of tables that a run of everything would build anew; else ''."""
+    outdated = outdated_inputs(session, reads, may_lag=reviewed(pipeline))
+    if not outdated:
+        return ""
+    others = f", and {len(outdated) - 1} more like it" if len(outdated) > 1 else ""
+    return f"\nIt is built from outdated tables ({outdated[0]}{others}): run everything first (clv run)."
+
+
+def _refusal(pipeline: Pipeline, admission: Admission, outdated: str) -> dg.Failure:
     broken = dict.fromkeys(result.table for result in admission.failures)
     promises = ", ".join(str(pipeline.models[table].file) for table in broken)
     failures = displayed("\n".join(f"- {result}" for result in admission.failures))
     return dg.Failure(
         f"{', '.join(admission.results)} did not pass the audit and is not promoted; the last good version stays,"
         f" nothing downstream runs, the publication is untouched:\n{failures}\n"
-        f"Mend the input or, if the promise is wrong, the contract ({promises}); then run again.",
+        f"Mend the input or, if the promise is wrong, the contract ({promises}); then run again.{outdated}",
         allow_retries=False,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from clv_pipeline.orchestration.assets.serving import EVALUATION
+from clv_pipeline.orchestration.gated_step import EVALUATION
 from clv_pipeline.pipeline import Pipeline
 from clv_pipeline.publication.write import CURRENT, DATABASE
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, DeltaProtocolError
@@ -12,7 +14,7 @@ from deltalake.exceptions import DeltaError, DeltaProtocolError
 from clv_pipeline.config.source import is_object_url
 from clv_pipeline.database.sql_text import quote_identifier
 from clv_pipeline.errors import SourceError
-from clv_pipeline.sources.lake_rows import BATCH_ROWS, Rows
+from clv_pipeline.sources.lake_rows import BATCH_ROWS, Plan, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,15 +57,30 @@ class DeltaSnapshot:
         return self._rows(shown, [now[name] for name in sorted(now.keys() - before.keys())])
 
     def _rows(self, shown: str, files: list[Any] | None) -> Rows:
+        def chosen() -> tuple[list[Any], pa.Schema]:
+            whole = self._table.to_pyarrow_dataset()
+            # By name, so that a later read gives the same order.
+            by_name = sorted(whole.get_fragments(), key=lambda file: file.path)
+            return files if files is not None else by_name, whole.schema
+
         def read(columns: Sequence[str]) -> pa.RecordBatchReader:
             try:
-                return _in_order(self._table, files, columns)
+                return _scanned(*chosen(), columns)
             except DeltaProtocolError:
                 # Arrow knows no rows that are marked as deleted; the library's own engine does, in an order of its own.
                 return _by_query(self._table, columns)
 
+        def plan() -> Plan:
+            try:
+                parts, schema = chosen()
+            except DeltaProtocolError:
+                return Plan(why_whole="deltalake reads a table with marked rows or renamed columns only as a whole")
+            stated = _stated(self._table)
+            # Of a path that the log writes in another way, workers count the rows.
+            return Plan([DeltaFile(part, schema, *stated.get(part.path, (0, None))) for part in parts])
+
         names = [field.name for field in self._table.schema().fields]
-        return Rows(self._label, "Delta", shown, self.stamp, names, read)
+        return Rows(self._label, "Delta", shown, self.stamp, names, read, plan)
 
     def _refuse_strays(self) -> None:
         """Refuse a table whose log names files outside its folder.
@@ -85,18 +102,47 @@ class DeltaSnapshot:
             )
 
 
+@dataclass(frozen=True)
+class DeltaFile:
+    """A data file."""
+
+    fragment: Any
+    """With the values of its partition, and the storage that it is in."""
+    schema: pa.Schema
+    """Of the table's version."""
+    bytes: int
+    rows: int | None
+
+    def read(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """The rows of some columns."""
+        return _scanned([self.fragment], self.schema, columns)
+
+
+def _stated(table: DeltaTable) -> dict[str, tuple[int, int | None]]:
+    """Size of each data file in bytes, and the number of its rows, by the log. Writers need not state the number."""
+    import pyarrow as pa
+
+    stated = pa.table(table.get_add_actions())
+    wanted = [name for name in ("path", "size_bytes", "num_records") if name in stated.column_names]
+    return {
+        unquote(file["path"]): (file["size_bytes"], file.get("num_records"))
+        for file in stated.select(wanted).to_pylist()
+    }
+
+
 def _files(table: DeltaTable) -> dict[str, Any]:
     """The data files of a version, by path."""
     return {fragment.path: fragment for fragment in table.to_pyarrow_dataset().get_fragments()}
 
 
-def _in_order(table: DeltaTable, files: list[Any] | None, columns: Sequence[str]) -> pa.RecordBatchReader:
-    """The rows, file by file in the order of their names, so that a later read gives the same order."""
+def _scanned(files: Sequence[Any], schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatchReader:
+    """The rows, file by file."""
+    import pyarrow as pa
     import pyarrow.dataset as ds
 
-    whole = table.to_pyarrow_dataset()
-    chosen = files if files is not None else [file for _, file in sorted(_files(table).items())]
-    some = ds.FileSystemDataset(chosen, whole.schema, whole.format, whole.filesystem)
+    if not files:
+        return pa.RecordBatchReader.from_batches(pa.schema([schema.field(name) for name in columns]), [])
+    some = ds.FileSystemDataset(files, schema, files[0].format, files[0].filesystem)
     return some.scanner(
         columns=list(columns), batch_size=BATCH_ROWS, batch_readahead=4, fragment_readahead=1
     ).to_reader()

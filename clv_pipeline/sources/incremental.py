@@ -27,9 +27,10 @@ from clv_pipeline.sources.catalog import exists, find_files
 from clv_pipeline.sources.changes import Changes, Content, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
-from clv_pipeline.sources.far import FarFiles, Suppress, Workers, why_here
+from clv_pipeline.sources.far import FarFiles, FarTable, Suppress, Workers, why_here, why_rows_here
 from clv_pipeline.sources.identity import Hashing, names_of, with_contents
-from clv_pipeline.sources.lakehouse import open_snapshot
+from clv_pipeline.sources.lake_rows import Rows
+from clv_pipeline.sources.lakehouse import open_snapshot, told
 from clv_pipeline.sources.load import (
     agreeing,
     conventions_of,
@@ -40,6 +41,7 @@ from clv_pipeline.sources.load import (
     no_record,
     open_source,
     prepared,
+    with_every_column,
 )
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.tables import RawTable
@@ -129,7 +131,7 @@ def load_changes(
         anew: read everything that is there again. Rows whose file is gone are copied from the live table as they are.
         days: first and last day. Files with records of these days are read again in any case.
         rows: answers on the live table; None: `con` does.
-        workers: processes that read text files where they are; None: this one reads everything.
+        workers: processes that read files where they are; None: this one reads everything.
         suppress: empties the new rows of customers who are to be forgotten, where they are, and returns their number.
 
     Raises:
@@ -140,12 +142,12 @@ def load_changes(
         load = (
             _load_query(con, table, source, base_dir, copies, live, known, anew, days, rows)
             if source.url is not None
-            else _load_lake(con, table, source, base_dir, copies, known, anew or days is not None)
+            else _load_lake(con, table, source, base_dir, known, anew or days is not None, rows, workers, suppress)
             if source.table is not None
             else _load_files(con, table, source, base_dir, copies, live, known, anew, days, rows, workers, suppress)
         )
-    if workers is not None and (source.url is not None or source.table is not None):
-        load = replace(load, why_here="it is no folder of files")
+    if workers is not None and source.url is not None:
+        load = replace(load, why_here="it is a query")
     by_workers = workers if workers is not None and not load.why_here else None
     if load.is_whole:
         _carry_over(con, rows, live, table, [file for file in load.files if not file.present], by_workers)
@@ -387,9 +389,11 @@ def _load_lake(
     table: str,
     source: TableSource,
     base_dir: Path,
-    copies: Path,
     known: Sequence[LoadedFile],
     anew: bool,
+    rows: LiveRows,
+    workers: Workers | None,
+    suppress: Suppress | None,
 ) -> Load:
     """The rows of a table of a lakehouse: those that were added since the last load, or all of them."""
     assert source.table is not None  # noqa: S101  (the caller sees to it)
@@ -401,16 +405,55 @@ def _load_lake(
     if before and before[-1].stamp == snapshot.stamp:
         create_table(con, table, type(source))
         return Load([*before, *gone], [], missing, [], is_whole=False)
+
+    def reading(part: Rows) -> tuple[_TableHere | FarTable, str]:
+        if workers is None:
+            return _TableHere(con, table, part), ""
+        with told(label):
+            plan = part.plan()
+        if reason := why_rows_here(source, plan):
+            return _TableHere(con, table, part), reason
+        return FarTable(con, table, workers, rows.ask, suppress, rows=part, parts=plan.parts), ""
+
     added = snapshot.since(before[-1].stamp) if before and not isinstance(source, CustomerSource) else None
     if added is not None:
-        raw = lake_table(con, source, added)
+        reader, reason = reading(added)
+        _, tables = reader.open(source)
         remembered = Conventions(**json.loads(before[-1].conventions))
-        if still_hold(con, remembered, [raw], source):
-            read = load_tables(con, table, source, [raw], remembered, _next_id(known))
-            return Load([*before, *read, *gone], [file.source_file for file in read], missing, [], is_whole=False)
-    opened, tables = open_source(con, source, [], [], base_dir, copies)
-    read = load_tables(con, table, opened, tables, conventions_of(con, tables, opened), _next_id(known))
-    return Load([*read, *gone], [file.source_file for file in read], missing, [], is_whole=True)
+        if still_hold(con, remembered, tables, source):
+            read = reader.load(source, tables, remembered, _next_id(known), is_whole=False)
+            labels = [file.source_file for file in read]
+            found = [*before, *read, *gone]
+            return Load(found, labels, missing, [], is_whole=False, suppressed=reader.suppressed, why_here=reason)
+    reader, reason = reading(snapshot.whole())
+    opened, tables = reader.open(source)
+    read = reader.load(opened, tables, conventions_of(con, tables, opened), _next_id(known), is_whole=True)
+    labels = [file.source_file for file in read]
+    return Load([*read, *gone], labels, missing, [], is_whole=True, suppressed=reader.suppressed, why_here=reason)
+
+
+@dataclass(frozen=True)
+class _TableHere:
+    """This process reads the table of a lakehouse."""
+
+    con: duckdb.DuckDBPyConnection
+    table: str
+    rows: Rows
+    suppressed: int = 0
+
+    def open(self, source: TableSource) -> tuple[TableSource, list[RawTable]]:
+        return with_every_column(source, [lake_table(self.con, source, self.rows)])
+
+    def load(
+        self,
+        source: TableSource,
+        tables: Sequence[RawTable],
+        conventions: Conventions,
+        first_id: int,
+        *,
+        is_whole: bool,
+    ) -> list[LoadedFile]:
+        return load_tables(self.con, self.table, source, tables, conventions, first_id)
 
 
 def _gone_before_the_query(source: TableSource, known: Sequence[LoadedFile], base_dir: Path) -> list[LoadedFile]:

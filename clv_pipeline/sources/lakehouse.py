@@ -68,7 +68,7 @@ def staged(con: duckdb.DuckDBPyConnection, rows: Rows, source: TableSource) -> R
     columns = [name for name in rows.columns if is_whole or name in needed]
     forget_lake(con)
     described = described_rows(rows)
-    with told(rows.table):
+    with told(rows.table, rows.reading):
         con.register("clv_lake_batches", rows.read(columns))
         try:
             fields = ", ".join(f"{quote_identifier(name)} AS c{position}" for position, name in enumerate(columns))
@@ -104,8 +104,8 @@ def forget_lake(con: duckdb.DuckDBPyConnection) -> None:
 
 
 @contextmanager
-def told(label: str) -> Iterator[None]:
-    """Turn the errors of a library into one that names the table.
+def told(label: str, reading: str = "") -> Iterator[None]:
+    """Turn the errors of a library into one that names the table, and who was reading it.
 
     Raises:
         SourceError: the table cannot be read.
@@ -117,7 +117,9 @@ def told(label: str) -> Iterator[None]:
     except Exception as error:
         # Libraries raise any exception, and some put an address with a signature into its text.
         raise SourceError(
-            f"{label}: the table cannot be read",
+            f"{label}: the table cannot be read{f' by {reading}' if reading else ''}",
             quoted=without_secrets(first_line(error), label),
-            to_do="correct the source's `table`, or the credentials in the environment",
+            to_do="mount its folder at the same path there, or give it the credentials that the run's process has"
+            if reading
+            else "correct the source's `table`, or the credentials in the environment",
         ) from None

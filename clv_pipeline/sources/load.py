@@ -9,7 +9,7 @@ and the reason. `incremental` decides which files must be read.
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -94,8 +94,13 @@ def prepared(con: duckdb.DuckDBPyConnection, work_dir: Path) -> Iterator[Path]:
         con.execute("SET preserve_insertion_order = true")
     try:
         yield copies
-    finally:
         forget_lake(con)
+    except BaseException:
+        # An error within the caller's transaction has aborted it, and its end drops the table, too.
+        with suppress(duckdb.TransactionException):
+            forget_lake(con)
+        raise
+    finally:
         shutil.rmtree(copies)
 
 
@@ -202,7 +207,7 @@ def open_source(
 
 def lake_table(con: duckdb.DuckDBPyConnection, source: TableSource, rows: Rows) -> RawTable:
     """The staged `rows` of a table of a lakehouse, whose columns are compared with the mapping before any is read."""
-    _refuse_disagreements([described_rows(rows)], source)
+    refuse_disagreements([described_rows(rows)], source)
     table = to_be_judged(con, staged(con, rows, source), source)
     refuse_unmapped_money(con, [table], source)
     return table
@@ -226,13 +231,16 @@ def agreeing(
     Raises:
         SourceError: there are `problems`, or a table lacks a column.
     """
-    _refuse_disagreements(tables, source, problems)
+    refuse_disagreements(tables, source, problems)
     return [to_be_judged(con, raw, source) for raw in tables]
 
 
-def _refuse_disagreements(
-    tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()
-) -> None:
+def refuse_disagreements(tables: Sequence[RawTable], source: TableSource, problems: Sequence[SourceError] = ()) -> None:
+    """Refuse tables that lack a column that the source names, or that have one twice.
+
+    Raises:
+        SourceError: there are `problems`, or such a table.
+    """  # noqa: DOC501  (`one_error` makes the error)
     if found := [*problems, *(problem for raw in tables for problem in _disagreements(raw, source))]:
         raise one_error(found)
 

@@ -358,6 +358,30 @@ def parquet(
 _PARQUET_SCAN = "read_parquet($path, hive_partitioning = false)"
 
 
+_ROW_NUMBER = "file_row_number"
+
+
+def row_groups(con: duckdb.DuckDBPyConnection, raw: RawTable) -> list[int]:
+    """The numbers of rows of the row groups of a Parquet file; empty if its rows cannot be read in parts."""
+    if any(name.lower() == _ROW_NUMBER for name in raw.columns):
+        return []
+    query = (
+        "SELECT any_value(row_group_num_rows) FROM parquet_metadata($path) GROUP BY row_group_id ORDER BY row_group_id"
+    )
+    return [rows for (rows,) in con.execute(query, {"path": raw.parameters["path"]}).fetchall()]
+
+
+def some_rows(raw: RawTable, first: int, rows: int) -> RawTable:
+    """Rows of a Parquet file from the one at position `first`, where 0 is the first. Only their row groups are read."""
+    return replace(
+        raw,
+        scan=f"(SELECT * FROM read_parquet($path, hive_partitioning = false, {_ROW_NUMBER} = true)"
+        f" WHERE {_ROW_NUMBER} >= $first_row AND {_ROW_NUMBER} < $end_row)",
+        parameters={**raw.parameters, "first_row": first, "end_row": first + rows},
+        first_line=raw.first_line + first,
+    )
+
+
 def _top_level(tree: Sequence[tuple[str, int | None]]) -> list[str]:
     """The names below the root of a Parquet schema, which comes as (name, number of children), depth first."""
     names = []

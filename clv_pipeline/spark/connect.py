@@ -60,6 +60,8 @@ TOLD = "_told"
 
 _MISSING_CODE = r"No module named 'clv_pipeline|Can't get attribute '\w+' on <module 'clv_pipeline"
 """What a worker says that has so different code that it cannot even begin."""
+_MISSING_PACKAGE = r"ModuleNotFoundError: No module named '(\w+)"
+"""What a worker says that lacks what its work is made of."""
 
 
 class Cluster:
@@ -111,6 +113,11 @@ class Cluster:
             if self._heart is not None and self._heart.has_stopped(error):
                 raise ClusterError(GONE, quoted=self._censored(error), to_do=self._revival()) from None
             if isinstance(error, PySparkException):
+                if lacking := re.search(_MISSING_PACKAGE, str(error)):
+                    raise ClusterError(
+                        f"a worker of Spark lacks the Python package {lacking[1]}",
+                        to_do="install in the Python of every worker what the run's process has",
+                    ) from None
                 raise ClusterError("Spark refused the work", quoted=self._censored(error)) from None
             raise
 

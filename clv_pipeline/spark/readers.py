@@ -17,10 +17,10 @@ from clv_pipeline.spark.connect import TOLD
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clv_pipeline.sources.far import FarFile
+    from clv_pipeline.sources.far import Far
     from clv_pipeline.spark.connect import Cluster
 
-Dealt = list[list[tuple[int, "FarFile"]]]
+Dealt = list[list[tuple[int, "Far"]]]
 """By task: its files, with their places."""
 
 
@@ -50,7 +50,7 @@ class FileReaders:
         self._save = save
         self.carry_over = carry_over
 
-    def each(self, function: Callable[[FarFile], Any], files: Sequence[FarFile]) -> list[Any]:
+    def each(self, function: Callable[[Any], Any], files: Sequence[Far]) -> list[Any]:
         """The results of a function, in the order of the files. A SourceError that it raises is a result.
 
         Results are what JSON can hold.
@@ -65,8 +65,8 @@ class FileReaders:
 
     def add(
         self,
-        function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]],
-        files: Sequence[FarFile],
+        function: Callable[[Any, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]],
+        files: Sequence[Far],
         *,
         is_whole: bool,
     ) -> list[Any]:
@@ -78,15 +78,15 @@ class FileReaders:
         found = dict(map(_decoded, texts))
         return [found[place] for place in range(len(files))]
 
-    def _dealt(self, files: Sequence[FarFile]) -> Dealt:
+    def _dealt(self, files: Sequence[Far]) -> Dealt:
         """The files by task: the largest first, each to the task that has least to read so far."""
         dealt: Dealt = [[] for _ in range(min(len(files), self._cluster.most_tasks()))]
         bytes_ = [0] * len(dealt)
-        for place, file in sorted(enumerate(files), key=lambda pair: -pair[1].size):
+        for place, file in sorted(enumerate(files), key=lambda pair: -pair[1].to_read):
             task = bytes_.index(min(bytes_))
             dealt[task].append((place, file))
             # Opening a file costs, too.
-            bytes_[task] += file.size + 100_000
+            bytes_[task] += file.to_read + 100_000
         return dealt
 
 
@@ -111,7 +111,7 @@ def _decoded(text: str) -> tuple[int, Any]:
     return told["place"], SourceError.together(errors)
 
 
-def _files_of(batches: Iterator[pa.RecordBatch], dealt: Dealt) -> Iterator[tuple[int, FarFile]]:
+def _files_of(batches: Iterator[pa.RecordBatch], dealt: Dealt) -> Iterator[tuple[int, Far]]:
     for batch in batches:
         for number in batch.column("id").to_pylist():
             yield from dealt[number]
@@ -121,7 +121,7 @@ def _files_of(batches: Iterator[pa.RecordBatch], dealt: Dealt) -> Iterator[tuple
 class _Answers:
     """What a function answers of each file of a task."""
 
-    function: Callable[[FarFile], Any]
+    function: Callable[[Any], Any]
     dealt: Dealt
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -140,7 +140,7 @@ class _Answers:
 class _Rows:
     """The rows of each file of a task, and a row for what is told about it."""
 
-    function: Callable[[FarFile, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]]
+    function: Callable[[Any, Sequence[str]], Iterator[pa.RecordBatch | dict[str, Any] | SourceError]]
     dealt: Dealt
     schema: pa.Schema
 

@@ -350,9 +350,13 @@ class Session:
         """Remove what is left of deleted rows outside the private file. Call it after the transaction."""
 
     def _drop(self, name: str) -> None:
-        # A name may be a view in one night and a table in the next.
-        if (kind := self.kinds().get(name)) is not None:
-            self.execute(f"drop {kind} {quote_identifier(name)}")
+        # A name may be a view in one night and a table in the next. Views are listed faster than tables.
+        views = self.execute(
+            "select 1 from duckdb_views()"
+            " where schema_name = 'main' and database_name = current_database() and view_name = ?",
+            [name],
+        ).fetchall()
+        self.execute(f"drop {'view' if views else 'table'} if exists {quote_identifier(name)}")
 
     def replace_live(self, contract: Contract) -> None:
         """Replace the live table by the staged one, with its comments. Call it in a transaction."""
@@ -370,12 +374,13 @@ class Session:
 
         `relation` is quoted already. With a currency, columns of money say that they are in it.
         """
-        text = f"{contract.description} Grain: {contract.grain}."
-        self.execute(f"comment on {kind} {relation} is {quote_literal(text)}")
+        texts = {f"{kind} {relation}": f"{contract.description} Grain: {contract.grain}."}
         for column in contract.columns:
             is_money = currency is not None and column.unit == "currency"
-            text = f"{column.description} In {currency}." if is_money else column.description
-            self.execute(f"comment on column {relation}.{quote_identifier(column.name)} is {quote_literal(text)}")
+            texts[f"column {relation}.{quote_identifier(column.name)}"] = (
+                f"{column.description} In {currency}." if is_money else column.description
+            )
+        self.connection.execute("; ".join(f"comment on {on} is {quote_literal(text)}" for on, text in texts.items()))
 
 
 def require_declared(contract: Contract, frame: pl.DataFrame) -> None:

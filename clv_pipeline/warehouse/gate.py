@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -115,11 +115,14 @@ def admit(
         built_at=datetime.now(UTC),
         changed=_changes_anything(session, contracts, known, days),
     )
+    records = _records(session)
     session.execute("begin transaction")
     try:
-        _record_audits(session, admission, run_id, [table for table, found in known.items() if found])
+        records = _record_audits(
+            session, records, admission, run_id, [table for table, found in known.items() if found]
+        )
         if admission.admitted:
-            version = _record_promotions(session, admission, contracts, run_id, recipe, built_from)
+            records, version = _record_promotions(session, records, admission, contracts, run_id, recipe, built_from)
             for contract in contracts:
                 if admission.changed:
                     log_changes(session, contract.table, version, days)
@@ -129,10 +132,9 @@ def admit(
     except BaseException:
         session.execute("rollback")
         raise
-    finally:
-        _READ.pop(session, None)
     # A failed commit has rolled back already.
     session.execute("commit")
+    _READ[session] = records
     session.drop_staged(contracts)
     return admission
 
@@ -289,17 +291,39 @@ def reasons_against_publishing(
         elif promoted[contract.table].contract_hash != contract.hash:
             reasons.append(f"{contract.table} was audited under another version of its contract; materialize it again")
     reasons.extend(told for table, told in _failed_audits(session).items() if known is None or table in known)
-    for table, record in sorted(promoted.items()):
+    for table in sorted(promoted):
         if table in may_lag or (known is not None and table not in known):
             continue
-        stale = [
-            name
-            for name, version in record.built_from.items()
-            if name not in may_lag and (name not in promoted or promoted[name].version != version)
-        ]
-        if stale:
-            reasons.append(f"{table} is older than {', '.join(stale)}, which it is built from; materialize it again")
+        if newer := _newer_inputs(promoted, table, may_lag):
+            reasons.append(f"{table} is older than {', '.join(newer)}, which it is built from; materialize it again")
     return reasons
+
+
+def outdated_inputs(session: Session, reads: Sequence[str], *, may_lag: Sequence[str] = ()) -> list[str]:
+    """What is outdated among live tables that `reads` come from, directly or not: a sentence part for each table.
+
+    A run of everything would build them first. A part of the graph that reads them mixes two states of the shop.
+    """
+    promoted = _promotions(session)
+    upstream: set[str] = set()
+    waiting = {*reads}
+    while waiting:
+        upstream |= waiting
+        waiting = {name for table in waiting if table in promoted for name in promoted[table].built_from} - upstream
+    return [
+        f"{table} is older than {', '.join(newer)}"
+        for table in sorted(upstream & promoted.keys() - {*may_lag})
+        if (newer := _newer_inputs(promoted, table, may_lag))
+    ]
+
+
+def _newer_inputs(promoted: Mapping[str, _Promotion], table: str, may_lag: Sequence[str]) -> list[str]:
+    """The inputs of a live table that are gone, or of which another version is live than it was built from."""
+    return [
+        name
+        for name, version in promoted[table].built_from.items()
+        if name not in may_lag and (name not in promoted or promoted[name].version != version)
+    ]
 
 
 @dataclass(frozen=True)
@@ -333,11 +357,11 @@ class _Records:
 
 
 _READ: WeakKeyDictionary[Session, _Records] = WeakKeyDictionary()
-"""The records as a session read them. Every step asks for them several times, and a session is the only writer."""
+"""The records as a session read or wrote them: every step asks for them often, and a session is the only writer."""
 
 
 def _records(session: Session) -> _Records:
-    """The records, read again after each admission."""
+    """The records."""
     if session not in _READ:
         audits = session.execute(
             f"select table_name, run_id, passed, failed_checks, checks from ({_LAST_AUDITS}) order by table_name"  # noqa: S608
@@ -394,57 +418,57 @@ def _changes_anything(
     return bool(days)
 
 
-def _record_audits(session: Session, admission: Admission, run_id: str, not_made: Container[str]) -> None:
+def _record_audits(
+    session: Session, records: _Records, admission: Admission, run_id: str, not_made: Container[str]
+) -> _Records:
+    """Record the audits of a step, and return the records with them."""
     now = _utc_now()
+    audits = dict(records.audits)
     for table, results in admission.results.items():
         if admission.admitted and table in not_made:
             continue
         failed = [result.check for result in results if result.blocks]
-        # Tables of one step are admitted together: if one fails, all are recorded as failed.
-        session.execute(
-            "insert into gate.audits (audited_at, run_id, table_name, passed, failed_checks, number, checks)"
-            " values (?, ?, ?, ?, ?, nextval('gate.numbers'), ?)",
-            [
-                now,
-                run_id,
-                table,
-                admission.admitted,
-                ", ".join(failed) or "another table of the step",
-                json.dumps([asdict(result) for result in results]),
-            ],
+        audits[table] = audit = _Audit(
+            run_id,
+            # Tables of one step are admitted together: if one fails, all are recorded as failed.
+            admission.admitted,
+            ", ".join(failed) or "another table of the step",
+            json.dumps([asdict(result) for result in results]),
         )
+        session.execute(
+            "insert into gate.audits (audited_at, table_name, run_id, passed, failed_checks, checks, number)"
+            " values (?, ?, ?, ?, ?, ?, nextval('gate.numbers'))",
+            [now, table, audit.run_id, audit.passed, audit.failed_checks, audit.checks],
+        )
+    return replace(records, audits=audits)
 
 
 def _record_promotions(
     session: Session,
+    records: _Records,
     admission: Admission,
     contracts: Sequence[Contract],
     run_id: str,
     recipe: str,
-    built_from: Mapping[str, int],
-) -> int:
-    """Record that the step's tables are live, and return the version of the tables that changed."""
-    promoted = _promotions(session)
-    ((version,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    built_from: dict[str, int],
+) -> tuple[_Records, int]:
+    """Record that the step's tables are live. Return the records with them, and the version of what changed."""
+    promotions = dict(records.promotions)
+    ((new,),) = session.execute("select nextval('gate.numbers')").fetchall()
+    now = _utc_now()
     for contract in contracts:
-        before = promoted.get(contract.table)
+        table, rows = contract.table, admission.rows[contract.table]
+        before = None if admission.changed else promotions.get(table)
+        version, content_id = (new, uuid.uuid4().hex) if before is None else (before.version, before.content_id)
+        promotions[table] = _Promotion(run_id, now, contract.hash, rows, built_from, version, recipe, content_id)
         session.execute(
             "insert or replace into gate.promotions"
             " (table_name, run_id, promoted_at, contract_hash, rows, built_from, version, recipe, content_id)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                contract.table,
-                run_id,
-                _utc_now(),
-                contract.hash,
-                admission.rows[contract.table],
-                json.dumps(built_from),
-                before.version if before is not None and not admission.changed else version,
-                recipe,
-                before.content_id if before is not None and not admission.changed else uuid.uuid4().hex,
-            ],
+            [table, run_id, now, contract.hash, rows, json.dumps(built_from), version, recipe, content_id],
         )
-    return int(version)
+    there = records.there | {contract.table for contract in contracts}
+    return replace(records, promotions=promotions, there=there), int(new)
 
 
 def record_changes(session: Session, tables: Sequence[str], run_id: str) -> None:

@@ -51,7 +51,7 @@ def write_shop(folder: Path, **blocks: Any) -> None:
                 "source": {"transactions": {"path": "orders/*.csv", "columns": {name: name for name in columns}}},
                 "models": ["own_rate", "last_window", "bg_nbd"],
                 "forecast": {"horizons_days": [30, 90]},
-                "backtest": {"folds": 1},
+                "backtest": {"origins": 2},
                 **blocks,
             }
         )

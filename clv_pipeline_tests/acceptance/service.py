@@ -57,7 +57,7 @@ class Service:
             "source": {"transactions": {"path": "orders/*.csv", "columns": {name: name for name in COLUMNS}}},
             "models": ["own_rate", "bg_nbd"],
             "forecast": {"horizons_days": [30]},
-            "backtest": {"folds": 1},
+            "backtest": {"origins": 2},
             "schedule": {"cron": "* * * * *", "review_cron": "0 0 1 1 *"},
             "alerts": {
                 "webhook": "${CLV_ALERT_WEBHOOK}",

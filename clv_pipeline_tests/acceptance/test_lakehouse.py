@@ -2,118 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 import yaml
 
-from clv_pipeline.config.source import CustomerSource, TableSource
+from clv_pipeline.config.source import CustomerSource
 from clv_pipeline.errors import ConfigError, SourceError
-from clv_pipeline.sources import Load, LoadedFile, load_changes, load_records
+from clv_pipeline.sources import load_records
 from clv_pipeline.sources.money_questions import StatedTotal, money_questions
-from clv_pipeline_tests.acceptance.lake_servers import lake_packages, lake_packages_at_hand
+from clv_pipeline_tests.acceptance.lake_servers import lake_packages
+from clv_pipeline_tests.acceptance.lake_tables import COLUMNS, Delta, Iceberg, Lake, libraries, mark_as_deleted, orders
 from clv_pipeline_tests.helpers.loads import FEW, LONG_COLUMNS, LONG_ROWS, MANY, assert_memory_is_bounded, load_night
 from clv_pipeline_tests.helpers.shop_files import transactions
 
 pytestmark = pytest.mark.acceptance
-COLUMNS = {"customer_id": "who", "ordered_at": "at", "amount": "paid"}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The libraries, and the environment in which pyiceberg finds a catalog when it is first imported."""
-    folder = tmp_path_factory.mktemp("catalog")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYICEBERG_CATALOG__LAKE__TYPE", "sql")
-        patch.setenv("PYICEBERG_CATALOG__LAKE__URI", f"sqlite:///{folder}/catalog.db")
-        patch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", f"file://{folder}/warehouse")
-        lake_packages_at_hand()
-        import pyiceberg.catalog  # noqa: F401
-
+    with libraries(tmp_path_factory.mktemp("catalog")):
         yield
-
-
-def orders(*days: int, **further: list[Any]) -> pa.Table:
-    """An order for each day of January 2024."""
-    columns = {
-        "who": [f"c{day}" for day in days],
-        "at": [f"2024-01-{day:02d}" for day in days],
-        "paid": [float(day) for day in days],
-        **further,
-    }
-    return pa.table(columns)
-
-
-class Lake:
-    """A table that is loaded night by night, into a database in memory."""
-
-    def __init__(self, folder: Path, table: dict[str, Any]) -> None:
-        self.folder, self.table = folder, table
-        self.con = duckdb.connect()
-        self.known: Sequence[LoadedFile] = ()
-
-    def night(self, source: TableSource | None = None) -> Load:
-        """Load what is new, as a run does, and make it live."""
-        source = source or transactions(COLUMNS, table=self.table)
-        found = load_changes(self.con, "new", source, self.folder, self.folder / "work", live="live", known=self.known)
-        if found.is_whole:
-            self.con.execute("create or replace table live as from new")
-        else:
-            self.con.execute("insert into live from new")
-        self.known = found.files
-        return found
-
-    def paid(self) -> list[float]:
-        """What the live table holds."""
-        return [float(paid) for (paid,) in self.con.execute("select amount from live order by amount").fetchall()]
-
-
-class Delta(Lake):
-    """A Delta table in the folder `orders`."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, {"format": "delta", "path": "orders"})
-
-    def write(self, rows: pa.Table, **options: Any) -> None:
-        from deltalake import write_deltalake
-
-        write_deltalake(self.folder / "orders", rows, **{"mode": "append", **options})
-
-    def delete(self, predicate: str) -> None:
-        from deltalake import DeltaTable
-
-        DeltaTable(self.folder / "orders").delete(predicate)
-
-
-class Iceberg(Lake):
-    """An Iceberg table in a catalog of SQLite."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, {"format": "iceberg", "catalog": "lake", "name": f"{folder.name}.orders"})
-        from pyiceberg.catalog import load_catalog
-
-        self.catalog = load_catalog("lake")
-        self.catalog.create_namespace(folder.name)
-
-    def write(self, rows: pa.Table, mode: str = "append") -> None:
-        table = self.catalog.create_table_if_not_exists(self.table["name"], schema=rows.schema)
-        if mode == "append":
-            table.append(rows)
-        else:
-            table.overwrite(rows)
-
-    def delete(self, predicate: str) -> None:
-        self.catalog.load_table(self.table["name"]).delete(predicate)
 
 
 @pytest.fixture(params=["delta", "iceberg"])
@@ -291,7 +207,7 @@ def test_delta_rows_that_are_marked_as_deleted_are_not_read(tmp_path: Path) -> N
     delta = Delta(tmp_path)
     delta.write(orders(1, 2, 3, 4))
     delta.night()
-    _mark_as_deleted(tmp_path / "orders", 1, 3)
+    mark_as_deleted(tmp_path / "orders", 1, 3)
     assert (delta.night().is_whole, delta.paid()) == (True, [1, 3])
 
 
@@ -333,34 +249,3 @@ def test_without_the_extra_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, {"delta": "deltalake", "iceberg": "pyiceberg"}[form], None)
     with pytest.raises(SourceError, match=rf"not installed; `pip install 'clv_pipeline\[{form}\]'`"):
         Lake(tmp_path, {"format": form, **names[form]}).night()
-
-
-def _mark_as_deleted(folder: Path, *positions: int) -> None:
-    """Commit a deletion vector for rows of a table of one file, as the protocol describes it; no writer here does."""
-    from pyroaring import BitMap
-
-    log = folder / "_delta_log"
-    [add] = [
-        action["add"]
-        for line in (log / f"{0:020d}.json").read_text().splitlines()
-        if "add" in (action := json.loads(line))
-    ]
-    bitmap = BitMap(positions).serialize()
-    vector = struct.pack("<IQI", 1681511377, 1, 0) + bitmap
-    features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
-    removed = {"path": add["path"], "deletionTimestamp": 1, "dataChange": True, "size": add["size"]}
-    marked = {"storageType": "i", "pathOrInlineDv": _z85(vector), "sizeInBytes": len(vector), "cardinality": 2}
-    actions = [
-        {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **features}},
-        {"remove": removed},
-        {"add": {**add, "deletionVector": marked}},
-    ]
-    (log / f"{1:020d}.json").write_text("\n".join(map(json.dumps, actions)))
-
-
-def _z85(data: bytes) -> str:
-    """Base 85 in the alphabet of ZeroMQ, in which the log states short vectors."""
-    ours = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-    theirs = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
-    padded = data + b"\0" * (-len(data) % 4)
-    return base64.b85encode(padded).decode().translate(str.maketrans(theirs, ours))

@@ -30,7 +30,7 @@ source:
 cleaning: {deduplicate: false}
 models: [own_rate, bg_nbd]
 forecast: {horizons_days: [90]}
-backtest: {folds: 2}
+backtest: {origins: 13}
 campaign: {budget: 1000, cost_per_contact: 1.5, assumed_uplift: 0.05}
 """
 LARGEST = 5_000_000

@@ -32,7 +32,7 @@ source:
 cleaning: {deduplicate: false}
 models: [own_rate, last_window, bg_nbd]
 forecast: {horizons_days: [90]}
-backtest: {folds: 2}
+backtest: {origins: 13}
 """
 CUSTOMERS = 23_502
 CDNOW_ROWS, BAD_ROWS = 69_659, 5_000

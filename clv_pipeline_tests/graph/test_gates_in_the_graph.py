@@ -193,3 +193,18 @@ def test_row_order_and_file_layout_do_not_matter(new_shop: Callable[[], Shop], s
             return client.execute("from rfm order by customer_id").fetchall()
 
     assert customers(other) == customers(shop)
+
+
+def test_a_part_of_the_graph_that_fails_on_outdated_tables_says_to_run_everything(shop: Shop) -> None:
+    late = shop.write_orders("2009.csv", 1_000, seed=2)
+    try:
+        assert shop.materialize("raw_transactions").success
+        part = shop.materialize("row_ledger")
+    finally:
+        late.unlink()
+    assert not part.success
+    assert re.search(
+        r"then run again\.\nIt is built from outdated tables \(\w+ is older than [a-z_, ]+, and \d+ more like it\):"
+        r" run everything first \(clv run\)\.$",
+        failure(part),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clv_pipeline.orchestration.runner import _Progress
+from clv_pipeline.publication.charts import pictures
 from clv_pipeline.publication.charts.renderer import Renderer
 from clv_pipeline_tests.helpers.graph_shop import Shop
 from clv_pipeline_tests.helpers.runs import failure, metadata
@@ -20,7 +20,6 @@ def test_a_table_whose_picture_ends_the_renderer_is_built_and_a_warning_names_th
 ) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text("import os, sys; sys.stdin.buffer.read(4); os.abort()")
-    pictures = importlib.import_module("clv_pipeline.publication.charts.pictures")
     monkeypatch.setattr(pictures, "RENDERER", Renderer(worker))
     shop = new_shop()
     shop.write_orders("orders.csv", 1_000, seed=1)

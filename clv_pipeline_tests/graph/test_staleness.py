@@ -15,8 +15,7 @@ import yaml
 
 from clv_pipeline.config.settings import Settings
 from clv_pipeline.contracts.loader import load_models
-from clv_pipeline.orchestration.assets.serving import EVALUATION
-from clv_pipeline.orchestration.gated_step import BUILT_AT, KEPT
+from clv_pipeline.orchestration.gated_step import BUILT_AT, EVALUATION, KEPT
 from clv_pipeline.orchestration.run_origin import WAREHOUSE_TAG
 from clv_pipeline.orchestration.runner import Outcome, run_nightly
 from clv_pipeline.pipeline import Pipeline, Refresh

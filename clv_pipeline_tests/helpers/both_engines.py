@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clv_pipeline.config.settings import Settings
-from clv_pipeline.config.source import TransactionSource
+from clv_pipeline.config.source import EventSource, TransactionSource
 from clv_pipeline.contracts.loader import load_models
 from clv_pipeline.orchestration.assets.ingestion import load_source, stage_load
 from clv_pipeline.pipeline import Refresh
@@ -17,7 +17,11 @@ from clv_pipeline.warehouse import Session
 from clv_pipeline_tests.helpers.order_folder import COLUMNS
 
 MODELS = load_models()
-CONTRACTS = MODELS["raw_transactions"].contract, MODELS["source_files"].contract
+CONTRACTS = {
+    "transactions": (MODELS["raw_transactions"].contract, MODELS["source_files"].contract),
+    "events": (MODELS["raw_events"].contract, MODELS["event_files"].contract),
+}
+EVENT_COLUMNS = {"customer_id": "customer", "occurred_at": "date", "event": "product"}
 
 
 @dataclass
@@ -27,12 +31,16 @@ class Both:
     folder: Path
     here: Session
     there: Session
+    kind: str = "transactions"
+    """What the files are read as: transactions or events."""
 
     @property
     def orders(self) -> Path:
         return self.folder / "orders"
 
-    def source(self, **stated: Any) -> TransactionSource:
+    def source(self, **stated: Any) -> TransactionSource | EventSource:
+        if self.kind == "events":
+            return EventSource.model_validate({"path": "orders/*", "columns": EVENT_COLUMNS, **stated})
         transactions = {"path": "orders/*", "columns": COLUMNS, **stated}
         settings = Settings.from_mapping(
             {"source": {"transactions": transactions}}, config_file=self.folder / "clv.yaml"
@@ -41,9 +49,10 @@ class Both:
 
     def load(self, session: Session, *, full: bool = False, days: Any = None, **stated: Any) -> Load:
         """Load and promote."""
+        contracts = CONTRACTS[self.kind]
         load = load_source(
             session,
-            CONTRACTS,
+            contracts,
             self.source(**stated),
             self.folder,
             self.folder / "work",
@@ -51,16 +60,17 @@ class Both:
             recipe="test",
             suppress=Register(self.folder / "privacy").suppression(),
         )
-        stage_load(session, CONTRACTS, self.source(**stated), load)
-        for contract in CONTRACTS:
+        stage_load(session, contracts, self.source(**stated), load)
+        for contract in contracts:
             session.replace_live(contract)
-        session.drop_staged(CONTRACTS)
+        session.drop_staged(contracts)
         return load
 
     def require_same(self, **asked: Any) -> tuple[Load, Load]:
         """Load on both; rows with all their numbers, and everything that is remembered about files, are the same."""
         loads = self.load(self.here, **asked), self.load(self.there, **asked)
-        for query in ("select * from raw_transactions", "select * from source_files"):
+        for contract in CONTRACTS[self.kind]:
+            query = f"select * from {contract.table}"
             found = [sorted(session.ask(query), key=repr) for session in (self.here, self.there)]
             assert found[1] == found[0]
             assert found[0]

@@ -42,6 +42,17 @@ def test_all_headers_are_read_before_the_table_is_touched(tmp_path: Path) -> Non
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_what_is_wrong_is_told_also_within_a_transaction_that_the_error_ends(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", GOOD)
+    source = transactions(path="*.csv", format={"date_formats": ["%Q"]})
+    with duckdb.connect() as con:
+        con.execute("BEGIN TRANSACTION")
+        with pytest.raises(SourceError, match=r"a\.csv: cannot be read.*%Q.*date_formats"):
+            load_records(con, "raw", source, tmp_path, tmp_path / "work")
+        con.execute("ROLLBACK")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 @pytest.mark.parametrize("path", ["none.csv", "*.csv", "lifetimes:NONE.txt", "lifetimes:../__init__.py"])
 def test_a_path_that_matches_nothing_is_named(tmp_path: Path, path: str) -> None:
     assert error_of(tmp_path, path=path).startswith(f"{path}: ")

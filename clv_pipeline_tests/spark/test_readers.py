@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from clv_pipeline.database import connections
 from clv_pipeline.errors import SourceError
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.sources import far
@@ -23,6 +24,7 @@ from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
 from clv_pipeline_tests.helpers.order_folder import COLUMNS, HEADER, line
+from clv_pipeline_tests.helpers.parquet_files import write_parquet_files
 from clv_pipeline_tests.helpers.spark_by_duckdb import Storage, warehouse
 
 
@@ -59,6 +61,19 @@ def test_odd_files_give_the_same_rows_numbers_and_rejects(both: Both, monkeypatc
     assert {file.source_file: file.rows for file in there.files}["orders/g_empty.csv"] == 0
     assert "%d/%m/%Y" in there.files[0].conventions
     assert [file.source_id for file in there.files] == [file.source_id for file in here.files]
+
+
+def test_events_are_read_by_the_workers_too(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clv_pipeline.spark.session.SessionOnSpark._upload", None)
+    both.kind = "events"
+    write_odd_files(both.orders)
+    Register(both.folder / "privacy").request("run", ["late"])
+    _, there = both.require_same()
+    assert (there.why_here, there.suppressed) == ("", 1_501)
+    write_parquet_files(both.orders)
+    _, there = both.require_same(path=["orders/*.*", "orders/deep"])
+    # Days as numbers are another form of dates: all files are read again.
+    assert (there.why_here, there.is_whole, len(there.read)) == ("", True, 21)
 
 
 def test_a_second_night_reads_the_new_file_only(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +221,102 @@ def _after_losing_a_row(load: Any) -> Any:
     return losing
 
 
-@pytest.mark.parametrize("name", ["a.csv.zip", "a.parquet"])
+def test_parquet_files_of_many_types_give_the_same_rows(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clv_pipeline.spark.session.SessionOnSpark._upload", None)  # nothing is sent from here
+    write_parquet_files(both.orders)
+    columns = {**COLUMNS, "details": "details", "written_at": "date"}
+    here, there = both.require_same(columns=columns, path=["orders/*.parquet", "orders/*/*.parquet"])
+    assert there.why_here == ""
+    assert [file.format.partition(",")[0] for file in there.files] == ["Parquet"] * len(here.files)
+    assert sum(file.unreadable_rows for file in there.files) == 0
+    [(times,)] = both.there.ask("select count(*) from raw_transactions where ordered_at is not null")
+    assert times == sum(file.rows for file in there.files) - 1
+    (both.orders / "j_new.parquet").write_bytes((both.orders / "a_typed.parquet").read_bytes())  # a copy
+    _, there = both.require_same(columns=columns, path=["orders/*.parquet", "orders/*/*.parquet"])
+    assert there.read == []
+
+
+def test_row_groups_of_a_large_parquet_file_are_shared_out(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet_files(both.orders)
+    read = []
+    opened = far._opened
+
+    def noted(item: FarFile, source: Any) -> Any:
+        read.append((item.file.label, item.piece))
+        return opened(item, source)
+
+    monkeypatch.setattr(far, "PIECE", (both.orders / "h_long.parquet").stat().st_size // 2)
+    monkeypatch.setattr(far, "_opened", noted)
+    asked = {"columns": {**COLUMNS, "details": "details"}, "path": "orders/*.parquet", "where": "quantity > 0"}
+    both.require_same(**asked)
+    pieces = {(label, piece) for label, piece in read if piece is not None}
+    assert pieces == {
+        ("orders/h_long.parquet", far.Piece(0, 1_000, 2)),
+        ("orders/h_long.parquet", far.Piece(1_000, 500, 2)),
+    }
+    lines = both.there.ask("select source_line from raw_transactions where product_id = 'mug' and customer_id = 'c6'")
+    assert max(line for (line,) in lines) == 1_498
+    read.clear()
+    both.require_same(full=True, fill_down={"by": "order", "columns": ["product"]}, **asked)
+    assert {piece for _, piece in read} == {None}
+
+
+@pytest.mark.parametrize(
+    ("groups", "most", "pieces"),
+    [
+        ([10, 10, 10, 10], 2, [(0, 20), (20, 20)]),
+        ([10, 10, 10], 2, [(0, 20), (20, 10)]),
+        ([10, 10], 9, [(0, 10), (10, 10)]),
+        ([1, 97, 1, 1], 4, [(0, 98), (98, 1), (99, 1)]),
+        ([30], 3, []),
+        ([], 3, []),
+        ([10, 10], 1, []),
+    ],
+)
+def test_pieces_are_of_whole_row_groups(groups: list[int], most: int, pieces: list[tuple[int, int]]) -> None:
+    found = far._pieces(groups, most)
+    assert [(piece.first, piece.rows) for piece in found] == pieces
+    assert {piece.of for piece in found} <= {len(pieces)}
+
+
+def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet_files(both.orders)
+    opened, zones = connections.open_scratch, []
+
+    def elsewhere(database: Any, folders: Any, settings: Any, time_zone: str) -> Any:
+        zones.append(time_zone)
+        return opened(database, folders, settings, "Asia/Tokyo")
+
+    both.require_same(columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet")
+    [(here,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
+    monkeypatch.setattr("clv_pipeline.sources.far.open_scratch", elsewhere)
+    both.load(both.there, columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet", full=True)
+    [(there,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
+    [(zone,)] = both.here.connection.execute("select current_setting('TimeZone')").fetchall()
+    assert set(zones) == {zone}
+    assert there != here
+    assert "+09" in there
+
+
+def test_parquet_files_beside_text_are_judged_with_it(both: Both) -> None:
+    write_parquet_files(both.orders)
+    write_odd_files(both.orders)
+    _, there = both.require_same(path=["orders/*.parquet", "orders/*.csv", "orders/*.jsonl", "orders/*.gz"])
+    assert there.why_here == ""
+    assert "%d/%m/%Y" in there.files[0].conventions
+
+
+def test_a_damaged_parquet_file_is_told_in_the_same_words(both: Both) -> None:
+    (both.orders / "a.parquet").write_bytes(b"PAR1 and no more")
+    said = []
+    for session in (both.here, both.there):
+        with pytest.raises(SourceError, match=r"orders/a.parquet: cannot be read as Parquet") as error:
+            both.load(session)
+        said.append(str(error.value).replace(str(both.folder.resolve()), ""))
+    assert said[1] == said[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv.zip", "a.xlsx"])
 def test_other_kinds_of_files_are_read_here_and_that_is_said(both: Both, name: str) -> None:
     import zipfile
 
@@ -217,6 +327,6 @@ def test_other_kinds_of_files_are_read_here_and_that_is_said(both: Both, name: s
         with zipfile.ZipFile(both.orders / name, "w") as archive:
             archive.writestr("a.csv", f"{HEADER}\n{line('zip', 1)}\n")
     else:
-        pl.read_csv(both.orders / "b.csv").with_columns(customer=pl.lit("parquet")).write_parquet(both.orders / name)
+        pl.read_csv(both.orders / "b.csv").with_columns(customer=pl.lit("xlsx")).write_excel(both.orders / name)
     _, there = both.require_same()
-    assert there.why_here == f"orders/{name} is neither CSV nor JSON lines"
+    assert there.why_here == f"orders/{name} is none of CSV, JSON lines and Parquet"

@@ -10,12 +10,9 @@ import dagster as dg
 from clv_pipeline.config.settings import Schedule
 from clv_pipeline.contracts.loader import published_views
 from clv_pipeline.orchestration.failures import expected_failures
-from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, open_warehouse
+from clv_pipeline.orchestration.gated_step import KEPT, WRITER_POOL, open_warehouse, reviewed
 from clv_pipeline.orchestration.resources import RefreshOptions
 from clv_pipeline.pipeline import Pipeline
-
-EVALUATION = "evaluation"
-"""The group of the model review, which runs less often than the nightly refresh."""
 
 LATE_AFTER = timedelta(hours=6)
 """Delay after a missed refresh from which the publication counts as too old: the time a run may take (`dagster.yaml`).
@@ -74,7 +71,7 @@ def published_marts(pipeline: Pipeline) -> dg.AssetsDefinition:
                 pseudonyms=pseudonyms_of(pipeline.settings) if pipeline.settings.privacy.pseudonyms else None,
                 always=refresh.asked().full,
                 known=pipeline.models.keys(),
-                may_lag=[m.name for m in pipeline.models.values() if m.contract.layer == EVALUATION],
+                may_lag=reviewed(pipeline),
                 views=published_views(pipeline.models),
                 write_pages=partial(write_pages, display=pipeline.display, warn=context.log.warning),
             )

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from clv_pipeline.publication.charts.renderer import Renderer
+from clv_pipeline.publication.charts.renderer import RENDERER
 from clv_pipeline_tests.helpers.graph_shop import Night, Shop
 
 PRODUCT = "<script>\x0balert('&\"')</script>\uffff"
@@ -42,18 +42,21 @@ class Published:
 
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once() -> Iterator[None]:
-    """Every picture is drawn once for all tests: most of them render a page that differs in a sentence."""
-    draw = Renderer.draw
+    """Every picture is drawn once for all tests: most of them render a page that differs in a sentence.
+
+    Other renderers draw: tests of other rooms run in this process, too, and end theirs.
+    """
+    draw = RENDERER.draw
     pictures: dict[str, bytes] = {}
 
-    def remembered(renderer: Renderer, spec: dict[str, Any], **asked: Any) -> bytes:
+    def remembered(spec: dict[str, Any], **asked: Any) -> bytes:
         key = json.dumps([spec, asked], sort_keys=True)
         if key not in pictures:
-            pictures[key] = draw(renderer, spec, **asked)
+            pictures[key] = draw(spec, **asked)
         return pictures[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Renderer, "draw", remembered)
+        patch.setattr(RENDERER, "draw", remembered)
         yield
 
 
