@@ -25,11 +25,16 @@ def measure_once(run: Callable[[Path], tuple[dict[str, Any], Any]], description:
 
 
 def measure_sizes(
-    module: str, run: Callable[[Path], dict[str, Any]], sizes: Sequence[int], description: str | None
+    module: str,
+    run: Callable[[Path], dict[str, Any]],
+    sizes: Sequence[int],
+    description: str | None,
+    files: int | None = None,
 ) -> list[dict[str, Any]]:
     """The command of a benchmark over several numbers of lines (`--rows`): its reports, in their order.
 
-    Each size runs in a process of its own: the same command with `--csv` and `--out`, which ends here.
+    The lines are in so many `files`, or in as many as hold them. Each size runs in a process of its own: the same
+    command with `--csv` and `--out`, which ends here.
 
     Raises:
         SystemExit: the process measured one size, and has written its report.
@@ -42,7 +47,7 @@ def measure_sizes(
     if options.csv and options.out:
         save(run(options.csv), options.out)
         raise SystemExit
-    return [{**report_of(module, csv_of(rows)), "rows": rows} for rows in options.rows]
+    return [{**report_of(module, csv_of(rows, files)), "rows": rows} for rows in options.rows]
 
 
 def in_new_folder(run: Callable[[Path, Path], T]) -> Callable[[Path], T]:

@@ -8,7 +8,6 @@ Run: python -m benchmarks.default_on_spark, with PySpark installed (pip install 
 
 from __future__ import annotations
 
-import re
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from benchmarks import processes
 from benchmarks.generated_blocks import replace_block
 
 DOCUMENT = Path("docs/explanation/scaling.md")
@@ -54,8 +54,9 @@ def run(storage: str) -> Run:
         process = subprocess.Popen([Path(sys.executable).with_name("clv"), "run"], cwd=folder)
         peak_mb: dict[str, float] = {}
         while process.poll() is None:
-            for program, held in held_mb(process.pid).items():
-                peak_mb[program] = max(held, peak_mb.get(program, 0))
+            found = processes.of(process.pid, processes.now())
+            for program, held in (("Java", processes.of_java(found)), ("Python", processes.of_others(found))):
+                peak_mb[program] = max(processes.held_mb(held), peak_mb.get(program, 0))
             time.sleep(PAUSE_SECONDS)
         if process.returncode:
             raise SystemExit(f"the run failed: {storage or 'DuckDB'}")
@@ -64,33 +65,11 @@ def run(storage: str) -> Run:
         return Run(time.perf_counter() - started, cpu_seconds, peak_mb)
 
 
-def held_mb(root: int) -> dict[str, float]:
-    """What a process and all that it started hold now, by program."""
-    parents, held = {}, {}
-    for folder in Path("/proc").iterdir():
-        try:
-            status = (folder / "status").read_text() if folder.name.isdigit() else ""
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # It has just ended.
-        if resident := re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE):
-            parents[int(folder.name)] = int(re.findall(r"^PPid:\s*(\d+)$", status, re.MULTILINE)[0])
-            held[int(folder.name)] = (status.partition("\n")[0].split()[1], int(resident[1]) * 1024 / 1e6)
-    found: dict[str, float] = {}
-    for process, (program, size) in held.items():
-        ancestor = process
-        while ancestor not in (root, 0):
-            ancestor = parents.get(ancestor, 0)
-        if ancestor == root:
-            name = "Java" if program == "java" else "Python"
-            found[name] = found.get(name, 0) + size
-    return found
-
-
 def table(runs: dict[str, Run]) -> str:
     """What was measured, as Markdown."""
     lines = ["| engine | seconds | processor seconds | Python, peak GB | Java, peak GB |", "|---|---:|---:|---:|---:|"]
     for engine, one in runs.items():
-        java = f"{one.peak_mb['Java'] / 1e3:.1f}" if "Java" in one.peak_mb else ""
+        java = f"{one.peak_mb['Java'] / 1e3:.1f}" if one.peak_mb["Java"] else ""
         python = f"{one.peak_mb['Python'] / 1e3:.1f}"
         lines.append(f"| {engine} | {one.seconds:.0f} | {one.cpu_seconds:.0f} | {python} | {java} |")
     return "\n".join(lines)

@@ -28,23 +28,26 @@ def write(path: Path, rows: int, *, seed: int = 0) -> None:
     _write(generate(rows, seed=seed), path)
 
 
-def csv_of(rows: int) -> Path:
-    """A glob of the CSV files with so many lines that benchmarks read; generated where they are not there yet."""
-    folder = WORK / f"transactions_{rows}"
-    write_parts(folder, rows)
+def csv_of(rows: int, files: int | None = None) -> Path:
+    """A glob of the CSV files with so many lines that benchmarks read; generated where they are not there yet.
+
+    They are as many as asked for, or each has `PART_ROWS` lines.
+    """
+    folder = WORK / (f"transactions_{rows}" if files is None else f"transactions_{rows}_in_{files}")
+    write_parts(folder, rows, PART_ROWS if files is None else -(-rows // files))
     return folder / "*.csv"
 
 
-def write_parts(folder: Path, rows: int, *, seed: int = 0) -> None:
-    """Write `rows` lines into CSV files of at most `PART_ROWS`, each with customers of its own; only once."""
+def write_parts(folder: Path, rows: int, part_rows: int = PART_ROWS, *, seed: int = 0) -> None:
+    """Write `rows` lines into CSV files of at most `part_rows`, each with customers of its own; only once."""
     if folder.exists():
         return
     unfinished = folder.with_suffix(".unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
-    for part, first in enumerate(range(0, rows, PART_ROWS)):
-        lines = generate(min(PART_ROWS, rows - first), seed=seed + part, first=first)
+    for part, first in enumerate(range(0, rows, part_rows)):
+        lines = generate(min(part_rows, rows - first), seed=seed + part, first=first)
         _write(lines, unfinished / f"part_{part:03}.csv")
     unfinished.rename(folder)
 

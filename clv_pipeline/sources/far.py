@@ -58,6 +58,7 @@ MEMORY = "1GB"
 ROWS_AT_ONCE = 50_000
 """Rows that a worker hands over at a time."""
 
+_MOUNT = "mount the same folder at the same path on every worker, and let the workers' user read it"
 PIECE = 128_000_000
 """Size in bytes of the pieces in which tasks read a Parquet file of two or more of them: whole row groups."""
 
@@ -415,10 +416,23 @@ def _pieces(row_groups: Sequence[int], most: int) -> list[Piece]:
 
 
 def _without_errors(results: Sequence[Any]) -> list[Any]:
+    """The results, of which none is an error.
+
+    Raises:
+        SourceError: workers do not see files, or something is wrong with one.
+    """  # noqa: DOC501  (`one_error` makes the error)
     problems = [error for result in results if isinstance(result, SourceError) for error in result.each]
-    if problems:
-        # A worker does not know all secrets that an address may hold.
-        shown = [SourceError(e.what, quoted=without_secrets(e.quoted, ""), to_do=e.to_do) for e in problems]
+    # A worker does not know all secrets that an address may hold.
+    shown = [SourceError(e.what, quoted=without_secrets(e.quoted, ""), to_do=e.to_do) for e in problems]
+    unseen = [problem for problem in shown if problem.to_do == _MOUNT]
+    if len(unseen) > 1:
+        # A folder is missing as a whole. What is wrong with other files can wait.
+        raise SourceError(
+            f"workers do not see {len(unseen):,} of {len(results):,} files as they are here, such as {unseen[0].what}",
+            quoted=unseen[0].quoted,
+            to_do=_MOUNT,
+        )
+    if shown:
         raise one_error(shown)
     return list(results)
 
@@ -446,13 +460,12 @@ def _require(item: FarFile) -> None:
     Raises:
         SourceError: it does not.
     """
-    to_do = "mount the same folder at the same path on every worker, and let the workers' user read it"
     try:
         size = item.file.path.stat().st_size
     except OSError as error:
-        raise SourceError(f"{item.file.label}: {_here()} cannot read it", quoted=str(error), to_do=to_do) from error
+        raise SourceError(f"{item.file.label}: {_here()} cannot read it", quoted=str(error), to_do=_MOUNT) from error
     if size != item.size:
-        raise SourceError(f"{item.file.label}: has {item.size:,} bytes here and {size:,} on {_here()}", to_do=to_do)
+        raise SourceError(f"{item.file.label}: has {item.size:,} bytes here and {size:,} on {_here()}", to_do=_MOUNT)
 
 
 def _hashed(item: FarFile) -> list[tuple[str, str | None, str | None]]:

@@ -107,8 +107,12 @@ class Lake:
             self._look_at(table, columns)
         if self._known[table] != wanted:
             self._evolve(table, wanted)
-        at = "" if base is None else f" as of version {base}"
-        self._run(f"alter table {self.name(table)} create or replace branch `{STAGED}`{at}")
+        if base is not None:
+            self._run(f"alter table {self.name(table)} create or replace branch `{STAGED}` as of version {base}")
+            return
+        # Iceberg does not replace a branch while the main one is empty: a first load that failed leaves both so.
+        self._run(f"alter table {self.name(table)} drop branch if exists `{STAGED}`")
+        self._run(f"alter table {self.name(table)} create branch `{STAGED}`")
 
     def overwrite(self, table: str, frame: Any, day: str | None = None) -> int:
         """Replace all rows on the branch by those of a frame of Spark; returns how many rows workers wrote.

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,18 @@ def mortal_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
 
 
 @contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def cluster(
+    folder: Path, workers: int, settings: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Start a master, workers with a core each, and a Connect server on them; stop all in the end.
 
     Hands out the server's address, and the workers, each of which leads the group of its executors.
+
+    Args:
+        folder: where the processes work and write their logs.
+        workers: how many.
+        settings: further settings of the server, under Spark's names, or others than ours.
+        before: a program with its arguments that starts a worker, and is replaced by it.
     """
     spark, environment = _spark()
     master, running = free_port(), []
@@ -103,7 +111,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.P
         for number, command in enumerate(commands):
             with (folder / f"process{number}.log").open("wb") as said:
                 process = subprocess.Popen(
-                    [str(spark / "bin" / "spark-class"), *command],
+                    [*(before if number else ()), str(spark / "bin" / "spark-class"), *command],
                     cwd=folder,
                     env=environment,
                     stdout=said,
@@ -113,7 +121,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.P
             running.append(process)
             if number == 0:
                 wait_until_it_listens(process, master, folder / "process0.log")
-        with _server(folder, f"spark://127.0.0.1:{master}") as (address, _):
+        with _server(folder, f"spark://127.0.0.1:{master}", settings) as (address, _):
             yield address, running[1:]
     finally:
         for process in reversed(running):
@@ -140,7 +148,9 @@ def _spark() -> tuple[Path, dict[str, str]]:
 
 
 @contextmanager
-def _server(folder: Path, master: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _server(
+    folder: Path, master: str, more: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     (spark, environment), port = _spark(), free_port()
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -153,6 +163,7 @@ def _server(folder: Path, master: str) -> Iterator[tuple[str, subprocess.Popen[b
         # Short, so that tests notice a session that nobody keeps open.
         "spark.connect.session.manager.defaultSessionTimeout": "30s",
         "spark.connect.session.manager.maintenanceInterval": "5s",
+        **(more or {}),
     }
     command = [
         str(spark / "bin" / "spark-submit"),

@@ -248,6 +248,14 @@ def test_a_snapshot_stays_as_it_was_whatever_becomes_of_the_table(lake: Lake) ->
         other.prepare("things", first, base=None)
 
 
+def test_a_first_load_that_was_killed_is_staged_again(lake: Lake) -> None:
+    """The table is there, its main branch is empty, and the books know nothing of what is staged."""
+    lake.prepare("things", {"n": "BIGINT"}, base=None)
+    lake.overwrite("things", lake.cluster.frame("select id as n from range(9)"))
+    lake.prepare("things", {"n": "BIGINT"}, base=None)
+    assert lake.whole("things", lake.overwrite("things", lake.cluster.frame("select id as n from range(3)"))).rows == 3
+
+
 def test_files_that_spark_does_not_find_are_told_with_both_numbers(lake: Lake, tmp_path: Path) -> None:
     lake.prepare("things", {"n": "BIGINT"}, base=None)
     written = lake.overwrite("things", lake.cluster.frame("select id as n from range(0, 1000, 1, 4)"))

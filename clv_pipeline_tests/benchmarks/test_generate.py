@@ -23,11 +23,8 @@ def test_the_same_seed_and_size_give_the_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() != other.read_bytes()
 
 
-def test_parts_are_as_one_file_would_be_with_customers_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(generate, "PART_ROWS", 8_000)
-    generate.write_parts(tmp_path / "parts", ROWS)
+def test_parts_are_as_one_file_would_be_with_customers_of_their_own(tmp_path: Path) -> None:
+    generate.write_parts(tmp_path / "parts", ROWS, 8_000)
 
     parts = [pl.read_csv(path, infer_schema=False) for path in sorted((tmp_path / "parts").iterdir())]
     assert [part.height for part in parts] == [8_000, 8_000, 4_000]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from clv_pipeline.errors import SourceError
 from clv_pipeline.privacy.register import Register
 from clv_pipeline.sources import far
 from clv_pipeline.sources.far import FarFile
+from clv_pipeline.sources.files import SourceFile
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
@@ -183,6 +185,22 @@ def test_a_worker_that_sees_no_file_or_another_one_is_told_with_its_name(
         FarFile, "of", lambda file, number=0: FarFile(type(file)(file.label, there), file.bytes, number)
     )
     with pytest.raises(SourceError, match=r"orders/a.csv: the worker on node7 cannot read it .*nowhere.*; mount the"):
+        both.load(both.there)
+
+
+def test_a_folder_that_workers_do_not_see_is_told_with_both_numbers(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        (both.orders / f"{number}.csv").write_text(f"{HEADER}\n{line('ann', number)}\n")
+
+    def lost(file: SourceFile, number: int = 0) -> FarFile:
+        seen = file if file.label == "orders/0.csv" else replace(file, path=Path("/nowhere/orders.csv"))
+        return FarFile(seen, file.bytes, number)
+
+    monkeypatch.setattr(FarFile, "of", lost)
+    told = r"^workers do not see 3 of 4 files as they are here, such as orders/1.csv: the worker on .*; mount the same"
+    with pytest.raises(SourceError, match=told):
         both.load(both.there)
 
 
