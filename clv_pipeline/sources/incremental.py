@@ -27,7 +27,7 @@ from clv_pipeline.sources.catalog import exists, find_files
 from clv_pipeline.sources.changes import Changes, Content, compare
 from clv_pipeline.sources.conventions import Conventions, still_hold
 from clv_pipeline.sources.databases import Since, query_table
-from clv_pipeline.sources.far import FarFiles, FarTable, Suppress, Workers, why_here, why_rows_here
+from clv_pipeline.sources.far import FarFiles, FarTable, Workers, why_here, why_rows_here
 from clv_pipeline.sources.identity import Hashing, names_of, with_contents
 from clv_pipeline.sources.lake_rows import Rows
 from clv_pipeline.sources.lakehouse import open_snapshot, told
@@ -45,6 +45,7 @@ from clv_pipeline.sources.load import (
 )
 from clv_pipeline.sources.loaded import LoadedFile
 from clv_pipeline.sources.tables import RawTable
+from clv_pipeline.sources.worker import Suppress
 
 
 class LiveRows(Protocol):

@@ -1,7 +1,7 @@
 """Spark's workers as readers of files: each task gets some files, and reads one after the other.
 
-What to do with a file is given (`sources/far.py`). Here belongs how files are dealt out to tasks, and how what workers
-tell comes back: small results as rows of an answer, what is told beside rows in a column of theirs.
+What to do with a file is given (`sources/worker.py`). Here belongs how files are dealt out to tasks, and how what
+workers tell comes back: small results as rows of an answer, what is told beside rows in a column of theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clv_pipeline.spark.connect import TOLD
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clv_pipeline.sources.far import Far
+    from clv_pipeline.sources.worker import Far
     from clv_pipeline.spark.connect import Cluster
 
 Dealt = list[list[tuple[int, "Far"]]]

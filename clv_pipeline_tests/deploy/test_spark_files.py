@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from clv_pipeline.config.operation import Storage
-from clv_pipeline.sources import far
+from clv_pipeline.sources import worker
 from clv_pipeline.spark.connect import DEFAULT_PORT
 from clv_pipeline.spark.jars import FOLDER, pinned
 from clv_pipeline.spark.lake import NAME, server_settings
@@ -112,7 +112,7 @@ def test_figures_are_those_of_the_document() -> None:
             partitions = storage_of_the_document().spark.config["spark.sql.shuffle.partitions"]
             assert int(partitions) == 2 * int(cores)
             # Python has DuckDB on each core, and itself.
-            assert far.MEMORY == "1GB"
+            assert worker.MEMORY == "1GB"
             assert float(limit) >= float(heap) + gibibytes(heaps["spark-master"]) + int(cores) * 1 + 1
 
 

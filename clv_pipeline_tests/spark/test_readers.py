@@ -17,9 +17,9 @@ import pytest
 from clv_pipeline.database import connections
 from clv_pipeline.errors import SourceError
 from clv_pipeline.privacy.register import Register
-from clv_pipeline.sources import far
-from clv_pipeline.sources.far import FarFile
+from clv_pipeline.sources import far, worker
 from clv_pipeline.sources.files import SourceFile
+from clv_pipeline.sources.worker import FarFile
 from clv_pipeline.warehouse import Warehouse
 from clv_pipeline_tests.helpers.both_engines import Both
 from clv_pipeline_tests.helpers.odd_files import write_odd_files
@@ -80,13 +80,13 @@ def test_a_second_night_reads_the_new_file_only(both: Both, monkeypatch: pytest.
     write_odd_files(both.orders)
     both.require_same()
     asked: list[str] = []
-    opened = far._opened
+    opened = worker._opened
 
     def noted(item: FarFile, source: Any) -> Any:
         asked.append(item.file.label)
         return opened(item, source)
 
-    monkeypatch.setattr(far, "_opened", noted)
+    monkeypatch.setattr(worker, "_opened", noted)
     (both.orders / "z_new.csv").write_text(f"{HEADER}\n{line('new', 20)}\n")
     _, there = both.require_same()
     assert there.read == ["orders/z_new.csv"]
@@ -239,20 +239,20 @@ def test_parquet_files_of_many_types_give_the_same_rows(both: Both, monkeypatch:
 def test_row_groups_of_a_large_parquet_file_are_shared_out(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet_files(both.orders)
     read = []
-    opened = far._opened
+    opened = worker._opened
 
     def noted(item: FarFile, source: Any) -> Any:
         read.append((item.file.label, item.piece))
         return opened(item, source)
 
     monkeypatch.setattr(far, "PIECE", (both.orders / "h_long.parquet").stat().st_size // 2)
-    monkeypatch.setattr(far, "_opened", noted)
+    monkeypatch.setattr(worker, "_opened", noted)
     asked = {"columns": {**COLUMNS, "details": "details"}, "path": "orders/*.parquet", "where": "quantity > 0"}
     both.require_same(**asked)
     pieces = {(label, piece) for label, piece in read if piece is not None}
     assert pieces == {
-        ("orders/h_long.parquet", far.Piece(0, 1_000, 2)),
-        ("orders/h_long.parquet", far.Piece(1_000, 500, 2)),
+        ("orders/h_long.parquet", worker.Piece(0, 1_000, 2)),
+        ("orders/h_long.parquet", worker.Piece(1_000, 500, 2)),
     }
     lines = both.there.ask("select source_line from raw_transactions where product_id = 'mug' and customer_id = 'c6'")
     assert max(line for (line,) in lines) == 1_498
@@ -289,7 +289,7 @@ def test_times_with_a_zone_become_text_in_the_zone_of_the_run(both: Both, monkey
 
     both.require_same(columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet")
     [(here,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
-    monkeypatch.setattr("clv_pipeline.sources.far.open_scratch", elsewhere)
+    monkeypatch.setattr("clv_pipeline.sources.worker.open_scratch", elsewhere)
     both.load(both.there, columns={**COLUMNS, "written_at": "date"}, path="orders/b_zoned.parquet", full=True)
     [(there,)] = both.there.ask("select attributes from raw_transactions order by source_line limit 1")
     [(zone,)] = both.here.connection.execute("select current_setting('TimeZone')").fetchall()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clv_pipeline.sources import Load, LoadedFile
-    from clv_pipeline.sources.far import Suppress
+    from clv_pipeline.sources.worker import Suppress
 
 REPLACED = "gate.replaced_sources"
 """Table of the live rows that a load of changes replaces: all rows of a source, or those since a day."""
