@@ -62,6 +62,8 @@ _MISSING_CODE = r"No module named 'clv_pipeline|Can't get attribute '\w+' on <mo
 """What a worker says that has so different code that it cannot even begin."""
 _MISSING_PACKAGE = r"ModuleNotFoundError: No module named '(\w+)"
 """What a worker says that lacks what its work is made of."""
+_MISSING_FILE = r"NotFoundException: Failed to open input stream for file: (\S+)"
+"""What Iceberg says on a worker that does not see a file of a table."""
 
 
 class Cluster:
@@ -113,13 +115,22 @@ class Cluster:
             if self._heart is not None and self._heart.has_stopped(error):
                 raise ClusterError(GONE, quoted=self._censored(error), to_do=self._revival()) from None
             if isinstance(error, PySparkException):
-                if lacking := re.search(_MISSING_PACKAGE, str(error)):
-                    raise ClusterError(
-                        f"a worker of Spark lacks the Python package {lacking[1]}",
-                        to_do="install in the Python of every worker what the run's process has",
-                    ) from None
-                raise ClusterError("Spark refused the work", quoted=self._censored(error)) from None
+                raise self._refusal(error) from None
             raise
+
+    def _refusal(self, error: Exception) -> ClusterError:
+        """What Spark says, and what to do where that is known."""
+        if lacking := re.search(_MISSING_PACKAGE, str(error)):
+            return ClusterError(
+                f"a worker of Spark lacks the Python package {lacking[1]}",
+                to_do="install in the Python of every worker what the run's process has",
+            )
+        if missing := re.search(_MISSING_FILE, str(error)):
+            return ClusterError(
+                f"a worker of Spark does not find {missing[1]}",
+                to_do="mount the warehouse of the catalog at the same path on every worker; restore it if it is gone",
+            )
+        return ClusterError("Spark refused the work", quoted=self._censored(error))
 
     def _session(self) -> Any:
         """The open session.

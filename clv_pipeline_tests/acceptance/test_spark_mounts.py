@@ -118,7 +118,7 @@ def test_tables_that_a_worker_loses_at_a_first_load(lossy: Lossy) -> None:
 
 
 def test_tables_that_a_worker_loses_between_two_steps(lossy: Lossy) -> None:
-    """What it reads fails and is read by the other one; what it writes is missed, in whichever step it is the first."""
+    """What it writes is missed. What it reads is read by the other one, or Spark gives up after some tries."""
     lossy.write_files("monday", seed=0)
     assert lossy.night().success
     before = lossy.live()
@@ -126,7 +126,11 @@ def test_tables_that_a_worker_loses_between_two_steps(lossy: Lossy) -> None:
         night = lossy.night("+key:daily_volumes")
     assert night.failures
     for told in night.failures.values():
-        assert re.match(r"\w+: [\d,]+ rows were written, and Spark finds [\d,]+ of them; a worker does not see", told)
+        assert re.match(
+            r"\w+: [\d,]+ rows were written, and Spark finds [\d,]+ of them; a worker does not see"
+            r"|a worker of Spark does not find file:\S+\.parquet; mount the warehouse of the catalog",
+            told,
+        )
     promoted = lossy.live()
     assert promoted["raw_transactions"] == before["raw_transactions"]
     assert lossy.night("+key:daily_volumes").success

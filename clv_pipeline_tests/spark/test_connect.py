@@ -24,6 +24,25 @@ def test_without_pyspark_the_error_says_how_to_install_it(monkeypatch: pytest.Mo
         Cluster("sc://spark.internal:15002").rows("select 1")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "ModuleNotFoundError: No module named 'duckdb'",
+            "a worker of Spark lacks the Python package duckdb; install in the Python of every worker what",
+        ),
+        (
+            "Caused by: org.apache.iceberg.exceptions.NotFoundException: Failed to open input stream for file:"
+            " file:/home/lake/rfm/a.parquet\n\tat org",
+            "a worker of Spark does not find file:/home/lake/rfm/a.parquet; mount the warehouse of the catalog at",
+        ),
+        ("Java heap space", "Spark refused the work (sc://spark.internal:15002: Java heap space)"),
+    ],
+)
+def test_what_spark_says_is_told_with_what_to_do_where_that_is_known(said: str, told: str) -> None:
+    assert str(Cluster("sc://spark.internal:15002")._refusal(RuntimeError(said))).startswith(told)
+
+
 def test_closing_what_was_never_asked_opens_nothing() -> None:
     Cluster("sc://spark.internal:15002").close()
 
