@@ -128,7 +128,7 @@ def test_tables_that_a_worker_loses_between_two_steps(lossy: Lossy) -> None:
     for told in night.failures.values():
         assert re.match(
             r"\w+: [\d,]+ rows were written, and Spark finds [\d,]+ of them; a worker does not see"
-            r"|a worker of Spark does not find file:\S+\.parquet; mount the warehouse of the catalog",
+            r"|a worker of Spark does not find file:\S+; mount the warehouse of the catalog",
             told,
         )
     promoted = lossy.live()
