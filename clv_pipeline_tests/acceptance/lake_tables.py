@@ -84,6 +84,10 @@ class Delta(Lake):
 
         write_deltalake(self.folder / "orders", rows, **{"mode": "append", **options})
 
+    def write_with_note(self, rows: pa.Table) -> None:
+        """Rows with a column `note` that the table has not had yet."""
+        self.write(rows, schema_mode="merge")
+
     def delete(self, predicate: str) -> None:
         from deltalake import DeltaTable
 
@@ -106,6 +110,14 @@ class Iceberg(Lake):
             table.append(rows)
         else:
             table.overwrite(rows)
+
+    def write_with_note(self, rows: pa.Table) -> None:
+        """Rows with a column `note` that the table has not had yet."""
+        from pyiceberg.types import StringType
+
+        with self.catalog.load_table(self.table["name"]).update_schema() as update:
+            update.add_column("note", StringType())
+        self.write(rows)
 
     def delete(self, predicate: str) -> None:
         self.catalog.load_table(self.table["name"]).delete(predicate)

@@ -67,14 +67,7 @@ def test_what_was_overwritten_or_deleted_is_read_whole(lake: Any) -> None:
 def test_a_column_that_came_later_is_missing_in_what_was_before(lake: Any) -> None:
     lake.write(orders(1))
     lake.night()
-    if isinstance(lake, Delta):
-        lake.write(orders(2, note=["new"]), schema_mode="merge")
-    else:
-        from pyiceberg.types import StringType
-
-        with lake.catalog.load_table(lake.table["name"]).update_schema() as update:
-            update.add_column("note", StringType())
-        lake.write(orders(2, note=["new"]))
+    lake.write_with_note(orders(2, note=["new"]))
     assert (lake.night().is_whole, lake.paid()) == (False, [1, 2])
     lake.known = ()
     lake.night(transactions({**COLUMNS, "note": "note"}, table=lake.table))

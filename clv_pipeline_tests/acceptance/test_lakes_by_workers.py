@@ -135,14 +135,7 @@ def test_types_arrive_as_they_are(both: Both, lake: Any) -> None:
 
 def test_a_column_that_came_later_expressions_and_conditions(both: Both, lake: Any) -> None:
     lake.write(orders(1))
-    if isinstance(lake, Delta):
-        lake.write(orders(2, note=["new"]), schema_mode="merge")
-    else:
-        from pyiceberg.types import StringType
-
-        with lake.catalog.load_table(lake.table["name"]).update_schema() as update:
-            update.add_column("note", StringType())
-        lake.write(orders(2, note=["new"]))
+    lake.write_with_note(orders(2, note=["new"]))
     columns = {**COLUMNS, "note": "note", "amount": {"sql": "paid * 2"}}
     _, there = both.require_same(**asked(lake, columns=columns, where="paid > 1"))
     assert there.why_here == ""
